@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fleet.h - instances of each workflow as last described by the fleet service, and the careful part of changing them.
+ *
+ * An instance with a lease is never terminated: scale-in picks idle ones, marks their workers draining, re-checks after
+ * the mark that they are idle, then terminates exactly that instance. All [loop].
+ */
+#ifndef FLEET_FLEET_H
+#define FLEET_FLEET_H
+
+#include "bus/bus.h"
+#include "config/config.h"
+#include "host/host.h"
+#include <bp/fleet.h>
+
+struct fleets;
+struct json_object;
+
+struct fleets *fleets_new(struct bus *b, struct host *h, const struct config *c);
+void fleets_free(struct fleets *f);
+void fleets_reconfigure(struct fleets *f, const struct config *c);
+/* Ensures the fleet of each workflow and describes all of them every scale tick (and soon after each change). */
+void fleets_start(struct fleets *f);
+
+/* One fleet's counts; 0 or BP_NOTFOUND (not described yet: hold). */
+struct fleet_counts {
+    int32_t desired, pending, running, draining, terminating, busy, max_size;
+    int64_t described_ms;    /* when the provider last answered */
+    double boot_s;           /* measured launch to first poll, 0: not measured */
+    int32_t launch_failures; /* within 10 min */
+};
+int fleet_counts(struct fleets *f, const char *slug, struct fleet_counts *out);
+/* Which worker holds leases comes from events and the queue's worker list; one fetch is shared by all fleets a tick. */
+
+/* Grows to `to` instances (cancelling drains first), or picks (running - to) idle instances and drains them. Answers at
+ * once; what happens is in events. BP_LATER while an earlier change of this fleet is under way. */
+int fleet_resize(struct fleets *f, const char *slug, int32_t to, const char *reason, struct bp_err *err);
+/* For tests and learning, bpctl fleet inject: see bp_fleet.inject. */
+void fleet_inject(struct fleets *f, const char *slug, const char *what, const char *arg, host_done done, void *cb_arg);
+/* Array of fleets with their instances, counts, last activities; slug NULL: all. json_object_put() it. */
+struct json_object *fleets_describe(struct fleets *f, const char *slug);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host.h - the plugin host: finds, vets, loads, starts, replaces and retires plugins, and routes services to them.
+ *
+ * A plugin moves found -> vetted -> loaded -> ready -> running -> draining -> retired, or to refused(reason), or, after
+ * three faults in ten minutes, quarantined. Each arrow is one log line and one event. A generation never goes back.
+ *
+ * A workflow plugin is not loaded into this process unless its manifest lists the facet bp.scaling/1: its manifest is
+ * all the controller needs, and a child process (bp-runner --probe) proves that it loads. Queue and cloud plugins are
+ * actors: a mailbox and their own thread(s).
+ *
+ * All functions are [loop].
+ */
+#ifndef HOST_HOST_H
+#define HOST_HOST_H
+
+#include "bus/bus.h"
+#include "config/config.h"
+#include <bp/plugin.h>
+
+struct host;
+struct json_object;
+
+/* What the host may load in this process. */
+enum host_role { HOST_CONTROLLER = 1, HOST_WORKER }; /* WORKER: cloud plugins (for node, params, logs) and workflow manifests; no queue */
+
+struct host_spec {
+    struct bus *bus;
+    const struct config *config; /* borrowed until host_reconfigure or host_free */
+    enum host_role role;
+    const char *state_dir;       /* private copies go to <state_dir>/plugins, plugin state to <state_dir>/plugin/<name> */
+    const char *const *dirs;     /* watched directories */
+    uint32_t n_dirs;
+    const char *runner;          /* path of bp-runner */
+};
+struct host *host_new(const struct host_spec *spec, struct bp_err *err);
+/* Scans the directories and begins to bring everything up; `settled` is called once when each plugin found at first is
+ * running or refused. */
+void host_start(struct host *h, void (*settled)(void *arg), void *arg);
+/* Drains and stops every plugin, then calls done. */
+void host_stop(struct host *h, void (*done)(void *arg), void *arg);
+void host_free(struct host *h);
+/* After a reload: plugins whose settings changed restart as a new generation; workflow overrides apply at once. */
+void host_reconfigure(struct host *h, const struct config *c);
+
+/* ---- workflows ---- */
+
+/* One workflow as it serves now: manifest with the config's overrides merged. Borrowed until the next return to the loop;
+ * copy what you keep. */
+struct workflow {
+    const char *slug, *display_name, *plugin, *version;
+    const char *file;             /* private copy to hand to a runner */
+    uint32_t generation;
+    int draining;                 /* the file was removed: no new submits, running jobs end */
+    struct json_object *manifest; /* the whole, read only */
+    struct json_object *params;   /* JSON Schema of the params, or NULL: any object */
+    const char *ami_id, *ami_parameter;
+    const char *policy;           /* "step", "target", "plugin" or NULL: scale.policy */
+    int32_t max_size, warmup_s, scale_to_zero_minutes, backlog_target;
+    double scale_to_zero_s;       /* scaleToZeroSeconds when given (demo and tests), else minutes * 60 */
+    int32_t timeout_s;            /* a job running longer is killed and fails; manifest timeoutSeconds, default 3600 */
+    int32_t max_attempts;         /* manifest maxAttempts, 0: dispatch.maxAttempts */
+    const void *scaling;          /* struct bp_scaling table, or NULL */
+    void *scaling_inst;
+};
+/* NULL when there is none (or it is refused). */
+const struct workflow *host_workflow(struct host *h, const char *slug);
+/* Calls fn for each workflow in slug order. */
+void host_each_workflow(struct host *h, void (*fn)(const struct workflow *w, void *arg), void *arg);
+uint32_t host_workflow_count(struct host *h);
+/* Nearest known slug to a wrong one, or NULL. */
+const char *host_nearest_workflow(struct host *h, const char *slug);
+/* Tells the host how many leases a workflow has, for the words of a drain ("2 leases"). */
+void host_set_leases(struct host *h, const char *slug, int64_t leases);
+
+/* ---- operator's view ---- */
+
+/* Array of {"name","kind","version","state","generation","file","reason","services":[],"facets":[],"waiting","served",...}. json_object_put() it. */
+struct json_object *host_describe(struct host *h);
+/* One plugin with its manifest and history, NULL when unknown. */
+struct json_object *host_describe_one(struct host *h, const char *name);
+/* bpctl plugin load FILE | reload NAME | retire NAME: begins it; done is called with the outcome. */
+typedef void (*host_done)(const struct bp_err *err, void *arg);
+void host_load(struct host *h, const char *file, host_done done, void *arg);
+void host_reload(struct host *h, const char *name, host_done done, void *arg);
+void host_retire(struct host *h, const char *name, host_done done, void *arg);
+/* Counts a fault against a plugin (a failed batch, a crashed runner); three in ten minutes quarantine it. */
+void host_fault(struct host *h, const char *plugin, const char *what);
+
+#endif
