@@ -32,6 +32,8 @@ struct host_spec {
     const char *const *dirs;     /* watched directories */
     uint32_t n_dirs;
     const char *runner;          /* path of bp-runner */
+    const char *about;           /* JSON object text about this daemon (url, bpd, role, stage, plugins_dirs, ...); every plugin
+                                    finds it as the member "_bpd" of its settings (bp_host.config). NULL: none */
 };
 struct host *host_new(const struct host_spec *spec, struct bp_err *err);
 /* Scans the directories and begins to bring everything up; `settled` is called once when each plugin found at first is
