@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+# A thin face over the presets of CMakePresets.json. `make` alone lists the targets.
+SAN     ?=
+PRESET  := $(if $(SAN),$(patsubst address,asan,$(patsubst undefined,ubsan,$(patsubst thread,tsan,$(SAN)))),debug)
+JOBS    ?= $(shell nproc)
+PREFIX  ?= /usr/local
+FUZZ_S  ?= 60
+UNIT_JOBS := $(shell echo $$(( $(JOBS) * 2 )))
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test bench lint fuzz install format docs clean build coverage
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+build: ## build everything (debug; SAN=address|undefined|thread for a sanitizer)
+	@scripts/setup build test
+	@cmake --preset $(PRESET) >/dev/null
+	@cmake --build --preset $(PRESET) -j $(JOBS) -- --quiet
+
+demo: ## the whole system on this machine: photo in, video out (PHOTO=file, KEEP=1 leaves it running)
+	@scripts/setup build demo
+	@cmake --preset release -DBP_TESTS=OFF >/dev/null
+	@cmake --build --preset release -j $(JOBS) -- --quiet
+	@scripts/demo build/release
+
+test: build ## every test (SAN=address|undefined|thread for a sanitizer)
+	@ctest --test-dir build/$(PRESET) --output-on-failure --no-tests=error -j $(UNIT_JOBS) --quiet -O build/$(PRESET)/ctest.log; \
+	  rc=$$?; if [ $$rc != 0 ]; then cat build/$(PRESET)/ctest.log; else tail -n 3 build/$(PRESET)/ctest.log; fi; exit $$rc
+	@.venv/bin/python -m pytest -q -n $(UNIT_JOBS) --build-dir build/$(PRESET) tests/integration
+
+bench: ## measure, side by side (docs/performance.md says what each figure means)
+	@scripts/setup build bench
+	@cmake --preset release -DBP_TESTS=OFF >/dev/null
+	@cmake --build --preset release -j $(JOBS) -- --quiet
+	@bench/run build/release
+
+lint: ## clang-format, clang-tidy, cppcheck, generated files
+	@scripts/setup build test lint
+	@cmake --preset debug >/dev/null
+	@scripts/lint build/debug
+
+fuzz: ## run every fuzz target for FUZZ_S seconds (60)
+	@scripts/setup build test fuzz
+	@cmake --preset fuzz >/dev/null
+	@cmake --build --preset fuzz -j $(JOBS) -- --quiet
+	@scripts/fuzz build/fuzz $(FUZZ_S)
+
+coverage: ## test coverage of the unit tests, as a table
+	@scripts/setup build test
+	@cmake --preset coverage >/dev/null
+	@cmake --build --preset coverage -j $(JOBS) -- --quiet
+	@ctest --test-dir build/coverage -j $(UNIT_JOBS) --quiet || true
+	@scripts/coverage build/coverage
+
+install: ## install below PREFIX (/usr/local), DESTDIR respected
+	@scripts/setup build
+	@cmake --preset release -DBP_TESTS=OFF -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
+	@cmake --build --preset release -j $(JOBS) -- --quiet
+	@cmake --install build/release
+
+docs: ## write the generated pages again (docs/configuration.md)
+	@cmake --build --preset debug -j $(JOBS) --target bpd -- --quiet
+	@build/debug/bin/bpd --help-config-markdown > docs/configuration.md
+
+format: ## format the C sources
+	@scripts/sources | xargs clang-format -i
+
+clean: ## remove what was built
+	rm -rf build demo/out.mp4 demo/timeline.txt demo/state

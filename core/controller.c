@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * controller.c - brings the controller up in the order of the arrows and takes it down in the reverse one.
+ *
+ * The HTTP door listens first (plugins are told its address), the plugins come up next, and the engines begin when the
+ * queue service is there: before and without it the doors answer 503 with the reason.
+ */
+#include "controller.h"
+
+#include "about.h"
+#include "admin/admin.h"
+#include "app.h"
+#include "http/http.h"
+#include "log/err.h"
+#include "log/log.h"
+#include "paths.h"
+#include "reload.h"
+#include "sd_notify.h"
+#include "secrets.h"
+#include "state_dir.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct controller {
+    struct app app; /* first: the doors hold a pointer to it */
+    const struct options *options;
+    struct config *config;
+    struct http *http;
+    struct admin *admin;
+    struct loop_timer *shutdown_tick, *watchdog;
+    struct subscription *plugin_events;
+    char runner[4096], own_plugins[4096];
+    int64_t shutdown_deadline_ms;
+    int settled, exit_status;
+};
+
+/* ---- ending ---- */
+
+static void host_stopped(void *arg)
+{
+    struct controller *k = arg;
+    loop_stop(k->app.loop);
+}
+
+/* Waits for requests in flight, at most shutdown.graceSeconds, then stops the plugins. */
+static void shutdown_tick(void *arg)
+{
+    struct controller *k = arg;
+    uint32_t left = http_in_flight(k->http);
+    if (left && mono_ms() < k->shutdown_deadline_ms) {
+        loop_timer_after(k->shutdown_tick, 20);
+        return;
+    }
+    if (left)
+        log_warn(LOG_CORE, "ending with %u requests unanswered after %lld s", left,
+                 (long long)config_int(k->config, CONFIG_SHUTDOWN_GRACE_S));
+    host_stop(k->app.host, host_stopped, k);
+}
+
+static void app_shutdown(struct app *app, const char *why)
+{
+    struct controller *k = (struct controller *)app;
+    if (k->shutdown_deadline_ms)
+        return;
+    k->shutdown_deadline_ms = mono_ms() + config_int(k->config, CONFIG_SHUTDOWN_GRACE_S) * 1000;
+    log_info(LOG_CORE, "shutting down: %s", why);
+    sd_notify_send("STOPPING=1\nSTATUS=draining");
+    bus_publish(app->bus, EVENT_CORE_STATE, "stopping", why);
+    app->draining = 1;
+    app->ready = 0;
+    snprintf(app->not_ready, sizeof app->not_ready, "shutting down: %s", why);
+    dispatch_drain(app->dispatch);
+    http_drain(k->http);
+    loop_timer_after(k->shutdown_tick, 0);
+}
+
+static void on_stop_signal(int signo, void *arg)
+{
+    app_shutdown(arg, signo == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+/* ---- while running ---- */
+
+static int app_reload(struct app *app, uint32_t *changed, struct bp_err *err)
+{
+    struct controller *k = (struct controller *)app;
+    struct reload r = {.app = app, .options = k->options, .config = &k->config, .http = k->http};
+    return reload_config(&r, changed, err);
+}
+
+static void on_hangup(int signo, void *arg)
+{
+    (void)signo;
+    struct bp_err err = {0};
+    uint32_t changed = 0;
+    if (app_reload(arg, &changed, &err) < 0)
+        log_error(LOG_CONFIG, "reload refused, the former settings stay: %s", err.text);
+}
+
+/* Draining stops new work at this controller; it ends only with a restart, since waiting polls were sent away. */
+static int app_drain(struct app *app, int on, struct bp_err *err)
+{
+    if (!on)
+        return err_set(err, BP_UNSUPPORTED, "a drained daemon does not come back; restart it");
+    if (app->draining)
+        return 0;
+    app->draining = 1;
+    app->ready = 0;
+    snprintf(app->not_ready, sizeof app->not_ready, "drained by an operator");
+    bus_publish(app->bus, EVENT_CORE_STATE, "draining", "asked by an operator");
+    dispatch_drain(app->dispatch);
+    return 0;
+}
+
+static void on_slow(const char *name, int64_t ms, void *arg)
+{
+    struct controller *k = arg;
+    bus_publish(k->app.bus, EVENT_LOOP_SLOW, name, ms);
+}
+
+static void watchdog_beat(void *arg)
+{
+    (void)arg;
+    sd_notify_send("WATCHDOG=1");
+}
+
+/* ---- becoming ready ---- */
+
+static void become_ready(struct controller *k)
+{
+    struct app *app = &k->app;
+    dispatch_start(app->dispatch);
+    fleets_start(app->fleets);
+    scale_start(app->scale);
+    app->ready = 1;
+    app->not_ready[0] = 0;
+    char state[128];
+    snprintf(state, sizeof state, "READY=1\nSTATUS=%u workflows", host_workflow_count(app->host));
+    sd_notify_send(state);
+    log_info(LOG_CORE, "ready after %lld ms: %u workflows, %s", (long long)(loop_now_ms(app->loop) - app->started_ms),
+             host_workflow_count(app->host), app->url);
+    bus_publish(app->bus, EVENT_CORE_STATE, "ready", "");
+}
+
+/* Ready once the first scan is over and a queue serves; called again whenever a plugin moved. */
+static void check_ready(struct controller *k)
+{
+    struct app *app = &k->app;
+    if (app->ready || app->draining || !k->settled)
+        return;
+    if (bus_has_service(app->bus, "queue"))
+        become_ready(k);
+    else
+        snprintf(app->not_ready, sizeof app->not_ready,
+                 "no queue plugin is running; see bpctl plugin list for the reason");
+}
+
+static void on_plugin_event(const struct event_msg *e, void *arg)
+{
+    (void)e;
+    check_ready(arg);
+}
+
+static void host_settled(void *arg)
+{
+    struct controller *k = arg;
+    k->settled = 1;
+    secrets_fetch_params(&k->app);
+    check_ready(k);
+    if (!k->app.ready)
+        log_error(LOG_CORE, "not ready: %s", k->app.not_ready);
+}
+
+/* ---- bringing up ---- */
+
+static int open_host(struct controller *k, struct bp_err *err)
+{
+    struct app *app = &k->app;
+    const char *dirs[OPTIONS_MAX];
+    char secret_file[4200];
+    uint32_t n = about_plugins_dirs(k->options, k->config, k->own_plugins, sizeof k->own_plugins, dirs);
+    snprintf(secret_file, sizeof secret_file, "%s/fleet.secret", app->state_dir);
+    struct about about = {.role = "controller",
+                          .url = app->url,
+                          .stage = config_str(k->config, CONFIG_STAGE),
+                          .state_dir = app->state_dir,
+                          .fleet_secret_file = secret_file,
+                          .plugins_dirs = dirs,
+                          .n_plugins_dirs = n};
+    char *text = about_json(&about);
+    struct host_spec spec = {.bus = app->bus,
+                             .config = k->config,
+                             .role = HOST_CONTROLLER,
+                             .state_dir = app->state_dir,
+                             .dirs = dirs,
+                             .n_dirs = n,
+                             .runner = k->runner,
+                             .about = text};
+    app->host = host_new(&spec, err);
+    free(text);
+    return app->host ? 0 : err->rc;
+}
+
+static int fleet_counts_for_scale(void *fleets, const char *slug, struct bp_view *v, int64_t *described_ms)
+{
+    struct fleet_counts c;
+    int rc = fleet_counts(fleets, slug, &c);
+    if (rc < 0)
+        return rc;
+    v->desired = c.desired;
+    v->pending = c.pending;
+    v->running = c.running;
+    v->draining = c.draining;
+    v->terminating = c.terminating;
+    v->busy = c.busy;
+    v->launch_failures = c.launch_failures;
+    if (c.boot_s > 0)
+        v->boot_s = c.boot_s;
+    if (c.max_size > 0)
+        v->max_size = c.max_size;
+    *described_ms = c.described_ms;
+    return 0;
+}
+
+static int fleet_resize_for_scale(void *fleets, const char *slug, int32_t to, const char *reason, struct bp_err *err)
+{
+    return fleet_resize(fleets, slug, to, reason, err);
+}
+
+static int open_engines(struct controller *k, struct bp_err *err)
+{
+    struct app *app = &k->app;
+    app->dispatch = dispatch_new(app->bus, app->host, k->config);
+    app->fleets = fleets_new(app->bus, app->host, k->config);
+    struct scale_fleet fleet = {fleet_counts_for_scale, fleet_resize_for_scale, app->fleets};
+    app->scale = scale_new(app->bus, app->host, k->config, &fleet);
+    if (!app->dispatch || !app->fleets || !app->scale)
+        return err_set(err, BP_NOMEM, "no memory to start the engines");
+    return 0;
+}
+
+static int open_base(struct controller *k, struct bp_err *err)
+{
+    struct app *app = &k->app;
+    int rc = state_dir_open(k->config, app->state_dir, sizeof app->state_dir, err);
+    if (rc < 0 || (rc = state_dir_lock(app->state_dir, err)) < 0)
+        return rc;
+    if ((rc = secrets_open(app, k->config, err)) < 0)
+        return rc;
+    paths_runner(config_str(k->config, CONFIG_PLUGINS_RUNNER), k->runner, sizeof k->runner);
+    app->loop = loop_new();
+    app->bus = app->loop ? bus_new(app->loop) : NULL;
+    if (!app->bus)
+        return err_set(err, BP_NOMEM, "no memory to start");
+    app->started_ms = loop_now_ms(app->loop);
+    app->config = k->config;
+    app->reload = app_reload;
+    app->shutdown = app_shutdown;
+    app->drain = app_drain;
+    snprintf(app->not_ready, sizeof app->not_ready, "starting: plugins are coming up");
+    return 0;
+}
+
+static int open_all(struct controller *k, struct bp_err *err)
+{
+    int rc = open_base(k, err);
+    if (rc < 0)
+        return rc;
+    if (!(k->http = http_new(&k->app, err)))
+        return err->rc;
+    if ((rc = open_host(k, err)) < 0 || (rc = open_engines(k, err)) < 0)
+        return rc;
+    k->admin = admin_new(&k->app, err);
+    return k->admin ? 0 : err->rc;
+}
+
+static void watch(struct controller *k)
+{
+    struct loop *l = k->app.loop;
+    loop_on_signal(l, SIGTERM, on_stop_signal, k);
+    loop_on_signal(l, SIGINT, on_stop_signal, k);
+    loop_on_signal(l, SIGHUP, on_hangup, k);
+    loop_on_slow(l, on_slow, k);
+    k->plugin_events = bus_subscribe(k->app.bus, "plugin.state", on_plugin_event, k);
+    k->shutdown_tick = loop_timer_new(l, "core.shutdown", shutdown_tick, k);
+    if (sd_notify_watchdog_ms()) {
+        k->watchdog = loop_timer_new(l, "core.watchdog", watchdog_beat, k);
+        loop_timer_every(k->watchdog, sd_notify_watchdog_ms());
+    }
+}
+
+static void close_all(struct controller *k)
+{
+    struct app *app = &k->app;
+    if (k->admin)
+        admin_free(k->admin);
+    if (k->http)
+        http_free(k->http);
+    if (app->scale)
+        scale_free(app->scale);
+    if (app->fleets)
+        fleets_free(app->fleets);
+    if (app->dispatch)
+        dispatch_free(app->dispatch);
+    bus_unsubscribe(k->plugin_events);
+    if (app->host)
+        host_free(app->host);
+    loop_timer_free(k->shutdown_tick);
+    loop_timer_free(k->watchdog);
+    if (app->bus)
+        bus_free(app->bus);
+    if (app->loop)
+        loop_free(app->loop);
+    config_free(k->config);
+}
+
+int controller_run(const struct options *o, struct config *c)
+{
+    struct controller *k = calloc(1, sizeof *k);
+    struct bp_err err = {0};
+    if (!k) {
+        config_free(c);
+        return 1;
+    }
+    k->options = o;
+    k->config = c;
+    if (open_all(k, &err) < 0) {
+        log_error(LOG_CORE, "cannot start: %s", err.text);
+        k->exit_status = err.rc == BP_INVALID ? 2 : 1;
+    } else {
+        watch(k);
+        bus_publish(k->app.bus, EVENT_CORE_STATE, "starting", "");
+        host_start(k->app.host, host_settled, k);
+        loop_run(k->app.loop);
+        log_info(LOG_CORE, "ended");
+    }
+    int status = k->exit_status;
+    close_all(k);
+    free(k);
+    return status;
+}

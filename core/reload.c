@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reload.h"
+
+#include "log/err.h"
+#include "log/log.h"
+#include "sd_notify.h"
+#include "secrets.h"
+#include <string.h>
+#include <unistd.h>
+
+static void tell_changes(const struct config *old, const struct config *new, uint32_t *changed)
+{
+    enum config_key keys[CONFIG_END];
+    *changed = config_diff(old, new, keys, CONFIG_END);
+    for (uint32_t i = 0; i < *changed; i++) {
+        const struct config_info *info = config_info(keys[i]);
+        if (info->flags & CONFIG_RESTART)
+            log_warn(LOG_CONFIG, "%s changed, which takes effect at the next start", info->name);
+        else
+            log_info(LOG_CONFIG, "%s changed (%s)", info->name, config_origin(new, keys[i]));
+    }
+}
+
+/* What can fail goes first, so that a refusal leaves the old settings whole. */
+static int try_new(struct reload *r, const struct config *new, struct bp_err *err)
+{
+    const char *form = config_str(new, CONFIG_LOG_FORM);
+    enum log_form f = strcmp(form, "json") == 0 ? LOG_FORM_JSON : strcmp(form, "text") == 0 ? LOG_FORM_TEXT : LOG_FORM_AUTO;
+    int rc = http_reconfigure(r->http, new, err);
+    if (rc < 0)
+        return rc;
+    if ((rc = log_open(config_str(new, CONFIG_LOG_PATH), f, err)) < 0)
+        return rc;
+    return log_set_levels(config_str(new, CONFIG_LOG_LEVELS), err);
+}
+
+static void swap_in(struct reload *r, struct config *new)
+{
+    struct config *old = *r->config;
+    struct app *app = r->app;
+    *r->config = new;
+    app->config = new;
+    host_reconfigure(app->host, new);
+    dispatch_reconfigure(app->dispatch, new);
+    fleets_reconfigure(app->fleets, new);
+    scale_reconfigure(app->scale, new);
+    secrets_fetch_params(app);
+    config_free(old);
+}
+
+int reload_config(struct reload *r, uint32_t *changed, struct bp_err *err)
+{
+    const struct options *o = r->options;
+    struct config_sources src = {.file = o->config, .sets = o->sets, .n_sets = o->n_sets, .environ_ = environ};
+    *changed = 0;
+    sd_notify_reloading();
+    struct config *new = config_load(&src, err);
+    int rc = new ? try_new(r, new, err) : err->rc;
+    if (rc < 0) {
+        bus_publish(r->app->bus, EVENT_CONFIG_RELOADED, (int64_t)0, err->text);
+        if (new) {
+            struct bp_err ignored;
+            (void)http_reconfigure(r->http, *r->config, &ignored);
+            config_free(new);
+        }
+    } else {
+        tell_changes(*r->config, new, changed);
+        swap_in(r, new);
+        log_info(LOG_CONFIG, "settings read again: %u changed", *changed);
+        bus_publish(r->app->bus, EVENT_CONFIG_RELOADED, (int64_t)*changed, "");
+    }
+    sd_notify_send("READY=1");
+    return rc;
+}
