@@ -19,17 +19,17 @@ struct app {
     struct fleets *fleets;
     struct scale *scale;
     char state_dir[4096];
-    char url[1024];            /* base URL of the HTTP door once it listens */
-    char fleet_secret[256];    /* what workers register with, "" when none is configured */
-    char local_token[128];     /* bearer token of tenant "local" in stage local, else "" */
+    char url[1024];         /* base URL of the HTTP door once it listens */
+    char fleet_secret[256]; /* what workers register with, "" when none is configured */
+    char local_token[128];  /* bearer token of tenant "local" in stage local, else "" */
     char admin_path[108];
     int64_t started_ms;
-    int ready;                 /* 1: services are up */
+    int ready; /* 1: services are up */
     int draining;
-    char not_ready[256];       /* why not ready, in words */
+    char not_ready[256]; /* why not ready, in words */
     /* Asked by the doors; set by main. */
     int (*reload)(struct app *app, uint32_t *changed, struct bp_err *err);
-    void (*shutdown)(struct app *app, const char *why); /* begins a drain and ends the process */
+    void (*shutdown)(struct app *app, const char *why);        /* begins a drain and ends the process */
     int (*drain)(struct app *app, int on, struct bp_err *err); /* stop (or again begin) taking submits and leasing */
 };
 

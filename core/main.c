@@ -29,7 +29,9 @@ static struct config *load_config(const struct options *o, struct bp_err *err)
 static int set_log(const struct options *o, const struct config *c, struct bp_err *err)
 {
     const char *form = config_str(c, CONFIG_LOG_FORM);
-    enum log_form f = strcmp(form, "json") == 0 ? LOG_FORM_JSON : strcmp(form, "text") == 0 ? LOG_FORM_TEXT : LOG_FORM_AUTO;
+    enum log_form f = strcmp(form, "json") == 0   ? LOG_FORM_JSON
+                      : strcmp(form, "text") == 0 ? LOG_FORM_TEXT
+                                                  : LOG_FORM_AUTO;
     char ident[300];
     snprintf(ident, sizeof ident, "%s%s%s", strcmp(o->role, "worker") == 0 ? "worker" : "bpd",
              config_str(c, CONFIG_WORKER_ID)[0] ? " " : "", config_str(c, CONFIG_WORKER_ID));

@@ -8,7 +8,14 @@
 
 #define OPTIONS_MAX 64 /* most --set and most --plugins-dir that may be given */
 
-enum options_action { OPTIONS_RUN = 1, OPTIONS_CHECK_CONFIG, OPTIONS_HELP, OPTIONS_HELP_CONFIG, OPTIONS_HELP_CONFIG_MD, OPTIONS_VERSION };
+enum options_action {
+    OPTIONS_RUN = 1,
+    OPTIONS_CHECK_CONFIG,
+    OPTIONS_HELP,
+    OPTIONS_HELP_CONFIG,
+    OPTIONS_HELP_CONFIG_MD,
+    OPTIONS_VERSION
+};
 
 /* Strings are borrowed from argv. */
 struct options {

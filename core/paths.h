@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* paths.h - where the parts of an installation lie, found from the running program: the build tree first, then the prefix. */
+/* paths.h - where the parts of an installation lie, found from the running program: the build tree first, then the
+ * prefix. */
 #ifndef CORE_PATHS_H
 #define CORE_PATHS_H
 

@@ -25,7 +25,9 @@ static void tell_changes(const struct config *old, const struct config *new, uin
 static int try_new(struct reload *r, const struct config *new, struct bp_err *err)
 {
     const char *form = config_str(new, CONFIG_LOG_FORM);
-    enum log_form f = strcmp(form, "json") == 0 ? LOG_FORM_JSON : strcmp(form, "text") == 0 ? LOG_FORM_TEXT : LOG_FORM_AUTO;
+    enum log_form f = strcmp(form, "json") == 0   ? LOG_FORM_JSON
+                      : strcmp(form, "text") == 0 ? LOG_FORM_TEXT
+                                                  : LOG_FORM_AUTO;
     int rc = http_reconfigure(r->http, new, err);
     if (rc < 0)
         return rc;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reload.h - settings read again while running: the new ones are built and checked wholly, then swapped in, or nothing changes. */
+/* reload.h - settings read again while running: the new ones are built and checked wholly, then swapped in, or nothing
+ * changes. */
 #ifndef CORE_RELOAD_H
 #define CORE_RELOAD_H
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PARAM_PREFIX "param:"
+#define PARAM_PREFIX     "param:"
 #define PARAM_TIMEOUT_MS 10000
 
 static int is_local(const struct config *c)
@@ -75,8 +75,14 @@ void secrets_fetch_params(struct app *app)
     if (!p)
         return;
     snprintf(p->name, sizeof p->name, "%s", secret + strlen(PARAM_PREFIX));
-    struct request_spec spec = {.service = "params", .name = "params.get", .run = run_get, .args = p, .args_free = free,
-                                .reply = got, .arg = app, .timeout_ms = PARAM_TIMEOUT_MS};
+    struct request_spec spec = {.service = "params",
+                                .name = "params.get",
+                                .run = run_get,
+                                .args = p,
+                                .args_free = free,
+                                .reply = got,
+                                .arg = app,
+                                .timeout_ms = PARAM_TIMEOUT_MS};
     if (bus_request(app->bus, &spec, &err) < 0)
         log_error(LOG_CORE, "workers.fleetSecret: cannot ask the params service: %s", err.text);
 }

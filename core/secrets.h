@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* secrets.h - the secrets of a controller: configured, kept in the params service, or, in stage local, made at the first start. */
+/* secrets.h - the secrets of a controller: configured, kept in the params service, or, in stage local, made at the
+ * first start. */
 #ifndef CORE_SECRETS_H
 #define CORE_SECRETS_H
 

@@ -21,8 +21,8 @@ static int make_dirs(char *path, struct bp_err *err)
         int failed = mkdir(path, 0700) < 0 && errno != EEXIST;
         *p = was;
         if (failed)
-            return err_set(err, BP_IO, "cannot make the state directory %s: %s; set state.dir to one you may write", path,
-                           strerror(errno));
+            return err_set(err, BP_IO, "cannot make the state directory %s: %s; set state.dir to one you may write",
+                           path, strerror(errno));
         if (!was)
             return 0;
     }
@@ -35,7 +35,8 @@ int state_dir_open(const struct config *c, char *out, size_t n, struct bp_err *e
     char cwd[4096] = "";
     int len = 0;
     if (set[0] && set[0] != '/' && !getcwd(cwd, sizeof cwd))
-        return err_set(err, BP_IO, "state.dir is relative, but the current directory cannot be read: %s", strerror(errno));
+        return err_set(err, BP_IO, "state.dir is relative, but the current directory cannot be read: %s",
+                       strerror(errno));
     if (set[0])
         len = snprintf(out, n, "%s%s%s", cwd, cwd[0] ? "/" : "", set);
     else if (geteuid() == 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* state_dir.h - the directory of everything one daemon keeps, and the small secrets in it. Called before the loop runs. */
+/* state_dir.h - the directory of everything one daemon keeps, and the small secrets in it. Called before the loop runs.
+ */
 #ifndef CORE_STATE_DIR_H
 #define CORE_STATE_DIR_H
 

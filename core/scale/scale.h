@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * scale.h - decides each fleet's size: view -> plan -> apply, on events and on a tick, and publishes the minute's metrics.
+ * scale.h - decides each fleet's size: view -> plan -> apply, on events and on a tick, and publishes the minute's
+ * metrics.
  *
  * The engine knows no fleet provider and no queue: it asks the queue service for statistics and is given the fleet's
  * counts and a way to resize through struct scale_fleet, so that the same code runs under a virtual clock. Stale or
@@ -19,8 +20,8 @@ struct json_object;
 
 /* What the fleets offer (core/fleet fits; main wires it, engines do not include each other). */
 struct scale_fleet {
-    /* Fills desired, pending, running, draining, terminating, busy, launch_failures, boot_s of the view (max_size too when > 0).
-     * BP_NOTFOUND: not known yet. *described_ms: age of the data. */
+    /* Fills desired, pending, running, draining, terminating, busy, launch_failures, boot_s of the view (max_size too
+     * when > 0). BP_NOTFOUND: not known yet. *described_ms: age of the data. */
     int (*counts)(void *fleets, const char *slug, struct bp_view *view, int64_t *described_ms);
     int (*resize)(void *fleets, const char *slug, int32_t to, const char *reason, struct bp_err *err);
     void *fleets;
@@ -32,8 +33,10 @@ void scale_reconfigure(struct scale *s, const struct config *c);
 void scale_start(struct scale *s);
 /* Per workflow: desired, why, policy, hold, last decisions (ring of 50). slug NULL: all. json_object_put() it. */
 struct json_object *scale_describe(struct scale *s, const char *slug);
-/* Operator's hold: desired is kept at `size` (< 0: released) until expires_ms (0: for ever). BP_NOTFOUND unknown workflow. */
-int scale_hold(struct scale *s, const char *slug, int32_t size, int64_t expires_ms, const char *who, struct bp_err *err);
+/* Operator's hold: desired is kept at `size` (< 0: released) until expires_ms (0: for ever). BP_NOTFOUND unknown
+ * workflow. */
+int scale_hold(struct scale *s, const char *slug, int32_t size, int64_t expires_ms, const char *who,
+               struct bp_err *err);
 /* The latest published sample of each metric as an array, for the page. json_object_put() it. */
 struct json_object *scale_metrics(struct scale *s);
 

@@ -33,8 +33,9 @@ struct bp_view {
     int32_t launch_failures;  /* within 10 min */
     int32_t max_size;
     int32_t backlog_target;   /* jobs per instance the operator accepts, >= 1 */
-    int32_t scale_to_zero_minutes;
-    int32_t cooldown_s;
+    int32_t reserved;
+    double scale_to_zero_s;   /* idle time after which the last instance goes */
+    double cooldown_s;        /* rest after a change, for policies that want one */
     int64_t last_scale_ms;    /* when desired last changed; 0: never */
     int64_t empty_since_ms;   /* QueueDepth has been 0 since; 0: it is not */
 };

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fleet_priv.h"
+
+#include "log/json.h"
+#include "log/log.h"
+#include <stdio.h>
+#include <string.h>
+
+/* On the provider's thread. */
+static int run_ensure(const void *table, void *inst, void *args, struct bp_err *err)
+{
+    const struct bp_fleet *t = table;
+    struct fleet_call *c = args;
+    return t->ensure(inst, &c->spec, 0, &c->diff, err);
+}
+
+static void ensured(void *args, const struct bp_err *err, void *arg)
+{
+    struct fleets *f = arg;
+    const struct fleet_call *c = args;
+    struct fleet *fl = fleet_find(f, c->slug);
+    if (!fl)
+        return;
+    fl->ensuring = 0;
+    if (err->rc < 0) {
+        if (strcmp(fl->error, err->text) != 0)
+            log_warn(LOG_FLEET, "%s: the fleet cannot be made as its workflow wants it: %s", fl->slug, err->text);
+        snprintf(fl->error, sizeof fl->error, "%s", err->text);
+        fl->ensured_max = -1; /* tried again at the next look */
+        return;
+    }
+    fl->ensured = 1;
+    if (err->rc == 0 && c->diff && strcmp(c->diff, "[]") != 0)
+        log_info(LOG_FLEET, "%s: fleet made or corrected: %s", fl->slug, c->diff);
+    fleets_poke(f);
+}
+
+/* The call owns the strings its spec points to. */
+static void fill_spec(struct fleet_call *c, const struct workflow *w, const char *stage)
+{
+    struct json_object *types = json_member(w->manifest, "instanceTypes");
+    const char *image = w->ami_id ? w->ami_id : w->ami_parameter;
+    snprintf(c->text, sizeof c->text, "%s", types ? json_text(types) : "[]");
+    snprintf(c->text2, sizeof c->text2, "%s", image ? image : "");
+    snprintf(c->instance, sizeof c->instance, "%s", stage);
+    c->spec = (struct bp_fleet_spec){.size = sizeof c->spec,
+                                     .max_size = w->max_size,
+                                     .warmup_s = w->warmup_s,
+                                     .slug = c->slug,
+                                     .stage = c->instance,
+                                     .ami_id = w->ami_id ? c->text2 : NULL,
+                                     .ami_parameter = !w->ami_id && w->ami_parameter ? c->text2 : NULL,
+                                     .instance_types = c->text};
+}
+
+void ensure_fleet(struct fleets *f, struct fleet *fl, const struct workflow *w)
+{
+    if (fl->ensuring || (fl->ensured && fl->generation == w->generation && fl->ensured_max == w->max_size))
+        return;
+    struct fleet_call *c = fleet_call_new(f, w->slug, NULL);
+    if (!c)
+        return;
+    fill_spec(c, w, config_str(f->config, CONFIG_STAGE));
+    fl->generation = w->generation;
+    fl->ensured_max = w->max_size;
+    fl->ensuring = 1;
+    fleet_call_send(c, "fleet.ensure", run_ensure, ensured);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fleet_priv.h - the fleet engine's own state, shared by its files. All [loop]. */
+#ifndef FLEET_FLEET_PRIV_H
+#define FLEET_FLEET_PRIV_H
+
+#include "fleet/fleet.h"
+#include "host/queue_call.h"
+
+#define FLEET_ACTIVITIES 20
+#define FLEET_CALL_MS    60000 /* a cloud may be slow */
+#define FLEET_QUEUE_MS   10000
+
+/*
+ * Scale-in of one instance. MARKING: its worker is being told to take no more. MARKED: it is told; the next look at the
+ * queue that began after the mark decides. ENDING: it was idle after the mark and is being terminated. UNMARKING: the
+ * drain was cancelled. An instance never goes from MARKING to ENDING.
+ */
+enum drain_step { DRAIN_NONE = 1, DRAIN_MARKING, DRAIN_MARKED, DRAIN_ENDING, DRAIN_UNMARKING };
+
+struct instance {
+    struct instance *next;
+    struct bp_instance now; /* as last described */
+    int known;              /* met by the description under way */
+    int has_worker;         /* its worker is registered */
+    int32_t leases;         /* live ones, as of the last look at the queue */
+    enum drain_step drain;
+    int64_t marked_ms;
+    int64_t idle_since_ms;
+    int protecting; /* a protect call is under way */
+};
+
+struct fleet {
+    struct fleet *next;
+    char slug[128];
+    uint32_t generation; /* of the workflow the fleet was ensured for */
+    int32_t ensured_max;
+    int ensured, ensuring, growing;
+    int wanted; /* its workflow is still there */
+    int exists;
+    int32_t desired, max_size;
+    int64_t described_ms;
+    double boot_s; /* moving mean of launch to registration */
+    struct instance *instances;
+    struct bp_activity activities[FLEET_ACTIVITIES]; /* newest first */
+    uint32_t n_activities;
+    int64_t activities_ms; /* of the newest one */
+    int asking_activities;
+    char error[200]; /* of the last call, "" when it went well */
+};
+
+struct fleets {
+    struct bus *bus;
+    struct host *host;
+    const struct config *config;
+    struct fleet *list;
+    struct loop_timer *tick, *soon;
+    struct subscription *jobs, *workers;
+    int started;
+    int refreshing, again; /* a look is under way; another is wanted */
+    int64_t refresh_began_ms;
+    struct fleet_workers *workers_now; /* the queue's answer of the look under way */
+};
+
+struct fleet *fleet_find(struct fleets *f, const char *slug);
+struct instance *instance_find(struct fleet *fl, const char *id);
+int64_t fleets_now(const struct fleets *f);
+/* Looks again soon (a burst of wishes is one look). */
+void fleets_poke(struct fleets *f);
+
+/* refresh.c: one look: the queue's workers first, then the provider's instances, then what follows from both. */
+void refresh_begin(struct fleets *f);
+
+/* ensure.c */
+void ensure_fleet(struct fleets *f, struct fleet *fl, const struct workflow *w);
+
+/* drain.c */
+void drain_instance(struct fleets *f, struct fleet *fl, struct instance *i, const char *why);
+void drain_cancel(struct fleets *f, struct fleet *fl, struct instance *i);
+/* After a look that began at began_ms: ends those that were idle after their mark. */
+void drain_advance(struct fleets *f, struct fleet *fl, int64_t began_ms);
+/* Protection follows leases. */
+void protect_follow(struct fleets *f, struct fleet *fl);
+
+/* activities.c */
+void activities_ask(struct fleets *f, struct fleet *fl);
+
+/* counts of one fleet, from what is known */
+void fleet_count(const struct fleet *fl, int64_t now_ms, struct fleet_counts *out);
+
+/* A call to the fleet service: what every file here sends. */
+struct fleet_call {
+    struct fleets *fleets;
+    char slug[128], instance[64];
+    int32_t number; /* desired, on, dry_run: as the call means it */
+    char text[512], text2[512];
+    struct bp_fleet_spec spec;
+    char *diff;
+};
+struct fleet_call *fleet_call_new(struct fleets *f, const char *slug, const char *instance);
+/* Sends; the call is consumed. On failure reply is called with the error. */
+void fleet_call_send(struct fleet_call *c, const char *name, request_run run, request_reply reply);
+
+#endif

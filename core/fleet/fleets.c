@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fleet_priv.h"
+
+#include "log/err.h"
+#include "log/json.h"
+#include "log/log.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SOON_MS           30
+#define FAILURE_WINDOW_MS 600000
+
+struct fleet *fleet_find(struct fleets *f, const char *slug)
+{
+    for (struct fleet *fl = f->list; fl; fl = fl->next)
+        if (strcmp(fl->slug, slug) == 0)
+            return fl;
+    return NULL;
+}
+
+struct instance *instance_find(struct fleet *fl, const char *id)
+{
+    for (struct instance *i = fl->instances; i; i = i->next)
+        if (strcmp(i->now.id, id) == 0)
+            return i;
+    return NULL;
+}
+
+int64_t fleets_now(const struct fleets *f)
+{
+    return loop_now_ms(bus_loop(f->bus));
+}
+
+void fleets_poke(struct fleets *f)
+{
+    if (!f->started)
+        return;
+    if (f->refreshing)
+        f->again = 1;
+    else
+        loop_timer_after(f->soon, SOON_MS);
+}
+
+static void on_tick(void *arg)
+{
+    refresh_begin(arg);
+}
+
+/* A draining instance may have become idle; a worker may have come up or gone. */
+static void on_worker(const struct event_msg *e, void *arg)
+{
+    (void)e;
+    fleets_poke(arg);
+}
+
+static void on_job(const struct event_msg *e, void *arg)
+{
+    if (e->id != EVENT_JOB_PROGRESS && e->id != EVENT_JOB_SUBMITTED)
+        on_worker(e, arg);
+}
+
+struct fleets *fleets_new(struct bus *b, struct host *h, const struct config *c)
+{
+    struct fleets *f = calloc(1, sizeof *f);
+    if (!f)
+        return NULL;
+    f->bus = b;
+    f->host = h;
+    f->config = c;
+    f->tick = loop_timer_new(bus_loop(b), "fleet.tick", on_tick, f);
+    f->soon = loop_timer_new(bus_loop(b), "fleet.soon", on_tick, f);
+    return f;
+}
+
+static void free_instances(struct fleet *fl)
+{
+    while (fl->instances) {
+        struct instance *i = fl->instances;
+        fl->instances = i->next;
+        free(i);
+    }
+}
+
+void fleets_free(struct fleets *f)
+{
+    if (!f)
+        return;
+    loop_timer_free(f->tick);
+    loop_timer_free(f->soon);
+    bus_unsubscribe(f->jobs);
+    bus_unsubscribe(f->workers);
+    while (f->list) {
+        struct fleet *fl = f->list;
+        f->list = fl->next;
+        free_instances(fl);
+        free(fl);
+    }
+    free(f);
+}
+
+void fleets_reconfigure(struct fleets *f, const struct config *c)
+{
+    f->config = c;
+    if (!f->started)
+        return;
+    loop_timer_every(f->tick, config_int(c, CONFIG_SCALE_TICK_MS));
+    fleets_poke(f);
+}
+
+void fleets_start(struct fleets *f)
+{
+    f->started = 1;
+    f->jobs = bus_subscribe(f->bus, "job.*", on_job, f);
+    f->workers = bus_subscribe(f->bus, "worker.*", on_worker, f);
+    loop_timer_every(f->tick, config_int(f->config, CONFIG_SCALE_TICK_MS));
+    refresh_begin(f);
+}
+
+void fleet_count(const struct fleet *fl, int64_t now_ms, struct fleet_counts *out)
+{
+    memset(out, 0, sizeof *out);
+    out->desired = fl->desired;
+    out->max_size = fl->max_size;
+    out->described_ms = fl->described_ms;
+    out->boot_s = fl->boot_s;
+    for (const struct instance *i = fl->instances; i; i = i->next) {
+        int32_t state = i->now.state;
+        out->pending += state == BP_INSTANCE_PENDING;
+        out->running += state == BP_INSTANCE_RUNNING;
+        out->terminating += state == BP_INSTANCE_TERMINATING;
+        out->busy += state == BP_INSTANCE_RUNNING && i->leases > 0 && i->drain == DRAIN_NONE;
+        out->draining += i->drain != DRAIN_NONE && i->drain != DRAIN_UNMARKING && state != BP_INSTANCE_TERMINATED &&
+                         state != BP_INSTANCE_TERMINATING;
+    }
+    for (uint32_t k = 0; k < fl->n_activities; k++)
+        out->launch_failures += fl->activities[k].failed && fl->activities[k].at_ms > now_ms - FAILURE_WINDOW_MS;
+}
+
+int fleet_counts(struct fleets *f, const char *slug, struct fleet_counts *out)
+{
+    const struct fleet *fl = fleet_find(f, slug);
+    if (!fl || !fl->described_ms || !fl->exists)
+        return BP_NOTFOUND;
+    fleet_count(fl, fleets_now(f), out);
+    return 0;
+}
+
+/* ---- calls to the fleet service ---- */
+
+struct fleet_call *fleet_call_new(struct fleets *f, const char *slug, const char *instance)
+{
+    struct fleet_call *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->fleets = f;
+    snprintf(c->slug, sizeof c->slug, "%s", slug);
+    snprintf(c->instance, sizeof c->instance, "%s", instance ? instance : "");
+    return c;
+}
+
+static void call_free(void *arg)
+{
+    struct fleet_call *c = arg;
+    free(c->diff);
+    free(c);
+}
+
+/* What the reply may look at whatever became of the request, whose own arguments are the provider's until it is done.
+ */
+struct waiting {
+    struct fleet_call call;
+    request_reply reply;
+};
+
+static void call_replied(void *args, const struct bp_err *err, void *arg)
+{
+    struct waiting *w = arg;
+    struct fleet_call *sent = args;
+    if (err->rc == 0 && sent) {
+        w->call.diff = sent->diff;
+        sent->diff = NULL;
+    }
+    w->reply(&w->call, err, w->call.fleets);
+    free(w->call.diff);
+    free(w);
+}
+
+void fleet_call_send(struct fleet_call *c, const char *name, request_run run, request_reply reply)
+{
+    struct bp_err err = {0};
+    struct waiting *w = calloc(1, sizeof *w);
+    if (!w) {
+        err_set(&err, BP_NOMEM, "no memory");
+        reply(c, &err, c->fleets);
+        call_free(c);
+        return;
+    }
+    w->call = *c;
+    w->reply = reply;
+    struct request_spec spec = {.service = "fleet",
+                                .name = name,
+                                .run = run,
+                                .args = c,
+                                .args_free = call_free,
+                                .reply = call_replied,
+                                .arg = w,
+                                .timeout_ms = FLEET_CALL_MS};
+    if (bus_request(w->call.fleets->bus, &spec, &err) < 0) /* c is freed */
+        call_replied(NULL, &err, w);
+}
+
+/* ---- injected trouble ---- */
+
+struct inject {
+    char slug[128], what[64], arg[128];
+};
+
+static int run_inject(const void *table, void *inst, void *args, struct bp_err *err)
+{
+    const struct bp_fleet *t = table;
+    const struct inject *in = args;
+    if (!BP_HAS(t, inject))
+        return err_set(err, BP_UNSUPPORTED, "this fleet provider takes no injected trouble");
+    return t->inject(inst, in->slug, in->what, in->arg, err);
+}
+
+/* Who is told how it went. */
+struct injection {
+    struct fleets *fleets;
+    host_done done;
+    void *cb_arg;
+};
+
+static void injected(void *args, const struct bp_err *err, void *arg)
+{
+    struct injection *i = arg;
+    (void)args;
+    fleets_poke(i->fleets);
+    i->done(err, i->cb_arg);
+    free(i);
+}
+
+void fleet_inject(struct fleets *f, const char *slug, const char *what, const char *arg, host_done done, void *cb_arg)
+{
+    struct bp_err err = {0};
+    struct inject *in = calloc(1, sizeof *in);
+    struct injection *i = calloc(1, sizeof *i);
+    if (!in || !i) {
+        free(in);
+        free(i);
+        err_set(&err, BP_NOMEM, "no memory");
+        done(&err, cb_arg);
+        return;
+    }
+    snprintf(in->slug, sizeof in->slug, "%s", slug);
+    snprintf(in->what, sizeof in->what, "%s", what);
+    snprintf(in->arg, sizeof in->arg, "%s", arg ? arg : "");
+    *i = (struct injection){f, done, cb_arg};
+    struct request_spec spec = {.service = "fleet",
+                                .name = "fleet.inject",
+                                .run = run_inject,
+                                .args = in,
+                                .args_free = free,
+                                .reply = injected,
+                                .arg = i,
+                                .timeout_ms = FLEET_CALL_MS};
+    if (bus_request(f->bus, &spec, &err) < 0)
+        injected(NULL, &err, i);
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scale_priv.h"
+
+#include "host/queue_call.h"
+#include "log/err.h"
+#include "log/json.h"
+#include "log/log.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SOON_MS          50 /* a burst of submits is one decision */
+#define STATS_WINDOW_MS  300000
+#define STATS_TIMEOUT_MS 10000
+
+struct scale_item *scale_item_find(struct scale *s, const char *slug)
+{
+    for (struct scale_item *i = s->items; i; i = i->next)
+        if (strcmp(i->slug, slug) == 0)
+            return i;
+    return NULL;
+}
+
+struct scale_item *scale_item_get(struct scale *s, const char *slug)
+{
+    struct scale_item *i = scale_item_find(s, slug);
+    if (i || !(i = calloc(1, sizeof *i)))
+        return i;
+    snprintf(i->slug, sizeof i->slug, "%s", slug);
+    i->hold_size = -1;
+    i->next = s->items;
+    s->items = i;
+    return i;
+}
+
+/* ---- one round: statistics, then a plan for each workflow ---- */
+
+static void decide(const struct workflow *w, void *arg)
+{
+    struct scale *s = arg;
+    struct scale_item *item = scale_item_get(s, w->slug);
+    struct bp_view v;
+    struct bp_plan p;
+    if (!item)
+        return;
+    item->seen = 1;
+    int64_t now = loop_now_ms(bus_loop(s->bus));
+    if (item->stats.queued + item->stats.leased > 0)
+        item->empty_since_ms = 0;
+    else if (!item->empty_since_ms)
+        item->empty_since_ms = now;
+    if (view_build(s, w, item, &v) < 0) {
+        snprintf(item->reason, sizeof item->reason, "holding: the fleet is not known yet");
+        return;
+    }
+    plan_make(s, w, item, &v, &p);
+    item->desired = p.desired;
+    item->planned_ms = now;
+    memcpy(item->reason, p.reason, sizeof item->reason);
+    if (p.desired != v.desired - v.draining)
+        plan_apply(s, item, &v, &p);
+}
+
+/* Workflows that went away are forgotten. */
+static void forget_unseen(struct scale *s)
+{
+    for (struct scale_item **at = &s->items; *at;) {
+        struct scale_item *i = *at;
+        if (i->seen) {
+            at = &i->next;
+            continue;
+        }
+        *at = i->next;
+        free(i);
+    }
+}
+
+static void take_stats(struct scale *s, const struct bp_op_stats *st)
+{
+    for (struct scale_item *i = s->items; i; i = i->next) {
+        memset(&i->stats, 0, sizeof i->stats);
+        i->seen = 0;
+    }
+    for (uint32_t n = 0; n < st->count; n++) {
+        struct scale_item *i = scale_item_get(s, st->rows[n].workflow);
+        if (i)
+            i->stats = st->rows[n];
+    }
+}
+
+static void ask(struct scale *s);
+
+static void got_stats(struct bp_op *op, const struct bp_err *err, void *arg)
+{
+    struct scale *s = arg;
+    s->asking = 0;
+    if (err->rc < 0) {
+        if (!s->stats_error[0])
+            log_warn(LOG_SCALE, "holding every fleet: no statistics: %s", err->text);
+        snprintf(s->stats_error, sizeof s->stats_error, "%s", err->text);
+    } else {
+        s->stats_error[0] = 0;
+        s->last_stats_ms = loop_now_ms(bus_loop(s->bus));
+        take_stats(s, &op->u.stats);
+        host_each_workflow(s->host, decide, s);
+        forget_unseen(s);
+    }
+    if (s->again) {
+        s->again = 0;
+        loop_timer_after(s->soon, SOON_MS);
+    }
+}
+
+static void ask(struct scale *s)
+{
+    struct bp_err err = {0};
+    if (s->asking) {
+        s->again = 1;
+        return;
+    }
+    struct queue_call *q = queue_call_new(BP_OP_STATS, loop_now_ms(bus_loop(s->bus)));
+    if (!q)
+        return;
+    queue_call_op(q)->u.stats.window_ms = STATS_WINDOW_MS;
+    s->asking = 1;
+    if (queue_call_send(s->bus, q, STATS_TIMEOUT_MS, got_stats, s, &err) < 0)
+        got_stats(NULL, &err, s);
+}
+
+static void on_tick(void *arg)
+{
+    ask(arg);
+}
+
+static void poke(const struct event_msg *e, void *arg)
+{
+    struct scale *s = arg;
+    if (!s->started || e->id == EVENT_JOB_PROGRESS || e->id == EVENT_JOB_LEASED)
+        return;
+    if (s->asking)
+        s->again = 1;
+    else
+        loop_timer_after(s->soon, SOON_MS);
+}
+
+/* ---- life ---- */
+
+struct scale *scale_new(struct bus *b, struct host *h, const struct config *c, const struct scale_fleet *fleet)
+{
+    struct scale *s = calloc(1, sizeof *s);
+    struct loop *l = bus_loop(b);
+    if (!s)
+        return NULL;
+    s->bus = b;
+    s->host = h;
+    s->config = c;
+    s->fleet = *fleet;
+    s->tick = loop_timer_new(l, "scale.tick", on_tick, s);
+    s->soon = loop_timer_new(l, "scale.soon", on_tick, s);
+    s->minute = loop_timer_new(l, "scale.metrics", metrics_publish, s);
+    s->jobs = bus_subscribe(b, "job.*", poke, s);
+    s->instances = bus_subscribe(b, "fleet.instance", poke, s);
+    return s;
+}
+
+void scale_free(struct scale *s)
+{
+    if (!s)
+        return;
+    loop_timer_free(s->tick);
+    loop_timer_free(s->soon);
+    loop_timer_free(s->minute);
+    bus_unsubscribe(s->jobs);
+    bus_unsubscribe(s->instances);
+    while (s->items) {
+        struct scale_item *i = s->items;
+        s->items = i->next;
+        free(i);
+    }
+    free(s);
+}
+
+static void arm(struct scale *s)
+{
+    loop_timer_every(s->tick, config_int(s->config, CONFIG_SCALE_TICK_MS));
+    loop_timer_every(s->minute, (int64_t)(config_num(s->config, CONFIG_METRICS_PERIOD_S) * 1000));
+}
+
+void scale_reconfigure(struct scale *s, const struct config *c)
+{
+    s->config = c;
+    if (!s->started)
+        return;
+    arm(s);
+    ask(s);
+}
+
+void scale_start(struct scale *s)
+{
+    s->started = 1;
+    arm(s);
+    ask(s);
+}
+
+int scale_hold(struct scale *s, const char *slug, int32_t size, int64_t expires_ms, const char *who, struct bp_err *err)
+{
+    struct scale_item *i = host_workflow(s->host, slug) ? scale_item_get(s, slug) : NULL;
+    const char *near = host_nearest_workflow(s->host, slug);
+    if (!i)
+        return err_set(err, BP_NOTFOUND, "no workflow %s%s%s%s", slug, near ? "; did you mean " : "", near ? near : "",
+                       near ? "?" : "");
+    i->hold_size = size < 0 ? -1 : size;
+    i->hold_until_ms = expires_ms;
+    snprintf(i->hold_who, sizeof i->hold_who, "%s", who ? who : "an operator");
+    if (s->started)
+        ask(s);
+    return 0;
+}
+
+/* ---- the operator's view ---- */
+
+static struct json_object *decisions_json(const struct scale_item *i)
+{
+    struct json_object *list = json_object_new_array();
+    uint32_t n = i->n_decisions < SCALE_DECISIONS ? i->n_decisions : SCALE_DECISIONS;
+    for (uint32_t k = 0; k < n; k++) {
+        const struct scale_decision *d = &i->decisions[(i->n_decisions - 1 - k) % SCALE_DECISIONS];
+        struct json_object *o = json_object_new_object();
+        json_put_int(o, "at_ms", d->at_ms);
+        json_put_int(o, "from", d->from);
+        json_put_int(o, "to", d->to);
+        json_put_str(o, "policy", d->policy);
+        json_put_str(o, "reason", d->reason);
+        json_object_array_add(list, o);
+    }
+    return list;
+}
+
+static struct json_object *item_json(const struct scale_item *i)
+{
+    struct json_object *o = json_object_new_object();
+    json_put_str(o, "workflow", i->slug);
+    json_put_int(o, "desired", i->desired);
+    json_put_str(o, "policy", i->policy);
+    json_put_str(o, "reason", i->reason);
+    json_put_int(o, "queued", i->stats.queued);
+    json_put_int(o, "leased", i->stats.leased);
+    json_put_int(o, "workers", i->stats.active_workers);
+    json_put_int(o, "planned_ms", i->planned_ms);
+    json_put_int(o, "last_scale_ms", i->last_scale_ms);
+    if (i->hold_size >= 0) {
+        json_put_int(o, "hold", i->hold_size);
+        json_put_int(o, "hold_until_ms", i->hold_until_ms);
+        json_put_str(o, "hold_by", i->hold_who);
+    }
+    json_object_object_add(o, "decisions", decisions_json(i));
+    return o;
+}
+
+struct json_object *scale_describe(struct scale *s, const char *slug)
+{
+    struct json_object *list = json_object_new_array();
+    for (struct scale_item *i = s->items; i; i = i->next)
+        if (!slug || strcmp(slug, i->slug) == 0)
+            json_object_array_add(list, item_json(i));
+    return list;
+}

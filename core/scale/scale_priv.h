@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* scale_priv.h - the scaling engine's own state, shared by its files. All [loop]. */
+#ifndef SCALE_SCALE_PRIV_H
+#define SCALE_SCALE_PRIV_H
+
+#include "scale/scale.h"
+#include <bp/cloud.h>
+#include <bp/queue.h>
+
+#define SCALE_DECISIONS 50
+#define SCALE_METRICS   10
+#define SCALE_OFFENCES  3 /* of a plugin's policy before it is replaced */
+
+/* One decision that changed (or in dry run would have changed) a fleet. */
+struct scale_decision {
+    int64_t at_ms;
+    int32_t from, to;
+    char policy[32];
+    char reason[200];
+};
+
+/* What the engine remembers of one workflow; may be lost at any time without harm. */
+struct scale_item {
+    char slug[128];
+    struct scale_item *next;
+    _Alignas(16) unsigned char memory[BP_SCALING_MEMORY]; /* the policy's */
+    char policy[32];                                      /* whose memory that is */
+    char reason[200];                                     /* of the last plan, change or not */
+    int32_t desired;
+    int64_t planned_ms, last_scale_ms, empty_since_ms;
+    int32_t hold_size; /* < 0: none */
+    int64_t hold_until_ms;
+    char hold_who[64];
+    int offences;
+    int seen; /* by the walk under way */
+    struct bp_queue_stats_row stats;
+    struct bp_metric latest[SCALE_METRICS];
+    uint32_t n_latest;
+    struct scale_decision decisions[SCALE_DECISIONS];
+    uint32_t n_decisions; /* ever; the ring's head */
+};
+
+struct scale {
+    struct bus *bus;
+    struct host *host;
+    const struct config *config;
+    struct scale_fleet fleet;
+    struct scale_item *items;
+    struct loop_timer *tick, *soon, *minute;
+    struct subscription *jobs, *instances;
+    int started, asking, again;
+    int64_t last_stats_ms; /* when the queue last answered; 0: never */
+    char stats_error[200];
+};
+
+/* The item of a slug, made when it is new. NULL: no memory. */
+struct scale_item *scale_item_get(struct scale *s, const char *slug);
+struct scale_item *scale_item_find(struct scale *s, const char *slug);
+
+/* Fills the view of one workflow. BP_NOTFOUND: the fleet is not known yet. */
+int view_build(struct scale *s, const struct workflow *w, struct scale_item *item, struct bp_view *v);
+/* Runs hold, plugin policy or built-in policy over the view and clamps the plan. *policy: static or item text. */
+void plan_make(struct scale *s, const struct workflow *w, struct scale_item *item, const struct bp_view *v,
+               struct bp_plan *p);
+/* Publishes and applies a plan that changes the fleet. */
+void plan_apply(struct scale *s, struct scale_item *item, const struct bp_view *v, const struct bp_plan *p);
+
+/* Timer: the minute's metrics. */
+void metrics_publish(void *scale);
+
+#endif
