@@ -16,7 +16,10 @@ struct actor;
 struct request;
 struct json_object;
 
+/* NULL on no memory. [loop] */
 struct bus *bus_new(struct loop *l);
+/* Frees what is left: subscriptions, routes, actors. Requests still unanswered are dropped without a reply, because whoever
+ * asked may be gone; an actor stuck inside a call is left alone with its memory, and logged. Before loop_free(). [loop] */
 void bus_free(struct bus *b);
 struct loop *bus_loop(struct bus *b);
 
@@ -35,6 +38,8 @@ struct event_info {
 };
 const struct event_info *event_info(enum event_id id);
 enum event_id event_find(const char *name); /* EVENT_NONE when unknown */
+/* How many events of the table match a pattern: 0 tells a user of `bpctl events` that they will wait in vain. */
+uint32_t event_match(const char *pattern);
 
 /* An event as published; immutable, reference-counted. */
 struct event_msg {
@@ -42,28 +47,28 @@ struct event_msg {
     int64_t seq, at_ms;
     struct json_object *fields; /* an object with exactly the table's fields; read only */
 };
-struct event_msg *event_ref(struct event_msg *e);
+struct event_msg *event_ref(struct event_msg *e); /* [loop] */
 void event_unref(struct event_msg *e);
 /* {"event":"job.leased","seq":7,"at_ms":...,...fields}; malloc'ed, free() it. */
 char *event_json(const struct event_msg *e);
 
 /* Publishes. The variadic part gives the fields in the table's order: int64_t for i, double for f, const char * for s
- * (NULL: ""). With no subscriber to this id it costs no allocation (but the seq advances). Nested publishing from a subscriber is queued. [loop] */
+ * (NULL: ""; text beyond 4,096 bytes is cut). With no subscriber to this id it costs no allocation (but the seq advances). Nested publishing from a subscriber is queued. [loop] */
 void bus_publish(struct bus *b, enum event_id id, ...);
-/* From a plugin or another thread: checked against the table. Any thread. */
+/* From a plugin or another thread: every field of the table must be there with its type, and none else. Any thread. */
 int bus_publish_json(struct bus *b, const char *name, const char *fields_json, struct bp_err *err);
 
 typedef void (*event_fn)(const struct event_msg *e, void *arg); /* [loop], borrowed: event_ref() to keep */
 /* pattern: an exact name, a prefix with star ("job.*"), or "*". Called at once on the loop. [loop] */
 struct subscription *bus_subscribe(struct bus *b, const char *pattern, event_fn fn, void *arg);
-void bus_unsubscribe(struct subscription *s);
+void bus_unsubscribe(struct subscription *s); /* NULL is fine; also from inside a subscriber */
 /* A bounded queue of events for a slow reader (a socket): oldest are dropped first and counted. `wake` is called on the
  * loop when the queue goes from empty to non-empty. feed_next returns a reference (event_unref) or NULL. [loop] */
 struct feed *bus_feed_new(struct bus *b, const char *pattern, uint32_t capacity, void (*wake)(void *arg), void *arg);
 struct event_msg *bus_feed_next(struct feed *f);
 uint64_t bus_feed_lost(const struct feed *f);
 void bus_feed_free(struct feed *f);
-/* The most recent events (ring of 1,000), oldest first, that match pattern. [loop] */
+/* The most recent events (ring of 1,000), oldest first, that match pattern; also those nobody listened to. [loop] */
 void bus_recent(struct bus *b, const char *pattern, uint32_t max, event_fn fn, void *arg);
 
 /* ---- actors: a bounded mailbox and the thread(s) behind it ---- */
@@ -83,16 +88,17 @@ struct actor_spec {
     void *arg;
 };
 struct actor *actor_new(struct bus *b, const struct actor_spec *spec, struct bp_err *err); /* [loop] */
-/* Runs fn on the actor's thread as if it were a request nobody waits for (start, stop of a plugin). [loop] */
 /* Takes no new requests; what is in the mailbox is still served; then `drained` is called on the loop. [loop] */
 void actor_drain(struct actor *a, void (*drained)(struct actor *a, void *arg), void *arg);
-/* Joins the threads; only after drained was called. [loop] */
+/* Joins the threads; only after drained was called and nothing was sent by actor_call() since that is not answered; the
+ * reply of an actor_call() may call this. NULL is fine. [loop] */
 void actor_free(struct actor *a);
 /* For `bpctl plugin` and metrics. [loop] */
 struct actor_stats {
     uint32_t waiting, running;
     uint64_t served, batches, refused, timed_out;
-    int64_t busy_us, last_error_ms;
+    int64_t busy_us;       /* time inside the batch function or run, summed over threads */
+    int64_t last_error_ms; /* wall clock of the last fail, timeout, io, no_space or no_memory; 0: never */
 };
 void actor_stats(const struct actor *a, struct actor_stats *out);
 
@@ -122,6 +128,11 @@ struct request_spec {
 };
 /* 0, or (nothing sent, args freed, reply NOT called) BP_LATER mailbox full, BP_NOTFOUND no provider, BP_STOPPED draining. [loop] */
 int bus_request(struct bus *b, const struct request_spec *spec, struct bp_err *err);
+
+/* A request straight to an actor, whether a service leads there or not: start and stop of a plugin. spec->run is called even
+ * when the actor has a batch function, with table and inst NULL; spec->service may be NULL. It ignores drain and capacity,
+ * so that stop can be the last thing an actor does. 0 or BP_NOMEM (args freed, reply not called). [loop] */
+int actor_call(struct actor *a, const struct request_spec *spec, struct bp_err *err);
 
 /* For batch functions, on the actor's thread. */
 void *request_args(struct request *r);

@@ -57,7 +57,7 @@ int64_t loop_enter(struct loop *l)
     return mono_us();
 }
 
-int64_t loop_left(struct loop *l, const char *name, int64_t entered)
+int64_t loop_lap(struct loop *l, const char *name, int64_t entered)
 {
     int64_t now = mono_us();
     int64_t ms = (now - entered) / 1000;
@@ -72,7 +72,7 @@ int64_t loop_left(struct loop *l, const char *name, int64_t entered)
 void loop_leave(struct loop *l, const char *name, int64_t entered)
 {
     ASSERT_LOOP(l);
-    loop_left(l, name, entered);
+    loop_lap(l, name, entered);
 }
 
 void loop_on_slow(struct loop *l, void (*fn)(const char *name, int64_t ms, void *arg), void *arg)

@@ -60,5 +60,7 @@ void loop_on_slow(struct loop *l, void (*fn)(const char *name, int64_t ms, void 
 struct event_base *loop_base(struct loop *l);
 int64_t loop_enter(struct loop *l);
 void loop_leave(struct loop *l, const char *name, int64_t entered);
+/* Ends the timing of one callback and begins that of the next: for whoever calls many in a row. [loop] */
+int64_t loop_lap(struct loop *l, const char *name, int64_t entered);
 
 #endif

@@ -53,8 +53,6 @@ struct loop {
     struct loop_signal *signals;
 };
 
-/* Ends the timing of a callback; returns the time now, for the next one. */
-int64_t loop_left(struct loop *l, const char *name, int64_t entered);
 /* libevent's callback of wake_fd. */
 void loop_on_wake(int fd, short what, void *arg);
 /* Runs what is still posted, also what that posts. */

@@ -72,7 +72,7 @@ void loop_on_wake(int fd, short what, void *arg)
     for (int n = 0; n < POSTS_A_TURN && now - start < POST_TURN_US && take(l); n++) {
         struct post p = l->taken.at[l->taken.head++];
         p.fn(p.arg);
-        now = loop_left(l, p.name, now);
+        now = loop_lap(l, p.name, now);
     }
     if (l->taken.head < l->taken.tail)
         wake(l);

@@ -44,7 +44,7 @@ static void on_timer(int fd, short what, void *arg)
     if (t->period_ms > 0)
         arm(t, t->period_ms);
     t->fn(t->arg);
-    loop_left(l, name, entered);
+    loop_lap(l, name, entered);
 }
 
 struct loop_timer *loop_timer_new(struct loop *l, const char *name, void (*fn)(void *arg), void *arg)
@@ -103,7 +103,7 @@ static void on_fd(int fd, short what, void *arg)
     const char *name = f->name;
     int64_t entered = mono_us();
     f->fn(fd, what, f->arg);
-    loop_left(l, name, entered);
+    loop_lap(l, name, entered);
 }
 
 struct loop_fd *loop_fd_new(struct loop *l, const char *name, int fd, short what,
@@ -141,7 +141,7 @@ static void on_signal(int signo, short what, void *arg)
     int64_t entered = mono_us();
     (void)what;
     s->fn(signo, s->arg);
-    loop_left(s->loop, "signal", entered);
+    loop_lap(s->loop, "signal", entered);
 }
 
 void loop_on_signal(struct loop *l, int signo, void (*fn)(int signo, void *arg), void *arg)

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bus_private.h - the bus's inside, for the files of this folder alone. All of it belongs to the loop unless noted. */
+#ifndef BUS_BUS_PRIVATE_H
+#define BUS_BUS_PRIVATE_H
+
+#include "bus/bus.h"
+#include "bus/deadline.h"
+#include "bus/record.h"
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define BUS_MAGIC          0x62757331U
+#define SUBSCRIPTION_MAGIC 0x73756273U
+#define ACTOR_MAGIC        0x6163746fU
+#define REQUEST_MAGIC      0x72657175U
+#define FREE_REQUESTS_MAX  8192
+
+struct service {
+    struct service *next;
+    char name[64];
+    struct actor *actor; /* NULL: no provider now */
+    const void *table;
+    void *inst;
+};
+
+struct subscription {
+    uint32_t magic;
+    struct bus *bus;
+    struct subscription *next;
+    int64_t after_seq; /* events up to here were published before it subscribed */
+    event_fn fn;
+    void *arg;
+    int dead; /* unsubscribed while events were handed out; freed afterwards */
+    uint8_t wants[EVENT_END];
+};
+
+struct event_queue {
+    struct event_box *head, *tail;
+};
+
+struct bus {
+    uint32_t magic;
+    struct loop *loop;
+    /* events */
+    int64_t seq;
+    struct subscription *subs;
+    uint32_t interest[EVENT_END]; /* live subscriptions that want this event */
+    struct event_queue queue;     /* published from inside a subscriber */
+    int handing_out;
+    struct recent recent;
+    char scratch[RECORD_BYTES_MAX];
+    /* requests */
+    struct service *services;
+    struct actor *actors;
+    struct request *free_requests;
+    uint32_t n_free;
+    struct deadlines deadlines;
+};
+
+/* An event with its count of references; msg is what others see. */
+struct event_box {
+    struct event_msg msg;
+    uint32_t refs;
+    struct event_box *next;
+};
+
+/*
+ * A request is in exactly one place: a mailbox, a batch on an actor's thread, the actor's list of done ones, or the
+ * bus's free list. Its reply is delivered once: `answered` is set by whichever of reply and deadline comes first, both
+ * on the loop.
+ */
+struct request {
+    uint32_t magic;
+    uint8_t taken;         /* left the mailbox; guarded by the actor's lock */
+    uint8_t direct;        /* by actor_call() */
+    uint8_t ran, done;     /* the actor's, until it hands the request back */
+    atomic_uchar answered; /* set on the loop; the actor may look, to spare itself work nobody waits for */
+    struct request *next, *prev;
+    struct deadline deadline;
+    int64_t timeout_ms;
+    struct actor *actor;
+    const void *table;
+    void *inst;
+    const char *name;
+    request_run run;
+    void *args;
+    void (*args_free)(void *args);
+    request_reply reply, late;
+    void *arg;
+    struct bp_err err;
+};
+
+struct request_list {
+    struct request *head, *tail;
+};
+
+struct actor {
+    uint32_t magic;
+    struct bus *bus;
+    struct actor *next;
+    char *name;
+    actor_batch_fn batch;
+    void *batch_arg;
+    uint32_t batch_max, capacity, n_threads, n_started;
+    pthread_t *threads;
+    struct request **batch_room; /* batch_max for each thread */
+    /* Guarded by `lock`. The loop alone adds to the mailbox, so it may read `waiting` without it. */
+    pthread_mutex_t lock;
+    pthread_cond_t has_work;
+    struct request_list mailbox, finished;
+    atomic_uint waiting;
+    uint32_t running, sleeping, woken, n_rooms_taken;
+    int stop, reply_posted, orphan;
+    uint64_t batches;
+    int64_t busy_us;
+    /* The loop's. */
+    struct request_list replying;
+    uint32_t outstanding; /* accepted, not yet back */
+    int draining, drain_posted, drained, in_replies, free_asked, orphan_posts;
+    void (*on_drained)(struct actor *a, void *arg);
+    void *drained_arg;
+    uint64_t served, refused, timed_out;
+    int64_t last_error_ms;
+};
+
+void list_push(struct request_list *l, struct request *r);
+void list_remove(struct request_list *l, struct request *r);
+struct request *list_pop(struct request_list *l);
+void list_append(struct request_list *l, struct request_list *more);
+
+/* request.c */
+void request_timed_out(struct deadline *d); /* the wheel's callback */
+void request_reply_one(struct request *r);  /* delivers what the actor handed back, frees args, recycles */
+void request_release(struct bus *b, struct request *r);
+/* actor.c */
+void actor_send(struct actor *a, struct request *r);
+int actor_withdraw(struct actor *a, struct request *r); /* 1: it was still in the mailbox and is out of it now */
+void actor_free_if_asked(struct actor *a);
+void actor_gone(struct actor *a); /* one request less outstanding */
+void actor_abandon(struct actor *a);
+/* thread.c */
+int actor_threads_start(struct actor *a, struct bp_err *err);
+void actor_threads_join(struct actor *a);
+void actor_replies(void *arg); /* posted to the loop */
+/* bus.c */
+struct service *bus_find(struct bus *b, const char *name); /* NULL: never routed */
+void bus_unroute(struct bus *b, struct actor *a);
+/* publish.c */
+void bus_free_events(struct bus *b);
+/* event.c */
+struct event_msg *event_msg_new(const struct record *r);
+void event_wants(const char *pattern, uint8_t wants[EVENT_END]);
+
+#endif
