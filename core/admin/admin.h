@@ -9,7 +9,8 @@
 #include "app.h"
 
 struct admin;
-struct admin *admin_new(struct app *app, struct bp_err *err); /* binds the socket; BP_CONFLICT when another bpd serves it */
-void admin_free(struct admin *a);                             /* removes the socket */
+struct admin *admin_new(struct app *app,
+                        struct bp_err *err); /* binds the socket; BP_CONFLICT when another bpd serves it */
+void admin_free(struct admin *a);            /* removes the socket */
 
 #endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bpctl.c - the operator's command. It knows no commands of its own but submit: what is typed goes to the daemon, whose
+ * one table parses it, checks it and gives the answer in words or as JSON.
+ */
+#include "client.h"
+#include "log/json.h"
+#include "submit.h"
+#include <curl/curl.h>
+#include <stdio.h>
+#include <string.h>
+
+struct bpctl {
+    const char *socket;
+    int json;
+    int first; /* index of the first word of the command */
+};
+
+static void help(FILE *out)
+{
+    fputs("Usage: bpctl [--socket PATH] [--json] COMMAND [ARGUMENT]...\n"
+          "Talks to a running bpd through its admin socket.\n\n"
+          "  -s, --socket PATH  the socket (BPCTL_SOCKET; else <state.dir>/bpd.sock)\n"
+          "  -j, --json         answer as JSON\n"
+          "  -h, --help         this help; bpctl help lists the daemon's commands\n"
+          "  -V, --version      the version\n\n"
+          "Often used: status, workflows, jobs, job N, submit, workers, plugin, scale, fleet, events --follow, log\n"
+          "bpctl submit --help says how to submit a job from files.\n"
+          "Exit status: 0 done, 1 refused or failed, 2 wrong usage.\n",
+          out);
+}
+
+/* Options before the command. 0 go on, else exit status + 1. */
+static int parse(struct bpctl *b, int argc, char **argv)
+{
+    int i = 1;
+    for (; i < argc && argv[i][0] == '-'; i++) {
+        if (strcmp(argv[i], "--json") == 0 || strcmp(argv[i], "-j") == 0) {
+            b->json = 1;
+        } else if ((strcmp(argv[i], "--socket") == 0 || strcmp(argv[i], "-s") == 0) && i + 1 < argc) {
+            b->socket = argv[++i];
+        } else if (strncmp(argv[i], "--socket=", 9) == 0) {
+            b->socket = argv[i] + 9;
+        } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            help(stdout);
+            return 1;
+        } else if (strcmp(argv[i], "--version") == 0 || strcmp(argv[i], "-V") == 0) {
+            printf("bpctl %s\n", BP_VERSION);
+            return 1;
+        } else {
+            fprintf(stderr, "bpctl: unknown option %s; see bpctl --help\n", argv[i]);
+            return 3;
+        }
+    }
+    b->first = i;
+    if (i < argc)
+        return 0;
+    help(stderr);
+    return 3;
+}
+
+static void print_fields(struct json_object *fields)
+{
+    if (!fields || !json_object_is_type(fields, json_type_object))
+        return;
+    json_object_object_foreach(fields, field, list)
+    {
+        for (size_t i = 0; json_object_is_type(list, json_type_array) && i < json_object_array_length(list); i++)
+            fprintf(stderr, "  %s: %s\n", field, json_object_get_string(json_object_array_get_idx(list, i)));
+    }
+}
+
+static void print_result(const struct bpctl *b, struct json_object *r)
+{
+    struct json_object *text = json_member(r, "text");
+    if (!b->json && text && json_object_is_type(text, json_type_string))
+        fputs(json_object_get_string(text), stdout);
+    else
+        printf("%s\n", json_object_to_json_string_ext(r, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+    fflush(stdout);
+}
+
+/* After `events --follow` the daemon goes on sending. */
+static void follow(struct client *c)
+{
+    struct json_object *o;
+    while ((o = client_next(c))) {
+        struct json_object *e = json_member(o, "params");
+        printf("%s\n", json_text(e ? e : o));
+        fflush(stdout);
+        json_object_put(o);
+    }
+}
+
+static int ask(const struct bpctl *b, struct client *c, int argc, char **argv)
+{
+    struct bp_err err = {0};
+    struct json_object *params = json_object_new_object();
+    struct json_object *words = json_object_new_array();
+    struct json_object *fields = NULL;
+    int json = b->json, follows = 0;
+    for (int i = b->first; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0) { /* also behind the command, where people type it */
+            json = 1;
+            continue;
+        }
+        follows |= strcmp(argv[i], "--follow") == 0;
+        json_object_array_add(words, json_object_new_string(argv[i]));
+    }
+    json_object_object_add(params, "argv", words);
+    json_put_bool(params, "text", !json);
+    struct json_object *r = client_call(c, "run", params, &fields, &err);
+    if (!r) {
+        fprintf(stderr, "bpctl: %s\n", err.text);
+        print_fields(fields);
+        json_object_put(fields);
+        return 1;
+    }
+    print_result(&(struct bpctl){.json = json}, r);
+    json_object_put(r);
+    if (follows)
+        follow(c);
+    return 0;
+}
+
+static int run_submit(const struct bpctl *b, struct client *c, int argc, char **argv)
+{
+    int json = b->json, n = 0;
+    char **rest = argv + b->first + 1;
+    for (int i = b->first + 1; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0)
+            json = 1;
+        else
+            rest[n++] = argv[i];
+    }
+    return submit_main(c, n, rest, json);
+}
+
+int main(int argc, char **argv)
+{
+    struct bpctl b = {0};
+    struct bp_err err = {0};
+    int rc = parse(&b, argc, argv);
+    if (rc)
+        return rc - 1;
+    int submits = strcmp(argv[b.first], "submit") == 0 && !(argc > b.first + 1 && argv[b.first + 1][0] == '{');
+    if (submits && argc > b.first + 1 &&
+        (strcmp(argv[b.first + 1], "--help") == 0 || strcmp(argv[b.first + 1], "-h") == 0)) {
+        submit_help(stdout);
+        return 0;
+    }
+    struct client *c = client_open(b.socket, &err);
+    if (!c) {
+        fprintf(stderr, "bpctl: %s\n", err.text);
+        return 1;
+    }
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    rc = submits ? run_submit(&b, c, argc, argv) : ask(&b, c, argc, argv);
+    client_close(c);
+    curl_global_cleanup();
+    return rc;
+}

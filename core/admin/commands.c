@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* commands.c - the one table of commands: the parser, `help`, bash completion, docs and bpctl all read it. */
+#include "admin_priv.h"
+
+#include "log/err.h"
+#include "log/json.h"
+#include <stdio.h>
+#include <string.h>
+
+#define END                                                                                                            \
+    {                                                                                                                  \
+        ARG_END, 0, NULL, NULL                                                                                         \
+    }
+#define LAST                                                                                                           \
+    {                                                                                                                  \
+        NULL, NULL, 0                                                                                                  \
+    }
+
+static const struct admin_arg slug_args[] = {{ARG_WORD, ARG_TEXT, "workflow", "slug of the workflow"}, END};
+static const struct admin_arg maybe_slug_args[] = {{ARG_OPTIONAL, ARG_TEXT, "workflow", "only this one"}, END};
+static const struct admin_arg id_args[] = {{ARG_WORD, ARG_INT, "id", "number of the job"}, END};
+static const struct admin_arg name_args[] = {{ARG_WORD, ARG_TEXT, "name", "name of the plugin"}, END};
+static const struct admin_arg file_args[] = {{ARG_WORD, ARG_TEXT, "file", "path of the .so, as the daemon sees it"},
+                                             END};
+static const struct admin_arg jobs_args[] = {
+    {ARG_OPTION, ARG_TEXT, "workflow", "only this workflow"},
+    {ARG_OPTION, ARG_TEXT, "tenant", "only this tenant"},
+    {ARG_OPTION, ARG_TEXT, "status", "scheduled queued leased completed failed cancelled"},
+    {ARG_OPTION, ARG_INT, "limit", "how many, 1 to 1000 (20)"},
+    {ARG_OPTION, ARG_INT, "before", "only jobs with a smaller number"},
+    END};
+static const struct admin_arg submit_args[] = {{ARG_WORD, ARG_JSON, "body", "the job, as for POST /api/jobs"},
+                                               {ARG_OPTION, ARG_TEXT, "tenant", "whose job it is (local)"},
+                                               END};
+static const struct admin_arg upload_args[] = {{ARG_WORD, ARG_JSON, "body", "the file, as for POST /api/uploads"},
+                                               {ARG_OPTION, ARG_TEXT, "tenant", "whose file it is (local)"},
+                                               END};
+static const struct admin_arg worker_args[] = {{ARG_WORD, ARG_TEXT, "change", "approve revoke drain undrain remove"},
+                                               {ARG_WORD, ARG_TEXT, "worker", "id of the worker"},
+                                               END};
+static const struct admin_arg hold_args[] = {{ARG_WORD, ARG_TEXT, "workflow", "slug of the workflow"},
+                                             {ARG_WORD, ARG_INT, "size", "instances to keep"},
+                                             {ARG_OPTION, ARG_INT, "for", "seconds; without it until released"},
+                                             END};
+static const struct admin_arg inject_args[] = {
+    {ARG_WORD, ARG_TEXT, "workflow", "slug of the workflow"},
+    {ARG_WORD, ARG_TEXT, "what", "fail-launches boot-delay interrupt kill"},
+    {ARG_OPTIONAL, ARG_TEXT, "value", "a number, milliseconds, or an instance id"},
+    END};
+static const struct admin_arg events_args[] = {
+    {ARG_OPTIONAL, ARG_TEXT, "match", "event name, or a prefix with star: job.*"},
+    {ARG_OPTION, ARG_INT, "last", "how many past ones (20)"},
+    {ARG_FLAG, 0, "follow", "go on with new ones"},
+    END};
+static const struct admin_arg log_args[] = {{ARG_OPTION, ARG_INT, "last", "how many lines (50)"}, END};
+static const struct admin_arg level_args[] = {{ARG_WORD, ARG_TEXT, "levels", "info, or host=debug,http=warn,info"},
+                                              END};
+static const struct admin_arg key_args[] = {{ARG_OPTIONAL, ARG_TEXT, "key", "only keys with this prefix"}, END};
+
+static const struct admin_column workflow_columns[] = {
+    {"WORKFLOW", "workflow", FORM_TEXT}, {"PLUGIN", "plugin", FORM_TEXT},
+    {"GEN", "generation", FORM_NUMBER},  {"QUEUED", "queued", FORM_NUMBER},
+    {"LEASED", "leased", FORM_NUMBER},   {"DESIRED", "desired", FORM_NUMBER},
+    {"RUNNING", "running", FORM_NUMBER}, {"POLICY", "policy", FORM_TEXT},
+    {"WHY", "reason", FORM_TEXT},        LAST};
+static const struct admin_column job_columns[] = {{"JOB", "id", FORM_NUMBER},
+                                                  {"TENANT", "tenant", FORM_TEXT},
+                                                  {"WORKFLOW", "workflow", FORM_TEXT},
+                                                  {"STATUS", "status", FORM_TEXT},
+                                                  {"DONE", "progress", FORM_PERCENT},
+                                                  {"ATTEMPTS", "attempts", FORM_NUMBER},
+                                                  {"PRIO", "priority", FORM_NUMBER},
+                                                  {"AGE", "created_ms", FORM_AGO},
+                                                  {"WORKER", "worker", FORM_TEXT},
+                                                  {"ERROR", "error", FORM_TEXT},
+                                                  LAST};
+static const struct admin_column worker_columns[] = {{"WORKER", "worker_id", FORM_TEXT},
+                                                     {"FLEET", "fleet", FORM_TEXT},
+                                                     {"WORKFLOWS", "workflows", FORM_TEXT},
+                                                     {"APPROVED", "approved", FORM_YES},
+                                                     {"DRAINING", "draining", FORM_YES},
+                                                     {"LEASES", "live_leases", FORM_NUMBER},
+                                                     {"MOST", "max_concurrency", FORM_NUMBER},
+                                                     {"SEEN", "last_seen_ms", FORM_AGO},
+                                                     LAST};
+static const struct admin_column plugin_columns[] = {
+    {"PLUGIN", "name", FORM_TEXT},      {"KIND", "kind", FORM_TEXT},
+    {"VERSION", "version", FORM_TEXT},  {"STATE", "state", FORM_TEXT},
+    {"GEN", "generation", FORM_NUMBER}, {"SERVICES", "services", FORM_TEXT},
+    {"REASON", "reason", FORM_TEXT},    LAST};
+static const struct admin_column scale_columns[] = {
+    {"WORKFLOW", "workflow", FORM_TEXT},    {"DESIRED", "desired", FORM_NUMBER}, {"QUEUED", "queued", FORM_NUMBER},
+    {"LEASED", "leased", FORM_NUMBER},      {"WORKERS", "workers", FORM_NUMBER}, {"POLICY", "policy", FORM_TEXT},
+    {"CHANGED", "last_scale_ms", FORM_AGO}, {"WHY", "reason", FORM_TEXT},        LAST};
+static const struct admin_column metric_columns[] = {{"WORKFLOW", "workflow", FORM_TEXT}, {"METRIC", "name", FORM_TEXT},
+                                                     {"VALUE", "value", FORM_NUMBER},     {"UNIT", "unit", FORM_TEXT},
+                                                     {"AGE", "at_ms", FORM_AGO},          LAST};
+static const struct admin_column config_columns[] = {
+    {"KEY", "key", FORM_TEXT}, {"VALUE", "value", FORM_TEXT}, {"FROM", "origin", FORM_TEXT}, LAST};
+static const struct admin_column help_columns[] = {{"COMMAND", "usage", FORM_TEXT}, {"", "help", FORM_TEXT}, LAST};
+static const struct admin_column effect_columns[] = {
+    {"EFFECT", "effect", FORM_TEXT}, {"WORKFLOW", "workflow", FORM_TEXT}, {"NAME", "name", FORM_TEXT}, LAST};
+
+const struct admin_command admin_commands[] = {
+    {"help", ADMIN_READ, "list the commands", cmd_help, NULL, "", help_columns},
+    {"status", ADMIN_READ, "how the daemon is: ready, queue, fleets, plugins", cmd_status, NULL, NULL, NULL},
+    {"workflows", ADMIN_READ, "workflows with queue, fleet and the reason of its size", cmd_workflows, NULL, "",
+     workflow_columns},
+    {"workflow", ADMIN_READ, "one workflow: manifest, params, plugin", cmd_workflow, slug_args, NULL, NULL},
+    {"effects", ADMIN_READ, "effects tenants can pick", cmd_effects, NULL, "", effect_columns},
+    {"workers", ADMIN_READ, "registered workers", cmd_workers, NULL, "workers", worker_columns},
+    {"worker", ADMIN_WRITE, "change a worker: approve revoke drain undrain remove", cmd_worker_change, worker_args,
+     NULL, NULL},
+    {"jobs", ADMIN_READ, "jobs, newest first", cmd_jobs, jobs_args, "jobs", job_columns},
+    {"job", ADMIN_READ, "one job with its timeline", cmd_job, id_args, NULL, NULL},
+    {"job cancel", ADMIN_WRITE, "cancel a job: at once when it waits, else when its worker stops", cmd_job_cancel,
+     id_args, NULL, NULL},
+    {"job retry", ADMIN_WRITE, "queue a failed or cancelled job again", cmd_job_retry, id_args, NULL, NULL},
+    {"submit", ADMIN_WRITE, "submit a job (bpctl submit is easier to type)", cmd_submit, submit_args, NULL, NULL},
+    {"upload", ADMIN_WRITE, "where an input may be uploaded to", cmd_upload, upload_args, NULL, NULL},
+    {"plugin", ADMIN_READ, "plugins and their states", cmd_plugins, NULL, "", plugin_columns},
+    {"plugin list", ADMIN_READ, "the same", cmd_plugins, NULL, "", plugin_columns},
+    {"plugin show", ADMIN_READ, "one plugin: manifest, history, mailbox", cmd_plugin_show, name_args, NULL, NULL},
+    {"plugin load", ADMIN_WRITE, "load a plugin file", cmd_plugin_load, file_args, NULL, NULL},
+    {"plugin reload", ADMIN_WRITE, "start a plugin's file anew beside the old one, then switch", cmd_plugin_reload,
+     name_args, NULL, NULL},
+    {"plugin retire", ADMIN_WRITE, "drain a plugin and stop it", cmd_plugin_retire, name_args, NULL, NULL},
+    {"scale", ADMIN_READ, "desired sizes and why", cmd_scale, maybe_slug_args, "", scale_columns},
+    {"scale hold", ADMIN_WRITE, "keep a fleet at a size", cmd_scale_hold, hold_args, NULL, NULL},
+    {"scale release", ADMIN_WRITE, "end a hold", cmd_scale_release, slug_args, NULL, NULL},
+    {"fleet", ADMIN_READ, "fleets with their instances", cmd_fleet, maybe_slug_args, NULL, NULL},
+    {"fleet inject", ADMIN_WRITE, "make trouble on purpose (local cloud only)", cmd_fleet_inject, inject_args, NULL,
+     NULL},
+    {"events", ADMIN_READ, "what happened, and with --follow what happens", cmd_events, events_args, NULL, NULL},
+    {"metrics", ADMIN_READ, "the last published metrics", cmd_metrics, NULL, "", metric_columns},
+    {"log", ADMIN_READ, "the last log lines", cmd_log, log_args, NULL, NULL},
+    {"log level", ADMIN_WRITE, "set log levels until the next reload", cmd_log_level, level_args, NULL, NULL},
+    {"config", ADMIN_READ, "every setting, its value and where it came from", cmd_config, key_args, "", config_columns},
+    {"config reload", ADMIN_WRITE, "read the settings again; a bad file changes nothing", cmd_config_reload, NULL, NULL,
+     NULL},
+    {"drain", ADMIN_WRITE, "take no more submits and lease no more jobs", cmd_drain, NULL, NULL, NULL},
+    {"shutdown", ADMIN_WRITE, "drain and end the daemon", cmd_shutdown, NULL, NULL, NULL},
+};
+const size_t admin_n_commands = sizeof admin_commands / sizeof admin_commands[0];
+
+static const struct admin_command *by_name(const char *name)
+{
+    for (size_t i = 0; i < admin_n_commands; i++)
+        if (strcmp(admin_commands[i].name, name) == 0)
+            return &admin_commands[i];
+    return NULL;
+}
+
+static const struct admin_command *unknown(const char *name, struct bp_err *err)
+{
+    const char *names[64];
+    size_t n = 0;
+    for (; n < admin_n_commands && n < 64; n++)
+        names[n] = admin_commands[n].name;
+    const char *near = nearest_name(name, names, n);
+    if (near)
+        err_set(err, BP_NOTFOUND, "unknown command \"%.60s\"; did you mean \"%s\"? See help", name, near);
+    else
+        err_set(err, BP_NOTFOUND, "unknown command \"%.60s\"; see help", name);
+    return NULL;
+}
+
+const struct admin_command *command_find(char **words, size_t n, size_t *used, struct bp_err *err)
+{
+    char two[128];
+    if (n > 1) {
+        snprintf(two, sizeof two, "%s %s", words[0], words[1]);
+        const struct admin_command *c = by_name(two);
+        if (c) {
+            *used = 2;
+            return c;
+        }
+    }
+    *used = 1;
+    const struct admin_command *c = by_name(words[0]);
+    return c ? c : unknown(words[0], err);
+}
+
+const struct admin_command *command_of_method(const char *method, struct bp_err *err)
+{
+    char name[128];
+    snprintf(name, sizeof name, "%s", method);
+    for (char *p = name; *p; p++)
+        if (*p == '.')
+            *p = ' ';
+    const struct admin_command *c = by_name(name);
+    return c ? c : unknown(name, err);
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* text.c - answers in words: listings by the command's columns, the rest as indented "key: value" lines. */
+#include "admin_priv.h"
+
+#include "log/json.h"
+#include <event2/buffer.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COLUMNS_MAX 12
+#define CELL_MAX    160
+
+/* "12 s", "3 min", "2 h", "5 d". */
+static void duration(char *out, size_t n, double s)
+{
+    if (s < 0)
+        s = 0;
+    if (s < 100)
+        snprintf(out, n, "%.0f s", s);
+    else if (s < 6000)
+        snprintf(out, n, "%.0f min", s / 60);
+    else if (s < 172800)
+        snprintf(out, n, "%.1f h", s / 3600);
+    else
+        snprintf(out, n, "%.0f d", s / 86400);
+}
+
+static void number(char *out, size_t n, struct json_object *v)
+{
+    double d = json_object_get_double(v);
+    if (d == (double)(int64_t)d)
+        snprintf(out, n, "%lld", (long long)d);
+    else
+        snprintf(out, n, "%.2f", d);
+}
+
+static void joined(char *out, size_t n, struct json_object *list)
+{
+    size_t at = 0;
+    out[0] = 0;
+    for (size_t i = 0; i < json_object_array_length(list) && at < n; i++)
+        at += (size_t)snprintf(out + at, n - at, "%s%s", i ? "," : "",
+                               json_object_get_string(json_object_array_get_idx(list, i)));
+}
+
+/* Terminal escapes in a tenant's text must not reach the operator's terminal. */
+static void make_harmless(char *s)
+{
+    for (; *s; s++)
+        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            *s = ' ';
+}
+
+static void cell(char *out, size_t n, const struct admin_column *c, struct json_object *row, int64_t now_ms)
+{
+    struct json_object *v = json_member(row, c->key);
+    snprintf(out, n, "-");
+    if (!v)
+        return;
+    if (json_object_is_type(v, json_type_array))
+        joined(out, n, v);
+    else if (c->form == FORM_NUMBER)
+        number(out, n, v);
+    else if (c->form == FORM_PERCENT)
+        snprintf(out, n, "%.0f%%", 100 * json_object_get_double(v));
+    else if (c->form == FORM_YES)
+        snprintf(out, n, "%s", json_object_get_boolean(v) ? "yes" : "no");
+    else if (c->form == FORM_SECONDS)
+        duration(out, n, json_object_get_double(v));
+    else if (c->form == FORM_AGO && json_object_get_int64(v) > 0)
+        duration(out, n, (double)(now_ms - json_object_get_int64(v)) / 1000);
+    else if (c->form == FORM_TEXT)
+        snprintf(out, n, "%s", json_object_get_string(v));
+    make_harmless(out);
+}
+
+static void table(struct evbuffer *out, const struct admin_column *columns, struct json_object *rows, int64_t now_ms)
+{
+    size_t width[COLUMNS_MAX] = {0};
+    char text[CELL_MAX];
+    size_t n_cols = 0, n = json_object_array_length(rows);
+    for (; columns[n_cols].title && n_cols < COLUMNS_MAX; n_cols++)
+        width[n_cols] = strlen(columns[n_cols].title);
+    for (size_t r = 0; r < n; r++)
+        for (size_t k = 0; k < n_cols; k++) {
+            cell(text, sizeof text, &columns[k], json_object_array_get_idx(rows, r), now_ms);
+            if (strlen(text) > width[k])
+                width[k] = strlen(text);
+        }
+    for (size_t r = 0; r <= n; r++) {
+        for (size_t k = 0; k < n_cols; k++) {
+            if (r == 0)
+                snprintf(text, sizeof text, "%s", columns[k].title);
+            else
+                cell(text, sizeof text, &columns[k], json_object_array_get_idx(rows, r - 1), now_ms);
+            int right = columns[k].form == FORM_NUMBER || columns[k].form == FORM_PERCENT;
+            int pad = k + 1 == n_cols && !right ? 0 : (int)width[k];
+            evbuffer_add_printf(out, right ? "%*s%s" : "%-*s%s", pad, text, k + 1 < n_cols ? "  " : "\n");
+        }
+    }
+}
+
+/* A time in ms since the epoch reads as how long ago. */
+static int is_time(const char *key)
+{
+    size_t n = strlen(key);
+    return n > 3 && strcmp(key + n - 3, "_ms") == 0;
+}
+
+static void value_line(struct evbuffer *out, int indent, const char *key, struct json_object *v, int64_t now_ms);
+
+static void members(struct evbuffer *out, int indent, struct json_object *o, int64_t now_ms)
+{
+    json_object_object_foreach(o, key, v)
+    {
+        if (v)
+            value_line(out, indent, key, v, now_ms);
+    }
+}
+
+static void items(struct evbuffer *out, int indent, struct json_object *list, int64_t now_ms)
+{
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        struct json_object *v = json_object_array_get_idx(list, i);
+        if (json_object_is_type(v, json_type_object)) {
+            evbuffer_add_printf(out, "%*s-\n", indent, "");
+            members(out, indent + 2, v, now_ms);
+        } else {
+            evbuffer_add_printf(out, "%*s- %s\n", indent, "", v ? json_object_get_string(v) : "null");
+        }
+    }
+}
+
+static void value_line(struct evbuffer *out, int indent, const char *key, struct json_object *v, int64_t now_ms)
+{
+    char text[4096];
+    if (json_object_is_type(v, json_type_object) || json_object_is_type(v, json_type_array)) {
+        int empty = json_object_is_type(v, json_type_object) ? json_object_object_length(v) == 0
+                                                             : json_object_array_length(v) == 0;
+        evbuffer_add_printf(out, "%*s%s:%s\n", indent, "", key, empty ? " none" : "");
+        if (json_object_is_type(v, json_type_object))
+            members(out, indent + 2, v, now_ms);
+        else
+            items(out, indent + 2, v, now_ms);
+        return;
+    }
+    if (is_time(key) && json_object_get_int64(v) > 1000000000000LL) {
+        duration(text, sizeof text - 8, (double)(now_ms - json_object_get_int64(v)) / 1000);
+        strcat(text, " ago");
+    } else {
+        snprintf(text, sizeof text, "%s", json_object_get_string(v));
+    }
+    make_harmless(text);
+    evbuffer_add_printf(out, "%*s%s: %s\n", indent, "", key, text);
+}
+
+void text_render(struct evbuffer *out, const struct admin_command *cmd, struct json_object *data, int64_t now_ms)
+{
+    struct json_object *rows = cmd->list ? (cmd->list[0] ? json_member(data, cmd->list) : data) : NULL;
+    if (json_object_is_type(data, json_type_string)) /* words already */
+        evbuffer_add_printf(out, "%s", json_object_get_string(data));
+    else if (rows && json_object_is_type(rows, json_type_array) && cmd->columns)
+        table(out, cmd->columns, rows, now_ms);
+    else if (json_object_is_type(data, json_type_object))
+        members(out, 0, data, now_ms);
+    else if (json_object_is_type(data, json_type_array))
+        items(out, 0, data, now_ms);
+    else
+        evbuffer_add_printf(out, "%s\n", data ? json_object_get_string(data) : "done");
+}
