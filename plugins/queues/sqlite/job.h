@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * job.h - one dispatch in memory: loaded, decided on, saved back.
+ *
+ * A state change is: job_load, checks, job_event, job_save. job_save writes only when the row still has the state and
+ * the lease token it was loaded with.
+ */
+#ifndef SQLITE_JOB_H
+#define SQLITE_JOB_H
+
+#include "store.h"
+
+/* How the lease of a row's token ended. */
+#define ENDED_NOT      0
+#define ENDED_COMPLETE 1
+#define ENDED_FAIL     2
+
+/* A requeued job's sort key is this far below its id: in front of its priority, oldest first. */
+#define SORT_FRONT (INT64_C(1) << 60)
+
+struct job {
+    struct bp_job_row row; /* texts live in store.mem or in names */
+    int64_t tenant_id, workflow_id, effect_id, worker_no;
+    int64_t sort_key, queued_ms, wait_ms, last_event;
+    int32_t ended_by;
+    double duration_s;
+    const char *suffix; /* of the output key */
+    int32_t loaded_status;
+    const char *loaded_token;
+};
+
+/* Load parts. */
+#define JOB_DISPATCH 0 /* the central row only */
+#define JOB_WHOLE    1 /* params, inputs, output and keys too */
+
+/* Loads job `id`. 1: found. 0: no such job. Negative: the batch's end. */
+int32_t job_load(struct store *s, int64_t id, int parts, struct job *j);
+/* Fills `j` from the current row of a query that selects JOB_COLUMNS (or DISPATCH_COLUMNS). */
+int32_t job_read(struct store *s, struct sqlite3_stmt *q, int parts, struct job *j);
+/* Writes what changed and moves the workflow's counters. */
+int32_t job_save(struct store *s, struct job *j, int64_t now_ms);
+/* Sets row.output_key from the suffix. */
+int32_t job_output_key(struct store *s, struct job *j);
+/* Is this the lease the row runs under? */
+bool job_leased_by(const struct job *j, const char *token, const char *worker_id);
+
+/* ---- transitions several operations share; the caller saves ---- */
+
+/* Into the queue. front: before all others of its priority. */
+void job_to_queue(struct job *j, int64_t now_ms, bool front);
+/* Into a final state; status is BP_JOB_COMPLETED, BP_JOB_FAILED or BP_JOB_CANCELLED. error: NULL leaves it. */
+void job_to_end(struct job *j, int64_t now_ms, int32_t status, const char *error);
+/* The lease is over and its token worth nothing any more. */
+void job_drop_lease(struct job *j);
+/* An interruption: back to the front, or cancelled, or failed past max_requeues. Writes events and saves. */
+int32_t job_interrupt(struct store *s, struct job *j, int64_t now_ms, const char *who, const char *reason,
+                      int32_t max_requeues);
+
+/* ---- what operations return ---- */
+
+/* Copies n rows and their texts into one block of host memory: *out, owned by *memory. */
+int32_t jobs_pack(struct store *s, const struct job *jobs, uint32_t n, struct bp_job_row **out, void **memory);
+/* Bytes that the texts of a row take, and the copying itself; used where rows share a block with other things. */
+size_t job_text_bytes(const struct bp_job_row *r);
+char *job_copy(struct bp_job_row *to, const struct bp_job_row *from, char *text);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fake_host.h - loads one queue plugin the way the daemon does, without the daemon.
+ *
+ * Single-threaded. The state directory is the caller's; the clock is the real one and used by plugins for nothing the
+ * conformance suite looks at: operations carry their own time.
+ */
+#ifndef FAKE_HOST_H
+#define FAKE_HOST_H
+
+#include <bp/queue.h>
+
+struct fake_host; /* one running plugin */
+
+/* Loads the plugin file (once per path) and starts it in state_dir, which must exist. settings: JSON or NULL.
+ * NULL on failure, with the reason in err. */
+struct fake_host *fake_host_start(const char *plugin, const char *state_dir, const char *settings, struct bp_err *err);
+void fake_host_stop(struct fake_host *h);
+const struct bp_queue *fake_host_queue(struct fake_host *h);
+void *fake_host_instance(struct fake_host *h);
+/* Blocks of host memory given out and not yet returned; a test ends with 0. */
+long fake_host_blocks(void);
+/* The n-th allocation from now returns NULL (1: the next); 0 turns it off. */
+void fake_host_fail_alloc(long n);
+/* Prints what the plugin logs. */
+void fake_host_verbose(int on);
+
+#endif
