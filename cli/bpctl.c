@@ -86,7 +86,8 @@ static void follow(struct client *c)
     struct json_object *o;
     while ((o = client_next(c))) {
         struct json_object *e = json_member(o, "params");
-        printf("%s\n", json_text(e ? e : o));
+        int words = e && json_object_is_type(e, json_type_string);
+        printf("%s\n", words ? json_object_get_string(e) : json_text(e ? e : o));
         fflush(stdout);
         json_object_put(o);
     }

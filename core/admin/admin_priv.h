@@ -56,13 +56,16 @@ struct admin {
     char path[108];
 };
 
+/* How followed events are written. */
+enum feed_form { FEED_JSON = 1, FEED_TEXT, FEED_PLAIN };
+
 struct admin_conn {
     struct admin *admin;
     struct admin_conn *next;
     struct bufferevent *bev;
     struct admin_call *call; /* under way; the next line waits for its end */
     struct feed *feed;       /* events --follow */
-    int feed_plain;
+    enum feed_form feed_form;
     uid_t uid;
     int may_write;
     int closing; /* the other side will send no more */
@@ -84,7 +87,7 @@ void conn_accept(struct admin *a, evutil_socket_t fd);
 void conn_free(struct admin_conn *c);
 void conn_next(struct admin_conn *c); /* handles the next waiting line */
 void conn_write(struct admin_conn *c, const char *text, size_t n);
-void conn_follow(struct admin_conn *c, const char *pattern, int plain);
+void conn_follow(struct admin_conn *c, const char *pattern, enum feed_form form);
 
 /* rpc.c */
 void rpc_line(struct admin_conn *c, const char *line, size_t n);
@@ -108,6 +111,10 @@ const struct admin_command *command_of_method(const char *method, struct bp_err 
 /* text.c: the answer in words, appended to a growing buffer. */
 struct evbuffer;
 void text_render(struct evbuffer *out, const struct admin_command *cmd, struct json_object *data, int64_t now_ms);
+
+/* event_text.c: "12:01:02.345 job.leased job=7 ...", without a newline; malloc'ed. */
+struct event_msg;
+char *event_text(const struct event_msg *e);
 
 /* Handlers, by noun. */
 void cmd_status(struct admin_call *c);

@@ -127,12 +127,12 @@ struct event_lines {
 static void add_event(const struct event_msg *e, void *arg)
 {
     struct event_lines *l = arg;
-    char *json = event_json(e);
-    if (json && l->text)
-        fprintf(l->text, "%s\n", json);
-    else if (json)
-        json_object_array_add(l->list, json_tokener_parse(json));
-    free(json);
+    char *line = l->text ? event_text(e) : event_json(e);
+    if (line && l->text)
+        fprintf(l->text, "%s\n", line);
+    else if (line)
+        json_object_array_add(l->list, json_tokener_parse(line));
+    free(line);
 }
 
 void cmd_events(struct admin_call *c)
@@ -154,7 +154,7 @@ void cmd_events(struct admin_call *c)
         free(text);
     }
     if (follow && c->conn)
-        conn_follow(c->conn, match, c->plain);
+        conn_follow(c->conn, match, c->plain ? FEED_PLAIN : c->text ? FEED_TEXT : FEED_JSON);
     call_ok(c, l.list);
 }
 

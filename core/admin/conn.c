@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin_priv.h"
 
+#include "log/json.h"
 #include "log/log.h"
 #include <event2/buffer.h>
 #include <grp.h>
@@ -156,25 +157,40 @@ void conn_accept(struct admin *a, evutil_socket_t fd)
 
 /* ---- events as they happen ---- */
 
+/* {"method":"event","params":{...}} for programs, {"method":"text","params":"..."} for bpctl, the bare line for hands.
+ */
+static void write_event(struct admin_conn *c, const struct event_msg *e)
+{
+    char *line = c->feed_form == FEED_JSON ? event_json(e) : event_text(e);
+    if (line && c->feed_form == FEED_PLAIN) {
+        conn_write(c, line, strlen(line));
+    } else if (line) {
+        struct json_object *o = json_object_new_object();
+        json_put_str(o, "jsonrpc", "2.0");
+        json_put_str(o, "method", c->feed_form == FEED_JSON ? "event" : "text");
+        if (c->feed_form == FEED_JSON)
+            json_put_raw(o, "params", line);
+        else
+            json_put_str(o, "params", line);
+        conn_write(c, json_text(o), strlen(json_text(o)));
+        json_object_put(o);
+    }
+    conn_write(c, "\n", line ? 1 : 0);
+    free(line);
+}
+
 static void feed_wake(void *arg)
 {
     struct admin_conn *c = arg;
     struct event_msg *e;
     while ((e = bus_feed_next(c->feed))) {
-        char *json = event_json(e);
+        write_event(c, e);
         event_unref(e);
-        if (!json)
-            continue;
-        if (!c->feed_plain)
-            conn_write(c, "{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":", 45);
-        conn_write(c, json, strlen(json));
-        conn_write(c, c->feed_plain ? "\n" : "}\n", c->feed_plain ? 1 : 2);
-        free(json);
     }
 }
 
-void conn_follow(struct admin_conn *c, const char *pattern, int plain)
+void conn_follow(struct admin_conn *c, const char *pattern, enum feed_form form)
 {
-    c->feed_plain = plain;
+    c->feed_form = form;
     c->feed = bus_feed_new(c->admin->app->bus, pattern, 1000, feed_wake, c);
 }

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin_priv.h"
+
+#include "log/json.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* A value with blanks is quoted; control characters never reach a terminal. */
+static void write_value(FILE *out, const char *s)
+{
+    int quote = s[strcspn(s, " \"")] != 0 || !*s;
+    if (quote)
+        fputc('"', out);
+    for (; *s; s++)
+        fputc((unsigned char)*s < 0x20 || *s == 0x7f ? ' ' : *s == '"' ? '\'' : *s, out);
+    if (quote)
+        fputc('"', out);
+}
+
+char *event_text(const struct event_msg *e)
+{
+    char *text = NULL;
+    size_t n = 0;
+    time_t s = (time_t)(e->at_ms / 1000);
+    struct tm tm;
+    FILE *out = open_memstream(&text, &n);
+    if (!out)
+        return NULL;
+    localtime_r(&s, &tm);
+    fprintf(out, "%02d:%02d:%02d.%03d %-16s", tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(e->at_ms % 1000),
+            event_info(e->id)->name);
+    json_object_object_foreach(e->fields, key, v)
+    {
+        const char *value = v ? json_object_get_string(v) : "";
+        if (!*value)
+            continue;
+        fprintf(out, " %s=", key);
+        write_value(out, value);
+    }
+    fclose(out);
+    return text;
+}
