@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* av.h - what the files here share about FFmpeg. */
+#ifndef MEDIA_AV_H
+#define MEDIA_AV_H
+
+#include <bp/plugin.h>
+
+/* "<attempted> failed: <FFmpeg's words>" with BP_NOMEM, BP_NOSPACE or else `rc`. Returns the code. */
+int32_t av_fail(struct bp_err *err, int32_t rc, const char *attempted, int av_result);
+/* FFmpeg prints nothing: what matters comes back as errors. */
+void av_quiet(void);
+
+#endif

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "av.h"
+#include "picture.h"
+
+#include <bp/media.h>
+#include <bp/workflow.h>
+#include <errno.h>
+#include <libavcodec/avcodec.h>
+#include <libavutil/imgutils.h>
+#include <libswscale/swscale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+static const char *const format_names[] = {[PICTURE_JPEG] = "JPEG", [PICTURE_PNG] = "PNG", [PICTURE_WEBP] = "WebP"};
+static const enum AVCodecID format_codecs[] = {
+    [PICTURE_JPEG] = AV_CODEC_ID_MJPEG, [PICTURE_PNG] = AV_CODEC_ID_PNG, [PICTURE_WEBP] = AV_CODEC_ID_WEBP};
+
+/* All of a regular file with the zero padding that decoders may read past its end. *bytes: free(). */
+static int32_t read_open_file(FILE *f, const char *path, uint8_t **bytes, size_t *n, struct bp_err *err)
+{
+    struct stat st;
+    if (fstat(fileno(f), &st) != 0 || !S_ISREG(st.st_mode))
+        return bp_error(err, BP_IO, "reading %.120s failed: not a regular file", path);
+    if (st.st_size > BP_IMAGE_MAX_FILE_BYTES)
+        return bp_error(err, BP_BADINPUT, "the picture's file has %lld MiB, at most %lld MiB are taken",
+                        (long long)st.st_size >> 20, BP_IMAGE_MAX_FILE_BYTES >> 20);
+    *n = (size_t)st.st_size;
+    *bytes = calloc(1, *n + AV_INPUT_BUFFER_PADDING_SIZE);
+    if (!*bytes)
+        return bp_error(err, BP_NOMEM, "no memory to read a picture of %zu bytes", *n);
+    if (fread(*bytes, 1, *n, f) == *n)
+        return BP_OK;
+    free(*bytes);
+    *bytes = NULL;
+    return bp_error(err, BP_IO, "reading %.120s failed: it ended early", path);
+}
+
+static int32_t read_file(const char *path, uint8_t **bytes, size_t *n, struct bp_err *err)
+{
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return bp_error(err, BP_IO, "opening %.120s failed: %s", path, strerror(errno));
+    int32_t rc = read_open_file(f, path, bytes, n, err);
+    fclose(f);
+    return rc;
+}
+
+static int32_t check_limits(const struct picture *p, struct bp_err *err)
+{
+    if (p->animated)
+        return bp_error(err, BP_BADINPUT, "the %s file is an animation, a single picture is needed",
+                        format_names[p->format]);
+    if (p->width < 1 || p->height < 1)
+        return bp_error(err, BP_BADINPUT, "the %s file is damaged: it does not say how large the picture is",
+                        format_names[p->format]);
+    int64_t pixels = (int64_t)p->width * p->height;
+    if (pixels > BP_IMAGE_MAX_PIXELS)
+        return bp_error(err, BP_BADINPUT, "the picture has %lld megapixels (%d by %d), at most %lld are taken",
+                        (long long)(pixels / 1000000), p->width, p->height, BP_IMAGE_MAX_PIXELS / 1000000);
+    return BP_OK;
+}
+
+static int receive_picture(AVCodecContext *codec, const uint8_t *bytes, size_t n, AVFrame *frame)
+{
+    AVPacket *packet = av_packet_alloc();
+    if (!packet)
+        return AVERROR(ENOMEM);
+    packet->data = (uint8_t *)(uintptr_t)bytes; /* not counted: the decoder copies what it keeps */
+    packet->size = (int)n;
+    int r = avcodec_send_packet(codec, packet);
+    if (r >= 0)
+        r = avcodec_send_packet(codec, NULL);
+    if (r >= 0)
+        r = avcodec_receive_frame(codec, frame);
+    if (r >= 0 && (frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT)))
+        r = AVERROR_INVALIDDATA;
+    av_packet_free(&packet);
+    return r;
+}
+
+/* Any fault in the data is an error: half a picture must not become a video. */
+static int32_t decode(const struct picture *p, const uint8_t *bytes, size_t n, AVFrame *frame, struct bp_err *err)
+{
+    const AVCodec *decoder = avcodec_find_decoder(format_codecs[p->format]);
+    AVCodecContext *codec = decoder ? avcodec_alloc_context3(decoder) : NULL;
+    if (!codec)
+        return bp_error(err, BP_FAIL, "this machine's FFmpeg cannot decode %s", format_names[p->format]);
+    codec->err_recognition = AV_EF_CRCCHECK | AV_EF_BUFFER | AV_EF_EXPLODE;
+    codec->max_pixels = BP_IMAGE_MAX_PIXELS;
+    codec->thread_count = 1;
+    int r = avcodec_open2(codec, decoder, NULL);
+    if (r >= 0)
+        r = receive_picture(codec, bytes, n, frame);
+    avcodec_free_context(&codec);
+    if (r == AVERROR(ENOMEM))
+        return bp_error(err, BP_NOMEM, "no memory to decode a picture of %d by %d", p->width, p->height);
+    if (r < 0)
+        return bp_error(err, BP_BADINPUT, "the %s file is damaged or cut short and cannot be decoded",
+                        format_names[p->format]);
+    if ((int64_t)frame->width * frame->height > BP_IMAGE_MAX_PIXELS)
+        return bp_error(err, BP_BADINPUT, "the picture has more than %lld megapixels", BP_IMAGE_MAX_PIXELS / 1000000);
+    return BP_OK;
+}
+
+static int32_t image_alloc(struct bp_image *image, int32_t width, int32_t height, struct bp_err *err)
+{
+    /* swscale's vector code may write a little past the last row */
+    *image = (struct bp_image){width, height, malloc((size_t)width * (size_t)height * 4 + 64)};
+    if (image->pixels)
+        return BP_OK;
+    *image = (struct bp_image){0};
+    return bp_error(err, BP_NOMEM, "no memory for a picture of %d by %d pixels", width, height);
+}
+
+/* Formats with a J say by their name that they use the full range. */
+static int is_full_range(const AVFrame *f)
+{
+    return f->color_range == AVCOL_RANGE_JPEG || f->format == AV_PIX_FMT_YUVJ420P || f->format == AV_PIX_FMT_YUVJ422P ||
+           f->format == AV_PIX_FMT_YUVJ444P || f->format == AV_PIX_FMT_YUVJ440P || f->format == AV_PIX_FMT_YUVJ411P;
+}
+
+/* Pixels as RGBA, not yet turned. JPEG and WebP are BT.601 by their standards. */
+static int32_t convert(const AVFrame *f, struct bp_image *out, struct bp_err *err)
+{
+    int32_t rc = image_alloc(out, f->width, f->height, err);
+    if (rc != BP_OK)
+        return rc;
+    struct SwsContext *sws =
+        sws_getContext(f->width, f->height, (enum AVPixelFormat)f->format, f->width, f->height, AV_PIX_FMT_RGBA,
+                       SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP, NULL, NULL, NULL);
+    if (!sws) {
+        bp_image_free(out);
+        return bp_error(err, BP_BADINPUT, "the picture's pixel format (number %d) is not supported", f->format);
+    }
+    const int *bt601 = sws_getCoefficients(SWS_CS_ITU601);
+    sws_setColorspaceDetails(sws, bt601, is_full_range(f), bt601, 1, 0, 1 << 16, 1 << 16);
+    uint8_t *rows[4] = {out->pixels};
+    int strides[4] = {f->width * 4};
+    int done = sws_scale(sws, (const uint8_t *const *)f->data, f->linesize, 0, f->height, rows, strides);
+    sws_freeContext(sws);
+    if (done == f->height)
+        return BP_OK;
+    bp_image_free(out);
+    return bp_error(err, BP_FAIL, "converting the picture's colours failed");
+}
+
+/* Where the stored pixel (x, y) of a picture w by h goes, for EXIF orientations 2..8. */
+static size_t turned_index(int32_t orientation, int32_t w, int32_t h, int32_t x, int32_t y)
+{
+    int32_t mx = w - 1 - x, my = h - 1 - y;
+    switch (orientation) {
+    case 2:
+        return (size_t)y * (size_t)w + (size_t)mx;
+    case 3:
+        return (size_t)my * (size_t)w + (size_t)mx;
+    case 4:
+        return (size_t)my * (size_t)w + (size_t)x;
+    case 5:
+        return (size_t)x * (size_t)h + (size_t)y;
+    case 6:
+        return (size_t)x * (size_t)h + (size_t)my;
+    case 7:
+        return (size_t)mx * (size_t)h + (size_t)my;
+    default: /* 8 */
+        return (size_t)mx * (size_t)h + (size_t)y;
+    }
+}
+
+static int32_t turn(struct bp_image *image, int32_t orientation, struct bp_err *err)
+{
+    if (orientation <= 1)
+        return BP_OK;
+    struct bp_image turned;
+    int32_t w = image->width, h = image->height;
+    int32_t rc = image_alloc(&turned, orientation < 5 ? w : h, orientation < 5 ? h : w, err);
+    if (rc != BP_OK)
+        return rc;
+    const uint8_t *from = image->pixels;
+    for (int32_t y = 0; y < h; y++)
+        for (int32_t x = 0; x < w; x++, from += 4)
+            memcpy(turned.pixels + turned_index(orientation, w, h, x, y) * 4, from, 4);
+    bp_image_free(image);
+    *image = turned;
+    return BP_OK;
+}
+
+static int32_t read_bytes(const uint8_t *bytes, size_t n, struct bp_image *out, struct bp_err *err)
+{
+    struct picture p;
+    int32_t rc = picture_probe(bytes, n, &p, err);
+    if (rc == BP_OK)
+        rc = check_limits(&p, err);
+    if (rc != BP_OK)
+        return rc;
+    AVFrame *frame = av_frame_alloc();
+    if (!frame)
+        return bp_error(err, BP_NOMEM, "no memory to decode a picture");
+    rc = decode(&p, bytes, n, frame, err);
+    if (rc == BP_OK)
+        rc = convert(frame, out, err);
+    av_frame_free(&frame);
+    if (rc == BP_OK)
+        rc = turn(out, p.orientation, err);
+    if (rc != BP_OK)
+        bp_image_free(out);
+    return rc;
+}
+
+int32_t bp_image_read(const char *path, struct bp_image *out, struct bp_err *err)
+{
+    *out = (struct bp_image){0};
+    av_quiet();
+    uint8_t *bytes = NULL;
+    size_t n = 0;
+    int32_t rc = read_file(path, &bytes, &n, err);
+    if (rc != BP_OK)
+        return rc;
+    rc = read_bytes(bytes, n, out, err);
+    free(bytes);
+    return rc;
+}
+
+static int encode_png(const struct bp_image *image, AVCodecContext *codec, AVPacket *packet)
+{
+    AVFrame *frame = av_frame_alloc();
+    if (!frame)
+        return AVERROR(ENOMEM);
+    frame->format = AV_PIX_FMT_RGBA;
+    frame->width = image->width;
+    frame->height = image->height;
+    int r = av_frame_get_buffer(frame, 0);
+    if (r >= 0) {
+        const uint8_t *rows[4] = {image->pixels};
+        int strides[4] = {image->width * 4};
+        av_image_copy(frame->data, frame->linesize, rows, strides, AV_PIX_FMT_RGBA, image->width, image->height);
+        r = avcodec_send_frame(codec, frame);
+    }
+    if (r >= 0)
+        r = avcodec_receive_packet(codec, packet);
+    av_frame_free(&frame);
+    return r;
+}
+
+static int32_t write_file(const char *path, const AVPacket *packet, struct bp_err *err)
+{
+    FILE *f = fopen(path, "we");
+    if (!f)
+        return bp_error(err, BP_IO, "creating %.120s failed: %s", path, strerror(errno));
+    size_t written = fwrite(packet->data, 1, (size_t)packet->size, f);
+    int closed = fclose(f);
+    if (written == (size_t)packet->size && closed == 0)
+        return BP_OK;
+    return bp_error(err, errno == ENOSPC ? BP_NOSPACE : BP_IO, "writing %.120s failed: %s", path, strerror(errno));
+}
+
+int32_t bp_image_write(const struct bp_image *image, const char *path, struct bp_err *err)
+{
+    av_quiet();
+    const AVCodec *encoder = avcodec_find_encoder(AV_CODEC_ID_PNG);
+    AVCodecContext *codec = encoder ? avcodec_alloc_context3(encoder) : NULL;
+    AVPacket *packet = av_packet_alloc();
+    int r = AVERROR(ENOMEM);
+    if (codec && packet) {
+        codec->width = image->width;
+        codec->height = image->height;
+        codec->pix_fmt = AV_PIX_FMT_RGBA;
+        codec->time_base = (AVRational){1, 25};
+        r = avcodec_open2(codec, encoder, NULL);
+    }
+    if (r >= 0)
+        r = encode_png(image, codec, packet);
+    int32_t rc = r >= 0 ? write_file(path, packet, err) : av_fail(err, BP_FAIL, "encoding the PNG", r);
+    av_packet_free(&packet);
+    avcodec_free_context(&codec);
+    return rc;
+}
+
+void bp_image_free(struct bp_image *image)
+{
+    free(image->pixels);
+    *image = (struct bp_image){0};
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The CPU device: a kernel's twin runs over pieces of the grid on all cores this process may use. */
+#include "device/internal.h"
+#include "device/pool.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CPU_ALIGN     64   /* a cache line, and the widest vector */
+#define CPU_PIECES    4    /* pieces of work per thread, so that a late thread costs little */
+#define CPU_MIN_ITEMS 1024 /* pixels a piece should have at least */
+
+struct cpu {
+    struct pool *pool;
+};
+
+struct bp_module {
+    const struct bp_kernel_image *image;
+    struct bp_kernel *kernels;
+};
+
+struct bp_kernel {
+    const struct bp_kernel_twin *twin;
+};
+
+static int32_t cpu_alloc(const struct bp_device *dev, uint64_t bytes, struct bp_buffer *out, struct bp_err *err)
+{
+    *out = (struct bp_buffer){0};
+    uint64_t rounded = (bytes + CPU_ALIGN - 1) / CPU_ALIGN * CPU_ALIGN;
+    if (bytes == 0 || rounded < bytes)
+        return device_fail(err, BP_INVALID, "buffer of %llu bytes", (unsigned long long)bytes);
+    if (rounded > (uint64_t)dev->memory || !(out->at = aligned_alloc(CPU_ALIGN, rounded)))
+        return device_fail(err, BP_NOMEM, "no memory for a buffer of %llu MiB", (unsigned long long)(bytes >> 20));
+    memset(out->at, 0, rounded);
+    out->bytes = bytes;
+    return BP_OK;
+}
+
+static void cpu_free(const struct bp_device *dev, struct bp_buffer *buf)
+{
+    (void)dev;
+    free(buf->at);
+    *buf = (struct bp_buffer){0};
+}
+
+static int32_t cpu_upload(const struct bp_device *dev, const struct bp_buffer *to, uint64_t offset, const void *from,
+                          uint64_t n, struct bp_err *err)
+{
+    (void)dev;
+    int32_t rc = device_check_span(to, offset, n, "upload", err);
+    if (rc == BP_OK && n)
+        memcpy((char *)to->at + offset, from, n);
+    return rc;
+}
+
+static int32_t cpu_download(const struct bp_device *dev, const struct bp_buffer *from, uint64_t offset, void *to,
+                            uint64_t n, struct bp_err *err)
+{
+    (void)dev;
+    int32_t rc = device_check_span(from, offset, n, "download", err);
+    if (rc == BP_OK && n)
+        memcpy(to, (const char *)from->at + offset, n);
+    return rc;
+}
+
+static void cpu_module_free(const struct bp_device *dev, struct bp_module **module)
+{
+    (void)dev;
+    if (!*module)
+        return;
+    free((*module)->kernels);
+    free(*module);
+    *module = NULL;
+}
+
+/* The best twin this processor can run. */
+static const struct bp_kernel_twin *choose_twin(const struct bp_kernel_image *image, uint32_t kernel, int32_t level)
+{
+    while (level > 0 && !image->twins[kernel * BP_CPU_LEVELS + (uint32_t)level])
+        level--;
+    return image->twins[kernel * BP_CPU_LEVELS + (uint32_t)level];
+}
+
+static int32_t cpu_module_load(const struct bp_device *dev, const struct bp_kernel_image *image, struct bp_module **out,
+                               struct bp_err *err)
+{
+    *out = NULL;
+    struct bp_module *m = calloc(1, sizeof *m);
+    if (m)
+        m->kernels = calloc(image->n_kernels, sizeof m->kernels[0]);
+    if (!m || !m->kernels) {
+        free(m);
+        return device_fail(err, BP_NOMEM, "no memory to load the kernels of %s", image->name);
+    }
+    m->image = image;
+    for (uint32_t i = 0; i < image->n_kernels; i++)
+        m->kernels[i].twin = choose_twin(image, i, dev->cpu_level);
+    *out = m;
+    return BP_OK;
+}
+
+static int32_t cpu_kernel_get(const struct bp_device *dev, struct bp_module *module, const char *name,
+                              struct bp_kernel **out, struct bp_err *err)
+{
+    (void)dev;
+    *out = NULL;
+    int32_t i = device_find_kernel(module->image, name);
+    if (i < 0)
+        return device_fail(err, BP_NOTFOUND, "%s has no kernel \"%.80s\"", module->image->name, name);
+    *out = &module->kernels[i];
+    return BP_OK;
+}
+
+/* One launch: the grid cut into columns by rows of pieces. */
+struct launch {
+    const struct bp_kernel_twin *twin;
+    const void *args;
+    struct bp_grid grid;
+    uint32_t columns, rows;
+};
+
+static int32_t cut(int32_t n, uint32_t pieces, uint32_t i)
+{
+    return (int32_t)((int64_t)n * i / pieces);
+}
+
+static void run_piece(void *arg, uint32_t i)
+{
+    const struct launch *l = arg;
+    uint32_t column = i % l->columns, row = i / l->columns;
+    struct bp_range r = {cut(l->grid.nx, l->columns, column), cut(l->grid.nx, l->columns, column + 1),
+                         cut(l->grid.ny, l->rows, row), cut(l->grid.ny, l->rows, row + 1)};
+    l->twin->run(l->args, &r);
+}
+
+/* Rows first, because a kernel reads and writes along them; columns only where there are too few rows. */
+static void plan_pieces(struct launch *l, int32_t threads)
+{
+    int64_t wanted = (int64_t)threads * CPU_PIECES;
+    if (l->twin->kind == BP_KERNEL_PIXELS) {
+        int64_t worth = (int64_t)l->grid.nx * l->grid.ny / CPU_MIN_ITEMS;
+        wanted = wanted < worth ? wanted : worth;
+    }
+    if (threads == 1 || wanted < 1)
+        wanted = 1;
+    l->rows = (uint32_t)(wanted < l->grid.ny ? wanted : l->grid.ny);
+    int64_t columns = (wanted + l->rows - 1) / l->rows;
+    l->columns = (uint32_t)(columns < l->grid.nx ? columns : l->grid.nx);
+}
+
+static int32_t cpu_launch(const struct bp_device *dev, struct bp_kernel *kernel, struct bp_grid grid, const void *args,
+                          uint32_t args_bytes, struct bp_err *err)
+{
+    int32_t rc = device_check_launch(kernel->twin, grid, args_bytes, err);
+    if (rc != BP_OK)
+        return rc;
+    struct cpu *cpu = dev->ctx;
+    struct launch l = {.twin = kernel->twin, .args = args, .grid = grid};
+    plan_pieces(&l, pool_threads(cpu->pool));
+    pool_run(cpu->pool, l.columns * l.rows, run_piece, &l);
+    return BP_OK;
+}
+
+static int32_t cpu_sync(const struct bp_device *dev, struct bp_err *err)
+{
+    (void)dev, (void)err; /* every launch has run to its end */
+    return BP_OK;
+}
+
+static int32_t count_cores(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return n < 1 ? 1 : n > 256 ? 256 : n;
+}
+
+static int32_t best_level(void)
+{
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    int v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+             __builtin_cpu_supports("bmi2");
+    int v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+             __builtin_cpu_supports("avx512vl");
+    return v4 ? BP_CPU_V4 : v3 ? BP_CPU_V3 : BP_CPU_BASE;
+#else
+    return BP_CPU_BASE;
+#endif
+}
+
+/* The model as /proc/cpuinfo has it; "CPU" where it does not say. */
+static void read_model(char *out, size_t n)
+{
+    snprintf(out, n, "CPU");
+    FILE *f = fopen("/proc/cpuinfo", "re");
+    if (!f)
+        return;
+    char line[256];
+    while (fgets(line, sizeof line, f)) {
+        char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) != 0 || !colon || !colon[1])
+            continue;
+        line[strcspn(line, "\n")] = 0;
+        snprintf(out, n, "%.*s", (int)n - 1, colon + 2);
+        break;
+    }
+    fclose(f);
+}
+
+int32_t cpu_open(struct bp_device *dev, struct bp_err *err)
+{
+    struct cpu *cpu = calloc(1, sizeof *cpu);
+    if (cpu)
+        cpu->pool = pool_new(count_cores());
+    if (!cpu || !cpu->pool) {
+        free(cpu);
+        return device_fail(err, BP_NOMEM, "starting the threads of the CPU device failed: out of memory or threads");
+    }
+    *dev = (struct bp_device){.kind = BP_DEVICE_CPU,
+                              .memory = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE),
+                              .cores = pool_threads(cpu->pool),
+                              .cpu_level = best_level(),
+                              .ctx = cpu,
+                              .alloc = cpu_alloc,
+                              .free = cpu_free,
+                              .upload = cpu_upload,
+                              .download = cpu_download,
+                              .module_load = cpu_module_load,
+                              .module_free = cpu_module_free,
+                              .kernel_get = cpu_kernel_get,
+                              .launch = cpu_launch,
+                              .sync = cpu_sync};
+    read_model(dev->name, sizeof dev->name);
+    return BP_OK;
+}
+
+void cpu_close(struct bp_device *dev)
+{
+    struct cpu *cpu = dev->ctx;
+    pool_free(cpu->pool);
+    free(cpu);
+    dev->ctx = NULL;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * device.h - opening the device that a runner computes on.
+ *
+ * A runner opens one device before it loads a plugin (cuInit must come before the first dlopen of one) and
+ * closes it when it ends. Use it from one thread.
+ */
+#ifndef RUNNER_DEVICE_H
+#define RUNNER_DEVICE_H
+
+#include <bp/device.h>
+
+/*
+ * which: "cuda" (the first GPU), "cpu", or "auto": the GPU when there is one that works, else the CPU; then the
+ * call still returns BP_OK and err->text says why there is no GPU (it is "" otherwise; err->rc is BP_OK).
+ * BP_INVALID for another word, BP_UNSUPPORTED when "cuda" finds no driver or GPU, BP_NOMEM, BP_IO.
+ * *dev: device_close().
+ */
+int32_t device_open(const char *which, struct bp_device **dev, struct bp_err *err);
+/* Frees the device and sets *dev to NULL. Buffers and modules must have been freed before. */
+void device_close(struct bp_device **dev);
+
+#endif
