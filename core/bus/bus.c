@@ -2,7 +2,6 @@
 #include "bus/bus_private.h"
 
 #include "log/log.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,13 +39,8 @@ void bus_free(struct bus *b)
     assert(b->magic == BUS_MAGIC);
     ASSERT_LOOP(b->loop);
     while (b->actors)
-        actor_abandon(b->actors);
+        actor_abandon(b->actors); /* and with them their services */
     bus_free_events(b);
-    while (b->services) {
-        struct service *s = b->services;
-        b->services = s->next;
-        free(s);
-    }
     while (b->free_requests) {
         struct request *r = b->free_requests;
         b->free_requests = r->next;
@@ -66,21 +60,49 @@ struct service *bus_find(struct bus *b, const char *name)
     return NULL;
 }
 
+static void remove_service(struct service **link)
+{
+    struct service *s = *link;
+    *link = s->next;
+    free(s->name);
+    free(s);
+}
+
+static struct service *add_service(struct bus *b, const char *name)
+{
+    struct service *s = calloc(1, sizeof *s);
+    char *copy = strdup(name);
+    if (!s || !copy) {
+        log_error(LOG_BUS, "service %s cannot be offered: no memory", name);
+        free(s);
+        free(copy);
+        return NULL;
+    }
+    s->name = copy;
+    s->next = b->services;
+    b->services = s;
+    return s;
+}
+
+static void unroute(struct bus *b, const char *service)
+{
+    struct service **link = &b->services;
+    while (*link && strcmp((*link)->name, service) != 0)
+        link = &(*link)->next;
+    if (*link)
+        remove_service(link);
+}
+
 void bus_route(struct bus *b, const char *service, struct actor *a, const void *table, void *inst)
 {
     ASSERT_LOOP(b->loop);
-    struct service *s = bus_find(b, service);
-    if (!s) {
-        s = calloc(1, sizeof *s);
-        assert(strlen(service) < sizeof s->name);
-        if (!s) {
-            log_error(LOG_BUS, "service %s cannot be offered: no memory", service);
-            return;
-        }
-        snprintf(s->name, sizeof s->name, "%s", service);
-        s->next = b->services;
-        b->services = s;
+    if (!a) {
+        unroute(b, service);
+        return;
     }
+    struct service *s = bus_find(b, service);
+    if (!s && !(s = add_service(b, service)))
+        return;
     s->actor = a;
     s->table = table;
     s->inst = inst;
@@ -89,14 +111,15 @@ void bus_route(struct bus *b, const char *service, struct actor *a, const void *
 int bus_has_service(struct bus *b, const char *service)
 {
     ASSERT_LOOP(b->loop);
-    struct service *s = bus_find(b, service);
-    return s && s->actor;
+    return bus_find(b, service) != NULL;
 }
 
 void bus_unroute(struct bus *b, struct actor *a)
 {
-    for (struct service *s = b->services; s; s = s->next) {
-        if (s->actor == a)
-            s->actor = NULL;
+    for (struct service **link = &b->services; *link;) {
+        if ((*link)->actor == a)
+            remove_service(link);
+        else
+            link = &(*link)->next;
     }
 }

@@ -18,8 +18,8 @@
 
 struct service {
     struct service *next;
-    char name[64];
-    struct actor *actor; /* NULL: no provider now */
+    char *name;
+    struct actor *actor;
     const void *table;
     void *inst;
 };
@@ -144,7 +144,7 @@ int actor_threads_start(struct actor *a, struct bp_err *err);
 void actor_threads_join(struct actor *a);
 void actor_replies(void *arg); /* posted to the loop */
 /* bus.c */
-struct service *bus_find(struct bus *b, const char *name); /* NULL: never routed */
+struct service *bus_find(struct bus *b, const char *name); /* NULL: no provider now */
 void bus_unroute(struct bus *b, struct actor *a);
 /* publish.c */
 void bus_free_events(struct bus *b);

@@ -130,7 +130,7 @@ int bus_request(struct bus *b, const struct request_spec *spec, struct bp_err *e
     ASSERT_LOOP(b->loop);
     struct service *s = bus_find(b, spec->service);
     int rc;
-    if (!s || !s->actor)
+    if (!s)
         rc = err_set(err, BP_NOTFOUND, "%s: no running plugin offers the service \"%s\"", spec->name, spec->service);
     else
         rc = admit(s->actor, spec, err);

@@ -47,17 +47,23 @@ struct config_sources {
     char *const *environ_;        /* NULL: none is read */
 };
 /* Builds and checks. NULL with err: file, line, key, what is wrong, the nearest valid key. Resolves env: and file: secrets;
- * param: secrets stay references (config_secret says which). free with config_free. */
+ * param: secrets stay references (see config_secret_param). free with config_free. A MAP is merged over the layers member by
+ * member, null removes one; `plugin.sqlite.path=/x` reaches into a MAP. */
 struct config *config_load(const struct config_sources *src, struct bp_err *err);
 void config_free(struct config *c);
 
-/* Getters; the key must have the type (asserted). Strings are borrowed from c. Any thread (a config never changes). */
+/* Getters; the key must have the type (asserted; config_num also takes an INT). Strings are borrowed from c. Any thread (a config never changes). */
 int64_t config_int(const struct config *c, enum config_key key);
 double config_num(const struct config *c, enum config_key key);
 int config_bool(const struct config *c, enum config_key key);
 const char *config_str(const struct config *c, enum config_key key); /* STR, ENUM, SECRET; "" when unset */
 uint32_t config_strs(const struct config *c, enum config_key key, const char *const **out);
 struct json_object *config_map(const struct config *c, enum config_key key); /* borrowed, read only */
+/* NAME when the SECRET is a reference param:NAME that the params service has to be asked for, else NULL. */
+const char *config_secret_param(const struct config *c, enum config_key key);
+/* For secrets inside a MAP: resolves env:NAME (NULL environ_: none) and file:PATH; anything else, param:NAME too, is
+ * copied. malloc'ed; NULL with err, which never holds the secret. */
+char *config_secret_resolve(const char *reference, char *const *environ_, struct bp_err *err);
 /* Where the value came from: "default", "file NAME:LINE", "environment BPD_X", "--set". */
 const char *config_origin(const struct config *c, enum config_key key);
 /* Keys whose values differ, for a reload: up to n ids into out, returns the count. */
