@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bpd and bpctl as command line programs: help, version, mistakes."""
+import subprocess
+
+
+def run(build, program, *args, **kw):
+    return subprocess.run([str(build / "bin" / program), *args], capture_output=True, text=True, timeout=30, **kw)
+
+
+def test_help_and_version_go_to_standard_output_and_end_0(build):
+    for program in ("bpd", "bpctl"):
+        for flag in ("--help", "-h"):
+            r = run(build, program, flag)
+            assert r.returncode == 0 and r.stdout.startswith("Usage: ") and not r.stderr
+        r = run(build, program, "--version")
+        assert r.returncode == 0 and r.stdout.startswith(program + " 0.")
+
+
+def test_help_config_lists_every_key_with_default_and_meaning(build):
+    r = run(build, "bpd", "--help-config")
+    assert r.returncode == 0
+    for key in ("http.listen", "dispatch.leaseTtlSeconds", "scale.policy", "plugins.auto"):
+        assert key in r.stdout
+
+
+def test_an_unknown_option_names_the_nearest_and_ends_2(build):
+    r = run(build, "bpd", "--plugin-dir", "/tmp")
+    assert r.returncode == 2 and "--plugins-dir" in r.stderr and "--help" in r.stderr
+    r = run(build, "bpd", "extra")
+    assert r.returncode == 2 and "extra" in r.stderr
+    r = run(build, "bpd", "--config")
+    assert r.returncode == 2 and "needs a value" in r.stderr
+    r = run(build, "bpd", "--role", "boss")
+    assert r.returncode == 2 and "controller or worker" in r.stderr
+
+
+def test_a_config_error_names_file_line_key_and_the_nearest_key(build, tmp_path):
+    f = tmp_path / "bpd.json"
+    f.write_text('{\n  // comment\n  "http": {\n    "lisen": "127.0.0.1:1"\n  }\n}\n')
+    r = run(build, "bpd", "--check-config", "--config", str(f))
+    assert r.returncode == 2
+    for word in (str(f), "4", "http.lisen", "http.listen"):
+        assert word in r.stderr
+
+
+def test_a_value_out_of_range_names_the_range(build, tmp_path):
+    f = tmp_path / "bpd.json"
+    f.write_text('{"dispatch": {"maxAttempts": 0}}')
+    r = run(build, "bpd", "--check-config", "--config", str(f))
+    assert r.returncode == 2 and "dispatch.maxAttempts" in r.stderr and "100" in r.stderr
+
+
+def test_a_good_config_is_said_to_be_good(build, tmp_path):
+    f = tmp_path / "bpd.json"
+    f.write_text('{"dispatch": {"maxAttempts": 5}, /* fine */ "stage": "staging",}')
+    r = run(build, "bpd", "--check-config", "--config", str(f))
+    assert r.returncode == 0, r.stderr
+
+
+def test_a_missing_file_is_an_error_with_its_name(build):
+    r = run(build, "bpd", "--check-config", "--config", "/nonexistent/bpd.json")
+    assert r.returncode == 2 and "/nonexistent/bpd.json" in r.stderr
+
+
+def test_a_wrong_set_and_a_wrong_environment_name_are_errors(build):
+    r = run(build, "bpd", "--check-config", "--set", "http.lisen=1")
+    assert r.returncode == 2 and "http.listen" in r.stderr
+    r = run(build, "bpd", "--check-config", env={"BPD_HTTP_LISEN": "x", "PATH": "/bin"})
+    assert r.returncode == 2 and "BPD_HTTP_LISEN" in r.stderr
+
+
+def test_an_address_in_use_is_said_and_ends_1(build, daemon, short_dir):
+    d = daemon()
+    other = short_dir / "other"
+    r = run(build, "bpd", "--set", f"http.listen=127.0.0.1:{d.port}", "--set", f"state.dir={other}")
+    assert r.returncode == 1 and str(d.port) in r.stderr and "use" in r.stderr
+
+
+def test_a_second_daemon_on_the_same_state_is_refused(build, daemon):
+    d = daemon()
+    r = run(build, "bpd", "--set", "http.listen=127.0.0.1:0", "--set", f"state.dir={d.state}")
+    assert r.returncode == 1 and str(d.state) in r.stderr
+
+
+def test_bpctl_without_a_daemon_says_where_it_looked(build, tmp_path):
+    r = run(build, "bpctl", "--socket", str(tmp_path / "no.sock"), "status")
+    assert r.returncode == 1 and "no.sock" in r.stderr and "running" in r.stderr
