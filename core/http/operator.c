@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* operator.c - what the operator's page reads: a session for its submits, and the state of the whole. */
+#include "http/door.h"
+#include "log/json.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* The page submits as tenant "local" where there is one; else the visitor gives a tenant's token. */
+void operator_session(struct call *c)
+{
+    const struct app *app = c->http->app;
+    struct json_object *data = json_object_new_object();
+    int has_token = app->local_token[0] && tenants_find(c->http->tenants, app->local_token) != NULL;
+
+    json_put_str(data, "stage", config_str(app->config, CONFIG_STAGE));
+    json_put_str(data, "version", BP_VERSION);
+    json_put_str(data, "tenant", has_token ? "local" : NULL);
+    json_put_str(data, "token", has_token ? app->local_token : NULL);
+    answer_ok(c, 200, data, NULL);
+    json_object_put(data);
+}
+
+/* Collects the answers of several engines, one after the other. */
+struct gather {
+    struct call *call;
+    struct json_object *data;
+};
+
+static void take(struct gather *g, const struct dispatch_answer *a, const char *member)
+{
+    struct json_object *list = a->rc == BP_OK ? json_member(a->data, member) : NULL;
+
+    json_object_object_add(g->data, member, list ? json_object_get(list) : json_object_new_array());
+}
+
+static void add_workflow(const struct workflow *w, void *arg)
+{
+    struct json_object *one = json_object_new_object();
+
+    json_put_str(one, "slug", w->slug);
+    json_put_str(one, "name", w->display_name);
+    json_put_str(one, "version", w->version);
+    json_put_int(one, "generation", w->generation);
+    json_put_bool(one, "draining", w->draining);
+    json_put_int(one, "max_size", w->max_size);
+    json_put_int(one, "backlog_target", w->backlog_target);
+    json_put_str(one, "policy", w->policy);
+    json_object_array_add(arg, one);
+}
+
+static void put_rest(struct gather *g)
+{
+    struct http *h = g->call->http;
+    struct app *app = h->app;
+    struct json_object *workflows = json_object_new_array();
+
+    json_put_str(g->data, "stage", config_str(app->config, CONFIG_STAGE));
+    json_put_str(g->data, "version", BP_VERSION);
+    json_put_str(g->data, "url", app->url);
+    json_put_int(g->data, "started_ms", app->started_ms);
+    json_put_int(g->data, "now_ms", loop_now_ms(app->loop));
+    json_put_bool(g->data, "ready", app->ready);
+    json_put_bool(g->data, "draining", app->draining);
+    json_put_str(g->data, "not_ready", app->not_ready[0] ? app->not_ready : NULL);
+    json_put_int(g->data, "waiting_polls", dispatch_waiting_polls(app->dispatch));
+    json_put_int(g->data, "connections", h->n_conns);
+    json_put_num(g->data, "loop_lag_ms", (double)loop_lag_us(app->loop) / 1000);
+    host_each_workflow(app->host, add_workflow, workflows);
+    json_object_object_add(g->data, "workflows", workflows);
+    json_object_object_add(g->data, "fleets", fleets_describe(app->fleets, NULL));
+    json_object_object_add(g->data, "scaling", scale_describe(app->scale, NULL));
+    json_object_object_add(g->data, "plugins", host_describe(app->host));
+}
+
+static void gather_end(struct gather *g)
+{
+    struct call *c = g->call;
+
+    if (c->conn && c->http) {
+        put_rest(g);
+        answer_ok(c, 200, g->data, NULL);
+    } else {
+        answer_error(c, 503, "", NULL); /* only frees the call */
+    }
+    json_object_put(g->data);
+    free(g);
+}
+
+static void on_workers(const struct dispatch_answer *a, void *arg)
+{
+    take(arg, a, "workers");
+    gather_end(arg);
+}
+
+static void on_jobs(const struct dispatch_answer *a, void *arg)
+{
+    struct gather *g = arg;
+
+    take(g, a, "jobs");
+    if (g->call->http)
+        dispatch_worker_list(g->call->http->app->dispatch, on_workers, g);
+    else
+        gather_end(g);
+}
+
+void operator_state(struct call *c)
+{
+    struct gather *g = calloc(1, sizeof(*g));
+    struct dispatch_list q = {.limit = 50};
+
+    assert(g);
+    g->call = c;
+    g->data = json_object_new_object();
+    dispatch_job_list(c->http->app->dispatch, &q, on_jobs, g);
+}

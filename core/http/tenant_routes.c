@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tenant_routes.c - what a tenant may ask: uploads, jobs, workflows, effects. */
+#include "http/door.h"
+#include "log/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void who_of(const struct call *c, char *out, size_t cap)
+{
+    snprintf(out, cap, "tenant:%s", c->tenant);
+}
+
+static struct dispatch *engine(const struct call *c)
+{
+    return c->http->app->dispatch;
+}
+
+void tenant_upload(struct call *c)
+{
+    dispatch_upload(engine(c), c->tenant, c->body, answer_reply, c);
+}
+
+/* 201 for a new job, 200 when the idempotency key was seen before. */
+static void submitted(const struct dispatch_answer *a, void *arg)
+{
+    answer_engine(arg, a, json_truth(a->data, "replayed", 0) ? 200 : 201);
+}
+
+void tenant_submit(struct call *c)
+{
+    char who[300];
+
+    who_of(c, who, sizeof(who));
+    dispatch_submit(engine(c), c->tenant, who, c->body, submitted, c);
+}
+
+void tenant_job(struct call *c)
+{
+    dispatch_job_get(engine(c), c->tenant, c->id, 1, answer_reply, c);
+}
+
+void tenant_cancel(struct call *c)
+{
+    char who[300];
+
+    who_of(c, who, sizeof(who));
+    dispatch_job_cancel(engine(c), c->tenant, who, c->id, answer_reply, c);
+}
+
+void tenant_retry(struct call *c)
+{
+    char who[300];
+
+    who_of(c, who, sizeof(who));
+    dispatch_job_retry(engine(c), c->tenant, who, c->id, answer_reply, c);
+}
+
+/* A whole number of the query in min..max. 0: absent or good (*out set), -1: answered 422. */
+static int query_number(struct call *c, const char *key, int64_t min, int64_t max, int64_t *out)
+{
+    char text[32], message[128], *end;
+    long long v;
+
+    if (query_get(call_query(c), key, text, sizeof(text)) < 0)
+        return 0;
+    v = strtoll(text, &end, 10);
+    if (*text == '\0' || *end != '\0' || v < min || v > max) {
+        snprintf(message, sizeof(message), "The %s must be a whole number from %lld to %lld.", key, (long long)min,
+                 (long long)max);
+        answer_field(c, key, message);
+        return -1;
+    }
+    *out = v;
+    return 0;
+}
+
+void tenant_jobs(struct call *c)
+{
+    char workflow[256] = "", status[32] = "";
+    int64_t limit = 50, before = 0;
+    struct dispatch_list q = {.tenant = c->tenant};
+
+    if (query_number(c, "limit", 1, 1000, &limit) || query_number(c, "before_id", 1, INT64_MAX, &before))
+        return;
+    if (query_get(call_query(c), "workflow", workflow, sizeof(workflow)) > 0)
+        q.workflow = workflow;
+    if (query_get(call_query(c), "status", status, sizeof(status)) > 0) {
+        q.status = job_status_find(status);
+        if (q.status == 0) {
+            answer_field(c, "status",
+                         "The status must be one of scheduled, queued, leased, completed, failed, cancelled.");
+            return;
+        }
+    }
+    q.limit = (uint32_t)limit;
+    q.before_id = before;
+    dispatch_job_list(engine(c), &q, answer_reply, c);
+}
+
+static void copy_member(struct json_object *to, struct json_object *from, const char *key)
+{
+    struct json_object *v = json_member(from, key);
+
+    if (v)
+        json_object_object_add(to, key, json_object_get(v));
+}
+
+/* What a tenant may know of a workflow: enough to draw its form. */
+static void add_workflow(const struct workflow *w, void *arg)
+{
+    struct json_object *one = json_object_new_object();
+
+    json_put_str(one, "slug", w->slug);
+    json_put_str(one, "name", w->display_name);
+    json_put_str(one, "version", w->version);
+    json_put_bool(one, "draining", w->draining);
+    copy_member(one, w->manifest, "summary");
+    copy_member(one, w->manifest, "accepts");
+    copy_member(one, w->manifest, "produces");
+    json_object_object_add(one, "params", w->params ? json_object_get(w->params) : NULL);
+    json_object_array_add(arg, one);
+}
+
+static void answer_list(struct call *c, const char *name, struct json_object *list)
+{
+    struct json_object *data = json_object_new_object();
+
+    json_object_object_add(data, name, list);
+    answer_ok(c, 200, data, NULL);
+    json_object_put(data);
+}
+
+void tenant_workflows(struct call *c)
+{
+    struct json_object *list = json_object_new_array();
+
+    host_each_workflow(c->http->app->host, add_workflow, list);
+    answer_list(c, "workflows", list);
+}
+
+void tenant_effects(struct call *c)
+{
+    struct json_object *map = config_map(c->http->app->config, CONFIG_EFFECTS), *list = json_object_new_array();
+
+    if (map) {
+        json_object_object_foreach(map, slug, effect)
+        {
+            struct json_object *one = json_object_new_object();
+            json_put_str(one, "slug", slug);
+            json_put_str(one, "name", json_str(effect, "name", slug));
+            copy_member(one, effect, "workflow");
+            copy_member(one, effect, "params");
+            json_object_array_add(list, one);
+        }
+    }
+    answer_list(c, "effects", list);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tenants.h - who may submit: bearer token -> tenant. Tokens are kept as SHA-256 digests only. */
+#ifndef HTTP_TENANTS_H
+#define HTTP_TENANTS_H
+
+#include "config/config.h"
+
+struct tenants;
+/* From config `tenants`; when that names none and local_token is not empty: tenant "local" with that token.
+ * BP_INVALID names the tenant whose token is missing or cannot be read. */
+struct tenants *tenants_new(const struct config *c, const char *local_token, struct bp_err *err);
+void tenants_free(struct tenants *t);
+/* The tenant of a token, or NULL. Takes the same time whatever the token is. Borrowed until tenants_free. */
+const char *tenants_find(const struct tenants *t, const char *token);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* worker_routes.c - the worker endpoints: each hands its body to dispatch, which knows the contract. */
+#include "http/door.h"
+#include "log/json.h"
+
+static struct worker_call of(struct call *c)
+{
+    return (struct worker_call){.worker = c->worker, .body = c->body, .ip = call_ip(c)};
+}
+
+/* dispatch keeps nothing of the body once it returned: it may be large, and a poll may wait for long. */
+static void let_go(struct call *c)
+{
+    json_object_put(c->body);
+    c->body = NULL;
+}
+
+#define WORKER_ROUTE(name)                                                                                             \
+    void worker_##name(struct call *c)                                                                                 \
+    {                                                                                                                  \
+        struct worker_call w = of(c);                                                                                  \
+        dispatch_worker_##name(c->http->app->dispatch, &w, answer_reply, c);                                           \
+    }
+
+WORKER_ROUTE(register)
+WORKER_ROUTE(heartbeat)
+WORKER_ROUTE(progress)
+WORKER_ROUTE(complete)
+WORKER_ROUTE(fail)
+WORKER_ROUTE(requeue)
+WORKER_ROUTE(deregister)
+
+static void abandon(struct call *c)
+{
+    if (c->http)
+        dispatch_poll_abandon(c->http->app->dispatch, c);
+    call_drop(c);
+}
+
+void worker_poll(struct call *c)
+{
+    struct worker_call w = of(c);
+    int waits = json_member(c->body, "wait_seconds") != NULL;
+
+    if (waits) {
+        c->gone = abandon;
+        call_watch_close(c);
+    }
+    dispatch_worker_poll(c->http->app->dispatch, &w, answer_reply, c);
+    if (waits) /* an answer never comes before the call returned */
+        let_go(c);
+}
