@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/state.h"
+#include <string.h>
+
+static struct json_object *services_of(const struct host *h, const struct generation *g)
+{
+    struct json_object *list = json_object_new_array();
+    for (int i = 0; i < FACETS; i++) {
+        if (h->route[i] == g)
+            json_object_array_add(list, json_object_new_string(facets[i].service));
+    }
+    return list;
+}
+
+/* What it offers, as found when it started; for a workflow, what its manifest says. */
+static struct json_object *facets_of(const struct generation *g)
+{
+    struct json_object *list = json_object_new_array();
+    struct json_object *said = json_member(g->manifest->json, "facets");
+    for (uint32_t i = 0; i < g->n_offers; i++)
+        json_object_array_add(list, json_object_new_string(g->offers[i].facet->id));
+    for (size_t i = 0; g->n_offers == 0 && said && i < json_object_array_length(said); i++)
+        json_object_array_add(list, json_object_get(json_object_array_get_idx(said, i)));
+    return list;
+}
+
+static void actor_describe(const struct generation *g, struct json_object *o)
+{
+    struct actor_stats s = {0};
+    if (g->actor)
+        actor_stats(g->actor, &s);
+    json_put_int(o, "waiting", s.waiting);
+    json_put_int(o, "in_flight", s.running);
+    json_put_int(o, "served", (int64_t)s.served);
+    json_put_int(o, "batches", (int64_t)s.batches);
+    json_put_int(o, "refused", (int64_t)s.refused);
+    json_put_int(o, "timed_out", (int64_t)s.timed_out);
+    json_put_int(o, "busy_ms", s.busy_us / 1000);
+}
+
+/* Why a newer file of a running plugin was refused, or what its own state says. */
+static const char *reason_of(const struct host *h, const struct generation *g)
+{
+    for (const struct source *s = h->sources; s; s = s->next) {
+        if (s->reason && g->state == RUNNING && strcmp(s->path, g->plugin->file) == 0)
+            return s->reason;
+    }
+    return g->reason ? g->reason : "";
+}
+
+static struct json_object *generation_describe(const struct generation *g)
+{
+    const struct host *h = g->host;
+    struct json_object *o = json_object_new_object();
+    json_put_str(o, "name", g->plugin->name);
+    json_put_str(o, "kind", kind_name(g->manifest->kind));
+    json_put_str(o, "version", g->manifest->version);
+    json_put_str(o, "state", state_name(g->state));
+    json_put_int(o, "generation", g->number);
+    json_put_str(o, "file", g->file);
+    json_put_str(o, "reason", reason_of(h, g));
+    json_put_int(o, "since_ms", g->since_ms);
+    json_object_object_add(o, "services", services_of(h, g));
+    json_object_object_add(o, "facets", facets_of(g));
+    if (g->workflow) {
+        json_put_str(o, "slug", g->workflow->slug);
+        json_put_int(o, "leases", g->plugin->leases);
+    }
+    json_put_str(o, "sha256", g->sha);
+    actor_describe(g, o);
+    return o;
+}
+
+/* A file, or a plugin, of which nothing runs. */
+static struct json_object *idle_describe(const char *name, const char *kind, enum state state, const char *file,
+                                         const char *reason)
+{
+    struct json_object *o = json_object_new_object();
+    json_put_str(o, "name", name);
+    json_put_str(o, "kind", kind);
+    json_put_str(o, "version", NULL);
+    json_put_str(o, "state", state_name(state));
+    json_put_int(o, "generation", 0);
+    json_put_str(o, "file", file);
+    json_put_str(o, "reason", reason);
+    json_object_object_add(o, "services", json_object_new_array());
+    json_object_object_add(o, "facets", json_object_new_array());
+    json_put_int(o, "waiting", 0);
+    json_put_int(o, "served", 0);
+    return o;
+}
+
+/* Adds p's generations, oldest first; returns how many. */
+static int generations_add(const struct plugin *p, struct json_object *list)
+{
+    int n = 0;
+    for (uint32_t number = 1; number <= p->last_number; number++) {
+        for (const struct generation *g = p->host->generations; g; g = g->next) {
+            if (g->plugin != p || g->number != number || g->state == REFUSED)
+                continue;
+            json_object_array_add(list, generation_describe(g));
+            n++;
+        }
+    }
+    return n;
+}
+
+static int is_refused(const struct host *h, const char *path)
+{
+    for (const struct source *s = h->sources; s; s = s->next) {
+        if (s->reason && strcmp(s->path, path) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* Refused files whose plugin runs from the same file are told in that plugin's reason instead. */
+static int told_elsewhere(struct host *h, const struct source *s)
+{
+    const struct plugin *p = plugin_find(h, s->name);
+    return p && p->current && p->current->state == RUNNING && strcmp(p->file, s->path) == 0;
+}
+
+struct json_object *host_describe(struct host *h)
+{
+    struct json_object *list = json_object_new_array();
+    ASSERT_HOST(h);
+    for (struct plugin *p = h->plugins; p; p = p->next) {
+        if (generations_add(p, list) == 0 && p->last_number && source_find(h, p->file) && !is_refused(h, p->file))
+            json_object_array_add(list, idle_describe(p->name, kind_name(p->kind), p->state, p->file, ""));
+    }
+    for (struct source *s = h->sources; s; s = s->next) {
+        if (s->reason && !told_elsewhere(h, s))
+            json_object_array_add(list, idle_describe(s->name, s->kind, REFUSED, s->path, s->reason));
+    }
+    return list;
+}
+
+static struct json_object *newest(const struct plugin *p)
+{
+    const struct generation *g = p->current ? p->current : p->coming;
+    for (const struct generation *o = p->host->generations; !g && o; o = o->next) {
+        if (o->plugin == p && o->state != REFUSED)
+            g = o;
+    }
+    if (!g)
+        return idle_describe(p->name, kind_name(p->kind), p->state, p->file, "");
+    struct json_object *o = generation_describe(g);
+    json_object_object_add(o, "manifest", json_object_get(g->workflow ? g->workflow->manifest : g->manifest->json));
+    return o;
+}
+
+struct json_object *host_describe_one(struct host *h, const char *name)
+{
+    ASSERT_HOST(h);
+    struct plugin *p = plugin_find(h, name);
+    struct json_object *o = p ? newest(p) : NULL;
+    for (struct source *s = h->sources; !o && s; s = s->next) {
+        if (s->reason && strcmp(s->name, name) == 0)
+            o = idle_describe(s->name, s->kind, REFUSED, s->path, s->reason);
+    }
+    if (o)
+        json_object_object_add(o, "history", p ? json_object_get(p->history) : json_object_new_array());
+    return o;
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/queue_batch.h"
+#include "host/self.h"
+#include "host/state.h"
+#include "log/err.h"
+#include "log/log.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void plugin_file_set(struct plugin *p, const char *file)
+{
+    char *copy = strdup(file);
+    assert(copy);
+    free(p->file);
+    p->file = copy;
+}
+
+static struct generation *generation_new(struct host *h, struct source *s, struct vetted *v)
+{
+    struct generation *g = calloc(1, sizeof(*g));
+    struct plugin *p = plugin_take(h, v->manifest->name);
+    assert(g);
+    g->magic = GENERATION_MAGIC;
+    g->host = h;
+    g->plugin = p;
+    g->number = ++p->last_number;
+    g->state = FOUND;
+    g->manifest = v->manifest;
+    g->settings = v->settings;
+    g->given = v->given;
+    v->manifest = NULL;
+    v->settings = NULL;
+    v->given = NULL;
+    g->file = strdup(s->path);
+    g->copy = strdup(v->copy.path);
+    g->sha = strdup(v->copy.sha);
+    assert(g->file && g->copy && g->sha);
+    g->next = h->generations;
+    h->generations = g;
+    p->coming = g;
+    p->kind = g->manifest->kind;
+    plugin_file_set(p, s->path);
+    return g;
+}
+
+static void self_make(struct generation *g)
+{
+    char dir[PATH_MAX];
+    struct host *h = g->host;
+    if (h->about)
+        json_put_raw(g->settings, "_bpd", h->about);
+    snprintf(dir, sizeof(dir), "%s/plugin/%s", h->state_dir, g->plugin->name);
+    g->self = self_new(h->bus, g->plugin->name, json_text(g->settings), dir);
+}
+
+void generation_begin(struct host *h, struct source *s, struct vetted *v, struct outcome *o)
+{
+    struct bp_err err = {0};
+    struct generation *g = generation_new(h, s, v);
+    g->outcome = *o;
+    g->deadline_ms = mono_ms() + config_int(h->config, CONFIG_PLUGINS_START_TIMEOUT_S) * 1000;
+    generation_move(g, VETTED, NULL);
+    self_make(g);
+    int in_process = g->manifest->kind != KIND_WORKFLOW ||
+                     (h->role == HOST_CONTROLLER && manifest_has_facet(g->manifest, "bp.scaling/1"));
+    if (g->manifest->kind == KIND_WORKFLOW) {
+        g->workflow = workflow_build(g, h->config, &err);
+        if (!g->workflow) {
+            generation_refuse(g, err.text);
+            return;
+        }
+    }
+    if (in_process)
+        generation_start(g);
+    else if (!h->runner)
+        generation_ready(g); /* nothing to prove it with: the runner finds out */
+    else if (probe_start(g, &err))
+        generation_refuse(g, err.text);
+}
+
+/* The plugin's own words about the generation it keeps, for log and bpctl. */
+static void keeps_running(struct plugin *p, const struct generation *refused)
+{
+    if (p->current)
+        log_warn(LOG_HOST, "%s: generation %u was refused, generation %u keeps running", p->name, refused->number,
+                 p->current->number);
+}
+
+void generation_refuse(struct generation *g, const char *reason)
+{
+    struct host *h = g->host;
+    struct plugin *p = g->plugin;
+    struct bp_err err;
+    struct outcome o = g->outcome;
+    struct source *s = source_find(h, g->file);
+    memset(&g->outcome, 0, sizeof(g->outcome));
+    if (p->coming == g)
+        p->coming = NULL;
+    if (s)
+        source_refused(s, p->name, kind_name(g->manifest->kind), reason);
+    err_set(&err, BP_INVALID, "%s refused: %s", p->name, reason);
+    generation_move(g, REFUSED, reason);
+    keeps_running(p, g);
+    g->last = REFUSED;
+    if (!g->stuck)
+        generation_close(g);
+    outcome_end(h, &o, &err);
+}
+
+/* A newer generation serves: the quarantined one need not be shown any more. */
+static void quarantine_lift(struct plugin *p)
+{
+    free(p->quarantined);
+    p->quarantined = NULL;
+    memset(p->faults, 0, sizeof(p->faults));
+    for (struct generation *g = p->host->generations, *next; g; g = next) {
+        next = g->next;
+        if (g->plugin != p || g->state != QUARANTINED)
+            continue;
+        g->last = RETIRED;
+        if (!g->ended)
+            continue;
+        generation_move(g, RETIRED, "replaced");
+        generation_free(g);
+    }
+}
+
+void generation_ready(struct generation *g)
+{
+    char why[64];
+    struct host *h = g->host;
+    struct plugin *p = g->plugin;
+    generation_move(g, READY, NULL);
+    p->coming = NULL;
+    if (g->abandon || h->stopping) {
+        struct outcome o = g->outcome;
+        struct bp_err err;
+        memset(&g->outcome, 0, sizeof(g->outcome));
+        err_set(&err, BP_STOPPED, "%s: %s", p->name, h->stopping ? "bpd is stopping" : "its file was removed");
+        generation_drain(g, RETIRED, err.text);
+        outcome_end(h, &o, &err);
+        return;
+    }
+    struct generation *old = p->current;
+    struct outcome o = g->outcome;
+    memset(&g->outcome, 0, sizeof(g->outcome));
+    p->current = g;
+    quarantine_lift(p);
+    routes_update(h);
+    workflows_update(h);
+    generation_move(g, RUNNING, NULL);
+    if (old) {
+        snprintf(why, sizeof(why), "replaced by generation %u", g->number);
+        generation_drain(old, RETIRED, why);
+    }
+    struct bp_err err = {0};
+    outcome_end(h, &o, &err);
+}
+
+/* What plugin code might still hold after it ended stays until host_free. */
+static void self_bury(struct host *h, struct bp_self *self)
+{
+    if (!self)
+        return;
+    h->selves = realloc(h->selves, (h->n_selves + 1) * sizeof(struct bp_self *));
+    assert(h->selves);
+    h->selves[h->n_selves++] = self;
+}
+
+/* [nothing of it runs any more] */
+void generation_free(struct generation *g)
+{
+    struct generation **at = &g->host->generations;
+    assert(g->magic == GENERATION_MAGIC && !g->actor && !g->probe);
+    while (*at != g)
+        at = &(*at)->next;
+    *at = g->next;
+    self_bury(g->host, g->self);
+    workflow_free(g->workflow);
+    manifest_free(g->manifest);
+    json_object_put(g->settings);
+    free(g->faults);
+    free(g->given);
+    free(g->file);
+    free(g->copy);
+    free(g->sha);
+    free(g->reason);
+    memset(g, 0xdb, sizeof(*g));
+    free(g);
+}

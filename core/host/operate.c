@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an operator (or a reload, or a fault) does to plugins. */
+#include "host/state.h"
+#include "log/err.h"
+#include "log/log.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void fail(struct host *h, struct outcome *o, const struct bp_err *err)
+{
+    if (o->done)
+        outcome_end_soon(h, o, err);
+}
+
+/* Vets s again whether its content changed or not. from: read that file instead, or NULL. */
+static void bring_up(struct host *h, struct source *s, const char *from, struct outcome *o)
+{
+    struct bp_err err;
+    const struct plugin *p = s->name ? plugin_find(h, s->name) : NULL;
+    if (s->busy || s->outcome.done || (p && p->coming)) {
+        err_set(&err, BP_LATER, "%s is being brought up already; try again when that ended", s->path);
+        fail(h, o, &err);
+        return;
+    }
+    loop_timer_cancel(s->retry);
+    free(s->from);
+    s->from = from ? strdup(from) : NULL;
+    s->force = 1;
+    s->gone = 0;
+    s->changed_ms = mono_ms();
+    s->outcome = *o;
+    if (!from)
+        watch_print(s->path, &s->print); /* what is loaded now is no change for the next scan */
+    source_vet(s);
+}
+
+static int dir_of(const struct host *h, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    for (uint32_t i = 0; i < h->n_dirs; i++) {
+        size_t n = strlen(h->dirs[i]);
+        if ((size_t)(slash - path) == n && strncmp(path, h->dirs[i], n) == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+/* The file as an operator names it: an absolute path, or a name in one of the watched directories. malloc'ed or NULL.
+ */
+static char *path_resolve(const struct host *h, const char *file, struct bp_err *err)
+{
+    char *path = NULL;
+    if (file[0] == '/')
+        return strdup(file);
+    if (strchr(file, '/')) {
+        err_set(err, BP_INVALID, "%s: give an absolute path, or the name of a file in a plugins directory", file);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < h->n_dirs; i++) {
+        struct fingerprint print;
+        if (asprintf(&path, "%s/%s", h->dirs[i], file) < 0)
+            break;
+        watch_print(path, &print);
+        if (print.inode)
+            return path;
+        free(path);
+    }
+    err_set(err, BP_NOTFOUND, "%s is in none of the plugins directories; give an absolute path", file);
+    return NULL;
+}
+
+void host_load(struct host *h, const char *file, host_done done, void *arg)
+{
+    struct bp_err err = {0};
+    struct outcome o = {done, arg, 0};
+    ASSERT_HOST(h);
+    char *path = h->stopping ? NULL : path_resolve(h, file, &err);
+    if (h->stopping)
+        err_set(&err, BP_STOPPED, "bpd is stopping");
+    if (path)
+        bring_up(h, source_take(h, path, dir_of(h, path)), NULL, &o);
+    else
+        fail(h, &o, &err);
+    free(path);
+}
+
+/* The plugin, or NULL with the nearest name in err. */
+static struct plugin *plugin_wanted(struct host *h, const char *name, struct bp_err *err)
+{
+    const char *names[128];
+    size_t n = 0;
+    struct plugin *found = plugin_find(h, name);
+    if (h->stopping) {
+        err_set(err, BP_STOPPED, "bpd is stopping");
+        return NULL;
+    }
+    if (found)
+        return found;
+    for (struct plugin *p = h->plugins; p && n < 128; p = p->next)
+        names[n++] = p->name;
+    const char *near = nearest_name(name, names, n);
+    err_set(err, BP_NOTFOUND, "there is no plugin \"%.64s\"%s%s%s", name, near ? "; did you mean \"" : "",
+            near ? near : "", near ? "\"?" : "");
+    return NULL;
+}
+
+/* A refused file goes by the name it is listed with. */
+static struct source *refused_named(struct host *h, const char *name)
+{
+    for (struct source *s = h->sources; s; s = s->next) {
+        if (s->reason && strcmp(s->name, name) == 0)
+            return s;
+    }
+    return NULL;
+}
+
+void host_reload(struct host *h, const char *name, host_done done, void *arg)
+{
+    struct bp_err err = {0};
+    struct outcome o = {done, arg, 0};
+    ASSERT_HOST(h);
+    struct plugin *p = plugin_wanted(h, name, &err);
+    struct source *s = p || h->stopping ? NULL : refused_named(h, name);
+    if (p && p->coming)
+        err_set(&err, BP_LATER, "%s: generation %u is being brought up already", name, p->coming->number);
+    else if (p)
+        s = source_take(h, p->file, dir_of(h, p->file));
+    if (s)
+        bring_up(h, s, NULL, &o);
+    else
+        fail(h, &o, &err);
+}
+
+void host_retire(struct host *h, const char *name, host_done done, void *arg)
+{
+    struct bp_err err = {0};
+    struct outcome o = {done, arg, 0};
+    ASSERT_HOST(h);
+    struct plugin *p = plugin_wanted(h, name, &err);
+    if (p && !p->current)
+        err_set(&err, BP_CONFLICT, "%s is not running", name);
+    else if (p && (p->current->state == DRAINING || p->retire.done))
+        err_set(&err, BP_CONFLICT, "%s is draining already: %lld leases", name, (long long)p->leases);
+    if (err.rc) {
+        fail(h, &o, &err);
+        return;
+    }
+    p->retire = o;
+    generation_remove(p->current, "retired by an operator");
+}
+
+/* ---- settings ---- */
+
+static void settings_compare(struct host *h, struct plugin *p)
+{
+    struct outcome nobody = {0};
+    struct generation *g = p->current;
+    char *given = vet_given(config_map(h->config, CONFIG_PLUGIN_CONFIG), p->name);
+    assert(given);
+    if (strcmp(given, g->given) != 0) {
+        log_info(LOG_HOST, "%s: its settings changed; it restarts as a new generation", p->name);
+        bring_up(h, source_take(h, p->file, dir_of(h, p->file)), g->copy, &nobody);
+    }
+    free(given);
+}
+
+static void overrides_apply(struct host *h, struct generation *g)
+{
+    struct bp_err err = {0};
+    struct workflow *old = g->workflow;
+    struct workflow *w = workflow_build(g, h->config, &err);
+    if (!w) {
+        log_warn(LOG_HOST, "%s: %s; its former settings stay", g->plugin->name, err.text);
+        return;
+    }
+    w->draining = old->draining;
+    w->scaling = old->scaling;
+    w->scaling_inst = old->scaling_inst;
+    g->workflow = w;
+    workflow_free(old);
+}
+
+void host_reconfigure(struct host *h, const struct config *c)
+{
+    ASSERT_HOST(h);
+    h->config = c;
+    for (struct generation *g = h->generations; g; g = g->next) {
+        if (g->workflow && g->state <= DRAINING)
+            overrides_apply(h, g);
+    }
+    for (struct plugin *p = h->plugins; p && !h->stopping; p = p->next) {
+        if (p->current && p->current->state == RUNNING && !p->coming)
+            settings_compare(h, p);
+    }
+    routes_warn_unknown(h);
+}
+
+/* ---- faults ---- */
+
+void host_fault(struct host *h, const char *plugin, const char *what)
+{
+    char why[320];
+    ASSERT_HOST(h);
+    struct plugin *p = plugin_find(h, plugin);
+    log_warn(LOG_HOST, "%s: fault: %s", plugin, what);
+    bus_publish(h->bus, EVENT_PLUGIN_FAULT, plugin, what);
+    if (!p || !p->current)
+        return;
+    memmove(p->faults + 1, p->faults, sizeof(p->faults) - sizeof(p->faults[0]));
+    p->faults[0] = mono_ms();
+    int64_t oldest = p->faults[FAULTS_MAX - 1];
+    if (oldest == 0 || p->faults[0] - oldest > FAULTS_WITHIN_MS)
+        return;
+    snprintf(why, sizeof(why),
+             "%d faults in %lld s, the last: %s; put another version in place, or bpctl plugin reload %s", FAULTS_MAX,
+             (long long)((p->faults[0] - oldest + 999) / 1000), what, p->name);
+    free(p->quarantined);
+    p->quarantined = strdup(p->current->sha);
+    assert(p->quarantined);
+    generation_drain(p->current, QUARANTINED, why);
+}

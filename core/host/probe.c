@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A child that loads the plugin, so that a plugin that crashes when it is loaded does not crash this process. */
+#include "host/state.h"
+#include "log/err.h"
+#include "log/log.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PROBE_TEXT 200
+
+struct probe {
+    struct generation *generation;
+    pid_t pid;
+    int pidfd, output; /* output: an anonymous file, so that a talkative child never blocks */
+    struct loop_fd *exit;
+    struct loop_timer *limit;
+    int killed;
+};
+
+/* Only what a dynamic loader and a GPU runtime need: the daemon's environment may hold secrets. */
+static const char *const passed[] = {"PATH",         "LANG",         "HOME",         "TMPDIR",       "LD_LIBRARY_PATH",
+                                     "ASAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS"};
+#define PASSED (sizeof(passed) / sizeof(passed[0]))
+
+static void env_make(char *env[PASSED + 1])
+{
+    size_t n = 0;
+    for (char **e = environ; *e && n < PASSED; e++) {
+        for (size_t i = 0; i < PASSED; i++) {
+            size_t len = strlen(passed[i]);
+            if (strncmp(*e, passed[i], len) == 0 && (*e)[len] == '=')
+                env[n++] = *e;
+        }
+    }
+    env[n] = NULL;
+}
+
+static int child_spawn(struct probe *p, const char *runner, const char *file)
+{
+    char *env[PASSED + 1];
+    char probe[] = "--probe";
+    char *argv[] = {(char *)(uintptr_t)runner, probe, (char *)(uintptr_t)file, NULL};
+    posix_spawn_file_actions_t fa;
+    posix_spawnattr_t at;
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    env_make(env);
+    posix_spawn_file_actions_init(&fa);
+    posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&fa, p->output, 1);
+    posix_spawn_file_actions_adddup2(&fa, p->output, 2);
+    posix_spawnattr_init(&at);
+    posix_spawnattr_setsigmask(&at, &none);
+    posix_spawnattr_setsigdefault(&at, &all);
+    posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    int rc = posix_spawn(&p->pid, runner, &fa, &at, argv, env);
+    posix_spawn_file_actions_destroy(&fa);
+    posix_spawnattr_destroy(&at);
+    return rc;
+}
+
+static void probe_free(struct probe *p)
+{
+    loop_fd_free(p->exit);
+    loop_timer_free(p->limit);
+    if (p->pidfd >= 0)
+        close(p->pidfd);
+    close(p->output);
+    free(p);
+}
+
+/* The last line the child wrote: its one sentence. */
+static void last_line(int fd, char *line, size_t size)
+{
+    char buf[4096];
+    off_t end = lseek(fd, 0, SEEK_END);
+    off_t from = end > (off_t)sizeof(buf) - 1 ? end - (off_t)sizeof(buf) + 1 : 0;
+    ssize_t n = pread(fd, buf, sizeof(buf) - 1, from);
+    buf[n > 0 ? n : 0] = '\0';
+    while (n > 0 && (unsigned char)buf[n - 1] <= ' ')
+        buf[--n] = '\0';
+    const char *nl = n > 0 ? strrchr(buf, '\n') : NULL;
+    snprintf(line, size, "%s", nl ? nl + 1 : buf);
+}
+
+static void failed_words(const struct probe *p, const siginfo_t *si, char *why, size_t size)
+{
+    char line[PROBE_TEXT];
+    last_line(p->output, line, sizeof(line));
+    if (p->killed)
+        snprintf(why, size, "bp-runner --probe did not load it within plugins.startTimeoutSeconds");
+    else if (si->si_code != CLD_EXITED)
+        snprintf(why, size, "bp-runner --probe crashed when it loaded it (signal %d, %s)", si->si_status,
+                 strsignal(si->si_status));
+    else
+        snprintf(why, size, "%s", line[0] ? line : "bp-runner --probe cannot load it, but does not say why");
+}
+
+static void exited(int fd, short what, void *arg)
+{
+    char why[PROBE_TEXT + 64];
+    struct probe *p = arg;
+    struct generation *g = p->generation;
+    siginfo_t si;
+    (void)fd, (void)what;
+    memset(&si, 0, sizeof(si));
+    if (waitid(P_PIDFD, (id_t)p->pidfd, &si, WEXITED | WNOHANG) == 0 && si.si_pid == 0)
+        return;
+    int ok = si.si_code == CLD_EXITED && si.si_status == 0;
+    if (!ok)
+        failed_words(p, &si, why, sizeof(why));
+    probe_free(p);
+    g->probe = NULL;
+    if (!ok) {
+        generation_refuse(g, why);
+        return;
+    }
+    generation_move(g, LOADED, NULL);
+    generation_ready(g);
+}
+
+static void too_slow(void *arg)
+{
+    struct probe *p = arg;
+    p->killed = 1;
+    kill(p->pid, SIGKILL);
+}
+
+int probe_start(struct generation *g, struct bp_err *err)
+{
+    struct host *h = g->host;
+    struct probe *p = calloc(1, sizeof(*p));
+    assert(p);
+    p->generation = g;
+    p->pidfd = -1;
+    p->output = memfd_create("bp-probe", MFD_CLOEXEC);
+    int rc = p->output < 0 ? errno : child_spawn(p, h->runner, g->copy);
+    if (!rc)
+        p->pidfd = pidfd_open(p->pid, 0);
+    if (!rc && p->pidfd < 0) {
+        rc = errno;
+        kill(p->pid, SIGKILL);
+        waitpid(p->pid, NULL, 0);
+    }
+    if (rc) {
+        probe_free(p);
+        return err_set(err, BP_FAIL, "cannot run %s to load it: %s; set plugins.runner", h->runner, strerror(rc));
+    }
+    fcntl(p->pidfd, F_SETFD, FD_CLOEXEC);
+    p->exit = loop_fd_new(h->loop, "host.probe", p->pidfd, EV_READ, exited, p);
+    p->limit = loop_timer_new(h->loop, "host.probe.limit", too_slow, p);
+    loop_timer_after(p->limit, g->deadline_ms > mono_ms() ? g->deadline_ms - mono_ms() : 1);
+    g->probe = p;
+    return BP_OK;
+}
+
+void probe_cancel(struct generation *g)
+{
+    kill(g->probe->pid, SIGKILL);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/queue_batch.h"
+#include "log/err.h"
+#include <stdio.h>
+
+#define OPS_MAX 256 /* of one apply(); a larger batch becomes several */
+
+static int rc_known(int32_t rc)
+{
+    return rc <= BP_OK && rc >= BP_IO;
+}
+
+void **queue_op_memory(struct bp_op *op)
+{
+    switch (op->kind) {
+    case BP_OP_LEASE:
+        return &op->u.lease.memory;
+    case BP_OP_EXTEND:
+        return &op->u.extend.memory;
+    case BP_OP_GET:
+        return &op->u.get.memory;
+    case BP_OP_LIST:
+        return &op->u.list.memory;
+    case BP_OP_SWEEP:
+        return &op->u.sweep.memory;
+    case BP_OP_WORKER_AUTH:
+        return &op->u.worker_auth.memory;
+    case BP_OP_WORKER_LIST:
+        return &op->u.worker_list.memory;
+    case BP_OP_EVENTS:
+        return &op->u.events.memory;
+    case BP_OP_STATS:
+        return &op->u.stats.memory;
+    default:
+        return NULL;
+    }
+}
+
+/* Why the results of a successful op cannot be used, or NULL: a count without rows would crash whoever reads them. */
+static const char *results_wrong(const struct bp_op *op)
+{
+    switch (op->kind) {
+    case BP_OP_LEASE:
+        if (op->u.lease.count > op->u.lease.max)
+            return "leased more jobs than were asked for";
+        return op->u.lease.count && !op->u.lease.jobs ? "counted leases it did not return" : NULL;
+    case BP_OP_GET:
+        if (op->u.get.n_events && !op->u.get.events)
+            return "counted timeline lines it did not return";
+        return op->u.get.job ? NULL : "found a job but returned none";
+    case BP_OP_LIST:
+        return op->u.list.count && !op->u.list.jobs ? "counted jobs it did not return" : NULL;
+    case BP_OP_SWEEP:
+        return op->u.sweep.count && !op->u.sweep.jobs ? "counted jobs it did not return" : NULL;
+    case BP_OP_WORKER_AUTH:
+        return op->u.worker_auth.worker ? NULL : "found a worker but returned none";
+    case BP_OP_WORKER_LIST:
+        return op->u.worker_list.count && !op->u.worker_list.workers ? "counted workers it did not return" : NULL;
+    case BP_OP_EVENTS:
+        return op->u.events.count && !op->u.events.events ? "counted timeline lines it did not return" : NULL;
+    case BP_OP_STATS:
+        return op->u.stats.count && !op->u.stats.rows ? "counted rows it did not return" : NULL;
+    default:
+        return NULL;
+    }
+}
+
+static void tell(const struct queue_watch *w, const char *what)
+{
+    if (w && w->fault)
+        w->fault(w->arg, what);
+}
+
+/* Answers one request with its op's outcome. */
+static void op_done(struct request *r, struct bp_op *op, const struct queue_watch *w)
+{
+    const char *wrong = rc_known(op->err.rc) ? NULL : "answered an operation with an unknown code";
+    if (!wrong && op->err.rc == BP_OK)
+        wrong = results_wrong(op);
+    op->err.text[sizeof(op->err.text) - 1] = '\0';
+    if (wrong) {
+        tell(w, wrong);
+        err_set(&op->err, BP_FAIL, "the queue plugin %s; see bpctl plugin", wrong);
+    }
+    request_done(r, op->err.rc, op->err.rc ? &op->err : NULL);
+}
+
+/* The whole batch failed: each op gets that error. Nothing the plugin left in the ops is touched. */
+static void batch_failed(struct request **batch, struct bp_op **ops, uint32_t n, const struct bp_err *err)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        ops[i]->err = *err;
+        request_done(batch[i], err->rc, err);
+    }
+}
+
+static void apply(struct request **batch, uint32_t n, const struct queue_watch *w)
+{
+    struct bp_op *ops[OPS_MAX];
+    struct bp_err err = {0};
+    const struct bp_queue *queue = request_table(batch[0]);
+    for (uint32_t i = 0; i < n; i++)
+        ops[i] = queue_call_op(request_args(batch[i]));
+    int32_t rc = queue->apply(request_inst(batch[0]), ops, n, &err);
+    if (rc == BP_OK) {
+        for (uint32_t i = 0; i < n; i++)
+            op_done(batch[i], ops[i], w);
+        return;
+    }
+    err.text[sizeof(err.text) - 1] = '\0';
+    if (!rc_known(rc)) {
+        tell(w, "answered a batch with an unknown code");
+        err_set(&err, BP_FAIL, "the queue plugin answered a batch with the unknown code %d", rc);
+    } else if (err.text[0] == '\0') {
+        err_set(&err, rc, "the queue plugin failed a batch without saying why (%s)", err_name(rc));
+    }
+    err.rc = rc_known(rc) ? rc : BP_FAIL;
+    batch_failed(batch, ops, n, &err);
+}
+
+void queue_batch(struct request **batch, uint32_t n, void *arg)
+{
+    for (uint32_t at = 0; at < n; at += OPS_MAX)
+        apply(batch + at, n - at < OPS_MAX ? n - at : OPS_MAX, arg);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* queue_batch.h - the thread side of queue_call.h: a batch of requests becomes one apply(), and its answers are
+ * checked. */
+#ifndef HOST_QUEUE_BATCH_H
+#define HOST_QUEUE_BATCH_H
+
+#include "host/queue_call.h"
+
+/* What queue_batch() takes as arg, or NULL. fault is called on the actor's thread when the plugin breaks the contract.
+ */
+struct queue_watch {
+    void (*fault)(void *arg, const char *what);
+    void *arg;
+};
+
+/* The `memory` member of an op that has one, else NULL. */
+void **queue_op_memory(struct bp_op *op);
+
+#endif

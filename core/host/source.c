@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/state.h"
+#include "log/err.h"
+#include "log/log.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PATIENCE_MS 2000 /* an incomplete file may still be being written, as long as it changed within */
+#define RETRY_MS    200
+
+/* One vetting on its way through the files actor. Everything in it is its own. */
+struct vetting {
+    struct source *source; /* for the loop */
+    char *path, *copies, *config;
+    int64_t max_bytes;
+    struct vetted out;
+};
+
+struct source *source_find(struct host *h, const char *path)
+{
+    for (struct source *s = h->sources; s; s = s->next) {
+        if (strcmp(s->path, path) == 0)
+            return s;
+    }
+    return NULL;
+}
+
+static void retry(void *arg)
+{
+    struct source *s = arg;
+    if (!s->busy && !s->gone)
+        source_vet(s);
+}
+
+struct source *source_take(struct host *h, const char *path, int dir)
+{
+    struct source *s = source_find(h, path);
+    if (s)
+        return s;
+    s = calloc(1, sizeof(*s));
+    assert(s);
+    s->host = h;
+    s->path = strdup(path);
+    s->dir = dir;
+    assert(s->path);
+    s->retry = loop_timer_new(h->loop, "host.retry", retry, s);
+    s->next = h->sources;
+    h->sources = s;
+    return s;
+}
+
+static void refusal_clear(struct source *s)
+{
+    free(s->name);
+    free(s->kind);
+    free(s->reason);
+    s->name = s->kind = s->reason = NULL;
+}
+
+/* [s is not busy] */
+void source_free(struct source *s)
+{
+    struct source **at = &s->host->sources;
+    while (*at != s)
+        at = &(*at)->next;
+    *at = s->next;
+    loop_timer_free(s->retry);
+    refusal_clear(s);
+    free(s->from);
+    free(s->path);
+    free(s);
+}
+
+/* "sqlite" of "/x/sqlite.so", in a buffer: the name until the manifest says it. */
+static const char *base_name(const char *path, char *buf, size_t size)
+{
+    const char *slash = strrchr(path, '/');
+    snprintf(buf, size, "%s", slash ? slash + 1 : path);
+    char *dot = strrchr(buf, '.');
+    if (dot && strcmp(dot, ".so") == 0)
+        *dot = '\0';
+    return buf;
+}
+
+void source_refused(struct source *s, const char *name, const char *kind, const char *reason)
+{
+    char base[256];
+    refusal_clear(s);
+    s->name = strdup(name ? name : base_name(s->path, base, sizeof(base)));
+    s->kind = strdup(kind ? kind : "");
+    s->reason = strdup(reason);
+    assert(s->name && s->kind && s->reason);
+}
+
+/* ---- on the files actor ---- */
+
+static int vetting_run(const void *table, void *inst, void *args, struct bp_err *err)
+{
+    struct vetting *v = args;
+    struct vet_spec spec = {v->path, v->copies, v->config, v->max_bytes};
+    (void)table, (void)inst;
+    return vet_file(&spec, &v->out, err);
+}
+
+static void vetting_free(void *args)
+{
+    struct vetting *v = args;
+    vetted_clear(&v->out);
+    free(v->path);
+    free(v->copies);
+    free(v->config);
+    free(v);
+}
+
+/* ---- what comes of it, on the loop ---- */
+
+static void refuse(struct source *s, const struct manifest *m, const struct bp_err *err)
+{
+    struct host *h = s->host;
+    source_refused(s, m ? m->name : NULL, m ? kind_name(m->kind) : NULL, err->text);
+    struct arrow a = {s->name, s->kind, s->reason, 0, FOUND, REFUSED};
+    arrow_tell(h, &a);
+    struct plugin *p = plugin_find(h, s->name);
+    if (p && p->current)
+        log_warn(LOG_HOST, "%s: %s was refused, generation %u keeps running", p->name, s->path, p->current->number);
+    struct outcome o = s->outcome;
+    memset(&s->outcome, 0, sizeof(s->outcome));
+    struct bp_err said;
+    err_set(&said, err->rc, "%s refused: %s", s->path, err->text);
+    outcome_end(h, &o, &said);
+}
+
+/* The plugin that already has this name or slug from another file that is still there, or NULL. */
+static const struct plugin *holder(struct host *h, const struct source *s, const struct manifest *m)
+{
+    for (struct plugin *p = h->plugins; p; p = p->next) {
+        const struct generation *g = p->current ? p->current : p->coming;
+        if (!g || strcmp(p->file, s->path) == 0)
+            continue;
+        int same_slug = m->slug && g->manifest->slug && strcmp(m->slug, g->manifest->slug) == 0;
+        const struct source *other = source_find(h, p->file);
+        if ((strcmp(p->name, m->name) == 0 || same_slug) && other && !other->gone)
+            return p;
+    }
+    return NULL;
+}
+
+static int name_check(struct host *h, const struct source *s, const struct manifest *m, struct bp_err *err)
+{
+    const struct plugin *p = holder(h, s, m);
+    if (p && strcmp(p->name, m->name) == 0)
+        return err_set(err, BP_CONFLICT, "duplicate name: \"%s\" is already the plugin of %.140s", m->name, p->file);
+    if (p)
+        return err_set(err, BP_CONFLICT, "duplicate slug: workflow \"%s\" is already served by plugin %s of %.100s",
+                       m->slug, p->name, p->file);
+    p = plugin_find(h, m->name);
+    if (p && p->current && p->current->manifest->kind != m->kind)
+        return err_set(err, BP_CONFLICT, "wrong kind: the running plugin %s is of kind %s, this file of kind %s",
+                       m->name, kind_name(p->current->manifest->kind), kind_name(m->kind));
+    for (p = h->plugins; p; p = p->next) {
+        const struct generation *g = p->current;
+        if (g && strcmp(p->file, s->path) == 0 && strcmp(p->name, m->name) != 0 && g->state == RUNNING)
+            return err_set(err, BP_CONFLICT,
+                           "name mismatch: %s ran from this file, which now says \"%s\"; use another file", p->name,
+                           m->name);
+    }
+    return BP_OK;
+}
+
+/* Is there nothing to do because just this content runs, or is in quarantine? */
+static int nothing_new(struct host *h, const struct source *s, const struct vetted *v)
+{
+    const struct plugin *p = plugin_find(h, v->manifest->name);
+    if (!p || s->force)
+        return 0;
+    if (p->current && p->current->state == RUNNING && strcmp(p->current->sha, v->copy.sha) == 0)
+        return 1;
+    return p->quarantined && strcmp(p->quarantined, v->copy.sha) == 0;
+}
+
+static void take_in(struct source *s, struct vetted *v)
+{
+    struct host *h = s->host;
+    struct bp_err err = {0};
+    struct outcome o = s->outcome;
+    if (h->role == HOST_WORKER && v->manifest->kind == KIND_QUEUE) {
+        log_debug(LOG_HOST, "%s: a queue plugin, not loaded in a worker", s->path);
+    } else if (facet_check_manifest(v->manifest, &err) || name_check(h, s, v->manifest, &err)) {
+        refuse(s, v->manifest, &err);
+        return;
+    } else if (nothing_new(h, s, v)) {
+        log_debug(LOG_HOST, "%s: unchanged", s->path);
+    } else {
+        refusal_clear(s);
+        memset(&s->outcome, 0, sizeof(s->outcome));
+        generation_begin(h, s, v, &o);
+        return;
+    }
+    refusal_clear(s);
+    memset(&s->outcome, 0, sizeof(s->outcome));
+    outcome_end(h, &o, &err);
+}
+
+/* The file went away, or the daemon stops, while it was vetted. */
+static int dropped(struct source *s)
+{
+    struct host *h = s->host;
+    if (!s->gone && !h->stopping)
+        return 0;
+    struct outcome o = s->outcome;
+    struct bp_err err;
+    err_set(&err, BP_STOPPED, h->stopping ? "bpd is stopping" : "%s was removed", s->path);
+    int gone = s->gone;
+    if (gone)
+        source_free(s);
+    outcome_end(h, &o, &err);
+    stop_check(h);
+    return 1;
+}
+
+static void vetted(void *args, const struct bp_err *err, void *arg)
+{
+    struct source *s = arg;
+    s->busy = 0;
+    if (dropped(s))
+        return;
+    struct vetting *v = err->rc == BP_TIMEOUT ? NULL : args;
+    int patient = mono_ms() - s->changed_ms < PATIENCE_MS;
+    if (s->again || (err->rc == BP_LATER && patient)) {
+        loop_timer_after(s->retry, s->again ? 0 : RETRY_MS);
+        s->again = 0;
+        return;
+    }
+    if (err->rc)
+        refuse(s, v ? v->out.manifest : NULL, err);
+    else
+        take_in(s, &v->out);
+    s->force = 0;
+}
+
+static struct vetting *vetting_new(struct source *s)
+{
+    struct host *h = s->host;
+    struct vetting *v = calloc(1, sizeof(*v));
+    struct json_object *config = config_map(h->config, CONFIG_PLUGIN_CONFIG);
+    assert(v);
+    v->source = s;
+    v->path = s->from ? s->from : strdup(s->path);
+    s->from = NULL;
+    v->copies = strdup(h->copies);
+    v->config = config ? strdup(json_text(config)) : NULL;
+    v->max_bytes = config_int(h->config, CONFIG_PLUGINS_MAX_BYTES);
+    assert(v->path && v->copies);
+    return v;
+}
+
+void source_vet(struct source *s)
+{
+    char base[256];
+    struct host *h = s->host;
+    struct bp_err err = {0};
+    assert(!s->busy);
+    struct arrow a = {base_name(s->path, base, sizeof(base)), NULL, s->path, 0, 0, FOUND};
+    arrow_tell(h, &a);
+    struct request_spec spec = {.service = FILES_SERVICE,
+                                .name = "host.vet",
+                                .run = vetting_run,
+                                .args = vetting_new(s),
+                                .args_free = vetting_free,
+                                .reply = vetted,
+                                .arg = s,
+                                .timeout_ms = config_int(h->config, CONFIG_PLUGINS_START_TIMEOUT_S) * 1000};
+    s->busy = 1;
+    if (bus_request(h->bus, &spec, &err)) {
+        s->busy = 0;
+        refuse(s, NULL, &err);
+    }
+}
+
+/* ---- scans ---- */
+
+static void changed(struct host *h, struct source *s, const struct fingerprint *print)
+{
+    s->print = *print;
+    s->changed_ms = mono_ms();
+    if (h->scanned && !config_bool(h->config, CONFIG_PLUGINS_AUTO)) {
+        log_info(LOG_HOST, "%s changed; plugins.auto is off, so use bpctl plugin load", s->path);
+        return;
+    }
+    if (!h->scanned) {
+        s->outcome.initial = 1;
+        h->open++;
+    }
+    if (s->busy)
+        s->again = 1;
+    else
+        source_vet(s);
+}
+
+static void removed(struct host *h, struct source *s)
+{
+    int automatic = config_bool(h->config, CONFIG_PLUGINS_AUTO);
+    if (!automatic)
+        log_info(LOG_HOST, "%s was removed; plugins.auto is off, so use bpctl plugin retire", s->path);
+    for (struct plugin *p = h->plugins; p && automatic; p = p->next) {
+        if (strcmp(p->file, s->path) != 0)
+            continue;
+        if (p->coming)
+            p->coming->abandon = 1;
+        if (p->current && p->current->state == RUNNING)
+            generation_remove(p->current, "its file was removed");
+    }
+    s->gone = 1;
+    if (!s->busy)
+        source_free(s);
+}
+
+static const struct found *scan_find(const struct scan *scan, const char *path)
+{
+    for (uint32_t i = 0; i < scan->n; i++) {
+        if (strcmp(scan->files[i].path, path) == 0)
+            return &scan->files[i];
+    }
+    return NULL;
+}
+
+/* Removed files first: a renamed file then finds its name free. */
+void source_scanned(const struct scan *scan, void *host)
+{
+    struct host *h = host;
+    ASSERT_HOST(h);
+    for (struct source *s = h->sources, *next; s; s = next) {
+        next = s->next;
+        if (s->dir >= 0 && !s->gone && scan->dir_ok[s->dir] && !scan_find(scan, s->path))
+            removed(h, s);
+    }
+    for (uint32_t i = 0; i < scan->n && !h->stopping; i++) {
+        const struct found *f = &scan->files[i];
+        struct source *s = source_take(h, f->path, f->dir);
+        s->gone = 0;
+        if (memcmp(&s->print, &f->print, sizeof(s->print)) != 0)
+            changed(h, s, &f->print);
+    }
+    h->scanned = 1;
+    settle_check(h);
+}

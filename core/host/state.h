@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * state.h - what the host remembers: files it saw (source), plugins by name (plugin), and each time one was brought up
+ * (generation). Everything here belongs to the loop. Only for core/host.
+ */
+#ifndef HOST_STATE_H
+#define HOST_STATE_H
+
+#include "host/facet.h"
+#include "host/host.h"
+#include "host/vet.h"
+#include "host/watch.h"
+#include <assert.h>
+
+#define HOST_MAGIC       0x40571a11U
+#define GENERATION_MAGIC 0x6e4e7a70U
+#define FILES_SERVICE    "host.files" /* the host's own actor: whatever reads files */
+#define FAULTS_MAX       3
+#define FAULTS_WITHIN_MS 600000
+
+enum state {
+    FOUND = 1,
+    VETTED,
+    LOADED,
+    READY,
+    RUNNING,
+    DRAINING,
+    RETIRED,
+    REFUSED,
+    QUARANTINED,
+};
+
+/* Who waits for how a bring-up or a retirement ends. Moved from the source to the generation; ended once. */
+struct outcome {
+    host_done done; /* NULL: nobody */
+    void *arg;
+    int initial; /* counts for `settled` */
+};
+
+/* A plugin file: known from when it is first seen until it is gone. */
+struct source {
+    struct source *next;
+    char *path;
+    int dir; /* index of its watched directory, -1: named by an operator */
+    struct fingerprint print;
+    int busy, again, gone,
+        force;          /* being vetted; changed meanwhile; removed meanwhile; also when its content is the same */
+    int64_t changed_ms; /* monotonic; when print last changed */
+    struct loop_timer *retry;
+    struct host *host;
+    char *name, *kind, *reason; /* of the last refusal; reason NULL: not refused */
+    char *from;                 /* read this instead of path, once: the private copy, for a change of settings */
+    struct outcome outcome;
+};
+
+struct generation {
+    struct generation *next;
+    uint32_t magic, number;
+    enum state state, last; /* last: what it becomes when it has ended */
+    struct host *host;
+    struct plugin *plugin;
+    struct manifest *manifest;
+    struct json_object *settings;
+    char *given, *file, *copy, *sha; /* given: config plugin.<name> as it was */
+    char *reason;
+    struct actor *actor;
+    struct queue_watch *faults;
+    struct bp_self *self;
+    const struct bp_plugin *api;
+    void *inst;
+    struct offer offers[FACETS];
+    uint32_t n_offers;
+    struct workflow *workflow;
+    struct probe *probe;
+    int64_t since_ms, deadline_ms; /* state entered (wall clock); end of the start (monotonic) */
+    int started;                   /* stop() is due */
+    int abandon;                   /* end it as soon as it is up: its file is gone, or the daemon stops */
+    int stuck; /* a call of its start or stop has not returned in time; it is ended when that returns */
+    int ended; /* quarantined and nothing of it runs any more */
+    struct outcome outcome;
+};
+
+/* A plugin by name, remembered for good. */
+struct plugin {
+    struct plugin *next; /* in name order */
+    struct host *host;
+    char *name, *file;
+    enum plugin_kind kind;
+    uint32_t last_number;
+    struct generation *current, *coming; /* serving (or, a workflow, draining); coming up */
+    int64_t leases;
+    int64_t faults[FAULTS_MAX];
+    char *quarantined; /* SHA of the content that is in quarantine, or NULL */
+    struct json_object *history;
+    enum state state; /* last entered by any of its generations */
+    struct outcome retire;
+};
+
+struct host {
+    uint32_t magic;
+    enum host_role role;
+    struct loop *loop;
+    struct bus *bus;
+    const struct config *config;
+    char *state_dir, *copies, *runner, *about;
+    char **dirs;
+    uint32_t n_dirs;
+    struct watch *watch;
+    struct actor *files;
+    struct source *sources;
+    struct plugin *plugins;
+    struct generation *generations;
+    struct generation *route[FACETS]; /* provider of each facet's service */
+    int route_told[FACETS];           /* the doubt about its provider was logged */
+    struct generation **workflows;    /* serving ones, in slug order */
+    uint32_t n_workflows, workflows_room;
+    struct bp_self **selves; /* of ended generations: a stray thread of a plugin may still log */
+    uint32_t n_selves;
+    int started, scanned, open; /* open: found at first and neither running nor refused yet */
+    void (*settled)(void *arg);
+    void *settled_arg;
+    int stopping;
+    void (*stopped)(void *arg);
+    void *stopped_arg;
+    struct loop_timer *stop_limit;
+};
+
+#define ASSERT_HOST(h)                                                                                                 \
+    do {                                                                                                               \
+        assert((h)->magic == HOST_MAGIC);                                                                              \
+        ASSERT_LOOP((h)->loop);                                                                                        \
+    } while (0)
+
+/* ---- host.c ---- */
+struct plugin *plugin_find(struct host *h, const char *name);
+struct plugin *plugin_take(struct host *h, const char *name); /* found or made */
+/* Ends an outcome: tells who waits (rc of err 0: it worked) and counts down to `settled`. */
+void outcome_end(struct host *h, struct outcome *o, const struct bp_err *err);
+/* The same, later on the loop. */
+void outcome_end_soon(struct host *h, struct outcome *o, const struct bp_err *err);
+void settle_check(struct host *h);
+void stop_check(struct host *h);
+
+/* ---- life.c ---- */
+const char *state_name(enum state s);
+/* The one door for arrows: log line, event, history. name and kind for files whose plugin is not known yet. */
+struct arrow {
+    const char *name, *kind, *reason;
+    uint32_t number;
+    enum state from, to;
+};
+void arrow_tell(struct host *h, const struct arrow *a);
+void generation_move(struct generation *g, enum state to, const char *reason);
+
+/* ---- source.c ---- */
+struct source *source_find(struct host *h, const char *path);
+struct source *source_take(struct host *h, const char *path, int dir);
+void source_vet(struct source *s); /* [s is not busy] */
+void source_refused(struct source *s, const char *name, const char *kind, const char *reason);
+void source_scanned(const struct scan *scan, void *host);
+void source_free(struct source *s);
+
+/* ---- generation.c ---- */
+/* Takes what v holds and begins to bring it up; how it ends is told to o (moved). */
+void generation_begin(struct host *h, struct source *s, struct vetted *v, struct outcome *o);
+void generation_refuse(struct generation *g, const char *reason);
+void generation_ready(struct generation *g);
+void generation_free(struct generation *g);
+
+/* ---- start.c: bringing one up, on its own thread or in a child ---- */
+void generation_start(struct generation *g);
+/* Its stop(), on its own thread; then generation_ended(). */
+void generation_stop(struct generation *g);
+
+/* ---- drain.c: taking one down ---- */
+/* Stops serving and ends: RETIRED, QUARANTINED or REFUSED. */
+void generation_drain(struct generation *g, enum state last, const char *reason);
+/* Its file is gone (or an operator retires it): a workflow first waits for its leases. */
+void generation_remove(struct generation *g, const char *reason);
+/* Lets its actor, if any, serve what waits, stops it when it was started, and ends the generation. */
+void generation_close(struct generation *g);
+/* [nothing of it runs or waits] */
+void generation_ended(struct generation *g);
+
+/* ---- route.c ---- */
+void routes_update(struct host *h);
+void routes_drop(struct generation *g);
+void routes_warn_unknown(struct host *h);
+const struct offer *generation_offer(const struct generation *g, const char *facet);
+
+/* ---- workflow.c ---- */
+struct workflow *workflow_build(const struct generation *g, const struct config *c, struct bp_err *err);
+void workflow_free(struct workflow *w);
+void workflows_update(struct host *h);
+
+/* ---- probe.c ---- */
+/* Runs `runner --probe file` in a child and calls generation_ready() or _refuse(). BP_FAIL: it could not be started. */
+int probe_start(struct generation *g, struct bp_err *err);
+void probe_cancel(struct generation *g);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vet.h - everything that is asked of a plugin file before any code of it runs. Blocking; any thread. */
+#ifndef HOST_VET_H
+#define HOST_VET_H
+
+#include "host/copy.h"
+#include "host/manifest.h"
+
+struct vet_spec {
+    const char *path;          /* the file as the operator sees it */
+    const char *copies;        /* directory of private copies */
+    const char *plugin_config; /* JSON text of config `plugin`, all plugins */
+    int64_t max_bytes;
+};
+
+struct vetted {
+    struct manifest *manifest;
+    struct json_object *settings; /* resolved, without "_bpd" */
+    char *given;                  /* text of config plugin.<name> as it was, to see later whether it changed */
+    struct copy copy;
+};
+
+/*
+ * BP_OK: *out is filled in, vetted_clear() it. BP_LATER: the file is incomplete; ask again soon. Else one sentence that
+ * completes "FILE refused: ". When the manifest could be read, out->manifest is set even so (for the name in messages).
+ */
+int vet_file(const struct vet_spec *spec, struct vetted *out, struct bp_err *err);
+void vetted_clear(struct vetted *v);
+/* Text of config plugin.<name> in `plugin_config`, malloc'ed, "" when there is none. */
+char *vet_given(struct json_object *plugin_config, const char *name);
+
+#endif
