@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine.c - the engine as a whole: made, configured, started, drained, freed. */
+#include "dispatch/engine.h"
+
+#include "dispatch/auth.h"
+#include "dispatch/held.h"
+#include "dispatch/poll.h"
+#include "dispatch/stats.h"
+#include "dispatch/sweep.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MAGIC 0xd15ba7c4U
+
+void dispatch_ref(struct dispatch *d)
+{
+    d->refs++;
+}
+
+void dispatch_unref(struct dispatch *d)
+{
+    assert(d->magic == MAGIC && d->refs > 0);
+    if (--d->refs > 0)
+        return;
+    d->magic = 0;
+    free(d);
+}
+
+int64_t dispatch_now(const struct dispatch *d)
+{
+    return loop_now_ms(d->loop);
+}
+
+static int64_t seconds_ms(const struct config *c, enum config_key key)
+{
+    return (int64_t)(config_num(c, key) * 1000.0);
+}
+
+void dispatch_reconfigure(struct dispatch *d, const struct config *c)
+{
+    struct dispatch_settings *s = &d->set;
+    d->config = c;
+    s->ttl_ms = seconds_ms(c, CONFIG_DISPATCH_LEASE_TTL_S);
+    s->retry_base_ms = seconds_ms(c, CONFIG_DISPATCH_RETRY_BASE_S);
+    s->retry_cap_ms = seconds_ms(c, CONFIG_DISPATCH_RETRY_CAP_S);
+    s->sweep_ms = config_int(c, CONFIG_DISPATCH_SWEEP_MS);
+    s->retention_ms = (int64_t)(config_num(c, CONFIG_DISPATCH_RETENTION_DAYS) * 86400000.0);
+    s->stale_ms = config_int(c, CONFIG_WORKERS_STALE_S) * 1000;
+    s->max_upload = config_int(c, CONFIG_HTTP_MAX_UPLOAD);
+    s->max_attempts = (int32_t)config_int(c, CONFIG_DISPATCH_MAX_ATTEMPTS);
+    s->max_requeues = (int32_t)config_int(c, CONFIG_DISPATCH_MAX_REQUEUES);
+    s->url_ttl_s = (int32_t)config_int(c, CONFIG_DISPATCH_URL_TTL_S);
+    s->max_fleet = (int32_t)config_int(c, CONFIG_WORKERS_MAX_FLEET);
+    snprintf(s->stage, sizeof s->stage, "%s", config_str(c, CONFIG_STAGE));
+}
+
+struct dispatch *dispatch_new(struct bus *b, struct host *h, const struct config *c)
+{
+    struct dispatch *d = calloc(1, sizeof *d);
+    assert(d);
+    d->magic = MAGIC;
+    d->refs = 1;
+    d->bus = b;
+    d->loop = bus_loop(b);
+    d->host = h;
+    dispatch_reconfigure(d, c);
+    d->lanes = lanes_new();
+    d->held = held_table_new();
+    d->polls = polls_new(d);
+    d->auth = auth_cache_new(d);
+    d->sweeper = sweeper_new(d);
+    d->stats = stats_new();
+    return d;
+}
+
+void dispatch_free(struct dispatch *d)
+{
+    if (!d)
+        return;
+    ASSERT_LOOP(d->loop);
+    d->dead = 1;
+    polls_free(d->polls);
+    stats_free(d->stats);
+    auth_cache_free(d->auth);
+    sweeper_free(d->sweeper);
+    held_table_free(d->held);
+    lanes_free(d->lanes);
+    dispatch_unref(d);
+}
+
+void dispatch_start(struct dispatch *d)
+{
+    ASSERT_LOOP(d->loop);
+    d->draining = 0;
+    d->started = 1;
+    sweeper_start(d->sweeper);
+}
+
+void dispatch_drain(struct dispatch *d)
+{
+    ASSERT_LOOP(d->loop);
+    d->draining = 1;
+    polls_dismiss(d, NULL, "No jobs available");
+}
+
+void dispatch_counters(const struct dispatch *d, struct dispatch_counters *out)
+{
+    *out = d->counters;
+}

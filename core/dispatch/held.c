@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dispatch/held.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS 4096 /* a power of two; ids ascend, so they spread evenly */
+
+struct held_table {
+    struct held *bucket[BUCKETS];
+};
+
+struct held_table *held_table_new(void)
+{
+    struct held_table *t = calloc(1, sizeof *t);
+    assert(t);
+    return t;
+}
+
+void held_table_free(struct held_table *t)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        while (t->bucket[i]) {
+            struct held *h = t->bucket[i];
+            t->bucket[i] = h->next;
+            free(h);
+        }
+    }
+    free(t);
+}
+
+static struct held **place(struct dispatch *d, int64_t id)
+{
+    struct held **p = &d->held->bucket[(uint64_t)id & (BUCKETS - 1)];
+    while (*p && (*p)->id != id)
+        p = &(*p)->next;
+    return p;
+}
+
+static void take_out(struct held **p)
+{
+    struct held *h = *p;
+    *p = h->next;
+    h->lane->leases--;
+    free(h);
+}
+
+struct held *held_find(struct dispatch *d, int64_t id)
+{
+    return *place(d, id);
+}
+
+struct held *held_match(struct dispatch *d, int64_t id, const char *token, const char *worker)
+{
+    struct held *h = held_find(d, id);
+    return h && strcmp(h->token, token) == 0 && strcmp(h->worker, worker) == 0 ? h : NULL;
+}
+
+void held_drop(struct dispatch *d, int64_t id)
+{
+    struct held **p = place(d, id);
+    if (*p)
+        take_out(p);
+}
+
+static const char *pack(char **at, const char *s)
+{
+    size_t n = strlen(s) + 1;
+    char *start = *at;
+    memcpy(start, s, n);
+    *at += n;
+    return start;
+}
+
+struct held *held_put(struct dispatch *d, const struct bp_job_row *job)
+{
+    const char *s[4] = {job->lease_token, job->worker, job->tenant, job->output_key};
+    size_t bytes = sizeof(struct held);
+    for (int i = 0; i < 4; i++) {
+        s[i] = s[i] ? s[i] : "";
+        bytes += strlen(s[i]) + 1;
+    }
+    struct held *h = calloc(1, bytes);
+    assert(h);
+    char *at = (char *)(h + 1);
+    h->token = pack(&at, s[0]);
+    h->worker = pack(&at, s[1]);
+    h->tenant = pack(&at, s[2]);
+    h->output_key = pack(&at, s[3]);
+    h->id = job->id;
+    h->expires_ms = job->lease_expires_ms;
+    h->cancel = job->cancel_requested;
+    h->lane = lane_get(d, job->workflow);
+    const struct workflow *w = host_workflow(d->host, job->workflow);
+    h->produces = w && json_str(w->manifest, "produces", NULL) != NULL;
+    held_drop(d, job->id);
+    struct held **p = place(d, job->id);
+    *p = h;
+    h->lane->leases++;
+    return h;
+}
+
+void held_drop_worker(struct dispatch *d, const char *worker)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        struct held **p = &d->held->bucket[i];
+        while (*p) {
+            if (strcmp((*p)->worker, worker) != 0) {
+                p = &(*p)->next;
+                continue;
+            }
+            lane_arrived((*p)->lane);
+            take_out(p);
+        }
+    }
+}
+
+void held_expire(struct dispatch *d, int64_t now_ms)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        struct held **p = &d->held->bucket[i];
+        while (*p) {
+            if ((*p)->expires_ms + 3600000 < now_ms)
+                take_out(p);
+            else
+                p = &(*p)->next;
+        }
+    }
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dispatch/lane.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct lanes {
+    SLIST_HEAD(, lane) all;
+};
+
+struct lanes *lanes_new(void)
+{
+    struct lanes *l = calloc(1, sizeof *l);
+    assert(l);
+    SLIST_INIT(&l->all);
+    return l;
+}
+
+void lanes_free(struct lanes *l)
+{
+    while (!SLIST_EMPTY(&l->all)) {
+        struct lane *lane = SLIST_FIRST(&l->all);
+        SLIST_REMOVE_HEAD(&l->all, next);
+        free(lane);
+    }
+    free(l);
+}
+
+struct lane *lane_get(struct dispatch *d, const char *slug)
+{
+    struct lane *lane;
+    SLIST_FOREACH(lane, &d->lanes->all, next)
+    {
+        if (strcmp(lane->slug, slug) == 0)
+            return lane;
+    }
+    size_t n = strlen(slug) + 1;
+    lane = calloc(1, sizeof *lane + n);
+    assert(lane);
+    memcpy(lane->slug, slug, n);
+    lane->arrivals = 1; /* what the store holds from before is not known */
+    TAILQ_INIT(&lane->waiting);
+    SLIST_INSERT_HEAD(&d->lanes->all, lane, next);
+    return lane;
+}
+
+void lanes_each(struct dispatch *d, void (*fn)(struct lane *lane, void *arg), void *arg)
+{
+    struct lane *lane;
+    SLIST_FOREACH(lane, &d->lanes->all, next)
+    fn(lane, arg);
+}
+
+void lane_arrived(struct lane *lane)
+{
+    lane->arrivals++;
+}
+
+int lane_is_empty(const struct lane *lane)
+{
+    return lane->arrivals == lane->empty_at;
+}
+
+static void tell(struct lane *lane, void *arg)
+{
+    struct dispatch *d = arg;
+    if (lane->leases == lane->leases_told)
+        return;
+    lane->leases_told = lane->leases;
+    host_set_leases(d->host, lane->slug, lane->leases);
+}
+
+void lanes_tell_host(struct dispatch *d)
+{
+    lanes_each(d, tell, d);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dispatch/lease.h"
+
+#include "dispatch/held.h"
+#include "dispatch/mime.h"
+#include "dispatch/poll.h"
+#include "dispatch/text.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A lease request on its way. After a timeout nobody waits for it any more, but what it grants must be given back. */
+struct lease_trip {
+    struct dispatch *d;
+    lease_reply fn; /* NULL after a timeout */
+    void *arg;
+};
+
+static void trip_end(struct lease_trip *t)
+{
+    dispatch_unref(t->d);
+    free(t);
+}
+
+static void replied(struct bp_op *op, const struct bp_err *err, void *arg)
+{
+    struct lease_trip *t = arg;
+    lease_reply fn = t->fn;
+    t->fn = NULL;
+    fn(err->rc == BP_OK && op ? &op->u.lease : NULL, err, t->arg);
+    if (err->rc != BP_TIMEOUT)
+        trip_end(t); /* else `late` ends it */
+}
+
+static void granted_late(struct bp_op *op, const struct bp_err *err, void *arg)
+{
+    struct lease_trip *t = arg;
+    if (op && err->rc == BP_OK && !t->d->dead) {
+        const struct bp_op_lease *l = &op->u.lease;
+        for (uint32_t i = 0; i < l->count; i++)
+            lease_give_back(t->d, l->jobs[i].id, l->jobs[i].lease_token, l->worker_id,
+                            "granted after the request's deadline");
+    }
+    trip_end(t);
+}
+
+/* The extension outputs of this worker get, when all its workflows agree on one. */
+static const char *output_extension(struct dispatch *d, const struct worker_auth *w)
+{
+    const char *all = NULL;
+    for (uint32_t i = 0; i < w->n_workflows; i++) {
+        const struct workflow *f = host_workflow(d->host, w->workflows[i]);
+        const char *ext = f ? mime_extension(json_str(f->manifest, "produces", NULL)) : "";
+        if (all && strcmp(all, ext) != 0)
+            return "";
+        all = ext;
+    }
+    return all ? all : "";
+}
+
+static void fill_tokens(struct queue_call *q, struct bp_op_lease *l, const char *ext)
+{
+    const char **tokens = queue_call_mem(q, l->max * sizeof *tokens);
+    const char **keys = queue_call_mem(q, l->max * sizeof *keys);
+    for (uint32_t i = 0; i < l->max; i++) {
+        char uuid[UUID_SIZE], key[UUID_SIZE + 32];
+        uuid_make(uuid);
+        tokens[i] = queue_call_str(q, uuid);
+        uuid_make(uuid); /* not the token: the key is shown to tenants */
+        snprintf(key, sizeof key, "%s/output%s", uuid, ext);
+        keys[i] = queue_call_str(q, key);
+    }
+    l->tokens = tokens;
+    l->output_keys = keys;
+}
+
+static void fill_worker(struct queue_call *q, struct bp_op_lease *l, const struct worker_auth *w)
+{
+    const char **slugs = queue_call_mem(q, (w->n_workflows + 1) * sizeof *slugs);
+    for (uint32_t i = 0; i < w->n_workflows; i++)
+        slugs[i] = queue_call_str(q, w->workflows[i]);
+    l->workflows = slugs;
+    l->n_workflows = w->n_workflows;
+    l->worker_id = queue_call_str(q, w->worker_id);
+}
+
+int lease_send(struct dispatch *d, const struct worker_auth *w, uint32_t max, int32_t max_concurrency, lease_reply fn,
+               void *arg, struct bp_err *err)
+{
+    struct lease_trip *t = calloc(1, sizeof *t);
+    assert(t && max >= 1 && max <= 64);
+    *t = (struct lease_trip){d, fn, arg};
+    dispatch_ref(d);
+    struct queue_call *q = queue_call_new(BP_OP_LEASE, dispatch_now(d));
+    struct bp_op_lease *l = &queue_call_op(q)->u.lease;
+    l->max = max;
+    l->max_concurrency = max_concurrency;
+    l->ttl_ms = d->set.ttl_ms;
+    fill_worker(q, l, w);
+    fill_tokens(q, l, output_extension(d, w));
+    queue_call_on_late(q, granted_late);
+    int rc = queue_call_send(d->bus, q, QUEUE_TIMEOUT_MS, replied, t, err);
+    if (rc != BP_OK) {
+        send_error(err, "queue");
+        trip_end(t);
+    }
+    return rc;
+}
+
+static void given_back(struct bp_op *op, const struct bp_err *err, void *arg)
+{
+    struct dispatch *d = arg;
+    if (!d->dead && err->rc == BP_OK && op) {
+        struct held *h = held_find(d, op->u.requeue.id);
+        struct lane *lane = h ? h->lane : NULL;
+        held_drop(d, op->u.requeue.id);
+        if (lane)
+            poll_arrived(d, lane, 1);
+    }
+    dispatch_unref(d);
+}
+
+void lease_give_back(struct dispatch *d, int64_t id, const char *token, const char *worker_id, const char *reason)
+{
+    struct queue_call *q = queue_call_new(BP_OP_REQUEUE, dispatch_now(d));
+    struct bp_op_requeue *r = &queue_call_op(q)->u.requeue;
+    r->id = id;
+    r->token = queue_call_str(q, token);
+    r->worker_id = queue_call_str(q, worker_id);
+    r->reason = queue_call_str(q, reason);
+    r->max_requeues = INT32_MAX; /* the tenant's job must not pay for our lost connection */
+    struct bp_err err = {0};
+    log_info(LOG_DISPATCH, "job %lld goes back to the queue: %s (worker %s)", (long long)id, reason, worker_id);
+    dispatch_ref(d);
+    if (queue_call_send(d->bus, q, QUEUE_TIMEOUT_MS, given_back, d, &err) == BP_OK)
+        return;
+    log_warn(LOG_DISPATCH, "job %lld could not be given back (%s); its lease expires by itself", (long long)id,
+             err.text);
+    dispatch_unref(d);
+}
+
+void lease_announce(struct dispatch *d, const struct bp_job_row *job)
+{
+    int64_t due = job->not_before_ms > job->created_ms ? job->not_before_ms : job->created_ms;
+    int64_t wait = job->leased_ms > due ? job->leased_ms - due : 0;
+    d->counters.leased++;
+    held_put(d, job);
+    bus_publish(d->bus, EVENT_JOB_LEASED, job->id, job->tenant, job->workflow, job->worker, (int64_t)job->attempts,
+                wait);
+}
+
+double lease_heartbeat_s(const struct dispatch *d)
+{
+    double third = (double)d->set.ttl_ms / 3000.0;
+    return third < 30.0 ? third : 30.0;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * lease.h - taking leases for a worker, telling it about them, and giving back those that reach nobody.
+ *
+ * A lease dies exactly once: by finishing, by expiry, or with its job. A lease granted to a caller who is gone is given
+ * back as an interruption at once: its attempt does not count. All [loop].
+ */
+#ifndef DISPATCH_LEASE_H
+#define DISPATCH_LEASE_H
+
+#include "dispatch/auth.h"
+#include "dispatch/urls.h"
+
+/* lease is NULL unless err->rc is BP_OK; borrowed for the call. Also called when the engine is dead by then: the callee
+ * then only frees. Called exactly once, never before lease_send() returned, unless lease_send() failed. */
+typedef void (*lease_reply)(const struct bp_op_lease *lease, const struct bp_err *err, void *arg);
+
+/* Asks the store for up to max (1..64) jobs of the worker's workflows. 0, or an error with fn not called.
+ * max_concurrency 0: as registered. */
+int lease_send(struct dispatch *d, const struct worker_auth *w, uint32_t max, int32_t max_concurrency, lease_reply fn,
+               void *arg, struct bp_err *err);
+/* Gives one lease back. */
+void lease_give_back(struct dispatch *d, int64_t id, const char *token, const char *worker_id, const char *reason);
+/* Counts and publishes a granted lease. */
+void lease_announce(struct dispatch *d, const struct bp_job_row *job);
+/* The job as the worker gets it; the URLs it needs are added to urls and arrive with its signing. The caller's. */
+struct json_object *lease_payload(struct dispatch *d, const struct bp_job_row *job, const char *provider,
+                                  struct url_set *urls);
+/* Fresh URLs of a running lease into `into`: input_url, inputs [{key,url}], output_url, checkpoint_upload_url. */
+void lease_fresh_urls(struct dispatch *d, const struct bp_op_extend *e, struct json_object *into, struct url_set *urls);
+/* Where an attempt keeps its checkpoint, from its output key; out has room for 1,025 bytes. */
+void lease_checkpoint_key(const char *output_key, char out[1025]);
+/* How often a worker should send heartbeats, seconds. */
+double lease_heartbeat_s(const struct dispatch *d);
+
+#endif

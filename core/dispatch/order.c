@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dispatch/order.h"
+
+#include "dispatch/effects.h"
+#include "dispatch/order_inputs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { F_WORKFLOW, F_EFFECT, F_PARAMS, F_INPUTS, F_INPUT, F_PRIORITY, F_NOT_BEFORE, F_KEY, F_ATTEMPTS, N_FIELDS };
+static const struct input_rule rules[N_FIELDS] = {
+    [F_WORKFLOW] = {"workflow", INPUT_TEXT, INPUT_STRICT, 0, 127},
+    [F_EFFECT] = {"effect", INPUT_TEXT, 0, 0, 127},
+    [F_PARAMS] = {"params", INPUT_OBJECT, 0, 0, 0},
+    [F_INPUTS] = {"inputs", INPUT_LIST, 0, 0, 0},
+    [F_INPUT] = {"input", INPUT_OBJECT, 0, 0, 0},
+    [F_PRIORITY] = {"priority", INPUT_INTEGER, 0, -1000, 1000},
+    [F_NOT_BEFORE] = {"not_before", INPUT_MOMENT, 0, 0, 0},
+    [F_KEY] = {"idempotency_key", INPUT_TEXT, 0, 0, 255},
+    [F_ATTEMPTS] = {"max_attempts", INPUT_INTEGER, 0, 1, 100},
+};
+
+/* ---- the digest ---- */
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The value with the members of every object in name order. */
+static struct json_object *sorted(struct json_object *v)
+{
+    if (json_object_is_type(v, json_type_array)) {
+        struct json_object *list = json_object_new_array();
+        for (size_t i = 0; i < json_object_array_length(v); i++)
+            json_object_array_add(list, sorted(json_object_array_get_idx(v, i)));
+        return list;
+    }
+    if (!json_object_is_type(v, json_type_object))
+        return json_object_get(v);
+    size_t n = (size_t)json_object_object_length(v), i = 0;
+    const char **names = calloc(n + 1, sizeof *names);
+    struct json_object *o = json_object_new_object();
+    struct json_object_iterator it = json_object_iter_begin(v), end = json_object_iter_end(v);
+    for (; names && !json_object_iter_equal(&it, &end); json_object_iter_next(&it))
+        names[i++] = json_object_iter_peek_name(&it);
+    if (names)
+        qsort(names, i, sizeof *names, by_name);
+    for (size_t k = 0; k < i; k++)
+        json_object_object_add(o, names[k], sorted(json_object_object_get(v, names[k])));
+    free(names);
+    return o;
+}
+
+void order_digest(struct json_object *body, char out[DIGEST_SIZE])
+{
+    struct json_object *o = sorted(body);
+    json_object_object_del(o, "idempotency_key");
+    const char *text = json_text(o);
+    digest_make(text, strlen(text), out);
+    json_object_put(o);
+}
+
+/* ---- what is asked for ---- */
+
+static void not_found(struct order *o, const char *kind, const char *slug, const char *near)
+{
+    o->rc = BP_NOTFOUND;
+    if (near)
+        snprintf(o->message, sizeof o->message, "Unknown %s \"%s\". Did you mean \"%s\"?", kind, slug, near);
+    else
+        snprintf(o->message, sizeof o->message, "Unknown %s \"%s\".", kind, slug);
+}
+
+static struct json_object *read_effect(struct order *o, struct dispatch *d, const char *slug)
+{
+    struct json_object *effect = effect_find(d, slug);
+    if (!effect) {
+        not_found(o, "effect", slug, effect_nearest(d, slug));
+        return NULL;
+    }
+    snprintf(o->effect, sizeof o->effect, "%s", slug);
+    snprintf(o->workflow, sizeof o->workflow, "%s", json_str(effect, "workflow", ""));
+    return effect;
+}
+
+static const struct workflow *read_workflow(struct order *o, struct dispatch *d)
+{
+    const struct workflow *w = host_workflow(d->host, o->workflow);
+    if (!w) {
+        not_found(o, "workflow", o->workflow, host_nearest_workflow(d->host, o->workflow));
+    } else if (w->draining) {
+        o->rc = BP_CONFLICT;
+        snprintf(o->message, sizeof o->message,
+                 "Workflow %s is draining: its plugin was removed; no new jobs are taken.", o->workflow);
+    }
+    return w;
+}
+
+/* Which workflow, by itself or through an effect; NULL with o->rc or a wrong field when there is none. */
+static const struct workflow *read_target(struct order *o, struct dispatch *d, struct json_object **effect)
+{
+    const char *slug = input_text(&o->in, F_WORKFLOW, NULL), *effect_slug = input_text(&o->in, F_EFFECT, NULL);
+    if (slug && effect_slug) {
+        input_wrong(&o->in, "effect", "Give either workflow or effect, not both.");
+        return NULL;
+    }
+    if (!slug && !effect_slug) {
+        if (!o->in.fields || !json_object_object_get_ex(o->in.fields, "workflow", NULL))
+            input_wrong(&o->in, "workflow", "The workflow field is required (or effect).");
+        return NULL;
+    }
+    if (effect_slug) {
+        *effect = read_effect(o, d, effect_slug);
+        if (!*effect)
+            return NULL;
+    } else {
+        snprintf(o->workflow, sizeof o->workflow, "%s", slug);
+    }
+    return read_workflow(o, d);
+}
+
+static void read_params(struct order *o, const struct workflow *w, struct json_object *effect)
+{
+    struct json_object *fields = json_object_new_object();
+    struct json_object *own = o->in.value[F_PARAMS].given ? o->in.value[F_PARAMS].json : NULL;
+    o->params = effect_merge(effect, own, fields);
+    if (w->params)
+        schema_check(w->params, o->params, "params", fields);
+    if (json_object_object_length(fields) > 0) {
+        if (!o->in.fields)
+            o->in.fields = json_object_new_object();
+        struct json_object_iterator it = json_object_iter_begin(fields), end = json_object_iter_end(fields);
+        for (; !json_object_iter_equal(&it, &end); json_object_iter_next(&it))
+            json_object_object_add(o->in.fields, json_object_iter_peek_name(&it),
+                                   json_object_get(json_object_iter_peek_value(&it)));
+    }
+    json_object_put(fields);
+}
+
+static void read_numbers(struct order *o, const struct dispatch *d, const struct workflow *w)
+{
+    int32_t attempts = w->max_attempts > 0 ? w->max_attempts : d->set.max_attempts;
+    o->priority = (int32_t)input_integer(&o->in, F_PRIORITY, 0);
+    o->max_attempts = (int32_t)input_integer(&o->in, F_ATTEMPTS, attempts);
+    o->not_before_ms = input_integer(&o->in, F_NOT_BEFORE, 0);
+    o->idempotency_key = input_text(&o->in, F_KEY, NULL);
+}
+
+int order_read(struct order *o, struct dispatch *d, const char *tenant, struct json_object *body)
+{
+    struct json_object *effect = NULL;
+    memset(o, 0, sizeof *o);
+    input_read(&o->in, rules, N_FIELDS, body);
+    const struct workflow *w = read_target(o, d, &effect);
+    if (w && o->rc == BP_OK) {
+        read_params(o, w, effect);
+        o->inputs = order_inputs_read(
+            &o->in, &(struct order_inputs){w, tenant, o->in.value[F_INPUTS].json, o->in.value[F_INPUT].json});
+        read_numbers(o, d, w);
+    }
+    if (o->in.fields)
+        o->rc = BP_INVALID;
+    if (o->rc == BP_OK && o->idempotency_key)
+        order_digest(body, o->request_hash);
+    return o->rc;
+}
+
+void order_close(struct order *o)
+{
+    json_object_put(o->params);
+    json_object_put(o->inputs);
+    input_close(&o->in);
+}

@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dispatch/poll.h"
+
+#include "dispatch/held.h"
+#include "dispatch/input.h"
+#include "dispatch/job_json.h"
+#include "dispatch/lease.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WAIT_MAX_S    60
+#define JOBS_MAX      64
+#define EXPIRE_MIN_MS 100 /* waiting polls that end close together are answered together */
+
+enum poll_state {
+    POLL_NEW = 1,
+    POLL_WAITING, /* in the lines of its workflows */
+    POLL_CAPPED,  /* its worker is at capacity */
+    POLL_LEASING, /* a lease request is on its way */
+    POLL_SIGNING, /* jobs leased, URLs being signed */
+};
+
+/* One poll in one line. */
+struct poll_link {
+    TAILQ_ENTRY(poll_link) in_lane;
+    struct poll *poll;
+    struct lane *lane;
+    uint64_t arrivals_seen; /* of the lane when the last lease was sent */
+};
+
+struct grant {
+    int64_t id;
+    char token[40];
+};
+
+struct poll {
+    struct ask ask; /* first: a poll is an ask */
+    TAILQ_ENTRY(poll) in_all;
+    TAILQ_ENTRY(poll) in_capped;
+    enum poll_state state;
+    int gone; /* the client went away: give back what comes */
+    int want_list;
+    int stood; /* it waited before: its place is in front */
+    uint32_t max;
+    int32_t max_concurrency; /* 0: as registered */
+    int64_t deadline_ms;     /* monotonic; 0: does not wait */
+    struct worker_auth *worker;
+    char provider[64];
+    struct json_object *data; /* the answer while its URLs are being signed */
+    struct grant *grants;
+    uint32_t n_grants;
+    uint32_t n;
+    struct poll_link link[];
+};
+
+struct polls {
+    struct dispatch *d;
+    uint32_t n;
+    TAILQ_HEAD(, poll) all;
+    TAILQ_HEAD(, poll) capped;
+    struct loop_timer *timer;
+    int64_t armed_ms; /* monotonic time the timer fires at; 0: not armed */
+};
+
+static void poll_lease(struct poll *p);
+
+/* ---- waiting ---- */
+
+static void arm(struct polls *all, int64_t deadline_ms)
+{
+    int64_t now = mono_ms();
+    if (all->armed_ms && all->armed_ms <= deadline_ms)
+        return;
+    int64_t delay = deadline_ms - now > EXPIRE_MIN_MS ? deadline_ms - now : EXPIRE_MIN_MS;
+    all->armed_ms = now + delay;
+    loop_timer_after(all->timer, delay);
+}
+
+static void stop_waiting(struct poll *p)
+{
+    struct polls *all = p->ask.d->polls;
+    if (p->state == POLL_WAITING) {
+        for (uint32_t i = 0; i < p->n; i++)
+            TAILQ_REMOVE(&p->link[i].lane->waiting, &p->link[i], in_lane);
+        all->n--;
+    } else if (p->state == POLL_CAPPED) {
+        TAILQ_REMOVE(&all->capped, p, in_capped);
+        all->n--;
+    }
+    p->state = POLL_NEW;
+}
+
+/* A poll that left its lines for a lease and got none was the oldest: it goes back to the front. */
+static void wait_in_lines(struct poll *p)
+{
+    int in_front = p->stood;
+    p->stood = 1;
+    p->state = POLL_WAITING;
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (in_front)
+            TAILQ_INSERT_HEAD(&p->link[i].lane->waiting, &p->link[i], in_lane);
+        else
+            TAILQ_INSERT_TAIL(&p->link[i].lane->waiting, &p->link[i], in_lane);
+    }
+    p->ask.d->polls->n++;
+    arm(p->ask.d->polls, p->deadline_ms);
+}
+
+static void wait_for_capacity(struct poll *p)
+{
+    p->state = POLL_CAPPED;
+    TAILQ_INSERT_TAIL(&p->ask.d->polls->capped, p, in_capped);
+    p->ask.d->polls->n++;
+    arm(p->ask.d->polls, p->deadline_ms);
+}
+
+static int lines_are_empty(const struct poll *p)
+{
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (!lane_is_empty(p->link[i].lane))
+            return 0;
+    }
+    return 1;
+}
+
+/* ---- answers ---- */
+
+static void poll_drop(struct ask *a)
+{
+    struct poll *p = (struct poll *)a;
+    if (!a->d->dead) {
+        stop_waiting(p);
+        TAILQ_REMOVE(&a->d->polls->all, p, in_all);
+    }
+    worker_auth_free(p->worker);
+    json_object_put(p->data);
+    free(p->grants);
+}
+
+static void answer_none(struct poll *p, const char *message)
+{
+    struct json_object *data = json_object_new_object();
+    put_new(data, "job", NULL);
+    if (p->want_list)
+        put_new(data, "jobs", json_object_new_array_ext(1));
+    ask_ok(&p->ask, message, data);
+}
+
+static void give_back_all(struct poll *p, const char *why)
+{
+    for (uint32_t i = 0; i < p->n_grants; i++)
+        lease_give_back(p->ask.d, p->grants[i].id, p->grants[i].token, p->worker->worker_id, why);
+}
+
+/* Gone while a request was on its way: nobody is answered. Returns 1 when that is so, and frees it. */
+static int poll_is_gone(struct poll *p)
+{
+    if (!p->gone && !p->ask.d->dead)
+        return 0;
+    if (!p->ask.d->dead)
+        give_back_all(p, "the worker went away before its lease reached it");
+    ask_forget(&p->ask);
+    return 1;
+}
+
+/* ---- leasing ---- */
+
+static int at_capacity(const struct poll *p, const struct bp_op_lease *l)
+{
+    int32_t cap = p->max_concurrency > 0 ? p->max_concurrency : p->worker->max_concurrency;
+    return l->live_leases >= cap;
+}
+
+/* The job this poll was woken for is still there for another. */
+static void pass_on(struct poll *p)
+{
+    for (uint32_t i = 0; i < p->n; i++) {
+        struct lane *lane = p->link[i].lane;
+        if (!lane_is_empty(lane))
+            poll_arrived(p->ask.d, lane, 1);
+    }
+}
+
+static void full(struct poll *p)
+{
+    pass_on(p);
+    if (p->deadline_ms > mono_ms())
+        wait_for_capacity(p);
+    else
+        answer_none(p, "Worker at capacity");
+}
+
+static void found_none(struct poll *p)
+{
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (p->link[i].lane->arrivals == p->link[i].arrivals_seen)
+            p->link[i].lane->empty_at = p->link[i].arrivals_seen;
+    }
+    if (p->deadline_ms <= mono_ms())
+        answer_none(p, "No jobs available");
+    else if (lines_are_empty(p))
+        wait_in_lines(p);
+    else
+        poll_lease(p); /* something came while the request was on its way */
+}
+
+static void signed_all(const struct bp_err *err, void *arg)
+{
+    struct poll *p = arg;
+    struct json_object *data = p->data;
+    if (poll_is_gone(p))
+        return;
+    if (err->rc != BP_OK) {
+        log_warn(LOG_DISPATCH, "worker %s gets no job: signing its URLs failed: %s", p->worker->worker_id, err->text);
+        give_back_all(p, "the object store could not sign its URLs");
+        ask_fail(&p->ask, err);
+        return;
+    }
+    p->data = NULL;
+    ask_ok(&p->ask, "Job leased", data);
+}
+
+static struct url_set *build_answer(struct poll *p, const struct bp_op_lease *l)
+{
+    struct dispatch *d = p->ask.d;
+    struct url_set *urls = url_set_new(d);
+    struct json_object *list = json_object_new_array_ext((int)l->count);
+    p->grants = calloc(l->count, sizeof *p->grants);
+    assert(p->grants);
+    for (uint32_t i = 0; i < l->count; i++) {
+        lease_announce(d, &l->jobs[i]);
+        p->grants[i].id = l->jobs[i].id;
+        snprintf(p->grants[i].token, sizeof p->grants[i].token, "%s", l->jobs[i].lease_token);
+        p->n_grants++;
+        json_object_array_add(list, lease_payload(d, &l->jobs[i], p->provider, urls));
+    }
+    p->data = json_object_new_object();
+    put_new(p->data, "job", json_object_get(json_object_array_get_idx(list, 0)));
+    if (p->want_list)
+        put_new(p->data, "jobs", list);
+    else
+        json_object_put(list);
+    return urls;
+}
+
+static void granted(struct poll *p, const struct bp_op_lease *l)
+{
+    struct url_set *urls = build_answer(p, l);
+    p->state = POLL_SIGNING;
+    if (url_set_count(urls) > 0 && !p->gone) {
+        url_set_sign(urls, signed_all, p);
+        return;
+    }
+    url_set_free(urls);
+    struct bp_err ok = {0};
+    signed_all(&ok, p);
+}
+
+/* The store refuses a worker whose state changed since it was authenticated: its next call learns how. */
+static void refused(struct poll *p, const struct bp_err *err)
+{
+    if (err->rc != BP_DENIED) {
+        ask_fail(&p->ask, err);
+        return;
+    }
+    auth_forget(p->ask.d, p->worker->worker_id);
+    answer_none(p, "No jobs available");
+}
+
+static void leased(const struct bp_op_lease *l, const struct bp_err *err, void *arg)
+{
+    struct poll *p = arg;
+    p->ask.on_loop = 1;
+    p->state = POLL_NEW;
+    if (p->ask.d->dead || (p->gone && (err->rc != BP_OK || l->count == 0))) {
+        if (!p->ask.d->dead)
+            pass_on(p);
+        ask_forget(&p->ask);
+    } else if (err->rc != BP_OK) {
+        refused(p, err);
+    } else if (l->count > 0) {
+        granted(p, l);
+    } else if (at_capacity(p, l)) {
+        full(p);
+    } else {
+        found_none(p);
+    }
+}
+
+static void poll_lease(struct poll *p)
+{
+    struct bp_err err = {0};
+    stop_waiting(p);
+    for (uint32_t i = 0; i < p->n; i++)
+        p->link[i].arrivals_seen = p->link[i].lane->arrivals;
+    p->state = POLL_LEASING;
+    if (lease_send(p->ask.d, p->worker, p->max, p->max_concurrency, leased, p, &err) == BP_OK)
+        return;
+    p->state = POLL_NEW;
+    ask_fail(&p->ask, &err);
+}
+
+/* ---- from other nouns ---- */
+
+uint32_t poll_arrived(struct dispatch *d, struct lane *lane, uint32_t jobs)
+{
+    uint32_t woken = 0;
+    lane_arrived(lane);
+    while (woken < jobs && !TAILQ_EMPTY(&lane->waiting) && !d->draining) {
+        struct poll *p = TAILQ_FIRST(&lane->waiting)->poll;
+        poll_lease(p);
+        woken++;
+    }
+    return woken;
+}
+
+static void probe(struct lane *lane, void *arg)
+{
+    if (!TAILQ_EMPTY(&lane->waiting))
+        poll_arrived(arg, lane, 1);
+}
+
+void polls_probe(struct dispatch *d)
+{
+    lanes_each(d, probe, d);
+}
+
+void poll_worker_freed(struct dispatch *d, const char *worker_id)
+{
+    struct poll *p;
+    TAILQ_FOREACH(p, &d->polls->capped, in_capped)
+    {
+        if (strcmp(p->worker->worker_id, worker_id) == 0) {
+            poll_lease(p);
+            return;
+        }
+    }
+}
+
+/* Ends every waiting poll for which `ends` is true. Answers may bring new polls, so the list is read from the start. */
+static void end_waiting(struct polls *all, int (*ends)(const struct poll *p, const char *what), const char *what,
+                        const char *message)
+{
+    struct poll *p = TAILQ_FIRST(&all->all);
+    while (p) {
+        struct poll *next = TAILQ_NEXT(p, in_all);
+        if ((p->state == POLL_WAITING || p->state == POLL_CAPPED) && ends(p, what)) {
+            stop_waiting(p);
+            p->ask.on_loop = 0; /* answer on the next turn: the callback may change this list */
+            answer_none(p, message);
+        }
+        p = next;
+    }
+}
+
+static int is_of_worker(const struct poll *p, const char *worker_id)
+{
+    return !worker_id || strcmp(p->worker->worker_id, worker_id) == 0;
+}
+
+static int is_due(const struct poll *p, const char *unused)
+{
+    (void)unused;
+    return p->deadline_ms <= mono_ms();
+}
+
+void polls_dismiss(struct dispatch *d, const char *worker_id, const char *message)
+{
+    end_waiting(d->polls, is_of_worker, worker_id, message);
+}
+
+static void deadlines(void *arg)
+{
+    struct polls *all = arg;
+    struct poll *p;
+    all->armed_ms = 0;
+    end_waiting(all, is_due, NULL, "No jobs available");
+    int64_t next = 0;
+    TAILQ_FOREACH(p, &all->all, in_all)
+    {
+        if ((p->state == POLL_WAITING || p->state == POLL_CAPPED) && (next == 0 || p->deadline_ms < next))
+            next = p->deadline_ms;
+    }
+    if (next)
+        arm(all, next);
+}
+
+struct polls *polls_new(struct dispatch *d)
+{
+    struct polls *p = calloc(1, sizeof *p);
+    assert(p);
+    p->d = d;
+    TAILQ_INIT(&p->all);
+    TAILQ_INIT(&p->capped);
+    p->timer = loop_timer_new(d->loop, "dispatch.polls", deadlines, p);
+    return p;
+}
+
+/* Waiting polls are forgotten; those with a request on its way free themselves when it ends. */
+void polls_free(struct polls *all)
+{
+    struct poll *p = TAILQ_FIRST(&all->all);
+    while (p) {
+        struct poll *next = TAILQ_NEXT(p, in_all);
+        if (p->state == POLL_WAITING || p->state == POLL_CAPPED)
+            ask_forget(&p->ask);
+        p = next;
+    }
+    loop_timer_free(all->timer);
+    free(all);
+}
+
+uint32_t dispatch_waiting_polls(const struct dispatch *d)
+{
+    return d->polls->n;
+}
+
+void dispatch_poll_abandon(struct dispatch *d, void *arg)
+{
+    struct poll *p;
+    TAILQ_FOREACH(p, &d->polls->all, in_all)
+    {
+        if (p->ask.arg != arg || p->gone)
+            continue;
+        p->ask.fn = NULL;
+        if (p->state == POLL_WAITING || p->state == POLL_CAPPED)
+            ask_forget(&p->ask);
+        else
+            p->gone = 1;
+        return;
+    }
+}
+
+/* ---- the door ---- */
+
+enum { F_WORKER, F_NAME, F_CAPABILITIES, F_PROVIDERS, F_LOAD, F_CONCURRENCY, F_WAIT, F_JOBS, N_FIELDS };
+static const struct input_rule rules[N_FIELDS] = {
+    [F_WORKER] = {"worker_id", INPUT_TEXT, INPUT_REQUIRED, 0, 255},
+    [F_NAME] = {"display_name", INPUT_TEXT, 0, 0, 255},
+    [F_CAPABILITIES] = {"capabilities", INPUT_TREE, 0, 0, 0},
+    [F_PROVIDERS] = {"providers", INPUT_LIST, 0, 0, 0},
+    [F_LOAD] = {"current_load", INPUT_INTEGER, 0, 0, 1000000},
+    [F_CONCURRENCY] = {"max_concurrency", INPUT_INTEGER, 0, 0, 1000000},
+    [F_WAIT] = {"wait_seconds", INPUT_NUMBER, 0, 0, WAIT_MAX_S},
+    [F_JOBS] = {"max_jobs", INPUT_INTEGER, 0, 1, JOBS_MAX},
+};
+
+/* Which provider the jobs are said to be for: ours, unless the worker takes only others; jobs go by workflow alone. */
+static void read_providers(struct poll *p, struct input *in)
+{
+    struct json_object *list = in->value[F_PROVIDERS].given ? in->value[F_PROVIDERS].json : NULL;
+    size_t n = list ? json_object_array_length(list) : 0;
+    const char *first = NULL, *ours = NULL;
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *v = json_object_array_get_idx(list, i);
+        const char *s = json_object_is_type(v, json_type_string) ? json_object_get_string(v) : NULL;
+        char field[48];
+        snprintf(field, sizeof field, "providers.%zu", i);
+        if (!s)
+            input_wrong(in, field, "The %s field must be a string.", field);
+        else if (strlen(s) > 50)
+            input_wrong(in, field, "The %s field must not be greater than 50 characters.", field);
+        else if (!first)
+            first = s;
+        if (s && strcmp(s, "self_hosted") == 0)
+            ours = s;
+    }
+    snprintf(p->provider, sizeof p->provider, "%s", ours || !first ? "self_hosted" : first);
+}
+
+/* Writes what the worker says about itself, when it says something new. */
+static void note_changes(struct poll *p, const struct input *in, const char *ip)
+{
+    struct dispatch *d = p->ask.d;
+    const struct worker_auth *w = p->worker;
+    const char *name = input_text(in, F_NAME, w->display_name);
+    const char *caps = in->value[F_CAPABILITIES].given ? json_text(in->value[F_CAPABILITIES].json) : w->capabilities;
+    int64_t cap = input_integer(in, F_CONCURRENCY, w->max_concurrency);
+    if (strcmp(name, w->display_name) == 0 && strcmp(caps, w->capabilities) == 0 &&
+        (cap == w->max_concurrency || cap == 0))
+        return;
+    struct queue_call *q = queue_call_new(BP_OP_WORKER_SET, dispatch_now(d));
+    struct bp_op_worker_set *set = &queue_call_op(q)->u.worker_set;
+    set->worker_id = queue_call_str(q, w->worker_id);
+    set->approved = set->draining = -1;
+    set->max_concurrency = cap > 0 ? (int32_t)cap : -1;
+    set->touch = 1;
+    set->display_name = queue_call_str(q, *name ? name : NULL);
+    set->capabilities = queue_call_str(q, *caps ? caps : NULL);
+    set->last_ip = queue_call_str(q, ip);
+    queue_tell(d, q);
+    auth_forget(d, w->worker_id);
+}
+
+static struct poll *poll_make(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg)
+{
+    const struct worker_auth *w = c->worker;
+    struct poll *p = ask_new(d, sizeof *p + w->n_workflows * sizeof p->link[0], fn, arg);
+    p->ask.drop = poll_drop;
+    p->state = POLL_NEW;
+    p->worker = worker_auth_ref(w);
+    p->n = w->n_workflows;
+    for (uint32_t i = 0; i < p->n; i++) {
+        p->link[i].poll = p;
+        p->link[i].lane = lane_get(d, w->workflows[i]);
+    }
+    TAILQ_INSERT_TAIL(&d->polls->all, p, in_all);
+    return p;
+}
+
+static void poll_begin(struct poll *p, const struct input *in)
+{
+    double wait_s = in->value[F_WAIT].given ? in->value[F_WAIT].number : 0;
+    p->want_list = in->value[F_JOBS].given;
+    p->max = (uint32_t)input_integer(in, F_JOBS, 1);
+    p->max_concurrency = (int32_t)input_integer(in, F_CONCURRENCY, 0);
+    p->deadline_ms = wait_s > 0 ? mono_ms() + (int64_t)(wait_s * 1000) : 0;
+    if (p->ask.d->draining)
+        ask_say(&p->ask, BP_STOPPED, "The controller is draining; no jobs are handed out.");
+    else if (p->worker->draining)
+        answer_none(p, "Worker draining");
+    else if (in->value[F_CONCURRENCY].given && p->max_concurrency == 0)
+        answer_none(p, "Worker at capacity");
+    else if (p->n == 0)
+        answer_none(p, "No jobs available");
+    else if (p->deadline_ms && lines_are_empty(p))
+        wait_in_lines(p);
+    else
+        poll_lease(p);
+}
+
+void dispatch_worker_poll(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg)
+{
+    struct poll *p = poll_make(d, c, fn, arg);
+    struct input in;
+    input_read(&in, rules, N_FIELDS, c->body);
+    read_providers(p, &in);
+    if (in.fields) {
+        ask_invalid(&p->ask, input_fields(&in));
+    } else {
+        note_changes(p, &in, c->ip);
+        poll_begin(p, &in);
+    }
+    input_close(&in);
+}

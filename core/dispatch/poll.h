@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * poll.h - workers that ask for jobs, and wait for them.
+ *
+ * A waiting poll stands in the line of each of its workflows, oldest first, and costs nothing until a job arrives: then
+ * one lease is asked for per job, in the same turn of the loop as the job's submit, so that the store commits both at
+ * once. All [loop].
+ */
+#ifndef DISPATCH_POLL_H
+#define DISPATCH_POLL_H
+
+#include "dispatch/lane.h"
+
+struct polls *polls_new(struct dispatch *d);
+void polls_free(struct polls *p);
+/* `jobs` jobs may now be queued in this lane: as many waiting polls ask for them. Returns how many do. */
+uint32_t poll_arrived(struct dispatch *d, struct lane *lane, uint32_t jobs);
+/* One waiting poll of each lane looks: what came into the store past this process is found so. */
+void polls_probe(struct dispatch *d);
+/* A lease of this worker ended: its poll that waits for capacity asks again. */
+void poll_worker_freed(struct dispatch *d, const char *worker_id);
+/* Answers every waiting poll of a worker (NULL: all workers) with "no job" and this message. */
+void polls_dismiss(struct dispatch *d, const char *worker_id, const char *message);
+
+#endif

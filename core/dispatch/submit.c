@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dispatch/job_json.h"
+#include "dispatch/lane.h"
+#include "dispatch/order.h"
+#include "dispatch/poll.h"
+#include "dispatch/sweep.h"
+
+#include <string.h>
+
+struct submit {
+    struct ask ask;
+    struct json_object *params, *inputs; /* as stored, for the answer */
+    int woken;                           /* a waiting poll asked for a lease right behind the submit */
+};
+
+static void drop(struct ask *a)
+{
+    struct submit *s = (struct submit *)a;
+    json_object_put(s->params);
+    json_object_put(s->inputs);
+}
+
+static void replayed(struct ask *a, struct bp_op *op, const struct bp_err *err)
+{
+    if (err->rc != BP_OK) {
+        ask_fail(a, err);
+        return;
+    }
+    struct json_object *data = job_json(op->u.get.job, NULL, NULL);
+    put_new(data, "replayed", json_object_new_boolean(1));
+    ask_ok(a, "Job accepted before", data);
+}
+
+static void replay(struct submit *s, const struct bp_op_submit *sub)
+{
+    struct queue_call *q = queue_call_new(BP_OP_GET, dispatch_now(s->ask.d));
+    queue_call_op(q)->u.get.id = sub->id;
+    queue_call_op(q)->u.get.tenant = queue_call_str(q, sub->tenant);
+    ask_queue(&s->ask, q, replayed);
+}
+
+/* The row as the store now has it, without asking for it. */
+static struct json_object *new_job_json(const struct submit *s, const struct bp_op *op)
+{
+    const struct bp_op_submit *sub = &op->u.submit;
+    struct bp_job_row row = {
+        .size = sizeof row,
+        .status = sub->status,
+        .id = sub->id,
+        .priority = sub->priority,
+        .max_attempts = sub->max_attempts,
+        .created_ms = op->now_ms,
+        .not_before_ms = sub->not_before_ms,
+        .updated_ms = op->now_ms,
+        .tenant = sub->tenant,
+        .workflow = sub->workflow,
+        .effect = sub->effect,
+        .idempotency_key = sub->idempotency_key,
+    };
+    return job_json(&row, s->params, s->inputs);
+}
+
+static void submitted(struct ask *a, struct bp_op *op, const struct bp_err *err)
+{
+    struct submit *s = (struct submit *)a;
+    struct dispatch *d = a->d;
+    if (err->rc == BP_CONFLICT) {
+        ask_say(a, BP_CONFLICT, "The idempotency_key was used before for a different request; use a new one.");
+        return;
+    }
+    if (err->rc != BP_OK) {
+        ask_fail(a, err);
+        return;
+    }
+    const struct bp_op_submit *sub = &op->u.submit;
+    if (sub->existed) {
+        replay(s, sub);
+        return;
+    }
+    d->counters.submitted++;
+    bus_publish(d->bus, EVENT_JOB_SUBMITTED, sub->id, sub->tenant, sub->workflow, (int64_t)sub->priority);
+    if (sub->status == BP_JOB_QUEUED)
+        poll_arrived(d, lane_get(d, sub->workflow), s->woken ? 0 : 1);
+    else
+        sweeper_expect(d->sweeper, sub->not_before_ms);
+    ask_ok(a, "Job accepted", new_job_json(s, op));
+}
+
+static struct queue_call *submit_call(struct dispatch *d, const struct order *o, const char *tenant, const char *who)
+{
+    struct queue_call *q = queue_call_new(BP_OP_SUBMIT, dispatch_now(d));
+    struct bp_op_submit *sub = &queue_call_op(q)->u.submit;
+    sub->tenant = queue_call_str(q, tenant);
+    sub->workflow = queue_call_str(q, o->workflow);
+    sub->effect = queue_call_str(q, o->effect[0] ? o->effect : NULL);
+    sub->params = queue_call_str(q, json_text(o->params));
+    sub->inputs = queue_call_str(q, json_text(o->inputs));
+    sub->idempotency_key = queue_call_str(q, o->idempotency_key);
+    sub->request_hash = queue_call_str(q, o->request_hash);
+    sub->who = queue_call_str(q, who);
+    sub->priority = o->priority;
+    sub->max_attempts = o->max_attempts;
+    sub->not_before_ms = o->not_before_ms;
+    return q;
+}
+
+static void submit_send(struct submit *s, const struct order *o, const char *tenant, const char *who)
+{
+    struct dispatch *d = s->ask.d;
+    s->params = json_object_get(o->params);
+    s->inputs = json_object_get(o->inputs);
+    if (ask_queue(&s->ask, submit_call(d, o, tenant, who), submitted) != BP_OK)
+        return;
+    /* The lease of a worker that waits goes right behind, into the same transaction. s lives: its reply comes later. */
+    if (o->not_before_ms <= dispatch_now(d))
+        s->woken = poll_arrived(d, lane_get(d, o->workflow), 1) > 0;
+}
+
+void dispatch_submit(struct dispatch *d, const char *tenant, const char *who, struct json_object *body,
+                     dispatch_reply fn, void *arg)
+{
+    struct submit *s = ask_new(d, sizeof *s, fn, arg);
+    struct order o;
+    s->ask.drop = drop;
+    if (d->draining) {
+        ask_say(&s->ask, BP_STOPPED, "The controller is draining; submit again later.");
+        return;
+    }
+    switch (order_read(&o, d, tenant, body)) {
+    case BP_OK:
+        submit_send(s, &o, tenant, who);
+        break;
+    case BP_INVALID:
+        ask_invalid(&s->ask, input_fields(&o.in));
+        break;
+    default:
+        ask_say(&s->ask, o.rc, o.message);
+        break;
+    }
+    order_close(&o);
+}

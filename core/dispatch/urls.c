@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dispatch/urls.h"
+
+#include <bp/cloud.h>
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct url {
+    const char *method, *name;
+    char *key, *mime, *text;
+    int64_t max_bytes;
+    struct json_object *into, *into2; /* the second when the URL stands in two places */
+    const char *name2;
+};
+
+/* What the actor's thread reads and writes; the JSON objects are touched on the loop only. */
+struct url_set {
+    struct dispatch *d;
+    int32_t ttl_s;
+    uint32_t n, room;
+    struct url *url;
+};
+
+/* Who waits: lives apart from the set, which belongs to the actor after a timeout. */
+struct url_wait {
+    struct dispatch *d;
+    url_set_done done;
+    void *arg;
+    struct bp_err err;
+};
+
+struct url_set *url_set_new(struct dispatch *d)
+{
+    struct url_set *s = calloc(1, sizeof *s);
+    assert(s);
+    s->d = d;
+    s->ttl_s = d->set.url_ttl_s;
+    return s;
+}
+
+void url_set_free(struct url_set *s)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        free(s->url[i].key);
+        free(s->url[i].mime);
+        free(s->url[i].text);
+        json_object_put(s->url[i].into);
+        json_object_put(s->url[i].into2);
+    }
+    free(s->url);
+    free(s);
+}
+
+void url_set_add(struct url_set *s, const char *method, const char *key, const char *mime, struct json_object *into,
+                 const char *name)
+{
+    if (s->n == s->room) {
+        s->room = s->room ? 2 * s->room : 8;
+        s->url = reallocarray(s->url, s->room, sizeof *s->url);
+        assert(s->url);
+    }
+    s->url[s->n] = (struct url){.method = method, .name = name, .into = json_object_get(into)};
+    s->url[s->n].key = strdup(key);
+    s->url[s->n].mime = mime ? strdup(mime) : NULL;
+    assert(s->url[s->n].key);
+    s->n++;
+}
+
+void url_set_limit(struct url_set *s, int64_t max_bytes)
+{
+    assert(s->n > 0);
+    s->url[s->n - 1].max_bytes = max_bytes;
+}
+
+void url_set_also(struct url_set *s, struct json_object *into, const char *name)
+{
+    assert(s->n > 0 && !s->url[s->n - 1].into2);
+    s->url[s->n - 1].into2 = json_object_get(into);
+    s->url[s->n - 1].name2 = name;
+}
+
+uint32_t url_set_count(const struct url_set *s)
+{
+    return s->n;
+}
+
+/* [actor] */
+static int sign_all(const void *table, void *inst, void *args, struct bp_err *err)
+{
+    const struct bp_objects *objects = table;
+    struct url_set *s = args;
+    if (!BP_HAS(objects, presign))
+        return err_set(err, BP_UNSUPPORTED, "the objects service signs no URLs");
+    for (uint32_t i = 0; i < s->n; i++) {
+        struct url *u = &s->url[i];
+        char *text = NULL;
+        int rc = objects->presign(inst, u->method, u->key, u->mime, u->max_bytes, s->ttl_s, &text, err);
+        if (rc != BP_OK)
+            return rc;
+        u->text = text ? strdup(text) : NULL;
+        free(text); /* bp_host.free is free() in this process */
+        if (!u->text)
+            return err_set(err, BP_FAIL, "sign %s %s: the objects service gave no URL", u->method, u->key);
+    }
+    return BP_OK;
+}
+
+static void set_free(void *args)
+{
+    url_set_free(args);
+}
+
+static void wait_end(struct url_wait *w)
+{
+    w->done(&w->err, w->arg);
+    dispatch_unref(w->d);
+    free(w);
+}
+
+static void wait_end_posted(void *arg)
+{
+    wait_end(arg);
+}
+
+static void put_all(struct url_set *s)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct url *u = &s->url[i];
+        json_object_object_add(u->into, u->name, json_object_new_string(u->text));
+        if (u->into2)
+            json_object_object_add(u->into2, u->name2, json_object_new_string(u->text));
+    }
+}
+
+static void signed_reply(void *args, const struct bp_err *err, void *arg)
+{
+    struct url_wait *w = arg;
+    w->err = *err;
+    if (err->rc == BP_OK)
+        put_all(args);
+    wait_end(w);
+}
+
+void url_set_sign(struct url_set *s, url_set_done done, void *arg)
+{
+    struct dispatch *d = s->d;
+    struct url_wait *w = calloc(1, sizeof *w);
+    assert(w);
+    *w = (struct url_wait){.d = d, .done = done, .arg = arg};
+    dispatch_ref(d);
+    struct request_spec spec = {.service = "objects",
+                                .name = "objects.presign",
+                                .run = sign_all,
+                                .args = s,
+                                .args_free = set_free,
+                                .reply = signed_reply,
+                                .arg = w,
+                                .timeout_ms = OBJECTS_TIMEOUT_MS};
+    if (s->n == 0) {
+        url_set_free(s);
+        loop_post(d->loop, "dispatch.urls", wait_end_posted, w);
+        return;
+    }
+    if (bus_request(d->bus, &spec, &w->err) != BP_OK) {
+        send_error(&w->err, "objects");
+        loop_post(d->loop, "dispatch.urls", wait_end_posted, w);
+    }
+}
