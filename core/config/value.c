@@ -5,7 +5,6 @@
 #include "log/json.h"
 #include <assert.h>
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -39,7 +38,7 @@ static int no_memory(struct bp_err *err)
 static int set_number(struct value *v, const struct config_info *info, double num, const char *given,
                       struct bp_err *err)
 {
-    if (!(num >= info->min && num <= info->max) || (info->type == CONFIG_INT && num != floor(num)))
+    if (!(num >= info->min && num <= info->max) || (info->type == CONFIG_INT && num != (double)(int64_t)num))
         return must_be(info, given, err);
     v->num = num;
     v->i = info->type == CONFIG_INT ? (int64_t)num : 0;
