@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operator's socket: plain words, JSON-RPC, bpctl; who may do what."""
+import json
+import signal
+import socket
+import stat
+
+import pytest
+
+from conftest import wait_until
+
+
+@pytest.fixture
+def d(daemon, noop):
+    return daemon(extra_plugins=[noop], settings={"scale.dryRun": "true"})
+
+
+def talk(d, *lines):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(20)
+        s.connect(str(d.state / "bpd.sock"))
+        s.sendall(b"".join(line if isinstance(line, bytes) else line.encode() + b"\n" for line in lines))
+        s.shutdown(socket.SHUT_WR)
+        out = b""
+        while chunk := s.recv(65536):
+            out += chunk
+    return out.decode()
+
+
+def test_plain_words_are_answered_in_words(d):
+    out = talk(d, "status")
+    assert "ready: true" in out and "workflows: 1" in out
+    assert "bench-noop" in talk(d, "workflows")
+
+
+def test_json_rpc_is_answered_with_the_same_id(d):
+    out = json.loads(talk(d, '{"jsonrpc":"2.0","id":"a7","method":"status"}'))
+    assert out["id"] == "a7" and out["result"]["ready"] is True
+    out = json.loads(talk(d, '{"jsonrpc":"2.0","id":1,"method":"plugin.show","params":{"name":"sqlite"}}'))
+    assert out["result"]["name"] == "sqlite"
+
+
+def test_several_lines_are_answered_in_order(d):
+    out = talk(d, '{"id":1,"method":"status"}', '{"id":2,"method":"plugin.list"}', '{"id":3,"method":"help"}').splitlines()
+    assert [json.loads(line)["id"] for line in out] == [1, 2, 3]
+
+
+def test_mistakes_name_the_command_and_the_nearest(d):
+    assert 'did you mean "workflows"' in talk(d, "workflws")
+    assert "usage: job <id>" in talk(d, "job")
+    assert "not a whole number" in talk(d, "job x")
+    e = json.loads(talk(d, '{"id":1,"method":"jobs","params":{"limt":3}}'))["error"]
+    assert "limt" in e["message"] and e["code"] == -32602
+    assert json.loads(talk(d, '{"id":1'))["error"]["code"] == -32700
+    assert "NUL" in talk(d, b"status\0\n")
+
+
+def test_an_endless_line_is_cut_off(d):
+    assert "at most" in talk(d, b"a" * (3 << 20))
+    assert "ready: true" in talk(d, "status")
+
+
+def test_the_socket_is_not_open_to_others(d):
+    assert stat.S_IMODE((d.state / "bpd.sock").stat().st_mode) == 0o660
+
+
+def test_every_command_of_help_that_changes_nothing_works(d):
+    for c in d.ctl("help"):
+        if not c["changes"] and "<" not in c["usage"]:
+            assert d.ctl(*c["name"].split(), json_form=False).returncode == 0, c["name"]
+
+
+def test_a_job_is_submitted_listed_shown_and_cancelled(d):
+    r = d.ctl("submit", "bench-noop", "--param", "a=1", "--priority", "7")
+    id = str(r["id"])
+    assert r["status"] == "queued"
+    jobs = d.ctl("jobs", "--status", "queued")["jobs"]
+    assert [j["id"] for j in jobs] == [r["id"]]
+    assert d.ctl("job", id)["priority"] == 7
+    assert d.ctl("job", "cancel", id)["status"] == "cancelled"
+    assert d.ctl("job", "retry", id)["status"] == "queued"
+    refused = d.ctl("job", "cancel", "99999", json_form=False)
+    assert refused.returncode == 1 and "99999" in refused.stderr
+
+
+def test_events_tell_what_happened(d):
+    d.ctl("submit", "bench-noop")
+    assert any(e["event"] == "job.submitted" for e in d.ctl("events", "job.*"))
+    assert "job.submitted" in d.ctl("events", json_form=False).stdout
+
+
+def test_settings_are_read_again_and_a_bad_file_changes_nothing(daemon, noop, short_dir):
+    f = short_dir / "bpd.json"
+    f.write_text('{"dispatch": {"maxAttempts": 4}}')
+    d = daemon(start=False, extra_plugins=[noop], settings={"scale.dryRun": "true"})
+    command = d.command
+    d.command = lambda: command() + ["--config", str(f)]
+    d.start()
+    value = lambda: d.ctl("config", "dispatch.maxAttempts")[0]["value"]
+    assert value() == 4
+    f.write_text('{"dispatch": {"maxAttempts": 6}}')
+    assert d.ctl("config", "reload")["changed"] == 1 and value() == 6
+    f.write_text('{"dispatch": {"maxAttempt": 7}}')
+    r = d.ctl("config", "reload", json_form=False)
+    assert r.returncode == 1 and "dispatch.maxAttempts" in r.stderr
+    assert value() == 6 and d.http.get("/readyz").status == 200
+    f.write_text('{"dispatch": {"maxAttempts": 8}}')
+    d.process.send_signal(signal.SIGHUP)
+    wait_until("SIGHUP reads it", lambda: value() == 8)
+
+
+def test_log_levels_change_while_running(d):
+    assert d.ctl("log", "level", "debug")
+    assert d.ctl("log", "level", "hots=debug", json_form=False).returncode == 1
+    assert d.ctl("log", "--last", "5")
+
+
+def test_shutdown_ends_the_daemon_with_0(d):
+    d.ctl("shutdown")
+    assert d.process.wait(20) == 0
+    assert not (d.state / "bpd.sock").exists()
+
+
+def test_sigterm_answers_waiting_polls_and_ends_with_0(d):
+    assert d.stop() == 0

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plugins come and go while the daemon runs."""
+import shutil
+import time
+
+from client import FieldWorker
+from conftest import wait_until
+
+FAST = {"dispatch.leaseTtlSeconds": "5", "dispatch.sweepMilliseconds": "100"}
+
+
+def plugin(d, name):
+    return next((p for p in d.ctl("plugin") if p["name"] == name), None)
+
+
+def test_a_workflow_dropped_into_a_running_daemon_completes_a_job(daemon, test_copy):
+    d = daemon(settings=FAST)
+    assert d.http.post("/api/jobs", {"workflow": "test-copy", "params": {}}).status == 404
+    d.install(test_copy)
+    began = time.monotonic()
+    wait_until("it is submittable", lambda: any(w["workflow"] == "test-copy" for w in d.ctl("workflows")), timeout=10)
+    assert time.monotonic() - began < 8
+    id = d.http.submit("test-copy", {}, [d.http.upload(b"hello")])["id"]
+    done = wait_until("its job completes", lambda: (j := d.http.job(id))["status"] == "completed" and j, timeout=40)
+    assert d.http.get_url(done["output"]["url"]).body == b"hello"
+
+
+def test_a_replacement_serves_new_jobs_while_a_running_one_finishes_on_the_old(daemon, test_copy, build):
+    newer = build / "tests" / "workflows" / "test-copy-v2.so"
+    d = daemon(settings=FAST, extra_plugins=[test_copy])
+    old = d.http.submit("test-copy", {"seconds": 4, "steps": 40}, [d.http.upload(b"one")])["id"]
+    wait_until("the job runs", lambda: d.http.job(old)["progress"] > 0, timeout=30)
+    d.install(newer, "test-copy.so")
+    wait_until("the new generation serves", lambda: plugin(d, "test-copy")["version"] == "2.0.0", timeout=10)
+    new = d.http.submit("test-copy", {}, [d.http.upload(b"two")])["id"]
+    for id in (old, new):
+        wait_until("both complete", lambda: d.http.job(id)["status"] == "completed", timeout=60)
+    assert d.http.job(old)["attempts"] == 1
+    assert d.http.get_url(d.http.job(old)["output"]["url"]).body == b"one"
+    assert d.http.get_url(d.http.job(new)["output"]["url"]).body == b"two v2"
+
+
+def test_a_broken_replacement_leaves_the_old_one_serving_and_says_why(daemon, test_copy):
+    d = daemon(settings=FAST, extra_plugins=[test_copy])
+    bad = d.dir / "bad.so"
+    data = bytearray(test_copy.read_bytes())
+    bad.write_bytes(data[: len(data) // 3])
+    d.install(bad, "test-copy.so")
+    wait_until("the reason is told", lambda: any("test-copy" in e.get("plugin", "") and e.get("to") == "refused"
+                                                 for e in d.ctl("events", "plugin.state", "--last", "100")), timeout=15)
+    id = d.http.submit("test-copy", {}, [d.http.upload(b"still here")])["id"]
+    wait_until("the old one serves", lambda: d.http.job(id)["status"] == "completed", timeout=40)
+
+
+def test_removing_the_file_drains_the_workflow(daemon, test_copy):
+    d = daemon(settings=FAST, extra_plugins=[test_copy])
+    (d.plugins / "test-copy.so").unlink()
+    wait_until("it is gone", lambda: d.http.post("/api/jobs", {"workflow": "test-copy", "params": {}}).status in (404, 409, 503), timeout=15)
+
+
+def test_a_plugin_writable_by_others_is_refused_and_the_rest_works(daemon, test_copy, noop):
+    d = daemon(settings={**FAST, "scale.dryRun": "true"}, extra_plugins=[noop])
+    bad = d.plugins / ".x"
+    shutil.copyfile(test_copy, bad)
+    bad.chmod(0o666)
+    bad.rename(d.plugins / "test-copy.so")
+    p = wait_until("it is refused", lambda: next((p for p in d.ctl("plugin") if p["state"] == "refused"), None), timeout=15)
+    assert "writ" in p["reason"]
+    w = FieldWorker(d.http, d.secret(), "i-0aaaaaaaaaaaaaaa1")
+    assert w.register(fleet="bench-noop").status == 200
+    d.http.submit("bench-noop")
+    assert w.poll().data["job"]
