@@ -44,7 +44,7 @@ static void on_stop_signal(int signo, void *arg)
     if (a->stopping++)
         return;
     sd_notify_send("STOPPING=1");
-    worker_stop(a->worker, "sigterm", config_int(a->config, CONFIG_SHUTDOWN_GRACE_S) * 1000);
+    worker_stop(a->worker, "sigterm", (int64_t)(config_num(a->config, CONFIG_SHUTDOWN_GRACE_S) * 1000));
 }
 
 static void on_hangup(int signo, void *arg)

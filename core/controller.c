@@ -54,7 +54,7 @@ static void shutdown_tick(void *arg)
     }
     if (left)
         log_warn(LOG_CORE, "ending with %u requests unanswered after %lld s", left,
-                 (long long)config_int(k->config, CONFIG_SHUTDOWN_GRACE_S));
+                 (long long)config_num(k->config, CONFIG_SHUTDOWN_GRACE_S));
     host_stop(k->app.host, host_stopped, k);
 }
 
@@ -63,7 +63,7 @@ static void app_shutdown(struct app *app, const char *why)
     struct controller *k = (struct controller *)app;
     if (k->shutdown_deadline_ms)
         return;
-    k->shutdown_deadline_ms = mono_ms() + config_int(k->config, CONFIG_SHUTDOWN_GRACE_S) * 1000;
+    k->shutdown_deadline_ms = mono_ms() + (int64_t)(config_num(k->config, CONFIG_SHUTDOWN_GRACE_S) * 1000);
     log_info(LOG_CORE, "shutting down: %s", why);
     sd_notify_send("STOPPING=1\nSTATUS=draining");
     bus_publish(app->bus, EVENT_CORE_STATE, "stopping", why);

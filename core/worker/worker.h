@@ -10,10 +10,10 @@
 struct worker;
 struct worker_spec {
     struct bus *bus;
-    struct host *host;           /* role HOST_WORKER, started by the caller */
+    struct host *host; /* role HOST_WORKER, started by the caller */
     const struct config *config;
     const char *state_dir;
-    const char *runner;          /* path of bp-runner */
+    const char *runner;                        /* path of bp-runner */
     void (*ended)(int exit_status, void *arg); /* called once, when everything was handed back */
     void *arg;
 };

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* poll.c - asking for a job, one long poll after another. */
+#include "log/log.h"
+#include "worker/attempt.h"
+#include "worker/worker_priv.h"
+
+#include <string.h>
+
+/* A controller that does not know wait_seconds answers at once: it is asked no more often than this. */
+#define SHORT_POLL_MS 3000
+#define SPARE_MS      30000
+
+static void poll_again(void *arg)
+{
+    worker_poll(arg);
+}
+
+static void later(struct worker *w, int64_t delay_ms)
+{
+    w->on_again = poll_again;
+    loop_timer_after(w->again, delay_ms);
+}
+
+static void poll_failed(struct worker *w, const struct api_answer *a)
+{
+    int64_t delay = backoff_next_ms(&w->backoff, a->retry_after_s);
+    if (a->status == 401) {
+        worker_unauthorized(w, a->message);
+        if (!w->token[0]) {
+            worker_register(w);
+            return;
+        }
+    } else {
+        log_write(LOG_WORKER, w->warned ? BP_LOG_DEBUG : BP_LOG_WARN, "poll %s: %s (status %d); trying again in %.1f s",
+                  w->url, a->message, a->status, (double)delay / 1000);
+        w->warned = 1;
+    }
+    later(w, delay);
+}
+
+static int says_draining(const struct api_answer *a)
+{
+    return json_truth(a->data, "draining", 0) || !strcmp(a->message, "Worker draining");
+}
+
+static void no_job(struct worker *w, const struct api_answer *a)
+{
+    int64_t wait_ms = config_int(w->config, CONFIG_WORKER_WAIT_S) * 1000;
+    if (says_draining(a)) {
+        log_info(LOG_WORKER, "this worker is draining: leaving");
+        worker_stop(w, "drained", (int64_t)(config_num(w->config, CONFIG_SHUTDOWN_GRACE_S) * 1000));
+        return;
+    }
+    int at_once = wait_ms > 0 && mono_ms() - w->polled_ms >= wait_ms / 2;
+    later(w, at_once ? 0 : SHORT_POLL_MS);
+}
+
+static void polled(const struct api_answer *a, void *arg)
+{
+    struct worker *w = arg;
+    w->call = NULL;
+    if (a->status < 200 || a->status > 299) {
+        poll_failed(w, a);
+        return;
+    }
+    if (w->warned)
+        log_info(LOG_WORKER, "the controller answers again");
+    w->warned = 0;
+    w->backoff.tries = 0;
+    struct json_object *job = json_member(a->data, "job");
+    if (!job) {
+        no_job(w, a);
+        return;
+    }
+    w->phase = WORKER_WORKING;
+    w->attempt = attempt_begin(w, job);
+    if (!w->attempt)
+        later(w, SHORT_POLL_MS);
+}
+
+void worker_poll(struct worker *w)
+{
+    int64_t wait_s = config_int(w->config, CONFIG_WORKER_WAIT_S);
+    struct json_object *o = json_object_new_object();
+    json_put_str(o, "worker_id", w->id);
+    json_put_int(o, "current_load", 0);
+    json_put_int(o, "max_concurrency", 1);
+    json_put_int(o, "wait_seconds", wait_s);
+    w->phase = WORKER_POLLING;
+    w->polled_ms = mono_ms();
+    w->call = api_post(w, "poll", o, wait_s * 1000 + SPARE_MS, polled, w);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* register.c - how a worker gets its token, gets another one when that is refused, and says goodbye. */
+#include "log/log.h"
+#include "worker/attempt.h"
+#include "worker/worker_priv.h"
+
+#include <bp/cloud.h>
+#include <stdio.h>
+#include <string.h>
+
+static void add_slug(const struct workflow *flow, void *arg)
+{
+    json_object_array_add(arg, json_object_new_string(flow->slug));
+}
+
+static struct json_object *capabilities(struct worker *w)
+{
+    struct json_object *o = json_object_new_object(), *slugs = json_object_new_array();
+    host_each_workflow(w->host, add_slug, slugs);
+    json_put_str(o, "software", "bpd");
+    json_put_str(o, "version", BP_VERSION);
+    json_put_str(o, "device", config_str(w->config, CONFIG_WORKER_DEVICE));
+    json_object_object_add(o, "workflows", slugs);
+    return o;
+}
+
+/* A worker of a fleet names the fleet; one on its own names the workflows it has plugins for. */
+static struct json_object *register_body(struct worker *w)
+{
+    struct json_object *o = json_object_new_object();
+    json_put_str(o, "worker_id", w->id);
+    json_put_str(o, "display_name", w->id);
+    json_object_object_add(o, "capabilities", capabilities(w));
+    json_put_int(o, "max_concurrency", 1);
+    if (w->fleet[0]) {
+        json_put_str(o, "fleet_slug", w->fleet);
+        json_put_str(o, "stage", w->stage);
+    } else {
+        struct json_object *slugs = json_object_new_array();
+        host_each_workflow(w->host, add_slug, slugs);
+        json_object_object_add(o, "workflow_slugs", slugs);
+    }
+    if (w->identity && w->identity->capacity_type[0])
+        json_put_str(o, "capacity_type", w->identity->capacity_type);
+    if (w->identity && w->identity->instance_type[0])
+        json_put_str(o, "instance_type", w->identity->instance_type);
+    return o;
+}
+
+/* Takes the token out of the answer. The controller may give another id than it was asked for. */
+static int adopt(struct worker *w, const struct api_answer *a)
+{
+    const char *token = json_str(a->data, "token", "");
+    if (a->status < 200 || a->status > 299 || !*token || strlen(token) >= sizeof(w->token))
+        return 0;
+    snprintf(w->token, sizeof(w->token), "%s", token);
+    snprintf(w->id, sizeof(w->id), "%s", json_str(a->data, "worker_id", w->id));
+    log_info(LOG_WORKER, "registered as %s at %s", w->id, w->url);
+    return 1;
+}
+
+static void complain(struct worker *w, const struct api_answer *a, int64_t delay_ms)
+{
+    log_write(LOG_WORKER, w->warned ? BP_LOG_DEBUG : BP_LOG_WARN,
+              "cannot register %s at %s: %s (status %d); trying again in %.1f s", w->id, w->url, a->message, a->status,
+              (double)delay_ms / 1000);
+    w->warned = 1;
+}
+
+static void try_again(void *arg)
+{
+    worker_register(arg);
+}
+
+static void registered(const struct api_answer *a, void *arg)
+{
+    struct worker *w = arg;
+    w->call = NULL;
+    if (adopt(w, a)) {
+        w->backoff.tries = 0;
+        w->warned = 0;
+        worker_poll(w);
+        return;
+    }
+    int64_t delay = backoff_next_ms(&w->backoff, a->retry_after_s);
+    complain(w, a, delay);
+    loop_timer_after(w->again, delay);
+}
+
+void worker_register(struct worker *w)
+{
+    if (w->token[0]) {
+        worker_poll(w);
+        return;
+    }
+    w->phase = WORKER_REGISTERING;
+    w->on_again = try_again;
+    w->call = api_post(w, "register", register_body(w), API_TIMEOUT_MS, registered, w);
+}
+
+/* ---- a new token while a lease is held ---- */
+
+static void renewed(const struct api_answer *a, void *arg)
+{
+    struct worker *w = arg;
+    w->renewal = NULL;
+    if (adopt(w, a)) {
+        w->renew_backoff.tries = 0;
+        return;
+    }
+    int64_t delay = backoff_next_ms(&w->renew_backoff, a->retry_after_s);
+    complain(w, a, delay);
+    loop_timer_after(w->renew, delay);
+}
+
+void worker_renew(void *arg)
+{
+    struct worker *w = arg;
+    if (!w->renewal)
+        w->renewal = api_post(w, "register", register_body(w), API_TIMEOUT_MS, renewed, w);
+}
+
+/* An operator who revoked this worker wants it to wait, not to come back under a new token. */
+static int is_revoked(const char *message)
+{
+    return strstr(message, "not approved") != NULL;
+}
+
+void worker_unauthorized(struct worker *w, const char *message)
+{
+    if (!w->secret[0] || is_revoked(message) || worker_is_stopping(w)) {
+        log_write(LOG_WORKER, w->warned ? BP_LOG_DEBUG : BP_LOG_WARN, "the controller refuses this worker: %s",
+                  message);
+        w->warned = 1;
+        return;
+    }
+    if (!w->token[0])
+        return; /* being renewed */
+    log_warn(LOG_WORKER, "the controller no longer knows this worker's token (%s): registering again", message);
+    w->token[0] = '\0';
+    if (w->attempt)
+        worker_renew(w);
+}
+
+/* ---- goodbye ---- */
+
+static void deregistered(const struct api_answer *a, void *arg)
+{
+    struct worker *w = arg;
+    w->call = NULL;
+    if (a->status != 200)
+        log_warn(LOG_WORKER, "deregister %s: %s (status %d)", w->id, a->message, a->status);
+    worker_end(w);
+}
+
+void worker_deregister(struct worker *w)
+{
+    struct json_object *o = json_object_new_object();
+    json_put_str(o, "worker_id", w->id);
+    json_put_str(o, "reason", w->stop_reason);
+    w->call = api_post(w, "deregister", o, API_TIMEOUT_MS, deregistered, w);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* runner.c - the worker's one runner: kept from job to job while it is sound and serves the same plugin file. */
+#include "log/err.h"
+#include "log/log.h"
+#include "worker/attempt.h"
+#include "worker/scratch.h"
+#include "worker/worker_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void on_ready(const char *device, const char *device_name, void *arg)
+{
+    struct worker *w = arg;
+    log_info(LOG_WORKER, "runner of %s is ready on %s (%s)", w->runner_plugin, device, device_name);
+    if (w->attempt)
+        attempt_runner_ready(w->attempt);
+}
+
+static void on_progress(double fraction, const char *text, void *arg)
+{
+    struct worker *w = arg;
+    if (w->attempt)
+        attempt_progress(w->attempt, fraction, text);
+}
+
+static void on_checkpoint(void *arg)
+{
+    struct worker *w = arg;
+    if (w->attempt)
+        attempt_checkpoint_saved(w->attempt);
+}
+
+static void on_result(int rc, const char *text, void *arg)
+{
+    struct worker *w = arg;
+    if (w->attempt)
+        attempt_result(w->attempt, rc, text);
+}
+
+static void on_gone(const char *why, int fault, void *arg)
+{
+    struct worker *w = arg;
+    char plugin[128];
+    snprintf(plugin, sizeof(plugin), "%s", w->runner_plugin);
+    worker_runner_drop(w, 0);
+    /* An idle runner that ends has harmed nobody, but it should not have. */
+    log_write(LOG_WORKER, w->attempt ? BP_LOG_ERROR : BP_LOG_WARN, "%s", why);
+    if (fault)
+        host_fault(w->host, plugin, why);
+    if (w->attempt)
+        attempt_runner_gone(w->attempt, why);
+}
+
+static const struct runner_events events = {
+    .ready = on_ready, .progress = on_progress, .checkpoint = on_checkpoint, .result = on_result, .gone = on_gone};
+
+void worker_runner_drop(struct worker *w, int politely)
+{
+    struct runner_child *gone = w->runner;
+    w->runner = NULL;
+    runner_child_free(gone, politely);
+    scratch_remove(w->runner_dir);
+    w->runner_dir[0] = '\0';
+}
+
+static int start(struct worker *w, const struct workflow *flow, struct bp_err *err)
+{
+    struct json_object *settings = json_member(config_map(w->config, CONFIG_PLUGIN_CONFIG), flow->plugin);
+    if (scratch_make(w->work_dir, "runner", w->runner_dir, sizeof(w->runner_dir), err) < 0)
+        return err->rc;
+    snprintf(w->runner_file, sizeof(w->runner_file), "%s", flow->file);
+    snprintf(w->runner_plugin, sizeof(w->runner_plugin), "%s", flow->plugin);
+    struct runner_child_spec spec = {
+        .loop = w->loop,
+        .runner = w->runner_path,
+        .dir = w->runner_dir,
+        .file = w->runner_file,
+        .name = w->runner_plugin,
+        .device = config_str(w->config, CONFIG_WORKER_DEVICE),
+        .config = settings ? json_text(settings) : "{}",
+        .memory_bytes = config_int(w->config, CONFIG_WORKER_JOB_MEMORY),
+        .file_bytes = config_int(w->config, CONFIG_WORKER_MAX_OUTPUT),
+        .on = events,
+        .arg = w,
+    };
+    w->runner = runner_child_start(&spec, err);
+    if (w->runner)
+        return BP_LATER;
+    scratch_remove(w->runner_dir);
+    w->runner_dir[0] = '\0';
+    return err->rc;
+}
+
+int worker_runner_get(struct worker *w, const struct workflow *flow, struct bp_err *err)
+{
+    if (w->runner && runner_child_is_ready(w->runner) && !strcmp(w->runner_file, flow->file))
+        return BP_OK;
+    if (w->runner)
+        worker_runner_drop(w, 1);
+    return start(w, flow, err);
+}

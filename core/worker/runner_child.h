@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * runner_child.h - one bp-runner process as the worker sees it: started, told about a job, listened to, ended.
+ *
+ * A runner opens one workflow plugin and runs one job at a time. Whatever it sends is checked; a crash, an exit or a
+ * frame that makes no sense ends it and is told once, by `gone`. All [loop].
+ */
+#ifndef WORKER_RUNNER_CHILD_H
+#define WORKER_RUNNER_CHILD_H
+
+#include "loop/loop.h"
+
+struct runner_child;
+struct json_object;
+
+/* What a runner tells. Strings are borrowed for the call. In any of them the runner may be freed. */
+struct runner_events {
+    void (*ready)(const char *device, const char *device_name, void *arg);
+    void (*progress)(double fraction, const char *text, void *arg);
+    void (*checkpoint)(void *arg); /* the file named in the job frame was replaced */
+    void (*result)(int rc, const char *text, void *arg);
+    /* It ended, or was killed because of what it sent. fault: 1 when that is the plugin's doing (a crash), 0 when it is
+     * the machine's (no device, no memory to start). Nothing follows. */
+    void (*gone)(const char *why, int fault, void *arg);
+};
+
+struct runner_child_spec {
+    struct loop *loop;
+    const char *runner;               /* path of bp-runner */
+    const char *dir;                  /* its HOME and TMPDIR; exists */
+    const char *file;                 /* the plugin, a private copy */
+    const char *name;                 /* the plugin's */
+    const char *device;               /* "auto", "cpu", "cuda" */
+    const char *config;               /* the plugin's settings, JSON object text */
+    int64_t memory_bytes, file_bytes; /* limits, 0: none */
+    struct runner_events on;
+    void *arg;
+};
+
+/* Starts the process; `ready` or `gone` follows. NULL with err. Everything in spec is copied but loop. */
+struct runner_child *runner_child_start(const struct runner_child_spec *spec, struct bp_err *err);
+/* Sends a job frame (borrowed). Only when ready and no job runs. BP_INVALID: the job is too large for a frame. */
+int runner_child_run(struct runner_child *r, struct json_object *job, struct bp_err *err);
+/* The running job's progress() answers BP_STOPPED from now on. */
+void runner_child_stop_job(struct runner_child *r);
+int runner_child_is_ready(const struct runner_child *r);
+/* No event follows. The process group is killed (`politely`: told to end first, killed after 2 s) and reaped later. */
+void runner_child_free(struct runner_child *r, int politely);
+/* Kills and reaps, now, all that runner_child_free() left behind. */
+void runner_child_reap_all(void);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* scratch.h - private directories that come and go with a job or a runner. */
+#ifndef WORKER_SCRATCH_H
+#define WORKER_SCRATCH_H
+
+#include <bp/plugin.h>
+
+/* Makes a directory of mode 0700 under `parent` (made too when absent) whose name begins with prefix; its path goes to
+ * out. */
+int scratch_make(const char *parent, const char *prefix, char *out, size_t n, struct bp_err *err);
+/* Removes a directory and all in it, never following a link out of it; absent is fine. */
+void scratch_remove(const char *path);
+
+#endif

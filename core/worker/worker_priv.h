@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* worker_priv.h - the worker agent, for the files of this folder. */
+#ifndef WORKER_WORKER_PRIV_H
+#define WORKER_WORKER_PRIV_H
+
+#include "worker/api.h"
+#include "worker/backoff.h"
+#include "worker/runner_child.h"
+#include "worker/worker.h"
+
+#include <bp/cloud.h>
+
+#define API_TIMEOUT_MS 30000
+
+enum worker_phase {
+    WORKER_NEW = 1,
+    WORKER_IDENTIFYING,
+    WORKER_REGISTERING,
+    WORKER_POLLING,
+    WORKER_WORKING,
+    WORKER_LEAVING,
+    WORKER_ENDED
+};
+
+/* A request to the bus may answer after the worker is gone: it holds this instead of the worker. */
+struct worker_link {
+    struct worker *worker; /* NULL once freed */
+    int refs;
+};
+
+/*
+ * The agent does one thing at a time: register, poll, or hold one lease (struct attempt). Its token may be renewed
+ * while a lease is held.
+ */
+struct worker {
+    uint32_t magic;
+    struct loop *loop;
+    struct bus *bus;
+    struct host *host;
+    const struct config *config;
+    struct worker_link *link;
+    struct http_client *http;
+    char work_dir[4096], runner_path[4096];
+    char url[1025], secret[1025], token[1025], id[256], fleet[129], stage[33];
+    struct bp_node_identity *identity; /* NULL: no node service */
+    enum worker_phase phase;
+    int draining;
+
+    struct api_call *call;    /* register, poll or deregister */
+    struct loop_timer *again; /* runs on_again: the next try of it */
+    void (*on_again)(void *arg);
+    struct backoff backoff;
+    int64_t polled_ms; /* monotonic, when the running poll was sent */
+    int warned;        /* the controller's silence was told in the log */
+
+    struct api_call *renewal; /* a register call while a lease is held */
+    struct loop_timer *renew;
+    struct backoff renew_backoff;
+
+    struct loop_timer *notice; /* asks the node service */
+    int asking;
+
+    struct attempt *attempt; /* the lease held, or NULL */
+
+    struct runner_child *runner; /* or NULL */
+    char runner_file[4096], runner_plugin[128], runner_dir[4096];
+
+    char stop_reason[64];     /* "" until told to stop */
+    int64_t stop_deadline_ms; /* monotonic */
+    struct loop_timer *deadline;
+    void (*ended)(int exit_status, void *arg);
+    void *arg;
+};
+
+/* ---- register.c ---- */
+/* Begins to register (or, with an operator's token, to poll). */
+void worker_register(struct worker *w);
+/* The controller refused the token: gets a new one, if there is a way. */
+void worker_unauthorized(struct worker *w, const char *message);
+/* Registers again while a lease is held; arg: the worker. */
+void worker_renew(void *arg);
+void worker_deregister(struct worker *w);
+
+/* ---- poll.c ---- */
+void worker_poll(struct worker *w);
+
+/* ---- node.c ---- */
+/* Asks the node service who we are, then calls worker_register(). */
+void worker_identify(struct worker *w);
+/* Begins to ask it for notices. */
+void worker_watch_notices(struct worker *w);
+
+/* ---- runner.c ---- */
+/* A runner of this workflow: BP_OK and it is ready, BP_LATER and attempt_runner_ready() follows, or an error. */
+int worker_runner_get(struct worker *w, const struct workflow *flow, struct bp_err *err);
+/* Ends the runner there is; the next job gets a fresh one. */
+void worker_runner_drop(struct worker *w, int politely);
+
+/* ---- worker.c ---- */
+void worker_attempt_ended(struct worker *w);
+/* Everything is handed back: says goodbye. */
+void worker_leave(struct worker *w);
+void worker_end(struct worker *w);
+static inline int worker_is_stopping(const struct worker *w)
+{
+    return w->stop_reason[0] != '\0';
+}
+
+#endif
