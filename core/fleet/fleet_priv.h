@@ -45,7 +45,7 @@ struct fleet {
     uint32_t n_activities;
     int64_t activities_ms; /* of the newest one */
     int asking_activities;
-    char error[200]; /* of the last call, "" when it went well */
+    char error[252]; /* of the last call, "" when it went well */
 };
 
 struct fleets {

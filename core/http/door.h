@@ -207,14 +207,14 @@ void call_admit(struct call *c);
 
 /* ---- handlers ---- */
 
-void worker_register(struct call *c);
-void worker_poll(struct call *c);
-void worker_heartbeat(struct call *c);
-void worker_progress(struct call *c);
-void worker_complete(struct call *c);
-void worker_fail(struct call *c);
-void worker_requeue(struct call *c);
-void worker_deregister(struct call *c);
+void route_worker_register(struct call *c);
+void route_worker_poll(struct call *c);
+void route_worker_heartbeat(struct call *c);
+void route_worker_progress(struct call *c);
+void route_worker_complete(struct call *c);
+void route_worker_fail(struct call *c);
+void route_worker_requeue(struct call *c);
+void route_worker_deregister(struct call *c);
 
 void tenant_upload(struct call *c);
 void tenant_submit(struct call *c);

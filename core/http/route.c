@@ -8,15 +8,15 @@
 #define JSON 1
 
 const struct route routes[] = {
-    {METHOD_POST, "/api/worker/poll", AUTH_WORKER, JSON, worker_poll},
-    {METHOD_POST, "/api/worker/complete", AUTH_WORKER, JSON, worker_complete},
+    {METHOD_POST, "/api/worker/poll", AUTH_WORKER, JSON, route_worker_poll},
+    {METHOD_POST, "/api/worker/complete", AUTH_WORKER, JSON, route_worker_complete},
     {METHOD_POST, "/api/jobs", AUTH_TENANT, JSON, tenant_submit},
-    {METHOD_POST, "/api/worker/heartbeat", AUTH_WORKER, JSON, worker_heartbeat},
-    {METHOD_POST, "/api/worker/progress", AUTH_WORKER, JSON, worker_progress},
-    {METHOD_POST, "/api/worker/register", AUTH_FLEET, JSON, worker_register},
-    {METHOD_POST, "/api/worker/fail", AUTH_WORKER, JSON, worker_fail},
-    {METHOD_POST, "/api/worker/requeue", AUTH_WORKER, JSON, worker_requeue},
-    {METHOD_POST, "/api/worker/deregister", AUTH_WORKER, JSON, worker_deregister},
+    {METHOD_POST, "/api/worker/heartbeat", AUTH_WORKER, JSON, route_worker_heartbeat},
+    {METHOD_POST, "/api/worker/progress", AUTH_WORKER, JSON, route_worker_progress},
+    {METHOD_POST, "/api/worker/register", AUTH_FLEET, JSON, route_worker_register},
+    {METHOD_POST, "/api/worker/fail", AUTH_WORKER, JSON, route_worker_fail},
+    {METHOD_POST, "/api/worker/requeue", AUTH_WORKER, JSON, route_worker_requeue},
+    {METHOD_POST, "/api/worker/deregister", AUTH_WORKER, JSON, route_worker_deregister},
     {METHOD_GET, "/api/jobs", AUTH_TENANT, 0, tenant_jobs},
     {METHOD_GET, "/api/jobs/{id}", AUTH_TENANT, 0, tenant_job},
     {METHOD_DELETE, "/api/jobs/{id}", AUTH_TENANT, 0, tenant_cancel},

@@ -16,7 +16,7 @@ static void let_go(struct call *c)
 }
 
 #define WORKER_ROUTE(name)                                                                                             \
-    void worker_##name(struct call *c)                                                                                 \
+    void route_worker_##name(struct call *c)                                                                           \
     {                                                                                                                  \
         struct worker_call w = of(c);                                                                                  \
         dispatch_worker_##name(c->http->app->dispatch, &w, answer_reply, c);                                           \
@@ -37,7 +37,7 @@ static void abandon(struct call *c)
     call_drop(c);
 }
 
-void worker_poll(struct call *c)
+void route_worker_poll(struct call *c)
 {
     struct worker_call w = of(c);
     int waits = json_member(c->body, "wait_seconds") != NULL;

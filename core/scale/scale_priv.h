@@ -50,7 +50,7 @@ struct scale {
     struct subscription *jobs, *instances;
     int started, asking, again;
     int64_t last_stats_ms; /* when the queue last answered; 0: never */
-    char stats_error[200];
+    char stats_error[252];
 };
 
 /* The item of a slug, made when it is new. NULL: no memory. */
