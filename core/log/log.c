@@ -184,6 +184,7 @@ static void emit(enum log_sub sub, int level, const char *fields_json, const cha
     errno = saved_errno;
 }
 
+BP_PRINTF(4, 0)
 static void vemit(enum log_sub sub, int level, const char *fields_json, const char *fmt, va_list ap)
 {
     char text[LOG_LINE_BYTES];
