@@ -3,10 +3,10 @@
  * bp/workflow.h - what a workflow plugin is written with. Linked from the static library bp_workflow_sdk.
  *
  *   static int32_t run(void *state, const struct bp_job *job, struct bp_err *err) { ... }
- *   BP_WORKFLOW(sepia, .open = open, .run = run, .close = close)
+ *   BP_WORKFLOW("sepia", .open = open, .run = run, .close = close)
  *
  * is a whole plugin: sizes, the exported symbol and the facet table come from the macro, the manifest from
- * bp_add_workflow() in CMake. The name is the manifest's, without quotes: BP_WORKFLOW(image-to-video, ...).
+ * bp_add_workflow() in CMake. The name is the manifest's.
  */
 #ifndef BP_WORKFLOW_H
 #define BP_WORKFLOW_H
@@ -62,7 +62,7 @@ int32_t bp_job_progress(const struct bp_job *job, const char *what, int64_t done
     extern const struct bp_plugin bp_plugin_v1;                                                                        \
     BP_EXPORT const struct bp_plugin bp_plugin_v1 = {(uint32_t)sizeof(struct bp_plugin),                               \
                                                      BP_ABI_VERSION,                                                   \
-                                                     #name_,                                                           \
+                                                     name_,                                                           \
                                                      bp_workflow_start,                                                \
                                                      bp_workflow_stop,                                                 \
                                                      bp_workflow_facet};

@@ -207,4 +207,4 @@ static void close(void *state)
     free(s);
 }
 
-BP_WORKFLOW(image - to - video, .open = open, .run = run, .close = close)
+BP_WORKFLOW("image-to-video", .open = open, .run = run, .close = close)
