@@ -17,11 +17,8 @@ static void finished(struct generation *g)
         stop_check(h);
         return;
     }
-    if (retired) {
-        char *why = g->reason ? strdup(g->reason) : NULL;
-        generation_move(g, RETIRED, why);
-        free(why);
-    }
+    if (retired)
+        generation_move(g, RETIRED, NULL);
     generation_free(g);
     if (retired && !p->current) {
         memset(&p->retire, 0, sizeof(p->retire));

@@ -72,7 +72,7 @@ void routes_update(struct host *h)
         bus_route(h->bus, f->service, g ? g->actor : NULL, o ? o->table : NULL, g ? g->inst : NULL);
         if (g)
             log_debug(LOG_HOST, "service %s goes to %s, generation %u", f->service, g->plugin->name, g->number);
-        else
+        else if (!h->stopping)
             log_warn(LOG_HOST, "service %s has no provider now", f->service);
     }
 }

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_plugin.c - one source for the plugins of the host's tests. T_NAME, T_VERSION and the T_ switches come from
+ * CMakeLists.txt; without a switch it is a sound plugin that offers every facet its manifest may list.
+ */
+#include <bp/cloud.h>
+#include <bp/job.h>
+#include <bp/queue.h>
+#include <bp/scaling.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef T_ABI
+#define T_ABI BP_ABI_VERSION
+#endif
+#ifndef T_START_MS
+#define T_START_MS 0
+#endif
+#ifndef T_START_RC
+#define T_START_RC BP_OK
+#endif
+#ifndef T_MIGRATE_RC
+#define T_MIGRATE_RC BP_OK
+#endif
+
+struct plugin {
+    struct bp_self *self;
+    const struct bp_host *host;
+};
+
+static int32_t start(struct bp_self *self, const struct bp_host *host, void **inst, struct bp_err *err)
+{
+    if (T_START_MS)
+        usleep(T_START_MS * 1000);
+    if (T_START_RC) {
+        snprintf(err->text, sizeof(err->text), "open the test door: it is locked; bring the key");
+        return T_START_RC;
+    }
+    struct plugin *p = calloc(1, sizeof(*p));
+    p->self = self;
+    p->host = host;
+    *inst = p;
+    host->log(self, BP_LOG_INFO, "started, settings %s, state %s, at %lld", host->config(self), host->state_dir(self),
+              (long long)host->now_ms(self));
+    return BP_OK;
+}
+
+static void stop(void *inst)
+{
+    struct plugin *p = inst;
+    p->host->log(p->self, BP_LOG_INFO, "stopped");
+    free(p);
+}
+
+/* ---- params: get("settings") gives the settings, get(FILE) the version once FILE exists, anything else the version
+ * ---- */
+
+static void wait_for(const char *file)
+{
+    while (access(file, F_OK) != 0)
+        usleep(1000);
+}
+
+static int32_t get(void *inst, const char *name, char **value, struct bp_err *err)
+{
+    struct plugin *p = inst;
+    const char *text = strcmp(name, "settings") == 0 ? p->host->config(p->self) : T_VERSION;
+    (void)err;
+    if (name[0] == '/')
+        wait_for(name);
+    *value = p->host->alloc(strlen(text) + 1);
+    strcpy(*value, text);
+    return BP_OK;
+}
+
+static int32_t put(void *inst, const char *name, const char *value, int32_t secret, struct bp_err *err)
+{
+    struct plugin *p = inst;
+    (void)secret;
+    return p->host->emit(p->self, name, value, err); /* put(event, fields) publishes it */
+}
+
+static const struct bp_params params = {.size = sizeof(params), .get = get, .put = put};
+#ifdef T_SHORT_TABLE
+static const struct bp_params short_params = {.size = 16, .get = get, .put = put};
+#endif
+
+/* ---- queue: the tenant of a submit says how to misbehave ---- */
+
+static int32_t migrate(void *inst, int32_t dry_run, char **plan, struct bp_err *err)
+{
+    struct plugin *p = inst;
+    if (dry_run)
+        *plan = p->host->alloc(3);
+    if (T_MIGRATE_RC)
+        snprintf(err->text, sizeof(err->text), "the schema is newer than this plugin");
+    return T_MIGRATE_RC;
+}
+
+static void submit(struct bp_op *op)
+{
+    const char *how = op->u.submit.tenant;
+    op->u.submit.id = T_VERSION[0] - '0';
+    if (how[0] == '/')
+        wait_for(how);
+    if (strcmp(how, "unknown-rc") == 0)
+        op->err.rc = 77;
+    if (strcmp(how, "conflict") == 0) {
+        op->err.rc = BP_CONFLICT;
+        snprintf(op->err.text, sizeof(op->err.text), "another job has this key");
+    }
+}
+
+static void lease(struct plugin *p, struct bp_op *op)
+{
+    struct bp_op_lease *l = &op->u.lease;
+    l->count = strcmp(l->worker_id, "greedy") == 0 ? l->max + 1 : 1;
+    if (strcmp(l->worker_id, "empty") == 0)
+        return;
+    l->memory = p->host->alloc(sizeof(struct bp_job_row));
+    l->jobs = l->memory;
+    l->jobs[0].id = 41;
+}
+
+static int32_t apply(void *inst, struct bp_op *const *ops, uint32_t n, struct bp_err *err)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (ops[i]->kind == BP_OP_SUBMIT && strcmp(ops[i]->u.submit.tenant, "disk-full") == 0) {
+            snprintf(err->text, sizeof(err->text), "the disk is full");
+            return BP_NOSPACE;
+        }
+        if (ops[i]->kind == BP_OP_SUBMIT && strcmp(ops[i]->u.submit.tenant, "odd-batch") == 0)
+            return 5;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (ops[i]->kind == BP_OP_SUBMIT)
+            submit(ops[i]);
+        else if (ops[i]->kind == BP_OP_LEASE)
+            lease(inst, ops[i]);
+        else
+            ops[i]->err.rc = BP_UNSUPPORTED;
+    }
+    return BP_OK;
+}
+
+static const struct bp_queue queue = {.size = sizeof(queue), .migrate = migrate, .apply = apply};
+
+/* ---- workflow ---- */
+
+static int32_t plan(void *inst, const struct bp_view *view, void *memory, struct bp_plan *out, struct bp_err *err)
+{
+    (void)inst, (void)memory, (void)err;
+    out->desired = (int32_t)view->queued;
+    snprintf(out->reason, sizeof(out->reason), "as many as are queued");
+    return BP_OK;
+}
+static const struct bp_scaling scaling = {.size = sizeof(scaling), .plan = plan};
+
+static const void *facet(void *inst, const char *id)
+{
+    (void)inst;
+#ifdef T_NO_FACET
+    return NULL;
+#endif
+#ifdef T_SHORT_TABLE
+    if (strcmp(id, BP_PARAMS_FACET) == 0)
+        return &short_params;
+#endif
+    if (strcmp(id, BP_PARAMS_FACET) == 0)
+        return &params;
+    if (strcmp(id, BP_QUEUE_FACET) == 0)
+        return &queue;
+    return strcmp(id, BP_SCALING_FACET) == 0 ? &scaling : NULL;
+}
+
+#ifdef T_UNRESOLVED
+int nobody_defines_this(void);
+int (*const refers_to_it)(void) = nobody_defines_this;
+#endif
+
+#ifndef T_NO_SYMBOL
+BP_EXPORT extern const struct bp_plugin bp_plugin_v1;
+const struct bp_plugin bp_plugin_v1 = {
+    .size = sizeof(bp_plugin_v1), .abi = T_ABI, .name = T_NAME, .start = start, .stop = stop, .facet = facet};
+#else
+__attribute__((used)) static const struct bp_plugin hidden = {
+    .size = sizeof(hidden), .abi = T_ABI, .name = T_NAME, .start = start, .stop = stop, .facet = facet};
+#endif
