@@ -31,6 +31,14 @@ static int perform(CURL *h, const char *what, struct bp_err *err)
     return 0;
 }
 
+/* What the server says to an upload is of no interest beyond its status. */
+static size_t discard(char *data, size_t size, size_t n, void *arg)
+{
+    (void)data;
+    (void)arg;
+    return size * n;
+}
+
 int transfer_put(const char *url, const char *path, const char *mime, struct bp_err *err)
 {
     struct stat st;
@@ -51,6 +59,7 @@ int transfer_put(const char *url, const char *path, const char *mime, struct bp_
     headers = curl_slist_append(headers, "Expect:");
     curl_easy_setopt(h, CURLOPT_URL, url);
     curl_easy_setopt(h, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, discard);
     curl_easy_setopt(h, CURLOPT_READDATA, f);
     curl_easy_setopt(h, CURLOPT_INFILESIZE_LARGE, (curl_off_t)st.st_size);
     curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers);
