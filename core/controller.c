@@ -58,12 +58,24 @@ static void shutdown_tick(void *arg)
     host_stop(k->app.host, host_stopped, k);
 }
 
+/* The instances are gone, or were never ours to end: nobody needs the HTTP door any more. */
+static void fleets_left(void *arg)
+{
+    struct controller *k = arg;
+    http_drain(k->http);
+    loop_timer_after(k->shutdown_tick, 0);
+}
+
+/*
+ * New work ends first; workers go on reaching the HTTP door while their instances hand back what they run; then the
+ * door closes, and the plugins stop last.
+ */
 static void app_shutdown(struct app *app, const char *why)
 {
     struct controller *k = (struct controller *)app;
     if (k->shutdown_deadline_ms)
         return;
-    k->shutdown_deadline_ms = mono_ms() + (int64_t)(config_num(k->config, CONFIG_SHUTDOWN_GRACE_S) * 1000);
+    k->shutdown_deadline_ms = mono_ms() + config_int(k->config, CONFIG_SHUTDOWN_GRACE_S) * 1000;
     log_info(LOG_CORE, "shutting down: %s", why);
     sd_notify_send("STOPPING=1\nSTATUS=draining");
     bus_publish(app->bus, EVENT_CORE_STATE, "stopping", why);
@@ -71,8 +83,8 @@ static void app_shutdown(struct app *app, const char *why)
     app->ready = 0;
     snprintf(app->not_ready, sizeof app->not_ready, "shutting down: %s", why);
     dispatch_drain(app->dispatch);
-    http_drain(k->http);
-    loop_timer_after(k->shutdown_tick, 0);
+    scale_stop(app->scale);
+    fleets_stop(app->fleets, fleets_left, k);
 }
 
 static void on_stop_signal(int signo, void *arg)

@@ -22,6 +22,10 @@ void fleets_reconfigure(struct fleets *f, const struct config *c);
 /* Ensures the fleet of each workflow and describes all of them every scale tick (and soon after each change). */
 void fleets_start(struct fleets *f);
 
+/* Looks and changes no more, then lets the provider end what must not outlive this process; done is called once it has.
+ */
+void fleets_stop(struct fleets *f, void (*done)(void *arg), void *arg);
+
 /* One fleet's counts; 0 or BP_NOTFOUND (not described yet: hold). */
 struct fleet_counts {
     int32_t desired, pending, running, draining, terminating, busy, max_size;

@@ -57,6 +57,7 @@ struct fleets {
     struct subscription *jobs, *workers;
     int started;
     int refreshing, again; /* a look is under way; another is wanted */
+    int queue_silent;      /* the queue did not answer the last look: told once */
     int64_t refresh_began_ms;
     struct fleet_workers *workers_now; /* the queue's answer of the look under way */
 };

@@ -44,7 +44,8 @@ void fleets_poke(struct fleets *f)
 
 static void on_tick(void *arg)
 {
-    refresh_begin(arg);
+    if (((struct fleets *)arg)->started)
+        refresh_begin(arg);
 }
 
 /* A draining instance may have become idle; a worker may have come up or gone. */
@@ -115,6 +116,53 @@ void fleets_start(struct fleets *f)
     f->workers = bus_subscribe(f->bus, "worker.*", on_worker, f);
     loop_timer_every(f->tick, config_int(f->config, CONFIG_SCALE_TICK_MS));
     refresh_begin(f);
+}
+
+/* ---- the end ---- */
+
+struct leaving {
+    void (*done)(void *arg);
+    void *arg;
+};
+
+/* On the provider's thread. */
+static int run_leave(const void *table, void *inst, void *args, struct bp_err *err)
+{
+    const struct bp_fleet *t = table;
+    (void)args;
+    return BP_HAS(t, leave) ? t->leave(inst, err) : 0;
+}
+
+static void left(void *args, const struct bp_err *err, void *arg)
+{
+    struct leaving *l = arg;
+    (void)args;
+    if (err->rc < 0 && err->rc != BP_NOTFOUND)
+        log_warn(LOG_FLEET, "instances may be left behind: %s", err->text);
+    l->done(l->arg);
+    free(l);
+}
+
+void fleets_stop(struct fleets *f, void (*done)(void *arg), void *arg)
+{
+    struct bp_err err = {0};
+    struct leaving *l = calloc(1, sizeof *l);
+    f->started = 0;
+    loop_timer_cancel(f->tick);
+    loop_timer_cancel(f->soon);
+    if (!l) {
+        done(arg);
+        return;
+    }
+    *l = (struct leaving){done, arg};
+    struct request_spec spec = {.service = "fleet",
+                                .name = "fleet.leave",
+                                .run = run_leave,
+                                .reply = left,
+                                .arg = l,
+                                .timeout_ms = FLEET_CALL_MS};
+    if (bus_request(f->bus, &spec, &err) < 0)
+        left(NULL, &err, l);
 }
 
 void fleet_count(const struct fleet *fl, int64_t now_ms, struct fleet_counts *out)

@@ -249,10 +249,12 @@ static void got_workers(struct bp_op *op, const struct bp_err *err, void *arg)
 {
     struct fleets *f = arg;
     if (err->rc < 0) { /* who is busy is not known: change nothing, look again at the next tick */
-        log_warn(LOG_FLEET, "fleets are held: the queue does not say who is busy: %s", err->text);
+        if (!f->queue_silent++)
+            log_warn(LOG_FLEET, "fleets are held: the queue does not say who is busy: %s", err->text);
         refresh_end(f);
         return;
     }
+    f->queue_silent = 0;
     take_workers(f, &op->u.worker_list);
     if (f->workers_now)
         describe(f);

@@ -102,10 +102,11 @@ static void got_stats(struct bp_op *op, const struct bp_err *err, void *arg)
         s->stats_error[0] = 0;
         s->last_stats_ms = loop_now_ms(bus_loop(s->bus));
         take_stats(s, &op->u.stats);
-        host_each_workflow(s->host, decide, s);
+        if (s->started)
+            host_each_workflow(s->host, decide, s);
         forget_unseen(s);
     }
-    if (s->again) {
+    if (s->again && s->started) {
         s->again = 0;
         loop_timer_after(s->soon, SOON_MS);
     }
@@ -200,6 +201,14 @@ void scale_start(struct scale *s)
     s->started = 1;
     arm(s);
     ask(s);
+}
+
+void scale_stop(struct scale *s)
+{
+    s->started = 0;
+    loop_timer_cancel(s->tick);
+    loop_timer_cancel(s->soon);
+    loop_timer_cancel(s->minute);
 }
 
 int scale_hold(struct scale *s, const char *slug, int32_t size, int64_t expires_ms, const char *who, struct bp_err *err)

@@ -31,6 +31,8 @@ struct scale *scale_new(struct bus *b, struct host *h, const struct config *c, c
 void scale_free(struct scale *s);
 void scale_reconfigure(struct scale *s, const struct config *c);
 void scale_start(struct scale *s);
+/* Decides and publishes no more. */
+void scale_stop(struct scale *s);
 /* Per workflow: desired, why, policy, hold, last decisions (ring of 50). slug NULL: all. json_object_put() it. */
 struct json_object *scale_describe(struct scale *s, const char *slug);
 /* Operator's hold: desired is kept at `size` (< 0: released) until expires_ms (0: for ever). BP_NOTFOUND unknown

@@ -86,6 +86,9 @@ struct bp_fleet {
      * "interrupt" (arg: instance id, its worker gets a notice and the instance ends after the notice time),
      * "kill" (arg: instance id, no notice). */
     int32_t (*inject)(void *inst, const char *slug, const char *what, const char *arg, struct bp_err *err);
+    /* The controller is about to end cleanly. A provider whose instances must not outlive it ends them now, giving them the
+     * time to hand back what they run, and returns when they are gone; any other does nothing. May block for a minute. */
+    int32_t (*leave)(void *inst, struct bp_err *err);
 };
 
 #ifdef __cplusplus

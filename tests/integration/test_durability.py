@@ -30,7 +30,7 @@ def finished_events(d, id):
 
 def test_kill_9_of_the_controller_during_a_run_completes_the_job_once(daemon, test_copy):
     d = daemon(extra_plugins=[test_copy], settings={**SHORT, "http.listen": "127.0.0.1:0"})
-    id = d.http.submit("test-copy", {"seconds": 4, "steps": 40}, [d.http.upload(b"x" * 1000)])["id"]
+    id = d.http.submit("test-copy", {"steps": 40, "step_ms": 100}, [d.http.upload(b"x" * 1000)])["id"]
     wait_until("the job runs", lambda: d.http.job(id)["status"] == "leased", timeout=30)
     time.sleep(0.5)
     # The worker knows the controller by its address, so the restarted one has to have the same.
@@ -45,7 +45,7 @@ def test_kill_9_of_the_controller_during_a_run_completes_the_job_once(daemon, te
 
 def test_kill_9_of_a_worker_during_a_run_leases_the_job_again_and_it_completes_once(daemon, test_copy):
     d = daemon(extra_plugins=[test_copy], settings=SHORT)
-    id = d.http.submit("test-copy", {"seconds": 2, "steps": 20}, [d.http.upload(b"y" * 1000)])["id"]
+    id = d.http.submit("test-copy", {"steps": 20, "step_ms": 100}, [d.http.upload(b"y" * 1000)])["id"]
     wait_until("the job runs", lambda: d.http.job(id)["progress"] > 0, timeout=30)
     for pid in d.worker_pids():
         os.kill(pid, signal.SIGKILL)
@@ -57,7 +57,7 @@ def test_kill_9_of_a_worker_during_a_run_leases_the_job_again_and_it_completes_o
 
 def test_a_term_hands_the_job_back_with_its_checkpoint(daemon, test_copy):
     d = daemon(extra_plugins=[test_copy], settings={**SHORT, "dispatch.leaseTtlSeconds": "30"})
-    id = d.http.submit("test-copy", {"seconds": 6, "steps": 60}, [d.http.upload(b"z" * 1000)])["id"]
+    id = d.http.submit("test-copy", {"steps": 60, "step_ms": 100, "checkpoint": true}, [d.http.upload(b"z" * 1000)])["id"]
     wait_until("the job runs", lambda: d.http.job(id)["progress"] > 0.1, timeout=30)
     for pid in d.worker_pids():
         os.kill(pid, signal.SIGTERM)

@@ -28,7 +28,7 @@ def test_a_workflow_dropped_into_a_running_daemon_completes_a_job(daemon, test_c
 def test_a_replacement_serves_new_jobs_while_a_running_one_finishes_on_the_old(daemon, test_copy, build):
     newer = build / "tests" / "workflows" / "test-copy-v2.so"
     d = daemon(settings=FAST, extra_plugins=[test_copy])
-    old = d.http.submit("test-copy", {"seconds": 4, "steps": 40}, [d.http.upload(b"one")])["id"]
+    old = d.http.submit("test-copy", {"steps": 40, "step_ms": 100}, [d.http.upload(b"one")])["id"]
     wait_until("the job runs", lambda: d.http.job(old)["progress"] > 0, timeout=30)
     d.install(newer, "test-copy.so")
     wait_until("the new generation serves", lambda: plugin(d, "test-copy")["version"] == "2.0.0", timeout=10)

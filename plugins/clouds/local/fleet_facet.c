@@ -364,6 +364,12 @@ static int32_t inject(void *inst, const char *slug, const char *what, const char
     return rc;
 }
 
+static int32_t leave(void *inst, struct bp_err *err)
+{
+    struct local *l = inst;
+    return l->fleets ? fleets_end(l->fleets, err) : 0;
+}
+
 const struct bp_fleet fleet_facet = {
     .size = sizeof(struct bp_fleet),
     .ensure = ensure,
@@ -373,4 +379,5 @@ const struct bp_fleet fleet_facet = {
     .protect = protect,
     .activities = activities,
     .inject = inject,
+    .leave = leave,
 };

@@ -310,6 +310,35 @@ static void end_instances(struct fleets *fs)
     wait_end(fs, KILL_WAIT_MS, 1);
 }
 
+/* Instances that have not come to their end. */
+static int32_t count_ending(struct fleets *fs)
+{
+    int32_t n = 0;
+    for (struct fleet *f = fs->list; f; f = f->next)
+        for (const struct instance *i = f->instances; i; i = i->next)
+            n += i->pub.state == BP_INSTANCE_TERMINATING;
+    return n;
+}
+
+int fleets_end(struct fleets *fs, struct bp_err *err)
+{
+    const struct timespec pause = {0, STOP_POLL_MS * 1000000L};
+    int64_t until = mono_ms() + (int64_t)(fs->local->settings.stop_grace_s * 1000) + KILL_WAIT_MS;
+    int32_t left = 1;
+    if (!fs->local->settings.stop_on_exit)
+        return 0;
+    for (int begun = 0; left > 0 && mono_ms() < until; begun = 1) {
+        int rc = fleets_enter(fs, err);
+        if (rc < 0)
+            return rc;
+        left = begun ? count_ending(fs) : (begin_end(fs, LOCAL_NOW(fs->local)), count_ending(fs));
+        fleets_leave(fs, 1);
+        if (left > 0)
+            nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
 void fleets_close(struct fleets *fs)
 {
     if (!fs)
