@@ -7,7 +7,7 @@ find_program(BP_PTXAS ptxas HINTS /usr/local/cuda/bin)
 
 # Flags of the CPU twins, the same in every preset: they must be fast, and give the same bits at every level.
 set(BP_TWIN_FLAGS -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-signed-zeros -fno-stack-protector
-    -Wno-psabi)
+    -ffinite-math-only -Wno-psabi)
 
 # Levels of struct bp_kernel_image this compiler can make: 0 always, x86-64-v3 and v4 beside it.
 set(BP_TWIN_LEVELS 0)
@@ -15,7 +15,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|amd64|AMD64")
   set(BP_TWIN_LEVELS 0 1 2)
 endif()
 set(BP_TWIN_MARCH_1 -march=x86-64-v3)
-set(BP_TWIN_MARCH_2 -march=x86-64-v4)
+set(BP_TWIN_MARCH_2 -march=x86-64-v4 -mprefer-vector-width=512)
 
 # The command that makes ${ptx} from ${source}: sm_75 is the oldest GPU we serve, newer ones compile its PTX themselves.
 function(bp_ptx_command out source ptx)

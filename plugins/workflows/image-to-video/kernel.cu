@@ -10,10 +10,14 @@
 
 #include "kernel_args.h"
 
+#if !BP_TARGET_CUDA && defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 /* A tile has two columns more on its left than it draws: chroma sits on the left pixel of a pair and is filtered 1 2 1. */
 #define LEAD     2
 #define COLUMNS  (TILE_W + LEAD)
-#define ROW_COLUMNS (COLUMNS * MAX_SCALE + MAX_TAPS + 2)
+#define ROW_COLUMNS (COLUMNS * MAX_SCALE + MAX_TAPS + 6) /* the CPU goes in steps of 4 columns */
 
 BP_FN uint16_t to_u16(float v)
 {
@@ -102,6 +106,11 @@ BP_FN void draw_rows(const struct canvas *c, const float *lin, float *enc, int32
         }
     }
     BP_SYNC();
+    if (x0 == 0) { /* left of the picture there is nothing: the first pixel again */
+        BP_EACH (i, 6)
+            enc[i * COLUMNS + LEAD - 1] = enc[i * COLUMNS + LEAD];
+        BP_SYNC();
+    }
     int32_t n = bp_mini(TILE_W, c->width - x0);
     for (int32_t row = 0; row < 2; row++) {
         uint8_t *BP_RESTRICT out = c->luma + (int64_t)(y + row) * c->width + x0;
@@ -110,9 +119,8 @@ BP_FN void draw_rows(const struct canvas *c, const float *lin, float *enc, int32
             out[i] = (uint8_t)(int32_t)(16.5f + 219.0f * luma_of(red[at + i], green[at + i], blue[at + i]));
     }
     uint8_t *BP_RESTRICT out = c->chroma + (int64_t)(y / 2) * c->width + x0;
-    int32_t first = x0 == 0; /* left of the picture there is nothing: the first pixel again */
     BP_EACH (i, n / 2) {
-        int32_t m = LEAD + 2 * i, l = m - 1 + (first & (i == 0)), k = m + 1;
+        int32_t m = LEAD + 2 * i, l = m - 1, k = m + 1;
         float r = red[l] + 2.0f * red[m] + red[k] + red[COLUMNS + l] + 2.0f * red[COLUMNS + m] + red[COLUMNS + k];
         float g =
             green[l] + 2.0f * green[m] + green[k] + green[COLUMNS + l] + 2.0f * green[COLUMNS + m] + green[COLUMNS + k];
@@ -147,66 +155,177 @@ BP_FN int32_t inside(int32_t first, int32_t taps, int32_t n)
     return bp_clampi(first, -PAD, n + PAD - taps);
 }
 
-/* One row of the tile: columns first along y into `row`, then along x into lin. */
-BP_FN void sample_row(const struct photo *p, const float *wy, int32_t first_y, int32_t first_x, int32_t columns, int32_t taps,
-                      const float *wx, const int32_t *bx, float *BP_RESTRICT row, float *BP_RESTRICT lin)
+/*
+ * Four rows of a tile at once: along y into `strip` (column by column, in it row by row, in it R G B X), then along x into
+ * lin, added to what is there unless `first`. On the CPU these are vectors of 16 floats, which the compiler splits into
+ * what the machine has.
+ */
+struct strip {
+    const uint16_t *in[4]; /* photo rows of the first taps, at the strip's left */
+    int64_t stride;        /* 16-bit values from photo row to photo row */
+    const float *wy;       /* MAX_TAPS weights of each row */
+    const float *wx;       /* weights of output column i: wx[k * COLUMNS + i] */
+    const int32_t *bx;     /* first strip column of output column i */
+    int32_t columns;
+};
+
+#if BP_TARGET_CUDA
+
+BP_FN void sample_along_y(const struct strip *s, int32_t taps, float *strip)
 {
-    const uint16_t *BP_RESTRICT in = p->pixels + ((int64_t)(first_y + PAD) * p->stride + first_x + PAD) * 4;
-    int64_t stride = (int64_t)p->stride * 4;
-    BP_EACH (i, columns * 4) {
+    BP_EACH (i, s->columns * 16) {
+        int32_t r = i >> 2 & 3, at = (i >> 4) * 4 + (i & 3);
         float v = 0;
         for (int32_t k = 0; k < taps; k++)
-            v += wy[k] * (float)in[k * stride + i];
-        row[i] = v;
+            v += s->wy[r * MAX_TAPS + k] * (float)s->in[r][k * s->stride + at];
+        strip[i] = v;
     }
-    BP_SYNC();
-    BP_EACH (i, COLUMNS) {
-        const float *from = row + bx[i] * 4;
-        float sum[4] = {0, 0, 0, 0};
+}
+
+BP_FN void sample_along_x(const struct strip *s, int32_t taps, const float *strip, float *lin, int32_t first)
+{
+    BP_EACH (i, COLUMNS * 16) {
+        int32_t column = i >> 4, out = (i >> 2 & 3) * COLUMNS * 4 + column * 4 + (i & 3);
+        float v = 0;
         for (int32_t k = 0; k < taps; k++)
-            for (int32_t c = 0; c < 4; c++)
-                sum[c] += wx[k * COLUMNS + i] * from[k * 4 + c];
-        for (int32_t c = 0; c < 4; c++)
-            lin[i * 4 + c] += sum[c];
+            v += s->wx[k * COLUMNS + column] * strip[(s->bx[column] + k) * 16 + (i & 15)];
+        lin[out] = first ? v : lin[out] + v;
     }
+}
+
+#else
+
+/* Vectors as wide as the machine's; LANES values are LANES / 4 pixels. */
+#if defined(__AVX512F__)
+#define LANES 16
+#elif defined(__AVX2__)
+#define LANES 8
+#else
+#define LANES 4
+#endif
+#define PARTS (16 / LANES)
+
+typedef float lanes4 __attribute__((vector_size(16), aligned(4), may_alias));
+typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t int_lanes __attribute__((vector_size(4 * LANES)));
+typedef uint16_t half_lanes __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
+
+BP_FN lanes load_halves(const uint16_t *p)
+{
+#if LANES == 16 /* gcc 12 takes six instructions for what is two */
+    return (lanes)_mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p)));
+#else
+    return __builtin_convertvector(__builtin_convertvector(*(const half_lanes *)p, int_lanes), lanes);
+#endif
+}
+
+/* Four floats of v from lane 4 * i on. */
+BP_FN lanes4 quarter(lanes v, int32_t i)
+{
+    union {
+        lanes all;
+        lanes4 part[LANES / 4];
+    } u = {v};
+    return u.part[i];
+}
+
+BP_FN void sample_along_y(const struct strip *s, int32_t taps, float *BP_RESTRICT strip)
+{
+    for (int32_t r = 0; r < 4; r++) {
+        lanes w[MAX_TAPS];
+        for (int32_t k = 0; k < taps; k++)
+            w[k] = s->wy[r * MAX_TAPS + k] - (lanes){0};
+        const uint16_t *in = s->in[r];
+        for (int32_t c = 0; c < s->columns; c += LANES / 4) {
+            lanes v = {0};
+            for (int32_t k = 0; k < taps; k++)
+                v += w[k] * load_halves(in + k * s->stride + c * 4);
+            for (int32_t i = 0; i < LANES / 4; i++)
+                *(lanes4 *)(strip + (c + i) * 16 + r * 4) = quarter(v, i);
+        }
+    }
+}
+
+BP_FN void sample_along_x(const struct strip *s, int32_t taps, const float *BP_RESTRICT strip, float *BP_RESTRICT lin,
+                          int32_t first)
+{
+    for (int32_t i = 0; i < COLUMNS; i++) {
+        const float *from = strip + s->bx[i] * 16;
+        lanes v[PARTS];
+        for (int32_t j = 0; j < PARTS; j++)
+            v[j] = (lanes){0};
+        for (int32_t k = 0; k < taps; k++)
+            for (int32_t j = 0; j < PARTS; j++)
+                v[j] += s->wx[k * COLUMNS + i] * *(const lanes *)(from + k * 16 + j * LANES);
+        for (int32_t r = 0; r < 4; r++) {
+            lanes4 *at = (lanes4 *)(lin + r * COLUMNS * 4 + i * 4);
+            lanes4 sum = quarter(v[r * 4 / LANES], r % (LANES / 4));
+            if (!first)
+                sum += *at;
+            *at = sum;
+        }
+    }
+}
+
+#endif
+
+/* Memory that the threads of a tile share. */
+struct tile_memory {
+    float lin[TILE_H * COLUMNS * 4];
+    float strip[ROW_COLUMNS * 16];
+    float wx[MAX_TAPS * COLUMNS];
+    float wy[TILE_H * MAX_TAPS];
+    int32_t bx[COLUMNS];
+    int32_t by[TILE_H];
+};
+
+/* Weights and positions of one view's tile; returns the photo column of the strip's left. */
+BP_FN int32_t place_tile(const struct straight_view *v, const struct photo *p, int32_t x0, int32_t y0, int32_t taps,
+                         struct tile_memory *m, int32_t *columns)
+{
+    float inverse = v->scale > 1.0f ? 1.0f / v->scale : 1.0f;
+    BP_EACH (i, TILE_H)
+        taps_at(v->y0 + (float)(y0 + i) * v->scale, inverse, taps, &m->by[i], &m->wy[i * MAX_TAPS], 1);
+    BP_EACH (i, COLUMNS)
+        taps_at(v->x0 + (float)(x0 - LEAD + i) * v->scale, inverse, taps, &m->bx[i], &m->wx[i], COLUMNS);
     BP_SYNC();
+    int32_t left = inside(m->bx[0], taps, p->width), right = inside(m->bx[COLUMNS - 1], taps, p->width);
+    *columns = bp_clampi(right - left + taps, taps, ROW_COLUMNS - 4);
+    BP_SYNC();
+    BP_EACH (i, COLUMNS)
+        m->bx[i] = bp_clampi(inside(m->bx[i], taps, p->width) - left, 0, *columns - taps);
+    BP_SYNC();
+    return left;
+}
+
+BP_FN void sample_tile(const struct photo *p, struct tile_memory *m, int32_t left, int32_t columns, int32_t taps,
+                       int32_t first)
+{
+    for (int32_t r = 0; r < TILE_H; r += 4) {
+        struct strip s = {{0, 0, 0, 0}, (int64_t)p->stride * 4, &m->wy[r * MAX_TAPS], m->wx, m->bx, columns};
+        for (int32_t i = 0; i < 4; i++)
+            s.in[i] = p->pixels +
+                      ((int64_t)(inside(m->by[r + i], taps, p->height) + PAD) * p->stride + left + PAD) * 4;
+        sample_along_y(&s, taps, m->strip);
+        BP_SYNC();
+        sample_along_x(&s, taps, m->strip, &m->lin[r * COLUMNS * 4], first);
+        BP_SYNC();
+    }
 }
 
 /* taps is a constant where this is called, so that the loops over it unroll. */
 BP_FN void straight_tile(const struct straight_args *a, int32_t tx, int32_t ty, int32_t taps)
 {
-    BP_SHARED float lin[TILE_H * COLUMNS * 4];
-    BP_SHARED float row[ROW_COLUMNS * 4];
-    BP_SHARED float wx[MAX_TAPS * COLUMNS];
-    BP_SHARED float wy[TILE_H * MAX_TAPS];
-    BP_SHARED int32_t bx[COLUMNS];
-    BP_SHARED int32_t by[TILE_H];
-    BP_SHARED float enc[6 * COLUMNS];
+    BP_SHARED struct tile_memory m;
     const struct photo *p = &a->canvas.photo;
     int32_t x0 = tx * TILE_W, y0 = ty * TILE_H;
-    int32_t rows = bp_mini(TILE_H, a->canvas.height - y0);
-    BP_EACH (i, TILE_H * COLUMNS * 4)
-        lin[i] = 0;
     for (int32_t s = 0; s < a->samples; s++) {
-        const struct straight_view *v = &a->views[s];
-        float inverse = v->scale > 1.0f ? 1.0f / v->scale : 1.0f;
-        BP_EACH (i, TILE_H)
-            taps_at(v->y0 + (float)(y0 + i) * v->scale, inverse, taps, &by[i], &wy[i * MAX_TAPS], 1);
-        BP_EACH (i, COLUMNS)
-            taps_at(v->x0 + (float)(x0 - LEAD + i) * v->scale, inverse, taps, &bx[i], &wx[i], COLUMNS);
-        BP_SYNC();
-        int32_t left = inside(bx[0], taps, p->width), right = inside(bx[COLUMNS - 1], taps, p->width);
-        int32_t columns = bp_mini(right - left + taps, ROW_COLUMNS);
-        BP_SYNC();
-        BP_EACH (i, COLUMNS)
-            bx[i] = bp_clampi(inside(bx[i], taps, p->width) - left, 0, ROW_COLUMNS - taps);
-        BP_SYNC();
-        for (int32_t r = 0; r < rows; r++)
-            sample_row(p, &wy[r * MAX_TAPS], inside(by[r], taps, p->height), left, columns, taps, wx, bx, row,
-                       &lin[r * COLUMNS * 4]);
+        int32_t columns, left = place_tile(&a->views[s], p, x0, y0, taps, &m, &columns);
+        sample_tile(p, &m, left, columns, taps, s == 0);
     }
-    for (int32_t r = 0; r < rows; r += 2)
-        draw_rows(&a->canvas, &lin[r * COLUMNS * 4], enc, x0, y0 + r);
+    int32_t rows = bp_mini(TILE_H, a->canvas.height - y0);
+    for (int32_t r = 0; r < rows; r += 2) /* the strip is free by now */
+        draw_rows(&a->canvas, &m.lin[r * COLUMNS * 4], m.strip, x0, y0 + r);
 }
 
 BP_KERNEL_TILE(frame_straight_4, struct straight_args, a, tx, ty)

@@ -5,7 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define LOBES 3 /* of the Lanczos filter */
+#define LOBES    3  /* of the Lanczos filter */
+#define OVERREAD 64 /* bytes the CPU's vectors read past the last pixel */
 
 static double lanczos(double x)
 {
@@ -145,7 +146,7 @@ static int32_t make(const struct kernels *k, const struct bp_image *image, struc
     if (rc == BP_OK)
         rc = dev->alloc(dev, (uint64_t)p->width * (uint64_t)image->height * 8, &m->narrow, err);
     if (rc == BP_OK)
-        rc = dev->alloc(dev, (uint64_t)p->stride * (uint64_t)(p->height + 2 * PAD) * 8, &out->pixels, err);
+        rc = dev->alloc(dev, (uint64_t)p->stride * (uint64_t)(p->height + 2 * PAD) * 8 + OVERREAD, &out->pixels, err);
     if (rc == BP_OK)
         rc = launch_shrinking(k, image, m, out, err);
     return rc;
