@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/rig.h"
+#include "log/log.h"
 #include <bp/cloud.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -61,6 +62,30 @@ static int has_arrow(struct rig *r, const void *text)
 void rig_until_arrow(struct rig *r, const char *text)
 {
     rig_until(r, has_arrow, text);
+}
+
+struct wanted {
+    const char *text;
+    int found;
+};
+
+static void look_at_line(const char *line, void *arg)
+{
+    struct wanted *w = arg;
+    w->found |= strstr(line, w->text) != NULL;
+}
+
+static int has_log(struct rig *r, const void *text)
+{
+    struct wanted w = {text, 0};
+    (void)r;
+    log_recent(1000, look_at_line, &w);
+    return w.found;
+}
+
+void rig_until_log(struct rig *r, const char *text)
+{
+    rig_until(r, has_log, text);
 }
 
 static int past(struct rig *r, const void *until)

@@ -52,6 +52,8 @@ void rig_until_arrow(struct rig *r, const char *text);
 void rig_pause(struct rig *r, int64_t ms);
 int rig_has_arrow(const struct rig *r, const char *text);
 void rig_assert_arrow(const struct rig *r, const char *text);
+/* Until a log line contains this text. */
+void rig_until_log(struct rig *r, const char *text);
 /* Waits for a host_done given rig_done and this rig; returns its rc. */
 void rig_done(const struct bp_err *err, void *rig);
 int rig_outcome(struct rig *r);

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Queue operations through the host to a queue plugin and back, misbehaviour included. */
+#include "host/rig.h"
+#include <stdlib.h>
+
+struct answer {
+    int called, late, rc, op_seen;
+    int64_t id;
+    uint32_t count;
+    char text[252];
+};
+
+static void on_answer(struct bp_op *op, const struct bp_err *err, void *arg)
+{
+    struct answer *a = arg;
+    a->called++;
+    a->rc = err->rc;
+    a->op_seen = op != NULL;
+    snprintf(a->text, sizeof(a->text), "%s", err->text);
+    if (op && op->kind == BP_OP_SUBMIT)
+        a->id = op->u.submit.id;
+    if (op && op->kind == BP_OP_LEASE && err->rc == 0) {
+        a->count = op->u.lease.count;
+        a->id = op->u.lease.jobs[0].id;
+    }
+}
+
+static void on_late(struct bp_op *op, const struct bp_err *err, void *arg)
+{
+    (void)op, (void)err;
+    ((struct answer *)arg)->late++;
+}
+
+static int is_answered(struct rig *r, const void *arg)
+{
+    (void)r;
+    return ((const struct answer *)arg)->called;
+}
+
+static int is_late(struct rig *r, const void *arg)
+{
+    (void)r;
+    return ((const struct answer *)arg)->late;
+}
+
+static void submit(struct rig *r, const char *tenant, int64_t timeout_ms, struct answer *a)
+{
+    struct bp_err err = {0};
+    struct queue_call *q = queue_call_new(BP_OP_SUBMIT, 1);
+    memset(a, 0, sizeof(*a));
+    queue_call_op(q)->u.submit.tenant = queue_call_str(q, tenant);
+    queue_call_on_late(q, on_late);
+    assert_int_equal(queue_call_send(r->bus, q, timeout_ms, on_answer, a, &err), 0);
+}
+
+static int submit_rc(struct rig *r, const char *tenant, struct answer *a)
+{
+    submit(r, tenant, 20000, a);
+    rig_until(r, is_answered, a);
+    assert_int_equal(a->called, 1);
+    return a->rc;
+}
+
+static void lease(struct rig *r, const char *worker, struct answer *a)
+{
+    struct bp_err err = {0};
+    struct queue_call *q = queue_call_new(BP_OP_LEASE, 1);
+    memset(a, 0, sizeof(*a));
+    queue_call_op(q)->u.lease.worker_id = queue_call_str(q, worker);
+    queue_call_op(q)->u.lease.max = 1;
+    assert_int_equal(queue_call_send(r->bus, q, 20000, on_answer, a, &err), 0);
+    rig_until(r, is_answered, a);
+}
+
+static struct rig *rig_with_queue(void)
+{
+    struct rig *r = rig_new(HOST_CONTROLLER, NULL);
+    rig_put(r, "queue-1", "store");
+    rig_start(r);
+    return r;
+}
+
+static void an_operation_is_answered_with_its_own_outcome(void **state)
+{
+    struct answer a;
+    (void)state;
+    struct rig *r = rig_with_queue();
+    assert_int_equal(submit_rc(r, "acme", &a), 0);
+    assert_int_equal(a.id, 1);
+    assert_int_equal(submit_rc(r, "conflict", &a), BP_CONFLICT);
+    assert_string_equal(a.text, "another job has this key");
+    assert_true(a.op_seen);
+    lease(r, "w", &a);
+    assert_int_equal(a.rc, 0);
+    assert_int_equal(a.count, 1);
+    assert_int_equal(a.id, 41);
+    rig_free(r);
+}
+
+static void a_failed_batch_fails_each_request_and_is_no_fault(void **state)
+{
+    struct answer a;
+    (void)state;
+    struct rig *r = rig_with_queue();
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(submit_rc(r, "disk-full", &a), BP_NOSPACE);
+        assert_string_equal(a.text, "the disk is full");
+    }
+    assert_int_equal(submit_rc(r, "acme", &a), 0);
+    assert_string_equal(rig_entry(r, "store", "running", "generation"), "1");
+    rig_free(r);
+}
+
+static void unknown_codes_and_missing_rows_are_faults(void **state)
+{
+    struct answer a;
+    (void)state;
+    struct rig *r = rig_with_queue();
+    assert_int_equal(submit_rc(r, "unknown-rc", &a), BP_FAIL);
+    assert_non_null(strstr(a.text, "unknown code"));
+    lease(r, "empty", &a);
+    assert_int_equal(a.rc, BP_FAIL);
+    assert_int_equal(submit_rc(r, "odd-batch", &a), BP_FAIL);
+    rig_until_arrow(r, "store 1 running>quarantined 3 faults in");
+    assert_false(bus_has_service(r->bus, "queue"));
+    rig_free(r);
+}
+
+static void a_lease_of_more_than_asked_is_a_fault(void **state)
+{
+    struct answer a;
+    (void)state;
+    struct rig *r = rig_with_queue();
+    lease(r, "greedy", &a);
+    assert_int_equal(a.rc, BP_FAIL);
+    rig_until_log(r, "store: fault: leased more jobs than were asked for");
+    rig_free(r);
+}
+
+static void a_late_end_is_told_once_after_the_timeout(void **state)
+{
+    struct answer a;
+    char gate[600];
+    (void)state;
+    struct rig *r = rig_with_queue();
+    snprintf(gate, sizeof(gate), "%s/gate", r->dir);
+    submit(r, gate, 100, &a);
+    rig_until(r, is_answered, &a);
+    assert_int_equal(a.rc, BP_TIMEOUT);
+    assert_false(a.op_seen);
+    assert_int_equal(a.late, 0);
+    fclose(fopen(gate, "w"));
+    rig_until(r, is_late, &a);
+    assert_int_equal(a.called, 1);
+    assert_int_equal(a.late, 1);
+    rig_free(r);
+}
+
+static void operations_in_flight_end_on_the_store_they_began_on(void **state)
+{
+    struct answer slow, after;
+    char gate[600];
+    (void)state;
+    struct rig *r = rig_with_queue();
+    snprintf(gate, sizeof(gate), "%s/gate", r->dir);
+    submit(r, gate, 20000, &slow);
+    rig_put(r, "queue-2", "store");
+    rig_until_arrow(r, "store 2 ready>running");
+    assert_int_equal(submit_rc(r, "acme", &after), 0);
+    assert_int_equal(after.id, 2);
+    assert_int_equal(slow.called, 0);
+    fclose(fopen(gate, "w"));
+    rig_until(r, is_answered, &slow);
+    assert_int_equal(slow.rc, 0);
+    assert_int_equal(slow.id, 1);
+    rig_until_arrow(r, "store 1 draining>retired");
+    rig_free(r);
+}
+
+static void without_a_store_nothing_is_sent(void **state)
+{
+    struct bp_err err = {0};
+    struct answer a = {0};
+    (void)state;
+    struct rig *r = rig_new(HOST_CONTROLLER, NULL);
+    rig_start(r);
+    assert_int_equal(queue_call_send(r->bus, queue_call_new(BP_OP_SUBMIT, 1), 1000, on_answer, &a, &err), BP_NOTFOUND);
+    assert_int_equal(a.called, 0);
+    rig_free(r);
+}
+
+static void strings_live_as_long_as_the_call_however_many(void **state)
+{
+    const char *copies[200];
+    char text[200];
+    (void)state;
+    struct queue_call *q = queue_call_new(BP_OP_LEASE, 1);
+    assert_null(queue_call_str(q, NULL));
+    for (int i = 0; i < 200; i++) {
+        memset(text, 'a' + i % 26, sizeof(text));
+        text[i] = '\0';
+        copies[i] = queue_call_str(q, text);
+    }
+    char *big = queue_call_mem(q, 100000);
+    for (int i = 0; i < 100000; i++)
+        assert_int_equal(big[i], 0);
+    for (int i = 0; i < 200; i++) {
+        assert_int_equal(strlen(copies[i]), i);
+        assert_int_equal(strspn(copies[i], (char[]){(char)('a' + i % 26), 0}), i);
+    }
+    queue_call_free(q);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_operation_is_answered_with_its_own_outcome),
+        cmocka_unit_test(a_failed_batch_fails_each_request_and_is_no_fault),
+        cmocka_unit_test(unknown_codes_and_missing_rows_are_faults),
+        cmocka_unit_test(a_lease_of_more_than_asked_is_a_fault),
+        cmocka_unit_test(a_late_end_is_told_once_after_the_timeout),
+        cmocka_unit_test(operations_in_flight_end_on_the_store_they_began_on),
+        cmocka_unit_test(without_a_store_nothing_is_sent),
+        cmocka_unit_test(strings_live_as_long_as_the_call_however_many),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
