@@ -75,7 +75,7 @@ static void app_shutdown(struct app *app, const char *why)
     struct controller *k = (struct controller *)app;
     if (k->shutdown_deadline_ms)
         return;
-    k->shutdown_deadline_ms = mono_ms() + config_int(k->config, CONFIG_SHUTDOWN_GRACE_S) * 1000;
+    k->shutdown_deadline_ms = mono_ms() + (int64_t)(config_num(k->config, CONFIG_SHUTDOWN_GRACE_S) * 1000);
     log_info(LOG_CORE, "shutting down: %s", why);
     sd_notify_send("STOPPING=1\nSTATUS=draining");
     bus_publish(app->bus, EVENT_CORE_STATE, "stopping", why);
@@ -190,16 +190,18 @@ static int open_host(struct controller *k, struct bp_err *err)
 {
     struct app *app = &k->app;
     const char *dirs[OPTIONS_MAX];
-    char secret_file[4200];
+    char secret_file[4200], serving[4200];
+    const char *serving_dirs[] = {serving};
     uint32_t n = about_plugins_dirs(k->options, k->config, k->own_plugins, sizeof k->own_plugins, dirs);
     snprintf(secret_file, sizeof secret_file, "%s/fleet.secret", app->state_dir);
+    snprintf(serving, sizeof serving, "%s/serving", app->state_dir); /* what workers here are given: host/serving.h */
     struct about about = {.role = "controller",
                           .url = app->url,
                           .stage = config_str(k->config, CONFIG_STAGE),
                           .state_dir = app->state_dir,
                           .fleet_secret_file = secret_file,
-                          .plugins_dirs = dirs,
-                          .n_plugins_dirs = n};
+                          .plugins_dirs = serving_dirs,
+                          .n_plugins_dirs = 1};
     char *text = about_json(&about);
     struct host_spec spec = {.bus = app->bus,
                              .config = k->config,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "host/serving.h"
 #include "host/state.h"
 #include "log/log.h"
 #include <stdio.h>
@@ -59,6 +60,8 @@ static void end(struct generation *g)
     struct plugin *p = g->plugin;
     if (p->current == g)
         p->current = NULL;
+    if (!p->current)
+        serving_withdraw(p->host, p->name);
     routes_update(g->host);
     routes_drop(g);
     workflows_update(g->host);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/queue_batch.h"
 #include "host/self.h"
+#include "host/serving.h"
 #include "host/state.h"
 #include "log/err.h"
 #include "log/log.h"
@@ -149,6 +150,7 @@ void generation_ready(struct generation *g)
     quarantine_lift(p);
     routes_update(h);
     workflows_update(h);
+    serving_publish(g);
     generation_move(g, RUNNING, NULL);
     if (old) {
         snprintf(why, sizeof(why), "replaced by generation %u", g->number);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/self.h"
+#include "host/serving.h"
 #include "host/state.h"
 #include "log/err.h"
 #include "log/log.h"
@@ -123,7 +124,8 @@ struct host *host_new(const struct host_spec *spec, struct bp_err *err)
     h->runner = copy_or_null(spec->runner);
     h->about = copy_or_null(spec->about);
     assert(h->state_dir);
-    if (asprintf(&h->copies, "%s/plugins", h->state_dir) < 0 || dirs_take(h, spec, err) || dir_make(h->copies, err)) {
+    if (asprintf(&h->copies, "%s/plugins", h->state_dir) < 0 || dirs_take(h, spec, err) || dir_make(h->copies, err) ||
+        serving_open(h, err)) {
         host_free(h);
         return NULL;
     }
@@ -144,6 +146,7 @@ void settle_check(struct host *h)
     h->settled = NULL;
     routes_update(h);
     routes_warn_unknown(h);
+    serving_sweep(h);
     settled(h->settled_arg);
 }
 

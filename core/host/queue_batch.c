@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/queue_batch.h"
 #include "log/err.h"
-#include <stdio.h>
+#include <stdlib.h>
 
 #define OPS_MAX 256 /* of one apply(); a larger batch becomes several */
 
@@ -65,6 +65,14 @@ static const char *results_wrong(const struct bp_op *op)
     }
 }
 
+/* An op that claims success has given its memory away, whatever it wrote in it. */
+static void results_drop(struct bp_op *op)
+{
+    void **memory = queue_op_memory(op);
+    if (memory)
+        free(*memory);
+}
+
 static void tell(const struct queue_watch *w, const char *what)
 {
     if (w && w->fault)
@@ -75,8 +83,8 @@ static void tell(const struct queue_watch *w, const char *what)
 static void op_done(struct request *r, struct bp_op *op, const struct queue_watch *w)
 {
     const char *wrong = rc_known(op->err.rc) ? NULL : "answered an operation with an unknown code";
-    if (!wrong && op->err.rc == BP_OK)
-        wrong = results_wrong(op);
+    if (!wrong && op->err.rc == BP_OK && (wrong = results_wrong(op)))
+        results_drop(op);
     op->err.text[sizeof(op->err.text) - 1] = '\0';
     if (wrong) {
         tell(w, wrong);
