@@ -128,7 +128,7 @@ class Daemon:
 
     def worker_pids(self):
         """Processes of workers this daemon's fleets started, found by their state directory."""
-        out = subprocess.run(["pgrep", "-f", f"--role worker.*{self.state}"], capture_output=True, text=True).stdout
+        out = subprocess.run(["pgrep", "-f", "--", f"--role worker.*{self.state}"], capture_output=True, text=True).stdout
         return [int(p) for p in out.split()]
 
     def clean_up(self):

@@ -57,7 +57,7 @@ def test_kill_9_of_a_worker_during_a_run_leases_the_job_again_and_it_completes_o
 
 def test_a_term_hands_the_job_back_with_its_checkpoint(daemon, test_copy):
     d = daemon(extra_plugins=[test_copy], settings={**SHORT, "dispatch.leaseTtlSeconds": "30"})
-    id = d.http.submit("test-copy", {"steps": 60, "step_ms": 100, "checkpoint": true}, [d.http.upload(b"z" * 1000)])["id"]
+    id = d.http.submit("test-copy", {"steps": 60, "step_ms": 100, "checkpoint": True}, [d.http.upload(b"z" * 1000)])["id"]
     wait_until("the job runs", lambda: d.http.job(id)["progress"] > 0.1, timeout=30)
     for pid in d.worker_pids():
         os.kill(pid, signal.SIGTERM)

@@ -115,6 +115,11 @@ static int32_t write_report(const struct bp_job *job, int64_t resumed, struct bp
     return bad ? fail(err, BP_IO, "write the report") : BP_OK;
 }
 
+/* A replacement writes this behind its copy, so that one can tell which code ran. */
+#ifndef TEST_COPY_SIGNATURE
+#define TEST_COPY_SIGNATURE ""
+#endif
+
 static int32_t copy(const struct bp_job *job, struct bp_err *err)
 {
     char part[65536];
@@ -124,6 +129,8 @@ static int32_t copy(const struct bp_job *job, struct bp_err *err)
     int bad = !in || !out;
     for (size_t n; !bad && (n = fread(part, 1, sizeof(part), in)) > 0;)
         bad = fwrite(part, 1, n, out) != n;
+    if (out && fputs(TEST_COPY_SIGNATURE, out) < 0)
+        bad = 1;
     if (in)
         fclose(in);
     if (out && fclose(out) != 0)
