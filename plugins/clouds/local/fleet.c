@@ -56,10 +56,12 @@ int32_t fleet_live(const struct fleet *f)
 void fleet_record(struct fleet *f, int64_t now, const struct instance *i, int failed, const char *reason,
                   const char *fmt, ...)
 {
+    const struct bp_activity *before = &f->activities[(f->next_activity + FLEET_ACTIVITIES - 1) % FLEET_ACTIVITIES];
     struct bp_activity *a = &f->activities[f->next_activity];
     va_list ap;
     memset(a, 0, sizeof *a);
-    a->at_ms = now;
+    /* Each has a time of its own: who asks for what came after the last one misses none. */
+    a->at_ms = now > before->at_ms ? now : before->at_ms + 1;
     a->failed = failed;
     snprintf(a->reason, sizeof a->reason, "%s", reason);
     if (i) {

@@ -259,9 +259,11 @@ static int64_t mono_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* Asks every instance to end, and each to be gone within stopGraceSeconds; returns how many ran. */
 static int32_t begin_end(struct fleets *fs, int64_t now)
 {
     int32_t n = 0;
+    int64_t last = now + (int64_t)(fs->local->settings.stop_grace_s * 1000);
     for (struct fleet *f = fs->list; f; f = f->next) {
         f->desired = 0;
         f->dirty = 1;
@@ -269,6 +271,8 @@ static int32_t begin_end(struct fleets *fs, int64_t now)
             int runs = i->pub.state == BP_INSTANCE_RUNNING;
             if (runs || i->pub.state == BP_INSTANCE_PENDING)
                 instance_terminate(f, i, fs->local, now);
+            if (i->kill_at_ms > last)
+                i->kill_at_ms = last;
             n += runs;
         }
     }
@@ -320,23 +324,32 @@ static int32_t count_ending(struct fleets *fs)
     return n;
 }
 
+/* Under the lock: asks them to end the first time, counts those that have not in the end. */
+static int32_t look_at_end(struct fleets *fs, int first)
+{
+    int32_t n = first ? begin_end(fs, LOCAL_NOW(fs->local)) : 0;
+    if (n)
+        LOCAL_LOG(fs->local, BP_LOG_INFO, "ending %d instances", n);
+    return count_ending(fs);
+}
+
 int fleets_end(struct fleets *fs, struct bp_err *err)
 {
     const struct timespec pause = {0, STOP_POLL_MS * 1000000L};
     int64_t until = mono_ms() + (int64_t)(fs->local->settings.stop_grace_s * 1000) + KILL_WAIT_MS;
-    int32_t left = 1;
     if (!fs->local->settings.stop_on_exit)
         return 0;
-    for (int begun = 0; left > 0 && mono_ms() < until; begun = 1) {
+    for (int first = 1; mono_ms() < until; first = 0) {
         int rc = fleets_enter(fs, err);
         if (rc < 0)
             return rc;
-        left = begun ? count_ending(fs) : (begin_end(fs, LOCAL_NOW(fs->local)), count_ending(fs));
+        int32_t left = look_at_end(fs, first);
         fleets_leave(fs, 1);
-        if (left > 0)
-            nanosleep(&pause, NULL);
+        if (!left)
+            return 0;
+        nanosleep(&pause, NULL);
     }
-    return 0;
+    return err_set(err, BP_TIMEOUT, "not every instance ended in %g s", fs->local->settings.stop_grace_s);
 }
 
 void fleets_close(struct fleets *fs)

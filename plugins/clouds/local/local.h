@@ -69,7 +69,8 @@ extern const struct bp_node node_facet;
 struct fleets *fleets_open(struct local *l, struct bp_err *err);
 /* Ends the instances as settings say; blocks up to stopGraceSeconds and a little. */
 void fleets_close(struct fleets *f);
-/* Ends every instance (when stopInstancesOnExit is set) while the fleets' thread goes on; returns when they are gone. */
+/* Ends every instance (when stopInstancesOnExit is set) while the fleets' thread goes on; returns when they are gone.
+ */
 int fleets_end(struct fleets *f, struct bp_err *err);
 extern const struct bp_fleet fleet_facet;
 
