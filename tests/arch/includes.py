@@ -25,7 +25,8 @@ MAY = {
     **{d: BASE | ENGINES for d in DOORS},
 }
 # What the others may take from core: small leaf folders, never an engine.
-OUTSIDE = {"runner": {"log"}, "cli": {"log"}}
+# The runner reads a manifest as the host does ("host/manifest.h"), with the same code.
+OUTSIDE = {"runner": {"log", "host"}, "cli": {"log"}}
 
 # Single headers beyond that, each with its reason.
 EXTRA = {
