@@ -108,6 +108,8 @@ int frame_send(int fd, struct json_object *frame, struct bp_err *err)
         ssize_t k = send(fd, bytes + sent, n - sent, MSG_NOSIGNAL);
         if (k >= 0)
             sent += (size_t)k;
+        else if (errno == EPIPE || errno == ECONNRESET)
+            rc = err_set(err, BP_STOPPED, "the other side closed the connection");
         else if (errno != EINTR)
             rc = err_set(err, BP_IO, "send a frame: %s", strerror(errno));
     }

@@ -33,7 +33,7 @@ int frame_buffer_take(struct frame_buffer *b, struct json_object **out, struct b
 
 /* The bytes of one frame: *bytes is the caller's, free() it. BP_INVALID when it is too large, BP_NOMEM. */
 int frame_encode(struct json_object *frame, unsigned char **bytes, size_t *n, struct bp_err *err);
-/* Writes one frame to a blocking socket. BP_IO when the other side is gone. */
+/* Writes one frame to a blocking socket. BP_STOPPED: the other side is gone. BP_IO. */
 int frame_send(int fd, struct json_object *frame, struct bp_err *err);
 /* Waits up to wait_ms (< 0: for ever) for the next frame on a blocking socket. BP_OK with *out NULL: none came in time.
  * BP_STOPPED: the other side closed. BP_INVALID, BP_IO. *out: json_object_put. */

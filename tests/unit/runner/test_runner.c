@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bp-runner itself, spoken to as a worker does, but by hand. */
+#include "log/json.h"
+#include "runner/frame.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define WAIT_MS 60000
+
+struct peer {
+    pid_t pid;
+    int fd;
+    struct frame_buffer in;
+};
+
+static const char *built(const char *name)
+{
+    static char path[2][4096];
+    static int turn;
+    turn = !turn;
+    snprintf(path[turn], sizeof(path[0]), "%s/%s", getenv("BP_BUILD_DIR"), name);
+    return path[turn];
+}
+
+static void start(struct peer *p)
+{
+    int fd[2];
+    memset(p, 0, sizeof(*p));
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+    p->pid = fork();
+    if (p->pid == 0) {
+        if (fd[1] == 3)
+            fcntl(3, F_SETFD, 0);
+        else
+            dup2(fd[1], 3);
+        execl(built("bin/bp-runner"), "bp-runner", "--serve", NULL);
+        _exit(99);
+    }
+    close(fd[1]);
+    p->fd = fd[0];
+}
+
+static void tell(struct peer *p, const char *json)
+{
+    struct bp_err err = {0};
+    struct json_object *o = json_parse(json, strlen(json), &err);
+    assert_non_null(o);
+    assert_int_equal(frame_send(p->fd, o, &err), BP_OK);
+    json_object_put(o);
+}
+
+/* The next frame of that type; others but "error" are passed over. */
+static struct json_object *hear(struct peer *p, const char *type)
+{
+    struct bp_err err = {0};
+    for (;;) {
+        struct json_object *o = NULL;
+        assert_int_equal(frame_receive(p->fd, &p->in, WAIT_MS, &o, &err), BP_OK);
+        assert_non_null(o);
+        if (!strcmp(json_str(o, "type", ""), type))
+            return o;
+        assert_string_not_equal(json_str(o, "type", ""), "error");
+        json_object_put(o);
+    }
+}
+
+static int finish(struct peer *p)
+{
+    int status = 0;
+    if (p->fd >= 0)
+        close(p->fd);
+    waitpid(p->pid, &status, 0);
+    frame_buffer_clear(&p->in);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static void open_plugin(struct peer *p)
+{
+    char text[5000];
+    start(p);
+    snprintf(text, sizeof(text),
+             "{\"type\":\"open\",\"plugin\":\"%s\",\"name\":\"test-copy\",\"device\":\"cpu\",\"state_dir\":\".\"}",
+             built("tests/workflows/test-copy.so"));
+    tell(p, text);
+    struct json_object *o = hear(p, "ready");
+    assert_string_equal(json_str(o, "device", ""), "cpu");
+    assert_true(json_str(o, "device_name", "")[0] != '\0');
+    json_object_put(o);
+}
+
+static void begin_job(struct peer *p, const char *params)
+{
+    char text[1000];
+    FILE *f = fopen("in", "w");
+    fputs("some bytes", f);
+    fclose(f);
+    snprintf(text, sizeof(text),
+             "{\"type\":\"job\",\"id\":5,\"attempt\":2,\"params\":%s,\"inputs\":[{\"path\":\"in\",\"mime\":\"a/b\"}],"
+             "\"output\":\"out\",\"temp_dir\":\".\",\"checkpoint_out\":\"cp\"}",
+             params);
+    tell(p, text);
+}
+
+static int64_t result(struct peer *p)
+{
+    struct json_object *o = hear(p, "result");
+    int64_t rc = json_int(o, "rc", 1);
+    json_object_put(o);
+    return rc;
+}
+
+static void jobs_run_one_after_another_until_the_worker_closes(void **state)
+{
+    (void)state;
+    struct peer p;
+    open_plugin(&p);
+    for (int i = 0; i < 3; i++) {
+        begin_job(&p, "{}");
+        assert_int_equal(result(&p), BP_OK);
+        assert_int_equal(access("out", F_OK), 0);
+        unlink("out");
+    }
+    assert_int_equal(finish(&p), 0);
+}
+
+static void progress_is_told_at_most_ten_times_a_second(void **state)
+{
+    (void)state;
+    struct peer p;
+    struct bp_err err = {0};
+    int told = 0;
+    int64_t ms = -1;
+    open_plugin(&p);
+    begin_job(&p, "{\"steps\":3000,\"step_ms\":0}");
+    while (ms < 0) {
+        struct json_object *o = NULL;
+        assert_int_equal(frame_receive(p.fd, &p.in, WAIT_MS, &o, &err), BP_OK);
+        told += !strcmp(json_str(o, "type", ""), "progress");
+        if (!strcmp(json_str(o, "type", ""), "result"))
+            ms = json_int(o, "run_ms", 0);
+        json_object_put(o);
+    }
+    assert_true(told >= 1);
+    assert_true(told <= 2 + ms / 100);
+    assert_int_equal(finish(&p), 0);
+}
+
+static void stop_makes_progress_answer_stopped(void **state)
+{
+    (void)state;
+    struct peer p;
+    open_plugin(&p);
+    begin_job(&p, "{\"steps\":1000000,\"step_ms\":10}");
+    json_object_put(hear(&p, "progress"));
+    tell(&p, "{\"type\":\"stop\"}");
+    assert_int_equal(result(&p), BP_STOPPED);
+    begin_job(&p, "{}"); /* the next job is not stopped by that */
+    assert_int_equal(result(&p), BP_OK);
+    tell(&p, "{\"type\":\"stop\"}"); /* too late, and harmless */
+    begin_job(&p, "{}");
+    assert_int_equal(result(&p), BP_OK);
+    assert_int_equal(finish(&p), 0);
+}
+
+static void a_checkpoint_is_a_file_the_worker_is_told_of(void **state)
+{
+    (void)state;
+    struct peer p;
+    char text[16] = "";
+    open_plugin(&p);
+    begin_job(&p, "{\"steps\":3,\"checkpoint\":true}");
+    for (int i = 0; i < 3; i++)
+        json_object_put(hear(&p, "checkpoint"));
+    assert_int_equal(result(&p), BP_OK);
+    FILE *f = fopen("cp", "r");
+    assert_non_null(f);
+    assert_non_null(fgets(text, sizeof(text), f));
+    fclose(f);
+    assert_string_equal(text, "3");
+    assert_int_not_equal(access("cp.part", F_OK), 0);
+    assert_int_equal(finish(&p), 0);
+}
+
+static void the_workflows_error_is_the_result(void **state)
+{
+    (void)state;
+    struct peer p;
+    open_plugin(&p);
+    begin_job(&p, "{\"misbehave\":\"bad_input\"}");
+    struct json_object *o = hear(&p, "result");
+    assert_int_equal(json_int(o, "rc", 0), BP_BADINPUT);
+    assert_string_equal(json_str(o, "text", ""), "the photo is not a photo");
+    json_object_put(o);
+    assert_int_equal(finish(&p), 0);
+}
+
+static void sigterm_is_the_workers_business(void **state)
+{
+    (void)state;
+    struct peer p;
+    open_plugin(&p);
+    begin_job(&p, "{\"steps\":5,\"step_ms\":50}");
+    json_object_put(hear(&p, "progress"));
+    kill(p.pid, SIGTERM);
+    assert_int_equal(result(&p), BP_OK);
+    assert_int_equal(finish(&p), 0);
+}
+
+static void a_worker_that_is_gone_stops_the_job(void **state)
+{
+    (void)state;
+    struct peer p;
+    open_plugin(&p);
+    begin_job(&p, "{\"steps\":1000000,\"step_ms\":10}");
+    json_object_put(hear(&p, "progress"));
+    assert_int_equal(finish(&p), 0); /* would hang otherwise */
+}
+
+static void a_frame_that_makes_no_sense_ends_it(void **state)
+{
+    (void)state;
+    struct peer p;
+    open_plugin(&p);
+    tell(&p, "{\"type\":\"dance\"}");
+    assert_int_equal(finish(&p), 1);
+    open_plugin(&p);
+    assert_int_equal(write(p.fd, "\xff\xff\xff\xff", 4), 4);
+    assert_int_equal(finish(&p), 1);
+    open_plugin(&p);
+    tell(&p, "{\"type\":\"job\",\"id\":1}");
+    assert_int_equal(finish(&p), 1);
+}
+
+static void a_plugin_that_cannot_be_opened_is_told(void **state)
+{
+    (void)state;
+    struct peer p;
+    start(&p);
+    tell(&p, "{\"type\":\"open\",\"plugin\":\"/nonexistent.so\",\"name\":\"x\",\"device\":\"cpu\"}");
+    struct json_object *o = hear(&p, "error");
+    assert_string_equal(json_str(o, "stage", ""), "plugin");
+    assert_true(json_str(o, "text", "")[0] != '\0');
+    json_object_put(o);
+    assert_int_equal(finish(&p), 1);
+    start(&p);
+    tell(&p, "{\"type\":\"open\",\"plugin\":\"/nonexistent.so\",\"name\":\"x\",\"device\":\"abacus\"}");
+    o = hear(&p, "error");
+    assert_string_equal(json_str(o, "stage", ""), "device");
+    json_object_put(o);
+    assert_int_equal(finish(&p), 1);
+}
+
+/* Exit status of a command line; its standard error is in the file "said". */
+static int run(const char *arguments)
+{
+    char line[9000];
+    snprintf(line, sizeof(line), "%s %s </dev/null >out 2>said", built("bin/bp-runner"), arguments);
+    int status = system(line);
+    return WEXITSTATUS(status);
+}
+
+static int said(const char *part)
+{
+    char text[4096] = "";
+    FILE *f = fopen("said", "r");
+    size_t n = fread(text, 1, sizeof(text) - 1, f);
+    fclose(f);
+    text[n] = '\0';
+    return strstr(text, part) != NULL;
+}
+
+static void probe_tells_good_files_from_bad_ones(void **state)
+{
+    (void)state;
+    char line[5000];
+    snprintf(line, sizeof(line), "--probe %s", built("tests/workflows/test-copy.so"));
+    assert_int_equal(run(line), 0);
+    assert_int_equal(run("--probe /nonexistent.so"), 1);
+    assert_true(said("/nonexistent.so"));
+    assert_int_equal(run("--probe /bin/sh"), 1);
+    assert_true(said("manifest"));
+    assert_int_equal(run("--probe /dev/null"), 1);
+}
+
+static void the_command_line_behaves(void **state)
+{
+    (void)state;
+    assert_int_equal(run("--help"), 0);
+    assert_int_equal(run("--version"), 0);
+    assert_int_equal(run(""), 2);
+    assert_int_equal(run("--nonsense"), 2);
+    assert_int_equal(run("--serve"), 2);
+    assert_true(said("socket"));
+    assert_int_equal(run("--serve extra"), 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(jobs_run_one_after_another_until_the_worker_closes),
+        cmocka_unit_test(progress_is_told_at_most_ten_times_a_second),
+        cmocka_unit_test(stop_makes_progress_answer_stopped),
+        cmocka_unit_test(a_checkpoint_is_a_file_the_worker_is_told_of),
+        cmocka_unit_test(the_workflows_error_is_the_result),
+        cmocka_unit_test(sigterm_is_the_workers_business),
+        cmocka_unit_test(a_worker_that_is_gone_stops_the_job),
+        cmocka_unit_test(a_frame_that_makes_no_sense_ends_it),
+        cmocka_unit_test(a_plugin_that_cannot_be_opened_is_told),
+        cmocka_unit_test(probe_tells_good_files_from_bad_ones),
+        cmocka_unit_test(the_command_line_behaves),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
