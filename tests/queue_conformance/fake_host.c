@@ -145,6 +145,11 @@ long fake_host_blocks(void)
     return blocks;
 }
 
+void fake_host_free(void *memory)
+{
+    host_free(memory);
+}
+
 void fake_host_fail_alloc(long n)
 {
     fail_in = n;

@@ -20,6 +20,8 @@ const struct bp_queue *fake_host_queue(struct fake_host *h);
 void *fake_host_instance(struct fake_host *h);
 /* Blocks of host memory given out and not yet returned; a test ends with 0. */
 long fake_host_blocks(void);
+/* What a host frees returned memory with. */
+void fake_host_free(void *memory);
 /* The n-th allocation from now returns NULL (1: the next); 0 turns it off. */
 void fake_host_fail_alloc(long n);
 /* Prints what the plugin logs. */

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * queue_conformance PLUGIN.so [SETTINGS-JSON] [NAME...]: proves the promises of bp/queue.h for any queue plugin.
+ *
+ * Each case runs in a child process with a state directory of its own. NAME selects cases whose name or group it is, or
+ * whose name begins with it and ends in '*'. --list prints them. Exit 0: all passed; 1: some failed; 2: usage.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "case.h"
+
+#define CASES_MAX    512
+#define CASE_SECONDS 120
+
+static struct entry {
+    const char *group, *name;
+    void (*fn)(void);
+} cases[CASES_MAX];
+static size_t n_cases;
+
+void case_add(const char *group, const char *name, void (*fn)(void))
+{
+    if (n_cases == CASES_MAX)
+        abort();
+    cases[n_cases++] = (struct entry){group, name, fn};
+}
+
+void case_failed(const char *file, int line, const char *fmt, ...)
+{
+    va_list ap;
+    printf("    %s:%d: ", file, line);
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+    printf("\n");
+    fflush(stdout);
+    _exit(1);
+}
+
+static void directory_remove(const char *dir)
+{
+    DIR *d = opendir(dir);
+    char path[1024];
+    for (struct dirent *e; d && (e = readdir(d));) {
+        snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
+        if (e->d_name[0] != '.' || (e->d_name[1] && e->d_name[1] != '.'))
+            unlink(path);
+    }
+    if (d)
+        closedir(d);
+    rmdir(dir);
+}
+
+/* In the child. */
+static void case_run(const struct entry *c)
+{
+    struct bp_err err;
+    alarm(CASE_SECONDS);
+    world.now = WORLD_BEGIN;
+    world.random = 88172645463325252u;
+    world.host = fake_host_start(world.plugin, world.dir, world.settings, &err);
+    if (!world.host)
+        case_failed(__FILE__, __LINE__, "start: %s", err.text);
+    c->fn();
+    world_free_memory();
+    CHECK_INT(fake_host_blocks(), 0);
+    fake_host_stop(world.host);
+    fflush(stdout);
+    exit(0);
+}
+
+static bool case_passes(const struct entry *c)
+{
+    int status = 0;
+    const char *tmp = getenv("TMPDIR");
+    snprintf(world.dir, sizeof world.dir, "%s/bp-queue.XXXXXX", tmp ? tmp : "/tmp");
+    if (!mkdtemp(world.dir)) {
+        perror("queue_conformance: mkdtemp");
+        exit(2);
+    }
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0)
+        case_run(c);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    directory_remove(world.dir);
+    if (WIFSIGNALED(status))
+        printf("    killed by signal %d\n", WTERMSIG(status));
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static bool matches(const struct entry *c, const char *pattern)
+{
+    size_t n = strlen(pattern);
+    if (n && pattern[n - 1] == '*')
+        return strncmp(c->name, pattern, n - 1) == 0;
+    return strcmp(c->name, pattern) == 0 || strcmp(c->group, pattern) == 0;
+}
+
+static bool selected(const struct entry *c, char **patterns, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (matches(c, patterns[i]))
+            return true;
+    return n == 0;
+}
+
+static int by_group(const void *a, const void *b)
+{
+    const struct entry *x = a, *y = b;
+    int order = strcmp(x->group, y->group);
+    return order ? order : strcmp(x->name, y->name);
+}
+
+static int list(void)
+{
+    for (size_t i = 0; i < n_cases; i++)
+        printf("%-12s %s\n", cases[i].group, cases[i].name);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    int first = 2, ran = 0, failed = 0;
+    qsort(cases, n_cases, sizeof *cases, by_group);
+    if (argc == 2 && strcmp(argv[1], "--list") == 0)
+        return list();
+    if (argc < 2 || argv[1][0] == '-') {
+        fprintf(stderr, "usage: queue_conformance PLUGIN.so [SETTINGS-JSON] [NAME...] | --list\n");
+        return 2;
+    }
+    world.plugin = argv[1];
+    world.settings = argc > 2 && argv[2][0] == '{' ? argv[first++] : "{}";
+    fake_host_verbose(getenv("BP_VERBOSE") != NULL);
+    for (size_t i = 0; i < n_cases; i++) {
+        if (!selected(&cases[i], argv + first, argc - first))
+            continue;
+        bool ok = case_passes(&cases[i]);
+        printf("%s %s.%s\n", ok ? "ok  " : "FAIL", cases[i].group, cases[i].name);
+        ran++;
+        failed += !ok;
+    }
+    printf("%d cases, %d failed\n", ran, failed);
+    return ran == 0 ? 2 : failed > 0;
+}
