@@ -127,37 +127,52 @@ static void quarantine_lift(struct plugin *p)
     }
 }
 
+/* Why a generation that just came up is not wanted any more, or NULL. */
+static const char *unwanted(const struct generation *g)
+{
+    const struct plugin *p = g->plugin;
+    if (g->host->stopping)
+        return "bpd is stopping";
+    if (g->abandon)
+        return "its file was removed while it started";
+    return p->current && p->current->number > g->number ? "a newer generation runs already" : NULL;
+}
+
+static void turn_away(struct generation *g, struct outcome *o, const char *why)
+{
+    struct host *h = g->host;
+    struct bp_err err;
+    err_set(&err, BP_STOPPED, "%s: %s", g->plugin->name, why);
+    generation_drain(g, RETIRED, why);
+    outcome_end(h, o, &err);
+}
+
 void generation_ready(struct generation *g)
 {
     char why[64];
     struct host *h = g->host;
     struct plugin *p = g->plugin;
-    generation_move(g, READY, NULL);
-    p->coming = NULL;
-    if (g->abandon || h->stopping) {
-        struct outcome o = g->outcome;
-        struct bp_err err;
-        memset(&g->outcome, 0, sizeof(g->outcome));
-        err_set(&err, BP_STOPPED, "%s: %s", p->name, h->stopping ? "bpd is stopping" : "its file was removed");
-        generation_drain(g, RETIRED, err.text);
-        outcome_end(h, &o, &err);
-        return;
-    }
     struct generation *old = p->current;
     struct outcome o = g->outcome;
+    struct bp_err ok = {0};
     memset(&g->outcome, 0, sizeof(g->outcome));
+    if (p->coming == g)
+        p->coming = NULL;
+    generation_move(g, READY, NULL);
+    if (unwanted(g)) {
+        turn_away(g, &o, unwanted(g));
+        return;
+    }
     p->current = g;
     quarantine_lift(p);
     routes_update(h);
     workflows_update(h);
-    serving_publish(g);
     generation_move(g, RUNNING, NULL);
     if (old) {
         snprintf(why, sizeof(why), "replaced by generation %u", g->number);
         generation_drain(old, RETIRED, why);
     }
-    struct bp_err err = {0};
-    outcome_end(h, &o, &err);
+    outcome_end(h, &o, &ok);
 }
 
 /* What plugin code might still hold after it ended stays until host_free. */

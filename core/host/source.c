@@ -262,7 +262,9 @@ void source_vet(struct source *s)
     struct bp_err err = {0};
     assert(!s->busy);
     struct arrow a = {base_name(s->path, base, sizeof(base)), NULL, s->path, 0, 0, FOUND};
-    arrow_tell(h, &a);
+    if (s->told_ms != s->changed_ms)
+        arrow_tell(h, &a);
+    s->told_ms = s->changed_ms;
     struct request_spec spec = {.service = FILES_SERVICE,
                                 .name = "host.vet",
                                 .run = vetting_run,
