@@ -4,6 +4,7 @@
 #include "dispatch/held.h"
 #include "dispatch/mime.h"
 #include "dispatch/poll.h"
+#include "dispatch/sweep.h"
 #include "dispatch/text.h"
 
 #include <assert.h>
@@ -148,6 +149,7 @@ void lease_announce(struct dispatch *d, const struct bp_job_row *job)
     int64_t wait = job->leased_ms > due ? job->leased_ms - due : 0;
     d->counters.leased++;
     held_put(d, job);
+    sweeper_expect(d->sweeper, job->lease_expires_ms);
     bus_publish(d->bus, EVENT_JOB_LEASED, job->id, job->tenant, job->workflow, job->worker, (int64_t)job->attempts,
                 wait);
 }

@@ -21,7 +21,8 @@ struct sweeper {
     struct loop_timer *timer, *house;
     int on_its_way;
     int64_t due_ms;    /* the earliest deadline we know of, 0: none */
-    int64_t probed_ms; /* monotonic */
+    int64_t probed_ms; /* monotonic, so is the next */
+    int64_t fires_ms;  /* when the timer does */
 };
 
 /* ---- what a sweep found ---- */
@@ -62,14 +63,22 @@ static void tell_row(struct dispatch *d, const struct bp_job_row *job)
 
 /* ---- when ---- */
 
-static void arm(struct sweeper *s)
+/* How long to sleep: until something is due, at most one period. */
+static int64_t delay_ms(const struct sweeper *s)
 {
     int64_t delay = s->d->set.sweep_ms;
-    if (s->due_ms) {
-        int64_t until = s->due_ms - dispatch_now(s->d) + 1;
-        if (until < delay)
-            delay = until > GAP_MIN_MS ? until : GAP_MIN_MS;
-    }
+    if (!s->due_ms)
+        return delay;
+    int64_t until = s->due_ms - dispatch_now(s->d) + 1;
+    if (until >= delay)
+        return delay;
+    return until > GAP_MIN_MS ? until : GAP_MIN_MS;
+}
+
+static void arm(struct sweeper *s)
+{
+    int64_t delay = delay_ms(s);
+    s->fires_ms = mono_ms() + delay;
     loop_timer_after(s->timer, delay);
 }
 
@@ -78,7 +87,7 @@ void sweeper_expect(struct sweeper *s, int64_t due_ms)
     if (due_ms <= 0 || (s->due_ms && s->due_ms <= due_ms))
         return;
     s->due_ms = due_ms;
-    if (!s->on_its_way && s->d->started)
+    if (s->d->started && !s->on_its_way && mono_ms() + delay_ms(s) < s->fires_ms)
         arm(s);
 }
 
@@ -95,18 +104,17 @@ static void swept(struct bp_op *op, const struct bp_err *err, void *arg)
     struct dispatch *d = arg;
     struct sweeper *s = d->sweeper;
     if (!d->dead) {
-        s->on_its_way = 0;
-        s->due_ms = 0;
         if (err->rc == BP_OK) {
             const struct bp_op_sweep *w = &op->u.sweep;
             for (uint32_t i = 0; i < w->count; i++)
                 tell_row(d, &w->jobs[i]);
-            s->due_ms = w->count >= ROWS_MAX ? dispatch_now(d) : w->next_due_ms;
+            sweeper_expect(s, w->count >= ROWS_MAX ? dispatch_now(d) : w->next_due_ms);
             probe(s);
             lanes_tell_host(d);
         } else {
             log_warn(LOG_DISPATCH, "look for expired leases and due jobs: %s; trying again", err->text);
         }
+        s->on_its_way = 0;
         arm(s);
     }
     dispatch_unref(d);
@@ -119,12 +127,12 @@ static void sweep(void *arg)
     struct queue_call *q = queue_call_new(BP_OP_SWEEP, dispatch_now(s->d));
     queue_call_op(q)->u.sweep.limit = ROWS_MAX;
     s->on_its_way = 1;
+    s->due_ms = 0; /* what is told from here on may come after the sweep; the rest it finds itself */
     dispatch_ref(s->d);
     if (queue_call_send(s->d->bus, q, QUEUE_TIMEOUT_MS, swept, s->d, &err) == BP_OK)
         return;
     log_debug(LOG_DISPATCH, "no sweep: %s", err.text);
     s->on_its_way = 0;
-    s->due_ms = 0;
     arm(s);
     dispatch_unref(s->d);
 }

@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dispatch/rig.h"
+
+#include "host/queue_batch.h"
+#include "log/err.h"
+
+#include <bp/cloud.h>
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- the plugin host's double ---- */
+
+#define PHOTO_MANIFEST                                                                                                 \
+    "{'slug':'photo','accepts':['image/jpeg','image/png'],'produces':'video/mp4','maxInputs':2,"                       \
+    "'params':{'type':'object','properties':{"                                                                         \
+    "'duration':{'type':'number','minimum':1,'maximum':30,'default':5},"                                               \
+    "'move':{'type':'string','enum':['push','pull'],'default':'push'}}}}"
+
+static struct workflow workflows[] = {
+    {.slug = "gone", .version = "1", .draining = 1, .timeout_s = 60},
+    {.slug = "noop", .version = "1.2.3", .timeout_s = 60},
+    {.slug = "photo", .version = "2.0.0", .timeout_s = 600},
+};
+static const char *const manifests[] = {"{'slug':'gone'}", "{'slug':'noop'}", PHOTO_MANIFEST};
+#define N_WORKFLOWS (sizeof workflows / sizeof *workflows)
+
+const struct workflow *host_workflow(struct host *h, const char *slug)
+{
+    (void)h;
+    for (size_t i = 0; i < N_WORKFLOWS; i++) {
+        if (strcmp(workflows[i].slug, slug) == 0)
+            return &workflows[i];
+    }
+    return NULL;
+}
+
+const char *host_nearest_workflow(struct host *h, const char *slug)
+{
+    (void)h;
+    const char *names[N_WORKFLOWS];
+    for (size_t i = 0; i < N_WORKFLOWS; i++)
+        names[i] = workflows[i].slug;
+    return nearest_name(slug, names, N_WORKFLOWS);
+}
+
+void host_set_leases(struct host *h, const char *slug, int64_t leases)
+{
+    (void)h;
+    (void)slug;
+    assert_true(leases >= 0);
+}
+
+/* ---- the queue: the real plugin behind an actor whose batches the test can count, hold and fail ---- */
+
+static void host_log(struct bp_self *self, int32_t level, const char *fmt, ...)
+{
+    (void)self;
+    (void)level;
+    (void)fmt;
+}
+
+static int64_t host_now(struct bp_self *self)
+{
+    (void)self;
+    return 0;
+}
+
+static const char *host_config(struct bp_self *self)
+{
+    (void)self;
+    return "{\"path\":\"\",\"synchronous\":\"off\",\"maxBytes\":0,\"cacheBytes\":1048576}";
+}
+
+static char state_dir[256];
+
+static const char *host_state_dir(struct bp_self *self)
+{
+    (void)self;
+    return state_dir;
+}
+
+static int32_t host_emit(struct bp_self *self, const char *event, const char *fields, struct bp_err *err)
+{
+    (void)self;
+    (void)event;
+    (void)fields;
+    (void)err;
+    return BP_OK;
+}
+
+static void *host_alloc(size_t bytes)
+{
+    return calloc(1, bytes ? bytes : 1);
+}
+
+static const struct bp_host plugin_host = {.size = sizeof plugin_host,
+                                           .abi = BP_ABI_VERSION,
+                                           .log = host_log,
+                                           .now_ms = host_now,
+                                           .config = host_config,
+                                           .state_dir = host_state_dir,
+                                           .emit = host_emit,
+                                           .alloc = host_alloc,
+                                           .free = free};
+
+static void look_at(struct rig *r, struct request **batch, uint32_t n)
+{
+    int submit = 0;
+    atomic_fetch_add(&r->batches, 1);
+    atomic_fetch_add(&r->ops, n);
+    if (n > atomic_load(&r->biggest))
+        atomic_store(&r->biggest, n);
+    for (uint32_t i = 0; i < n; i++) {
+        int32_t kind = queue_call_op(request_args(batch[i]))->kind;
+        submit |= kind == BP_OP_SUBMIT;
+        if (kind == BP_OP_LEASE && submit)
+            atomic_fetch_add(&r->submits_with_lease, 1);
+    }
+}
+
+static void batch(struct request **batch_, uint32_t n, void *arg)
+{
+    struct rig *r = arg;
+    atomic_store(&r->queue_inside, 1);
+    while (atomic_load(&r->queue_closed))
+        usleep(1000);
+    look_at(r, batch_, n);
+    int rc = atomic_load(&r->queue_fail);
+    for (uint32_t i = 0; rc && i < n; i++) {
+        struct bp_err err = {0};
+        err_set(&err, rc, "the test said so");
+        request_done(batch_[i], rc, &err);
+    }
+    if (!rc)
+        queue_batch(batch_, n, NULL);
+    atomic_store(&r->queue_inside, 0);
+}
+
+void rig_hold_queue(struct rig *r)
+{
+    struct bp_err err = {0};
+    atomic_store(&r->queue_closed, 1);
+    struct queue_call *q = queue_call_new(BP_OP_WORKER_LIST, loop_now_ms(r->loop));
+    assert_int_equal(queue_call_send(r->bus, q, 20000, NULL, NULL, &err), BP_OK);
+    while (!atomic_load(&r->queue_inside))
+        usleep(500);
+}
+
+void rig_release_queue(struct rig *r)
+{
+    atomic_store(&r->queue_closed, 0);
+}
+
+static void queue_open(struct rig *r)
+{
+    char path[512];
+    struct bp_err err = {0};
+    snprintf(state_dir, sizeof state_dir, "%s", "./queue-XXXXXX");
+    assert_non_null(mkdtemp(state_dir));
+    snprintf(path, sizeof path, "%s/plugins/sqlite.so", getenv("BP_BUILD_DIR"));
+    void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (!lib)
+        fail_msg("%s", dlerror());
+    r->plugin = dlsym(lib, BP_ENTRY_SYMBOL);
+    assert_non_null(r->plugin);
+    if (r->plugin->start(NULL, &plugin_host, &r->queue_inst, &err) != BP_OK)
+        fail_msg("start sqlite: %s", err.text);
+    const struct bp_queue *table = r->plugin->facet(r->queue_inst, BP_QUEUE_FACET);
+    assert_non_null(table);
+    struct actor_spec spec = {
+        .name = "queue", .threads = 1, .batch_max = 256, .capacity = 64, .batch = batch, .arg = r};
+    r->queue = actor_new(r->bus, &spec, &err);
+    assert_non_null(r->queue);
+    bus_route(r->bus, "queue", r->queue, table, r->queue_inst);
+}
+
+/* ---- the object store's double ---- */
+
+static int32_t presign(void *inst, const char *method, const char *key, const char *mime, int64_t max_bytes,
+                       int32_t ttl_s, char **url, struct bp_err *err)
+{
+    struct rig *r = inst;
+    (void)mime;
+    (void)max_bytes;
+    if (atomic_load(&r->presign_fail))
+        return err_set(err, BP_IO, "sign %s: the test said so", key);
+    char text[1200];
+    snprintf(text, sizeof text, "http://objects/%s?m=%s&ttl=%d", key, method, ttl_s);
+    *url = strdup(text);
+    atomic_fetch_add(&r->urls_signed, 1);
+    return BP_OK;
+}
+
+static int32_t head(void *inst, const char *key, struct bp_object_info *out, struct bp_err *err)
+{
+    struct rig *r = inst;
+    atomic_fetch_add(&r->heads, 1);
+    if (atomic_load(&r->head_missing))
+        return err_set(err, BP_NOTFOUND, "no object %s", key);
+    out->bytes = 4711;
+    return BP_OK;
+}
+
+static const struct bp_objects objects_table = {.size = sizeof objects_table, .presign = presign, .head = head};
+
+/* ---- the rig ---- */
+
+static int64_t clock_of(void *arg)
+{
+    struct rig *r = arg;
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000 + r->clock_ahead_ms;
+}
+
+static void on_event(const struct event_msg *e, void *arg)
+{
+    struct rig *r = arg;
+    r->events[e->id]++;
+    snprintf(r->last_event, sizeof r->last_event, "%s", json_text(e->fields));
+}
+
+struct json_object *js(const char *text)
+{
+    char *copy = strdup(text);
+    for (char *c = copy; *c; c++) {
+        if (*c == '\'')
+            *c = '"';
+    }
+    struct bp_err err = {0};
+    struct json_object *o = json_parse(copy, strlen(copy), &err);
+    if (!o)
+        fail_msg("%s: %s", copy, err.text);
+    free(copy);
+    return o;
+}
+
+static void objects_open(struct rig *r)
+{
+    struct bp_err err = {0};
+    struct actor_spec spec = {.name = "objects", .threads = 1, .batch_max = 16, .capacity = 64};
+    r->objects = actor_new(r->bus, &spec, &err);
+    assert_non_null(r->objects);
+    bus_route(r->bus, "objects", r->objects, &objects_table, r);
+}
+
+struct rig *rig_new(const char *const *sets)
+{
+    struct rig *r = test_calloc(1, sizeof *r);
+    struct bp_err err = {0};
+    struct config_sources src = {.sets = sets};
+    while (sets && sets[src.n_sets])
+        src.n_sets++;
+    for (size_t i = 0; i < N_WORKFLOWS; i++) {
+        workflows[i].manifest = js(manifests[i]);
+        workflows[i].params = json_member(workflows[i].manifest, "params");
+    }
+    r->loop = loop_new();
+    loop_set_clock(r->loop, clock_of, r);
+    r->bus = bus_new(r->loop);
+    bus_subscribe(r->bus, "*", on_event, r);
+    r->config = config_load(&src, &err);
+    if (!r->config)
+        fail_msg("config: %s", err.text);
+    queue_open(r);
+    objects_open(r);
+    r->d = dispatch_new(r->bus, NULL, r->config);
+    dispatch_start(r->d);
+    rig_turn(r, 5); /* the first sweep is over */
+    return r;
+}
+
+static void drained(struct actor *a, void *arg)
+{
+    (void)a;
+    ++*(unsigned *)arg;
+}
+
+void rig_free(struct rig *r)
+{
+    unsigned n = 0;
+    rig_release_queue(r);
+    dispatch_drain(r->d);
+    actor_drain(r->queue, drained, &n);
+    actor_drain(r->objects, drained, &n);
+    rig_until(r, &n, 2);
+    rig_turn(r, 2); /* what was posted is run */
+    dispatch_free(r->d);
+    actor_free(r->queue);
+    actor_free(r->objects);
+    r->plugin->stop(r->queue_inst);
+    bus_free(r->bus);
+    loop_free(r->loop);
+    config_free(r->config);
+    for (size_t i = 0; i < N_WORKFLOWS; i++)
+        json_object_put(workflows[i].manifest);
+    test_free(r);
+}
+
+/* ---- waiting ---- */
+
+static void stop(void *arg)
+{
+    loop_stop(arg);
+}
+
+void rig_turn(struct rig *r, int64_t ms)
+{
+    struct loop_timer *t = loop_timer_new(r->loop, "test.turn", stop, r->loop);
+    loop_timer_after(t, ms);
+    loop_run(r->loop);
+    loop_timer_free(t);
+}
+
+void rig_until(struct rig *r, const unsigned *flag, unsigned n)
+{
+    for (int i = 0; *flag < n; i++) {
+        if (i >= 20000)
+            fail_msg("waited 20 s in vain");
+        rig_turn(r, 1);
+    }
+}
+
+void rig_wait(struct rig *r, struct answer *a)
+{
+    for (int i = 0; !a->done; i++) {
+        if (i >= 20000)
+            fail_msg("no answer within 20 s");
+        rig_turn(r, 1);
+    }
+}
+
+void rig_sleep(struct rig *r, int64_t ms)
+{
+    r->clock_ahead_ms += ms;
+}
+
+/* ---- answers ---- */
+
+void answer_reset(struct answer *a)
+{
+    json_object_put(a->data);
+    json_object_put(a->fields);
+    worker_auth_free(a->worker);
+    memset(a, 0, sizeof *a);
+}
+
+void answer_keep(const struct dispatch_answer *from, void *arg)
+{
+    struct answer *a = arg;
+    assert_int_equal(a->done, 0); /* exactly once */
+    a->done = 1;
+    a->rc = from->rc;
+    a->retry_after_s = from->retry_after_s;
+    snprintf(a->message, sizeof a->message, "%s", from->message ? from->message : "");
+    a->data = json_object_get(from->data);
+    a->fields = json_object_get(from->fields);
+}
+
+static void auth_keep(const struct dispatch_answer *from, struct worker_auth *w, void *arg)
+{
+    answer_keep(from, arg);
+    ((struct answer *)arg)->worker = w;
+}
+
+const char *field_message(const struct answer *a, const char *field)
+{
+    struct json_object *list = json_member(a->fields, field);
+    return list ? json_object_get_string(json_object_array_get_idx(list, 0)) : "";
+}
+
+void do_submit(struct rig *r, const char *body, struct answer *a)
+{
+    struct json_object *o = js(body);
+    answer_reset(a);
+    dispatch_submit(r->d, "acme", "tenant:acme", o, answer_keep, a);
+    assert_int_equal(a->done, 0); /* never before the call returned */
+    json_object_put(o);
+    rig_wait(r, a);
+}
+
+int64_t submit_ok(struct rig *r, const char *body)
+{
+    struct answer a = {0};
+    do_submit(r, body, &a);
+    if (a.rc != BP_OK)
+        fail_msg("submit: %d %s %s", a.rc, a.message, json_text(a.fields));
+    int64_t id = json_int(a.data, "id", 0);
+    assert_true(id > 0);
+    answer_reset(&a);
+    return id;
+}
+
+void do_get(struct rig *r, int64_t id, struct answer *a)
+{
+    answer_reset(a);
+    dispatch_job_get(r->d, "acme", id, 1, answer_keep, a);
+    rig_wait(r, a);
+}
+
+const char *status_of(struct rig *r, int64_t id)
+{
+    static char status[32];
+    struct answer a = {0};
+    do_get(r, id, &a);
+    assert_int_equal(a.rc, BP_OK);
+    snprintf(status, sizeof status, "%s", json_str(a.data, "status", ""));
+    answer_reset(&a);
+    return status;
+}
+
+struct worker_auth *worker_with_token(struct rig *r, const char *token)
+{
+    struct answer a = {0};
+    dispatch_authenticate(r->d, token, auth_keep, &a);
+    rig_wait(r, &a);
+    struct worker_auth *w = a.worker;
+    a.worker = NULL;
+    answer_reset(&a);
+    return w;
+}
+
+struct worker_auth *worker_in(struct rig *r, const char *id, const char *fleet)
+{
+    char body[512];
+    struct answer a = {0};
+    snprintf(body, sizeof body, "{'worker_id':'%s','fleet_slug':'%s','stage':'local','max_concurrency':4}", id, fleet);
+    do_worker(r, dispatch_worker_register, NULL, body, &a);
+    if (a.rc != BP_OK)
+        fail_msg("register: %d %s %s", a.rc, a.message, json_text(a.fields));
+    struct worker_auth *w = worker_with_token(r, json_str(a.data, "token", ""));
+    assert_non_null(w);
+    answer_reset(&a);
+    return w;
+}
+
+void begin_worker(struct rig *r, worker_door door, const struct worker_auth *w, const char *body, struct answer *a)
+{
+    struct json_object *o = body ? js(body) : NULL;
+    struct worker_call c = {.worker = w, .body = o, .ip = "127.0.0.1"};
+    answer_reset(a);
+    door(r->d, &c, answer_keep, a);
+    assert_int_equal(a->done, 0); /* never before the call returned */
+    json_object_put(o);
+}
+
+void do_worker(struct rig *r, worker_door door, const struct worker_auth *w, const char *body, struct answer *a)
+{
+    begin_worker(r, door, w, body, a);
+    rig_wait(r, a);
+}
+
+struct json_object *poll_job(struct rig *r, const struct worker_auth *w, struct answer *a)
+{
+    do_worker(r, dispatch_worker_poll, w, "{'worker_id':'w'}", a);
+    assert_int_equal(a->rc, BP_OK);
+    struct json_object *job = json_member(a->data, "job");
+    if (!job)
+        fail_msg("no job: %s", a->message);
+    assert_string_equal(a->message, "Job leased");
+    return job;
+}
+
+const char *lease_body(struct json_object *job, const char *more)
+{
+    static char body[2048];
+    snprintf(body, sizeof body, "{'dispatch_id':%lld,'lease_token':'%s'%s%s}",
+             (long long)json_int(job, "dispatch_id", 0), json_str(job, "lease_token", ""), *more ? "," : "", more);
+    return body;
+}
