@@ -349,10 +349,11 @@ BP_FN float depth_at(const struct bent_args *a, float sx, float sy)
     float u = bp_clampf((sx + 0.5f) * a->depth_scale - 0.5f, 0.0f, (float)(a->depth_width - 1) - 0.001f);
     float v = bp_clampf((sy + 0.5f) * a->depth_scale - 0.5f, 0.0f, (float)(a->depth_height - 1) - 0.001f);
     int32_t i = (int32_t)u, j = (int32_t)v;
-    const float *d = a->depth + j * a->depth_width + i;
+    const float *BP_RESTRICT d = a->depth;
+    int32_t k = j * a->depth_width + i, l = k + a->depth_width;
     float fu = u - (float)i, fv = v - (float)j;
-    float above = d[0] + fu * (d[1] - d[0]);
-    float below = d[a->depth_width] + fu * (d[a->depth_width + 1] - d[a->depth_width]);
+    float above = d[k] + fu * (d[k + 1] - d[k]);
+    float below = d[l] + fu * (d[l + 1] - d[l]);
     return above + fv * (below - above) - 0.5f;
 }
 
@@ -367,21 +368,37 @@ BP_FN void bend(const struct bent_args *a, const struct bent_view *v, float x, f
     *sy = t + d * (v->py + v->pz * t);
 }
 
-/* Adds the photo's pixel around (bx, by) by 4 x 4 weights to out. */
+/*
+ * Adds the photo's pixel around (bx, by) by 4 x 4 weights to out. Each of the four columns is summed by itself, then
+ * (0 + 2) + (1 + 3), so that vectors of any width give the same bits.
+ */
 BP_FN void sample_point(const struct photo *p, int32_t bx, int32_t by, const float *wx, const float *wy, float *out)
 {
     const uint16_t *in = p->pixels + ((int64_t)(by + PAD) * p->stride + bx + PAD) * 4;
-    float sum[4] = {0, 0, 0, 0};
-    for (int32_t j = 0; j < 4; j++, in += (int64_t)p->stride * 4) {
-        float along[4] = {0, 0, 0, 0};
-        for (int32_t k = 0; k < 4; k++)
-            for (int32_t c = 0; c < 4; c++)
-                along[c] += wx[k * COLUMNS] * (float)in[k * 4 + c];
-        for (int32_t c = 0; c < 4; c++)
-            sum[c] += wy[j * COLUMNS] * along[c];
+    int64_t stride = (int64_t)p->stride * 4;
+#if BP_TARGET_CUDA
+    float sum[16];
+    for (int32_t i = 0; i < 16; i++) {
+        sum[i] = 0;
+        for (int32_t j = 0; j < 4; j++)
+            sum[i] += wy[j * COLUMNS] * (wx[(i >> 2) * COLUMNS] * (float)in[j * stride + i]);
     }
     for (int32_t c = 0; c < 4; c++)
-        out[c] += sum[c];
+        out[c] += (sum[c] + sum[8 + c]) + (sum[4 + c] + sum[12 + c]);
+#else
+    union {
+        lanes part[PARTS];
+        lanes4 tap[4];
+    } w, sum;
+    for (int32_t k = 0; k < 4; k++)
+        w.tap[k] = wx[k * COLUMNS] - (lanes4){0};
+    for (int32_t i = 0; i < PARTS; i++)
+        sum.part[i] = (lanes){0};
+    for (int32_t j = 0; j < 4; j++)
+        for (int32_t i = 0; i < PARTS; i++)
+            sum.part[i] += wy[j * COLUMNS] * (w.part[i] * load_halves(in + j * stride + i * LANES));
+    *(lanes4 *)out += (sum.tap[0] + sum.tap[2]) + (sum.tap[1] + sum.tap[3]);
+#endif
 }
 
 BP_KERNEL_TILE(frame_bent, struct bent_args, a, tx, ty)
@@ -391,6 +408,8 @@ BP_KERNEL_TILE(frame_bent, struct bent_args, a, tx, ty)
     BP_SHARED float wy[4 * COLUMNS];
     BP_SHARED int32_t bx[COLUMNS];
     BP_SHARED int32_t by[COLUMNS];
+    BP_SHARED float at_x[COLUMNS];
+    BP_SHARED float at_y[COLUMNS];
     BP_SHARED float enc[6 * COLUMNS];
     const struct photo *p = &a->canvas.photo;
     int32_t x0 = tx * TILE_W, y0 = ty * TILE_H;
@@ -400,12 +419,14 @@ BP_KERNEL_TILE(frame_bent, struct bent_args, a, tx, ty)
             lin[i] = 0;
         for (int32_t s = 0; s < 2 * a->samples; s++) {
             int32_t half = s & 1;
-            BP_EACH (i, COLUMNS) {
-                float sx, sy;
-                bend(a, &a->views[s >> 1], (float)(x0 - LEAD + i), (float)(y0 + r + half), &sx, &sy);
-                taps_at(sx, 1.0f, 4, &bx[i], &wx[i], COLUMNS);
-                taps_at(sy, 1.0f, 4, &by[i], &wy[i], COLUMNS);
-            }
+            struct bent_view v = a->views[s >> 1]; /* a copy: nothing written below can change it */
+            BP_EACH (i, COLUMNS)
+                bend(a, &v, (float)(x0 - LEAD + i), (float)(y0 + r + half), &at_x[i], &at_y[i]);
+            BP_SYNC();
+            BP_EACH (i, COLUMNS)
+                taps_at(at_x[i], 1.0f, 4, &bx[i], &wx[i], COLUMNS);
+            BP_EACH (i, COLUMNS)
+                taps_at(at_y[i], 1.0f, 4, &by[i], &wy[i], COLUMNS);
             BP_SYNC();
             BP_EACH (i, COLUMNS)
                 sample_point(p, inside(bx[i], 4, p->width), inside(by[i], 4, p->height), &wx[i], &wy[i],
