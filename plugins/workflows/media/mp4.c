@@ -17,7 +17,20 @@ static int add_stream(const struct bp_video *v, AVFormatContext *mp4, AVStream *
     return avcodec_parameters_from_context(stream->codecpar, v->codec);
 }
 
-static int write_packet(const struct bp_video *v, AVFormatContext *mp4, uint64_t i, uint64_t offset)
+/*
+ * How many frames decoding runs ahead of showing. Packet i is decoded at i - ahead; the encoder's own times have a gap
+ * where a video was interrupted.
+ */
+static int64_t frames_ahead(const struct packets *p)
+{
+    int64_t ahead = 0;
+    for (uint64_t i = 0; i < p->n; i++)
+        if ((int64_t)i - p->list[i].pts > ahead)
+            ahead = (int64_t)i - p->list[i].pts;
+    return ahead;
+}
+
+static int write_packet(const struct bp_video *v, AVFormatContext *mp4, uint64_t i, uint64_t offset, int64_t dts)
 {
     const struct packet *k = &v->packets.list[i];
     AVRational base = v->codec->time_base, to = mp4->streams[0]->time_base;
@@ -26,7 +39,7 @@ static int write_packet(const struct bp_video *v, AVFormatContext *mp4, uint64_t
     packet->data = v->packets.data + offset;
     packet->size = (int)k->bytes;
     packet->pts = av_rescale_q(k->pts, base, to);
-    packet->dts = av_rescale_q(k->dts, base, to);
+    packet->dts = av_rescale_q(dts, base, to);
     packet->duration = av_rescale_q(1, base, to);
     packet->flags = k->key ? AV_PKT_FLAG_KEY : 0;
     return av_write_frame(mp4, packet);
@@ -39,8 +52,9 @@ static int write_all(const struct bp_video *v, AVFormatContext *mp4)
     int r = avformat_write_header(mp4, &options);
     av_dict_free(&options);
     uint64_t offset = 0;
+    int64_t ahead = frames_ahead(&v->packets);
     for (uint64_t i = 0; r >= 0 && i < v->packets.n; i++) {
-        r = write_packet(v, mp4, i, offset);
+        r = write_packet(v, mp4, i, offset, (int64_t)i - ahead);
         offset += v->packets.list[i].bytes;
     }
     return r < 0 ? r : av_write_trailer(mp4);

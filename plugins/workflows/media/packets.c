@@ -140,15 +140,13 @@ int32_t packets_save(const struct packets *p, uint64_t n, int64_t frames, const 
     return BP_OK;
 }
 
-/* The list makes sense: starts with a key, decodes forward, holds each frame number once at the most. */
+/* The list makes sense: starts with a key, and has a packet for each frame. */
 static int list_is_sane(const struct packet *list, const struct head *h)
 {
     uint64_t bytes = 0;
     for (uint64_t i = 0; i < h->n; i++) {
         const struct packet *k = &list[i];
-        if (k->key > 1 || k->bytes == 0 || k->pts < 0 || k->pts >= h->frames || k->dts > k->pts)
-            return 0;
-        if (i > 0 && k->dts <= list[i - 1].dts)
+        if (k->key > 1 || k->bytes == 0 || k->pts < 0 || k->pts >= h->frames)
             return 0;
         bytes += k->bytes;
     }

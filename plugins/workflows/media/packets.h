@@ -9,7 +9,7 @@
 #include <bp/media.h>
 
 struct packet {
-    int64_t pts, dts;
+    int64_t pts; /* the frame's number */
     uint32_t bytes;
     uint32_t key; /* 0 or 1 */
 };

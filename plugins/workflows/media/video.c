@@ -96,8 +96,7 @@ static int32_t collect(struct bp_video *v, struct bp_err *err)
             return BP_OK;
         if (r < 0)
             return av_fail(err, BP_FAIL, "encoding the video", r);
-        struct packet p = {v->packet->pts, v->packet->dts, (uint32_t)v->packet->size,
-                           (v->packet->flags & AV_PKT_FLAG_KEY) != 0};
+        struct packet p = {v->packet->pts, (uint32_t)v->packet->size, (v->packet->flags & AV_PKT_FLAG_KEY) != 0};
         int32_t rc = packets_add(&v->packets, &p, v->packet->data, err);
         av_packet_unref(v->packet);
         if (rc != BP_OK)
