@@ -110,11 +110,12 @@ static int is_time(const char *key)
 
 static void value_line(struct evbuffer *out, int indent, const char *key, struct json_object *v, int64_t now_ms);
 
-static void members(struct evbuffer *out, int indent, struct json_object *o, int64_t now_ms)
+/* Every member but `without` (NULL: none). */
+static void members(struct evbuffer *out, int indent, struct json_object *o, const char *without, int64_t now_ms)
 {
     json_object_object_foreach(o, key, v)
     {
-        if (v)
+        if (v && !(without && strcmp(key, without) == 0))
             value_line(out, indent, key, v, now_ms);
     }
 }
@@ -125,7 +126,7 @@ static void items(struct evbuffer *out, int indent, struct json_object *list, in
         struct json_object *v = json_object_array_get_idx(list, i);
         if (json_object_is_type(v, json_type_object)) {
             evbuffer_add_printf(out, "%*s-\n", indent, "");
-            members(out, indent + 2, v, now_ms);
+            members(out, indent + 2, v, NULL, now_ms);
         } else {
             evbuffer_add_printf(out, "%*s- %s\n", indent, "", v ? json_object_get_string(v) : "null");
         }
@@ -140,7 +141,7 @@ static void value_line(struct evbuffer *out, int indent, const char *key, struct
                                                              : json_object_array_length(v) == 0;
         evbuffer_add_printf(out, "%*s%s:%s\n", indent, "", key, empty ? " none" : "");
         if (json_object_is_type(v, json_type_object))
-            members(out, indent + 2, v, now_ms);
+            members(out, indent + 2, v, NULL, now_ms);
         else
             items(out, indent + 2, v, now_ms);
         return;
@@ -155,15 +156,27 @@ static void value_line(struct evbuffer *out, int indent, const char *key, struct
     evbuffer_add_printf(out, "%*s%s: %s\n", indent, "", key, text);
 }
 
+/* A listing, below what else the answer says. */
+static void listing(struct evbuffer *out, const struct admin_command *cmd, struct json_object *data,
+                    struct json_object *rows, int64_t now_ms)
+{
+    if (rows != data) {
+        members(out, 0, data, cmd->list, now_ms);
+        if (json_object_object_length(data) > 1)
+            evbuffer_add_printf(out, "%s:\n", cmd->list);
+    }
+    table(out, cmd->columns, rows, now_ms);
+}
+
 void text_render(struct evbuffer *out, const struct admin_command *cmd, struct json_object *data, int64_t now_ms)
 {
     struct json_object *rows = cmd->list ? (cmd->list[0] ? json_member(data, cmd->list) : data) : NULL;
     if (json_object_is_type(data, json_type_string)) /* words already */
         evbuffer_add_printf(out, "%s", json_object_get_string(data));
     else if (rows && json_object_is_type(rows, json_type_array) && cmd->columns)
-        table(out, cmd->columns, rows, now_ms);
+        listing(out, cmd, data, rows, now_ms);
     else if (json_object_is_type(data, json_type_object))
-        members(out, 0, data, now_ms);
+        members(out, 0, data, NULL, now_ms);
     else if (json_object_is_type(data, json_type_array))
         items(out, 0, data, now_ms);
     else

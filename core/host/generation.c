@@ -167,6 +167,7 @@ void generation_ready(struct generation *g)
     quarantine_lift(p);
     routes_update(h);
     workflows_update(h);
+    serving_publish(g);
     generation_move(g, RUNNING, NULL);
     if (old) {
         snprintf(why, sizeof(why), "replaced by generation %u", g->number);
