@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dispatch/engine.h"
+#include "dispatch/text.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -108,6 +109,7 @@ void answer_from_err(struct dispatch *d, const struct bp_err *err, struct dispat
         snprintf(text, 400, "%s", err->text[0] ? err->text : "The queue failed without a reason.");
         break;
     }
+    text_repair(text);
     if (out->retry_after_s)
         d->counters.refused_later++;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dispatch/finish.h"
+#include "dispatch/text.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -67,6 +68,7 @@ void error_text(const char *raw, char out[1024])
     else
         first_line(text, out);
     json_object_put(o);
+    text_repair(out);
     if (!out[0])
         snprintf(out, 1024, "%s", raw ? "Processing failed." : "Processing failed. Try another input.");
 }

@@ -71,6 +71,7 @@ static void not_found(struct order *o, const char *kind, const char *slug, const
         snprintf(o->message, sizeof o->message, "Unknown %s \"%s\". Did you mean \"%s\"?", kind, slug, near);
     else
         snprintf(o->message, sizeof o->message, "Unknown %s \"%s\".", kind, slug);
+    text_repair(o->message);
 }
 
 static struct json_object *read_effect(struct order *o, struct dispatch *d, const char *slug)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dispatch/text.h"
 
+#include "log/utf8.h"
+
 #include <assert.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
@@ -71,6 +73,20 @@ double random_fraction(void)
     uint32_t r;
     random_bytes((unsigned char *)&r, sizeof r);
     return (double)r / 4294967296.0;
+}
+
+void text_repair(char *s)
+{
+    size_t left = strlen(s);
+    while (left > 0) {
+        size_t n = utf8_sequence(s, left);
+        if (n == 0) {
+            *s = '?';
+            n = 1;
+        }
+        s += n;
+        left -= n;
+    }
 }
 
 static void time_write(int64_t ms, char out[TIME_SIZE], int with_ms)

@@ -20,6 +20,9 @@ void digest_make(const void *bytes, size_t n, char out[DIGEST_SIZE]);
 /* 0 <= x < 1, from the system's random source. */
 double random_fraction(void);
 
+/* Makes text that was cut or came from elsewhere well-formed UTF-8, in place: '?' for each byte that is not. */
+void text_repair(char *s);
+
 /* "2026-01-31T12:00:00+00:00", the form field workers know. ms since the Unix epoch. */
 void time_iso(int64_t ms, char out[TIME_SIZE]);
 /* "2026-01-31T12:00:00.123Z". */

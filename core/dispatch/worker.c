@@ -257,6 +257,7 @@ void dispatch_worker_deregister(struct dispatch *d, const struct worker_call *c,
     snprintf(who, sizeof who, "worker:%s", id);
     snprintf(why, sizeof why, "%s",
              json_object_is_type(reason, json_type_string) ? json_object_get_string(reason) : "deregistered");
+    text_repair(why);
     struct queue_call *q = queue_call_new(BP_OP_WORKER_DEL, dispatch_now(d));
     struct bp_op_worker_del *del = &queue_call_op(q)->u.worker_del;
     del->worker_id = queue_call_str(q, id);
