@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fleets of real worker processes: from zero and back, interruptions, failed launches, never a busy one ended."""
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from conftest import wait_until
+
+
+def local(**settings):
+    """Settings of the local cloud with times short enough for a test."""
+    return json.dumps({"local": {"bootDelaySeconds": 0.1, "noticeSeconds": 3, "launchRetrySeconds": 0.3, "endedReportSeconds": 1,
+                                 "terminateGraceSeconds": 10, "stopGraceSeconds": 8,
+                                 "workerArgs": ["worker.noticeSeconds=0.2", "worker.heartbeatSeconds=0.5", "shutdown.graceSeconds=4"],
+                                 **settings}})
+
+
+def settings(to_zero=2, policy="step", **more):
+    return {"plugin": local(), "dispatch.sweepMilliseconds": "100", "dispatch.leaseTtlSeconds": "10", "dispatch.retryBaseSeconds": "0.1",
+            "workflows": json.dumps({"test-copy": {"scaleToZeroSeconds": to_zero, "policy": policy, "maxSize": 3, "backlogTarget": 1}}),
+            **more}
+
+
+def fleet(d):
+    return d.ctl("fleet", "test-copy")[0]
+
+
+def instances(d, state="running"):
+    return [i for i in fleet(d)["instances"] if i["state"] == state]
+
+
+def submit(d, steps=1, step_ms=0, data=b"data", **params):
+    return d.http.submit("test-copy", {"steps": steps, "step_ms": step_ms, **params}, [d.http.upload(data)])["id"]
+
+
+def done(d, id, timeout=60):
+    return wait_until(f"job {id} completes", lambda: (j := d.http.job(id))["status"] == "completed" and j, timeout=timeout)
+
+
+def test_from_zero_and_back(daemon, test_copy):
+    d = daemon(settings=settings(), extra_plugins=[test_copy])
+    wait_until("the fleet is known", lambda: d.ctl("fleet", "test-copy"))
+    assert fleet(d)["instances"] == []
+    began = time.monotonic()
+    id = submit(d)
+    decided = wait_until("the size is decided", lambda: d.ctl("events", "scale.decided"))
+    assert time.monotonic() - began < 5 and decided[0]["to"] == 1 and "queued" in decided[0]["reason"]
+    done(d, id)
+    wait_until("the fleet is empty again", lambda: not fleet(d)["instances"] and fleet(d)["desired"] == 0)
+    assert not d.worker_pids()
+    assert d.ctl("workers")["workers"] == []
+
+
+def test_a_busy_instance_is_never_ended_by_scale_in(daemon, test_copy):
+    d = daemon(settings=settings(to_zero=0.1, policy="target"), extra_plugins=[test_copy])
+    long = submit(d, steps=60, step_ms=100)
+    short = [submit(d) for _ in range(3)]
+    for id in short:
+        done(d, id)
+    j = done(d, long)
+    assert j["attempts"] == 1 and j["requeues"] == 0, j["timeline"]
+    assert [e["what"] for e in j["timeline"] if e["what"] in ("requeued", "expired", "retry")] == []
+
+
+def test_a_spot_notice_hands_the_job_back_with_its_checkpoint_within_the_notice(daemon, test_copy):
+    d = daemon(settings=settings(), extra_plugins=[test_copy])
+    id = submit(d, steps=80, step_ms=100, checkpoint=True)
+    wait_until("the job runs", lambda: d.http.job(id)["progress"] > 0.2)
+    at = d.http.job(id)["progress"]
+    victim = instances(d)[0]["id"]
+    d.ctl("fleet", "inject", "test-copy", "interrupt", victim)
+    j = wait_until("the job is handed back", lambda: (j := d.http.job(id))["requeues"] == 1 and j, timeout=5)
+    assert any(e["what"] == "requeued" and "spot" in (e["detail"] or "") for e in j["timeline"])
+    seen = []
+    wait_until("another instance goes on where it stopped",
+               lambda: (j := d.http.job(id))["status"] == "leased" and j["worker"] != victim and j["progress"] and seen.append(j["progress"]) is None)
+    assert seen[0] >= at * 0.8, f"it began again at {seen[0]} after {at}"
+    assert done(d, id)["attempts"] == 1
+
+
+def test_an_instance_that_dies_is_replaced_and_its_job_completes(daemon, test_copy):
+    d = daemon(settings=settings(**{"dispatch.leaseTtlSeconds": "1.5"}), extra_plugins=[test_copy])
+    id = submit(d, steps=30, step_ms=100)
+    wait_until("the job runs", lambda: d.http.job(id)["progress"] > 0)
+    d.ctl("fleet", "inject", "test-copy", "kill", instances(d)[0]["id"])
+    j = done(d, id)
+    assert j["attempts"] == 2 and any(e["what"] == "expired" for e in j["timeline"])
+
+
+def test_failed_launches_are_told_and_tried_again(daemon, test_copy):
+    d = daemon(settings=settings(), extra_plugins=[test_copy])
+    wait_until("the fleet is known", lambda: d.ctl("fleet", "test-copy"))
+    d.ctl("fleet", "inject", "test-copy", "fail-launches", "2")
+    id = submit(d)
+    done(d, id)
+    wait_until("the failures are told", lambda: d.ctl("events", "fleet.launch_failed"))
+    assert fleet(d)["launch_failures"] >= 1
+    assert any(a["failed"] for a in fleet(d)["activities"])
+
+
+def test_instances_outlive_a_killed_controller_and_the_next_one_adopts_them(daemon, test_copy):
+    d = daemon(settings=settings(to_zero=30), extra_plugins=[test_copy])
+    done(d, submit(d))
+    before = [i["id"] for i in instances(d)]
+    pids = d.worker_pids()
+    d.settings["http.listen"] = f"127.0.0.1:{d.port}"
+    d.kill9()
+    assert d.worker_pids() == pids
+    d.start()
+    wait_until("it is adopted", lambda: [i["id"] for i in instances(d)] == before)
+    id = submit(d)
+    assert done(d, id)["worker"] == before[0]
+    assert d.worker_pids() == pids
+
+
+def test_a_clean_end_leaves_no_process_and_loses_no_job(daemon, test_copy):
+    d = daemon(settings=settings(), extra_plugins=[test_copy])
+    id = submit(d, steps=100, step_ms=100, checkpoint=True)
+    wait_until("the job runs", lambda: d.http.job(id)["progress"] > 0.05)
+    assert d.stop(40) == 0
+    assert not d.worker_pids()
+    d.start()
+    j = d.http.job(id)
+    assert j["status"] in ("queued", "leased") and j["requeues"] >= 1, j
+    assert done(d, id)["status"] == "completed"
+
+
+def test_a_hold_keeps_the_size_and_its_release_ends_that(daemon, test_copy):
+    d = daemon(settings=settings(to_zero=0.5), extra_plugins=[test_copy])
+    d.ctl("scale", "hold", "test-copy", "2")
+    wait_until("two instances run", lambda: len(instances(d)) == 2)
+    assert "held at 2" in d.ctl("scale", "test-copy")[0]["reason"]
+    d.ctl("scale", "release", "test-copy")
+    wait_until("none is left", lambda: not fleet(d)["instances"])
+
+
+def test_more_work_during_scale_in_needs_no_new_launch_of_what_was_draining(daemon, test_copy):
+    d = daemon(settings=settings(to_zero=0.3), extra_plugins=[test_copy])
+    for _ in range(4):
+        id = submit(d)
+        done(d, id)
+        time.sleep(0.4)
+    wait_until("the fleet is empty", lambda: not fleet(d)["instances"])
+    assert all(j["status"] == "completed" and j["attempts"] == 1 for j in d.ctl("jobs")["jobs"])
+
+
+@pytest.mark.parametrize("how,words,attempts", [("crash", "signal", 2), ("bad_input", "", 1), ("exit", "exit", 2)])
+def test_what_a_runner_does_costs_only_its_job(daemon, test_copy, how, words, attempts):
+    d = daemon(settings=settings(**{"dispatch.maxAttempts": "2"}), extra_plugins=[test_copy])
+    bad = submit(d, misbehave=how)
+    good = submit(d)
+    j = wait_until("it fails", lambda: (j := d.http.job(bad))["status"] == "failed" and j, timeout=60)
+    assert j["attempts"] == attempts and words in j["error"]
+    done(d, good)
+
+
+def test_a_cancel_reaches_a_running_job(daemon, test_copy):
+    d = daemon(settings=settings(), extra_plugins=[test_copy])
+    id = submit(d, steps=300, step_ms=100)
+    wait_until("the job runs", lambda: d.http.job(id)["progress"] > 0)
+    assert d.http.request("DELETE", f"/api/jobs/{id}").status == 200
+    wait_until("it is cancelled", lambda: d.http.job(id)["status"] == "cancelled", timeout=20)
+
+
+def test_a_drained_worker_finishes_takes_no_more_and_comes_back(daemon, test_copy):
+    d = daemon(settings=settings(to_zero=60, **{"scale.policy": "step"}), extra_plugins=[test_copy])
+    d.ctl("scale", "hold", "test-copy", "1")
+    first = submit(d, steps=20, step_ms=100)
+    wait_until("the job runs", lambda: d.http.job(first)["progress"] > 0)
+    worker = d.http.job(first)["worker"]
+    d.ctl("worker", "drain", worker)
+    second = submit(d)
+    done(d, first)
+    time.sleep(1)
+    assert d.http.job(second)["status"] == "queued"
+    d.ctl("worker", "undrain", worker)
+    assert done(d, second)["worker"] == worker
+
+
+def test_a_stopped_worker_process_is_replaced(daemon, test_copy):
+    d = daemon(settings=settings(to_zero=60), extra_plugins=[test_copy])
+    done(d, submit(d))
+    os.kill(d.worker_pids()[0], signal.SIGKILL)
+    wait_until("another instance runs", lambda: len(d.worker_pids()) == 1 and instances(d))
+    done(d, submit(d))
