@@ -90,7 +90,7 @@ int elf_section(const void *image, size_t n, const char *name, const char **data
 {
     struct image im = {image, n};
     Elf64_Ehdr h;
-    Elf64_Shdr names;
+    Elf64_Shdr names = {0};
     int rc = header_read(&im, &h, err);
     if (!rc)
         rc = segments_check(&im, &h, err);

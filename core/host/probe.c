@@ -90,7 +90,7 @@ static void last_line(int fd, char *line, size_t size)
     while (n > 0 && (unsigned char)buf[n - 1] <= ' ')
         buf[--n] = '\0';
     const char *nl = n > 0 ? strrchr(buf, '\n') : NULL;
-    snprintf(line, size, "%s", nl ? nl + 1 : buf);
+    snprintf(line, size, "%.*s", (int)size - 1, nl ? nl + 1 : buf);
 }
 
 static void failed_words(const struct probe *p, const siginfo_t *si, char *why, size_t size)

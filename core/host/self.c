@@ -3,15 +3,17 @@
 #include "log/err.h"
 #include "log/log.h"
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define SELF_MAGIC 0x5e1f0b9dU
 
 struct bp_self {
     uint32_t magic;
-    struct bus *bus;
+    _Atomic(struct bus *) bus; /* NULL: the daemon has ended, only this plugin has not */
     char *name, *settings, *state_dir;
 };
 
@@ -35,7 +37,8 @@ static void plugin_log(struct bp_self *self, int32_t level, const char *fmt, ...
 static int64_t plugin_now_ms(struct bp_self *self)
 {
     assert(self->magic == SELF_MAGIC);
-    return loop_now_ms(bus_loop(self->bus));
+    struct bus *b = atomic_load(&self->bus);
+    return b ? loop_now_ms(bus_loop(b)) : (int64_t)time(NULL) * 1000;
 }
 
 static const char *plugin_config(struct bp_self *self)
@@ -55,7 +58,8 @@ static int32_t plugin_emit(struct bp_self *self, const char *event, const char *
     assert(self->magic == SELF_MAGIC);
     if (!event || !fields)
         return err_set(err, BP_INVALID, "emit() needs an event and its fields");
-    return bus_publish_json(self->bus, event, fields, err);
+    struct bus *b = atomic_load(&self->bus);
+    return b ? bus_publish_json(b, event, fields, err) : err_set(err, BP_STOPPED, "bpd has ended");
 }
 
 static void *plugin_alloc(size_t bytes)
@@ -85,7 +89,7 @@ struct bp_self *self_new(struct bus *b, const char *name, const char *settings, 
     struct bp_self *s = calloc(1, sizeof(*s));
     assert(s);
     s->magic = SELF_MAGIC;
-    s->bus = b;
+    atomic_init(&s->bus, b);
     s->name = strdup(name);
     s->settings = strdup(settings);
     s->state_dir = strdup(state_dir);
@@ -103,6 +107,11 @@ void self_free(struct bp_self *s)
     free(s->state_dir);
     memset(s, 0xdb, sizeof(*s));
     free(s);
+}
+
+void self_detach(struct bp_self *s)
+{
+    atomic_store(&s->bus, NULL);
 }
 
 const char *self_state_dir(const struct bp_self *s)

@@ -11,6 +11,8 @@ extern const struct bp_host host_table;
  * more. */
 struct bp_self *self_new(struct bus *b, const char *name, const char *settings, const char *state_dir);
 void self_free(struct bp_self *s);
+/* Cuts a plugin that never came to an end off from a bus that is about to be freed. */
+void self_detach(struct bp_self *s);
 const char *self_state_dir(const struct bp_self *s);
 
 #endif

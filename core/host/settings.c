@@ -123,7 +123,7 @@ static int row_check(const char *key, struct json_object *row, struct bp_err *er
 
 static int unknown_setting(const struct manifest *m, struct json_object *table, const char *key, struct bp_err *err)
 {
-    const char *names[64];
+    const char *names[64] = {NULL};
     size_t n = 0;
     if (table) {
         json_object_object_foreach(table, name, row)
