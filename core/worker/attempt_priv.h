@@ -62,6 +62,7 @@ struct attempt {
     /* attempt_run.c */
     struct loop_timer *limit; /* the job's timeout, or how long a runner may take to start or to stop */
     void (*on_limit)(struct attempt *a);
+    int awaits_runner; /* the runner that is coming up is for this job */
     int64_t looked_ms; /* monotonic: since when the plugin is looked for */
     int cancelled;
     char interrupted[64]; /* the reason, "" when not */

@@ -70,6 +70,7 @@ static void begin(struct attempt *a)
         attempt_report(a, rc == BP_INVALID ? VERDICT_FAIL : VERDICT_RETRY, "%s", err.text);
         return;
     }
+    a->w->unable_backoff.tries = 0;
     a->on_limit = too_long;
     loop_timer_after(a->limit, limit);
 }
@@ -89,13 +90,17 @@ static void look_for_plugin(struct attempt *a)
         return;
     }
     if (!flow) {
-        attempt_report(a, VERDICT_RETRY, "worker %s has no plugin for the workflow %s", a->w->id, a->slug);
+        /* Not the job's fault: it keeps its attempts, and this worker asks for less until it has the plugin. */
+        a->w->unable = 1;
+        attempt_report(a, VERDICT_REQUEUE, "worker %s has no plugin for the workflow %s", a->w->id, a->slug);
         return;
     }
     int rc = worker_runner_get(a->w, flow, &err);
     if (rc == BP_OK)
         begin(a);
-    else if (rc != BP_LATER)
+    else if (rc == BP_LATER)
+        a->awaits_runner = 1;
+    else
         attempt_report(a, VERDICT_RETRY, "%s", err.text);
 }
 
@@ -110,7 +115,7 @@ void attempt_run(struct attempt *a)
 
 void attempt_runner_ready(struct attempt *a)
 {
-    if (a->stage == ATTEMPT_STARTING)
+    if (a->stage == ATTEMPT_STARTING && a->awaits_runner)
         begin(a);
 }
 
@@ -175,8 +180,8 @@ void attempt_result(struct attempt *a, int rc, const char *text)
 
 void attempt_runner_gone(struct attempt *a, const char *why)
 {
-    if (a->stage != ATTEMPT_RUNNING && a->stage != ATTEMPT_STARTING)
-        return;
+    if (a->stage != ATTEMPT_RUNNING && !(a->stage == ATTEMPT_STARTING && a->awaits_runner))
+        return; /* it was not this job's */
     if (a->cancelled || a->interrupted[0])
         stopped(a);
     else

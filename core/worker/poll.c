@@ -15,7 +15,7 @@ static void poll_again(void *arg)
     worker_poll(arg);
 }
 
-static void later(struct worker *w, int64_t delay_ms)
+void worker_poll_later(struct worker *w, int64_t delay_ms)
 {
     w->on_again = poll_again;
     loop_timer_after(w->again, delay_ms);
@@ -35,7 +35,7 @@ static void poll_failed(struct worker *w, const struct api_answer *a)
                   w->url, a->message, a->status, (double)delay / 1000);
         w->warned = 1;
     }
-    later(w, delay);
+    worker_poll_later(w, delay);
 }
 
 static int says_draining(const struct api_answer *a)
@@ -52,7 +52,7 @@ static void no_job(struct worker *w, const struct api_answer *a)
         return;
     }
     int at_once = wait_ms > 0 && mono_ms() - w->polled_ms >= wait_ms / 2;
-    later(w, at_once ? 0 : SHORT_POLL_MS);
+    worker_poll_later(w, at_once ? 0 : SHORT_POLL_MS);
 }
 
 static void polled(const struct api_answer *a, void *arg)
@@ -75,7 +75,7 @@ static void polled(const struct api_answer *a, void *arg)
     w->phase = WORKER_WORKING;
     w->attempt = attempt_begin(w, job);
     if (!w->attempt)
-        later(w, SHORT_POLL_MS);
+        worker_poll_later(w, SHORT_POLL_MS);
 }
 
 void worker_poll(struct worker *w)

@@ -80,6 +80,7 @@ static void registered(const struct api_answer *a, void *arg)
         w->backoff.tries = 0;
         w->warned = 0;
         worker_poll(w);
+        worker_runner_warm_up(w);
         return;
     }
     int64_t delay = backoff_next_ms(&w->backoff, a->retry_after_s);
@@ -91,6 +92,7 @@ void worker_register(struct worker *w)
 {
     if (w->token[0]) {
         worker_poll(w);
+        worker_runner_warm_up(w);
         return;
     }
     w->phase = WORKER_REGISTERING;

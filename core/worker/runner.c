@@ -94,9 +94,22 @@ static int start(struct worker *w, const struct workflow *flow, struct bp_err *e
 
 int worker_runner_get(struct worker *w, const struct workflow *flow, struct bp_err *err)
 {
-    if (w->runner && runner_child_is_ready(w->runner) && !strcmp(w->runner_file, flow->file))
+    int same = w->runner && !strcmp(w->runner_file, flow->file);
+    if (same && runner_child_is_ready(w->runner))
         return BP_OK;
+    if (same && runner_child_is_opening(w->runner))
+        return BP_LATER;
     if (w->runner)
         worker_runner_drop(w, 1);
     return start(w, flow, err);
+}
+
+void worker_runner_warm_up(struct worker *w)
+{
+    struct bp_err err = {0};
+    const struct workflow *flow = w->fleet[0] ? host_workflow(w->host, w->fleet) : NULL;
+    if (!flow || w->runner)
+        return;
+    if (worker_runner_get(w, flow, &err) != BP_LATER)
+        log_warn(LOG_WORKER, "%s", err.text);
 }

@@ -402,6 +402,11 @@ int runner_child_is_ready(const struct runner_child *r)
     return r->state == CHILD_READY && r->talk && !r->why[0];
 }
 
+int runner_child_is_opening(const struct runner_child *r)
+{
+    return r->state == CHILD_OPENING && r->talk && !r->why[0];
+}
+
 void runner_child_free(struct runner_child *r, int politely)
 {
     if (!r)

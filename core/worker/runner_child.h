@@ -43,7 +43,10 @@ struct runner_child *runner_child_start(const struct runner_child_spec *spec, st
 int runner_child_run(struct runner_child *r, struct json_object *job, struct bp_err *err);
 /* The running job's progress() answers BP_STOPPED from now on. */
 void runner_child_stop_job(struct runner_child *r);
+/* It waits for a job. */
 int runner_child_is_ready(const struct runner_child *r);
+/* It has not said yet that it is ready. */
+int runner_child_is_opening(const struct runner_child *r);
 /* No event follows. The process group is killed (`politely`: told to end first, killed after 2 s) and reaped later. */
 void runner_child_free(struct runner_child *r, int politely);
 /* Kills and reaps, now, all that runner_child_free() left behind. */

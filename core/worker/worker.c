@@ -117,6 +117,9 @@ void worker_attempt_ended(struct worker *w)
         api_cancel(&w->renewal);
         loop_timer_cancel(w->renew);
         worker_register(w);
+    } else if (w->unable) {
+        w->unable = 0;
+        worker_poll_later(w, backoff_next_ms(&w->unable_backoff, 0));
     } else {
         worker_poll(w);
     }

@@ -53,6 +53,9 @@ struct worker {
     int64_t polled_ms; /* monotonic, when the running poll was sent */
     int warned;        /* the controller's silence was told in the log */
 
+    int unable; /* the last job could not even begin here: wait before the next */
+    struct backoff unable_backoff;
+
     struct api_call *renewal; /* a register call while a lease is held */
     struct loop_timer *renew;
     struct backoff renew_backoff;
@@ -83,6 +86,7 @@ void worker_deregister(struct worker *w);
 
 /* ---- poll.c ---- */
 void worker_poll(struct worker *w);
+void worker_poll_later(struct worker *w, int64_t delay_ms);
 
 /* ---- node.c ---- */
 /* Asks the node service who we are, then calls worker_register(). */
@@ -93,6 +97,8 @@ void worker_watch_notices(struct worker *w);
 /* ---- runner.c ---- */
 /* A runner of this workflow: BP_OK and it is ready, BP_LATER and attempt_runner_ready() follows, or an error. */
 int worker_runner_get(struct worker *w, const struct workflow *flow, struct bp_err *err);
+/* Starts a runner of the fleet's workflow before there is a job for it: a GPU takes its time to open. */
+void worker_runner_warm_up(struct worker *w);
 /* Ends the runner there is; the next job gets a fresh one. */
 void worker_runner_drop(struct worker *w, int politely);
 

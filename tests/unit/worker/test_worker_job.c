@@ -108,6 +108,26 @@ static void a_second_job_gets_the_same_runner(void **state)
     rig_free(r);
 }
 
+static int a_runner_has_a_home(struct rig *r)
+{
+    (void)r;
+    return system("ls state/work 2>/dev/null | grep -q '^runner'") == 0;
+}
+
+static void a_runner_is_started_before_there_is_a_job(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    worker_start(r->worker);
+    rig_until(r, a_runner_has_a_home);
+    fake_add_job(r->fake, 7, "{}", 1); /* ready or not, it is the one that serves */
+    rig_until(r, rig_polls);
+    fake_wake(r->fake);
+    rig_until(r, rig_completed);
+    assert_int_equal(system("test $(ls state/work | grep -c '^runner') = 1"), 0);
+    rig_free(r);
+}
+
 static void bad_input_fails_for_good_in_the_workflows_words(void **state)
 {
     (void)state;
@@ -312,15 +332,17 @@ static void a_changed_checkpoint_is_uploaded_now_and_then(void **state)
     rig_free(r);
 }
 
-static void an_unknown_workflow_may_be_retried_elsewhere(void **state)
+static void a_job_of_a_workflow_that_is_not_here_keeps_its_attempts(void **state)
 {
     (void)state;
     struct rig *r = rig_new(NULL);
     json_put_str(fake_add_job(r->fake, 7, "{}", 1), "workflow", "never-heard-of");
+    fake_add_job(r->fake, 8, "{}", 1);
     worker_start(r->worker);
-    rig_until(r, rig_failed);
-    assert_true(json_truth(fake_last(r->fake, "fail"), "retryable", 0));
-    assert_non_null(strstr(json_str(fake_last(r->fake, "fail"), "error_message", ""), "never-heard-of"));
+    rig_until(r, rig_completed);
+    assert_int_equal(json_int(fake_last(r->fake, "requeue"), "dispatch_id", 0), 7);
+    assert_non_null(strstr(json_str(fake_last(r->fake, "requeue"), "reason", ""), "never-heard-of"));
+    assert_int_equal(fake_tried(r->fake, "fail"), 0);
     rig_free(r);
 }
 
@@ -343,6 +365,7 @@ int main(void)
         cmocka_unit_test(params_inputs_and_attempt_reach_the_job),
         cmocka_unit_test(the_runner_has_no_secret_no_network_and_no_file_of_ours),
         cmocka_unit_test(a_second_job_gets_the_same_runner),
+        cmocka_unit_test(a_runner_is_started_before_there_is_a_job),
         cmocka_unit_test(bad_input_fails_for_good_in_the_workflows_words),
         cmocka_unit_test(any_other_error_may_be_retried),
         cmocka_unit_test(a_crash_fails_that_job_only_and_the_next_gets_a_fresh_runner),
@@ -359,7 +382,7 @@ int main(void)
         cmocka_unit_test(a_job_resumes_from_the_checkpoint_of_an_earlier_attempt),
         cmocka_unit_test(a_checkpoint_that_is_gone_only_costs_time),
         cmocka_unit_test(a_changed_checkpoint_is_uploaded_now_and_then),
-        cmocka_unit_test(an_unknown_workflow_may_be_retried_elsewhere),
+        cmocka_unit_test(a_job_of_a_workflow_that_is_not_here_keeps_its_attempts),
         cmocka_unit_test(nothing_of_a_job_stays_on_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
