@@ -94,6 +94,7 @@ void generation_remove(struct generation *g, const char *reason)
 void host_set_leases(struct host *h, const char *slug, int64_t leases)
 {
     ASSERT_HOST(h);
+    json_put_int(h->leases, slug, leases);
     for (struct plugin *p = h->plugins; p; p = p->next) {
         struct generation *g = p->current;
         if (!g || !g->workflow || strcmp(g->workflow->slug, slug) != 0)

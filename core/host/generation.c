@@ -164,6 +164,8 @@ void generation_ready(struct generation *g)
         return;
     }
     p->current = g;
+    if (g->workflow)
+        p->leases = json_int(h->leases, g->workflow->slug, 0);
     quarantine_lift(p);
     routes_update(h);
     workflows_update(h);

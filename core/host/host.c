@@ -121,9 +121,10 @@ struct host *host_new(const struct host_spec *spec, struct bp_err *err)
     h->config = spec->config;
     h->role = spec->role;
     h->state_dir = copy_or_null(spec->state_dir);
+    h->leases = json_object_new_object();
     h->runner = copy_or_null(spec->runner);
     h->about = copy_or_null(spec->about);
-    assert(h->state_dir);
+    assert(h->state_dir && h->leases);
     if (asprintf(&h->copies, "%s/plugins", h->state_dir) < 0 || dirs_take(h, spec, err) || dir_make(h->copies, err) ||
         serving_open(h, err)) {
         host_free(h);
@@ -318,6 +319,7 @@ void host_free(struct host *h)
     lists_free(h);
     free(h->state_dir);
     free(h->copies);
+    json_object_put(h->leases);
     free(h->runner);
     free(h->about);
     h->magic = 0;

@@ -106,6 +106,7 @@ struct host {
     char *state_dir, *copies, *runner, *about;
     char **dirs;
     uint32_t n_dirs;
+    struct json_object *leases; /* last told count by slug: a workflow may come up after it was told */
     struct watch *watch;
     struct actor *files;
     struct source *sources;

@@ -151,10 +151,10 @@ static void a_workflow_that_comes_back_while_it_drains_serves_on(void **state)
     (void)state;
     struct rig *r = rig_new(HOST_CONTROLLER, NULL);
     rig_put(r, "flow-1", "flow");
+    host_set_leases(r->host, "flow", 1); /* told before the workflow is up, as after a restart */
     rig_start(r);
-    host_set_leases(r->host, "flow", 1);
     rig_remove(r, "flow");
-    rig_until_arrow(r, "flow 1 running>draining");
+    rig_until_arrow(r, "flow 1 running>draining its file was removed; 1 lease still runs");
     rig_put(r, "flow-2", "renamed");
     rig_until_arrow(r, "flow 2 ready>running");
     const struct workflow *w = host_workflow(r->host, "flow");
