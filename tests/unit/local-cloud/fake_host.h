@@ -15,8 +15,8 @@
 struct fake {
     char dir[512]; /* the plugin's state directory */
     char *config;
-    const char *role; /* NULL: controller */
-    int64_t skew_ms;  /* added to the clock; set it only while no fleet runs */
+    const char *role;        /* NULL: controller */
+    _Atomic int64_t skew_ms; /* added to the clock */
     void *inst;
     struct local *local;
     struct bp_err err;

@@ -3,6 +3,7 @@
 #include "main.h"
 #include "process.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -210,6 +211,48 @@ static void directories_without_instance_are_removed(void **state)
 
 /* ---- generations ---- */
 
+static void *disturb(void *arg)
+{
+    struct fake *f = arg;
+    const char *slug = "toy";
+    for (int k = 0; k < 60; k++) {
+        struct bp_err err;
+        struct bp_fleet_state s = {.size = sizeof s};
+        if (T.describe(f->inst, &slug, 1, &s, &err) < 0)
+            return arg;
+        if (s.n_instances) {
+            const struct bp_instance *i = &s.instances[(uint32_t)k % s.n_instances];
+            T.protect(f->inst, slug, i->id, k & 1, &err);
+            T.inject(f->inst, slug, k == 30 ? "kill" : "interrupt", i->id, &err);
+            if (k % 5 == 0)
+                T.terminate(f->inst, slug, i->id, &err);
+        }
+        T.grow(f->inst, slug, 1 + k % 4, &err);
+        free(s.memory);
+    }
+    return NULL;
+}
+
+static void calls_of_many_threads_leave_a_sound_fleet(void **state)
+{
+    struct fake *f = *state;
+    pthread_t threads[4];
+    void *bad;
+    assert_int_equal(fake_start(f, "\"bootDelaySeconds\":0,\"launchRetrySeconds\":0.01,\"noticeSeconds\":0.01"), 0);
+    toy_make(f, 4, 2);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, disturb, f), 0);
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], &bad);
+        assert_null(bad);
+    }
+    int32_t desired = toy_desired(f);
+    assert_in_range(desired, 0, 4);
+    WAIT_FOR(toy_count(f, BP_INSTANCE_TERMINATING) == 0 && toy_up(f, desired));
+    fake_stop(f);
+    assert_true(has_no_child());
+}
+
 static void a_new_generation_takes_the_fleets_and_the_old_one_ends_nothing(void **state)
 {
     struct fake *f = *state, next;
@@ -246,6 +289,7 @@ int main(void)
         TEST(a_worker_started_but_not_written_down_is_found),
         TEST(a_damaged_file_is_left_out_and_told),
         TEST(directories_without_instance_are_removed),
+        TEST(calls_of_many_threads_leave_a_sound_fleet),
         TEST(a_new_generation_takes_the_fleets_and_the_old_one_ends_nothing),
     };
     return RUN(tests);
