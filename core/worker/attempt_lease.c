@@ -51,10 +51,7 @@ void attempt_stop_beating(struct attempt *a)
 static int heed(struct attempt *a, struct json_object *data)
 {
     a->answered_ms = mono_ms();
-    if (json_truth(data, "draining", 0) && !a->w->draining) {
-        log_info(LOG_WORKER, "this worker is draining: it leaves after job %lld", (long long)a->id);
-        a->w->draining = 1;
-    }
+    worker_drains(a->w, json_truth(data, "draining", 0));
     if (json_truth(data, "cancel", 0) && !a->cancelled && a->stage < ATTEMPT_SAVING) {
         attempt_cancel(a);
         return 1;

@@ -8,6 +8,7 @@
 
 /* A controller that does not know wait_seconds answers at once: it is asked no more often than this. */
 #define SHORT_POLL_MS 3000
+#define DRAINED_POLL_MS 1000
 #define SPARE_MS      30000
 
 static void poll_again(void *arg)
@@ -38,6 +39,16 @@ static void poll_failed(struct worker *w, const struct api_answer *a)
     worker_poll_later(w, delay);
 }
 
+/* It stays, without a job, until its instance is ended or it is wanted again: a drain can be cancelled. */
+void worker_drains(struct worker *w, int draining)
+{
+    if (draining && !w->draining)
+        log_info(LOG_WORKER, "this worker is draining: it takes no more jobs");
+    else if (!draining && w->draining)
+        log_info(LOG_WORKER, "this worker takes jobs again");
+    w->draining = draining;
+}
+
 static int says_draining(const struct api_answer *a)
 {
     return json_truth(a->data, "draining", 0) || !strcmp(a->message, "Worker draining");
@@ -46,9 +57,9 @@ static int says_draining(const struct api_answer *a)
 static void no_job(struct worker *w, const struct api_answer *a)
 {
     int64_t wait_ms = config_int(w->config, CONFIG_WORKER_WAIT_S) * 1000;
-    if (says_draining(a)) {
-        log_info(LOG_WORKER, "this worker is draining: leaving");
-        worker_stop(w, "drained", (int64_t)(config_num(w->config, CONFIG_SHUTDOWN_GRACE_S) * 1000));
+    worker_drains(w, says_draining(a));
+    if (w->draining) {
+        worker_poll_later(w, DRAINED_POLL_MS);
         return;
     }
     int at_once = wait_ms > 0 && mono_ms() - w->polled_ms >= wait_ms / 2;
@@ -72,6 +83,7 @@ static void polled(const struct api_answer *a, void *arg)
         no_job(w, a);
         return;
     }
+    worker_drains(w, 0);
     w->phase = WORKER_WORKING;
     w->attempt = attempt_begin(w, job);
     if (!w->attempt)

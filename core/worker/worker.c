@@ -111,8 +111,6 @@ void worker_attempt_ended(struct worker *w)
     attempt_free(gone);
     if (worker_is_stopping(w)) {
         worker_leave(w);
-    } else if (w->draining) {
-        worker_stop(w, "drained", (int64_t)(config_num(w->config, CONFIG_SHUTDOWN_GRACE_S) * 1000));
     } else if (!w->token[0]) {
         api_cancel(&w->renewal);
         loop_timer_cancel(w->renew);

@@ -86,6 +86,8 @@ void worker_deregister(struct worker *w);
 
 /* ---- poll.c ---- */
 void worker_poll(struct worker *w);
+/* What the controller says of draining; told once a change. */
+void worker_drains(struct worker *w, int draining);
 void worker_poll_later(struct worker *w, int64_t delay_ms);
 
 /* ---- node.c ---- */

@@ -130,21 +130,24 @@ static void a_cancelled_job_is_stopped_and_failed_as_cancelled(void **state)
     rig_free(r);
 }
 
-static void a_draining_worker_finishes_its_job_and_leaves(void **state)
+static int has_asked_twice_more(struct rig *r)
+{
+    return fake_count(r->fake, "poll") >= 3;
+}
+
+static void a_draining_worker_finishes_its_job_and_stays_without_one(void **state)
 {
     (void)state;
     struct rig *r = begin("{\"steps\":20,\"step_ms\":30}");
     r->fake->draining = 1;
-    rig_until(r, rig_has_ended);
+    rig_until(r, has_asked_twice_more);
     assert_int_equal(fake_count(r->fake, "complete"), 1);
-    assert_int_equal(fake_count(r->fake, "deregister"), 1);
-    assert_int_equal(fake_count(r->fake, "poll"), 1);
-    assert_int_equal(r->exit_status, 0);
-    assert_int_equal(r->ended, 1);
+    assert_int_equal(fake_count(r->fake, "deregister"), 0);
+    assert_int_equal(r->ended, 0);
     rig_free(r);
 }
 
-static void an_idle_worker_that_is_drained_leaves(void **state)
+static void a_drain_that_is_cancelled_gives_it_jobs_again(void **state)
 {
     (void)state;
     struct rig *r = rig_new(NULL);
@@ -152,8 +155,10 @@ static void an_idle_worker_that_is_drained_leaves(void **state)
     rig_until(r, rig_polls);
     r->fake->draining = 1;
     fake_wake(r->fake);
-    rig_until(r, rig_has_ended);
-    assert_int_equal(fake_count(r->fake, "deregister"), 1);
+    rig_until(r, has_asked_twice_more);
+    r->fake->draining = 0;
+    fake_add_job(r->fake, 8, "{\"misbehave\":\"none\"}", 1);
+    rig_until(r, rig_completed);
     rig_free(r);
 }
 
@@ -219,8 +224,8 @@ int main(void)
         cmocka_unit_test(a_lost_lease_ends_the_run_and_drops_the_output),
         cmocka_unit_test(a_late_complete_that_gets_404_is_dropped),
         cmocka_unit_test(a_cancelled_job_is_stopped_and_failed_as_cancelled),
-        cmocka_unit_test(a_draining_worker_finishes_its_job_and_leaves),
-        cmocka_unit_test(an_idle_worker_that_is_drained_leaves),
+        cmocka_unit_test(a_draining_worker_finishes_its_job_and_stays_without_one),
+        cmocka_unit_test(a_drain_that_is_cancelled_gives_it_jobs_again),
         cmocka_unit_test(a_complete_that_is_not_heard_is_said_again),
         cmocka_unit_test(a_complete_that_is_refused_becomes_a_retryable_failure),
         cmocka_unit_test(a_job_outlives_a_controller_that_is_away),
