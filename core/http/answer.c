@@ -95,7 +95,6 @@ int answer_status(int rc, const char *message)
 void answer_bytes(struct call *c, int status, const char *type, const void *bytes, size_t n)
 {
     struct evhttp_request *req = c->req;
-    struct evbuffer *body = evhttp_request_get_output_buffer(req);
 
     assert(!c->answered);
     c->answered = 1;
@@ -112,7 +111,7 @@ void answer_bytes(struct call *c, int status, const char *type, const void *byte
         snprintf(length, sizeof(length), "%zu", n);
         call_add_header(c, "Content-Length", length);
     } else if (n && bytes) {
-        evbuffer_add(body, bytes, n);
+        evbuffer_add(evhttp_request_get_output_buffer(req), bytes, n);
     }
     if (c->http->draining)
         call_add_header(c, "Connection", "close");

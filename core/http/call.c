@@ -124,13 +124,17 @@ void call_end(struct call *c)
 void call_drop(struct call *c)
 {
     assert(!c->conn);
-    evhttp_request_free(c->req);
+    if (c->req)
+        evhttp_request_free(c->req);
     call_free(c);
 }
 
 void call_client_gone(struct call *c)
 {
-    c->conn = NULL; /* evhttp has let go of the request: it is ours to free */
+    c->conn = NULL;
+    /* When the client closed, evhttp let go of the request and it is ours to free; when we close, evhttp frees it. */
+    if (evhttp_request_get_connection(c->req))
+        c->req = NULL;
     if (c->gone)
         c->gone(c);
 }
