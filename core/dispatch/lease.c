@@ -10,42 +10,58 @@
 #include <assert.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* A lease request on its way. After a timeout nobody waits for it any more, but what it grants must be given back. */
+/* A lease request on its way; lives in its queue_call, as long as the request does. After the reply only the bus is
+ * touched: the engine may be gone when a lease comes late. */
 struct lease_trip {
     struct dispatch *d;
-    lease_reply fn; /* NULL after a timeout */
+    struct bus *bus;
+    lease_reply fn;
     void *arg;
 };
-
-static void trip_end(struct lease_trip *t)
-{
-    dispatch_unref(t->d);
-    free(t);
-}
 
 static void replied(struct bp_op *op, const struct bp_err *err, void *arg)
 {
     struct lease_trip *t = arg;
-    lease_reply fn = t->fn;
-    t->fn = NULL;
-    fn(err->rc == BP_OK && op ? &op->u.lease : NULL, err, t->arg);
-    if (err->rc != BP_TIMEOUT)
-        trip_end(t); /* else `late` ends it */
+    struct dispatch *d = t->d;
+    t->d = NULL;
+    t->fn(err->rc == BP_OK && op ? &op->u.lease : NULL, err, t->arg);
+    dispatch_unref(d);
 }
 
+static struct queue_call *give_back_call(int64_t now_ms, int64_t id, const char *token, const char *worker_id,
+                                         const char *reason)
+{
+    struct queue_call *q = queue_call_new(BP_OP_REQUEUE, now_ms);
+    struct bp_op_requeue *r = &queue_call_op(q)->u.requeue;
+    r->id = id;
+    r->token = queue_call_str(q, token);
+    r->worker_id = queue_call_str(q, worker_id);
+    r->reason = queue_call_str(q, reason);
+    r->max_requeues = INT32_MAX; /* the tenant's job must not pay for our lost connection */
+    log_info(LOG_DISPATCH, "job %lld goes back to the queue: %s (worker %s)", (long long)id, reason, worker_id);
+    return q;
+}
+
+static void say_lost(int64_t id, const struct bp_err *err)
+{
+    log_warn(LOG_DISPATCH, "job %lld could not be given back (%s); its lease expires by itself", (long long)id,
+             err->text);
+}
+
+/* Waiting polls find these jobs with the next probe. */
 static void granted_late(struct bp_op *op, const struct bp_err *err, void *arg)
 {
     struct lease_trip *t = arg;
-    if (op && err->rc == BP_OK && !t->d->dead) {
-        const struct bp_op_lease *l = &op->u.lease;
-        for (uint32_t i = 0; i < l->count; i++)
-            lease_give_back(t->d, l->jobs[i].id, l->jobs[i].lease_token, l->worker_id,
-                            "granted after the request's deadline");
+    const struct bp_op_lease *l = &op->u.lease;
+    for (uint32_t i = 0; err->rc == BP_OK && i < l->count; i++) {
+        struct bp_err lost = {0};
+        struct queue_call *q = give_back_call(op->now_ms, l->jobs[i].id, l->jobs[i].lease_token, l->worker_id,
+                                              "granted after the request's deadline");
+        if (queue_call_send(t->bus, q, QUEUE_TIMEOUT_MS, NULL, NULL, &lost) != BP_OK)
+            say_lost(l->jobs[i].id, &lost);
     }
-    trip_end(t);
 }
 
 /* The extension outputs of this worker get, when all its workflows agree on one. */
@@ -91,10 +107,7 @@ static void fill_worker(struct queue_call *q, struct bp_op_lease *l, const struc
 int lease_send(struct dispatch *d, const struct worker_auth *w, uint32_t max, int32_t max_concurrency, lease_reply fn,
                void *arg, struct bp_err *err)
 {
-    struct lease_trip *t = calloc(1, sizeof *t);
-    assert(t && max >= 1 && max <= 64);
-    *t = (struct lease_trip){d, fn, arg};
-    dispatch_ref(d);
+    assert(max >= 1 && max <= 64);
     struct queue_call *q = queue_call_new(BP_OP_LEASE, dispatch_now(d));
     struct bp_op_lease *l = &queue_call_op(q)->u.lease;
     l->max = max;
@@ -103,10 +116,13 @@ int lease_send(struct dispatch *d, const struct worker_auth *w, uint32_t max, in
     fill_worker(q, l, w);
     fill_tokens(q, l, output_extension(d, w));
     queue_call_on_late(q, granted_late);
+    struct lease_trip *t = queue_call_mem(q, sizeof *t);
+    *t = (struct lease_trip){d, d->bus, fn, arg};
+    dispatch_ref(d);
     int rc = queue_call_send(d->bus, q, QUEUE_TIMEOUT_MS, replied, t, err);
     if (rc != BP_OK) {
         send_error(err, "queue");
-        trip_end(t);
+        dispatch_unref(d);
     }
     return rc;
 }
@@ -126,20 +142,12 @@ static void given_back(struct bp_op *op, const struct bp_err *err, void *arg)
 
 void lease_give_back(struct dispatch *d, int64_t id, const char *token, const char *worker_id, const char *reason)
 {
-    struct queue_call *q = queue_call_new(BP_OP_REQUEUE, dispatch_now(d));
-    struct bp_op_requeue *r = &queue_call_op(q)->u.requeue;
-    r->id = id;
-    r->token = queue_call_str(q, token);
-    r->worker_id = queue_call_str(q, worker_id);
-    r->reason = queue_call_str(q, reason);
-    r->max_requeues = INT32_MAX; /* the tenant's job must not pay for our lost connection */
+    struct queue_call *q = give_back_call(dispatch_now(d), id, token, worker_id, reason);
     struct bp_err err = {0};
-    log_info(LOG_DISPATCH, "job %lld goes back to the queue: %s (worker %s)", (long long)id, reason, worker_id);
     dispatch_ref(d);
     if (queue_call_send(d->bus, q, QUEUE_TIMEOUT_MS, given_back, d, &err) == BP_OK)
         return;
-    log_warn(LOG_DISPATCH, "job %lld could not be given back (%s); its lease expires by itself", (long long)id,
-             err.text);
+    say_lost(id, &err);
     dispatch_unref(d);
 }
 

@@ -218,6 +218,50 @@ static void lease_that_comes_after_the_client_went_is_given_back(void **state)
     rig_free(r);
 }
 
+static void lease_that_comes_after_the_deadline_is_given_back(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    struct answer a = {0};
+    struct worker_auth *w = worker_in(r, "w", "noop");
+    int64_t id = submit_ok(r, "{'workflow':'noop'}");
+    atomic_store(&r->queue_closed, 1);               /* stands still with the lease in hand */
+    do_worker(r, dispatch_worker_poll, w, POLL, &a); /* takes as long as a request may */
+    assert_int_equal(a.rc, BP_TIMEOUT);
+    assert_true(a.retry_after_s > 0);
+    rig_release_queue(r);
+    for (int i = 0; i < 2000 && a.rc != BP_OK; i++) {
+        rig_turn(r, 5);
+        do_get(r, id, &a);
+        if (json_int(a.data, "requeues", 0) == 0)
+            a.rc = BP_LATER; /* not given back yet */
+    }
+    assert_string_equal(json_str(a.data, "status", ""), "queued");
+    assert_int_equal(json_int(a.data, "attempts", -1), 0);
+    answer_reset(&a);
+    worker_auth_free(w);
+    rig_free(r);
+}
+
+static void lease_that_was_never_served_changes_nothing(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    struct answer a = {0};
+    struct worker_auth *w = worker_in(r, "w", "noop");
+    int64_t id = submit_ok(r, "{'workflow':'noop'}");
+    rig_hold_queue(r);
+    do_worker(r, dispatch_worker_poll, w, POLL, &a); /* waits in the mailbox for all its time */
+    assert_int_equal(a.rc, BP_TIMEOUT);
+    rig_release_queue(r);
+    do_get(r, id, &a);
+    assert_string_equal(json_str(a.data, "status", ""), "queued");
+    assert_int_equal(json_int(a.data, "requeues", -1), 0);
+    answer_reset(&a);
+    worker_auth_free(w);
+    rig_free(r);
+}
+
 static void job_whose_urls_cannot_be_signed_is_given_back(void **state)
 {
     (void)state;
@@ -403,6 +447,8 @@ int main(void)
         cmocka_unit_test(wait_ends_with_no_job),
         cmocka_unit_test(poll_of_a_gone_client_is_forgotten),
         cmocka_unit_test(lease_that_comes_after_the_client_went_is_given_back),
+        cmocka_unit_test(lease_that_comes_after_the_deadline_is_given_back),
+        cmocka_unit_test(lease_that_was_never_served_changes_nothing),
         cmocka_unit_test(job_whose_urls_cannot_be_signed_is_given_back),
         cmocka_unit_test(capacity_is_what_the_store_counts),
         cmocka_unit_test(full_worker_leaves_the_job_to_the_next_one),
