@@ -228,3 +228,18 @@ CASE(stats, stats_after_prune_count_what_is_left)
     CHECK_INT(stats_of("a")->queued, 1);
     CHECK_INT(stats_of("a")->leased, 0);
 }
+
+CASE(stats, stats_have_no_row_once_all_jobs_are_pruned)
+{
+    worker_put("w", "[\"b\"]", 5);
+    submit("a");
+    struct lease l = lease_one("w");
+    CHECK_INT(complete(&l), BP_OK);
+    CHECK(stats_of("a") != NULL);
+    advance(1000);
+    struct bp_op *op = op_new(BP_OP_PRUNE);
+    op->u.prune.before_ms = world.now;
+    op->u.prune.limit = 10;
+    CHECK_INT(apply_one(op), BP_OK);
+    CHECK(stats_of("a") == NULL);
+}

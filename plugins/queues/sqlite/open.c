@@ -10,7 +10,7 @@
 #include "schema.h"
 #include "store.h"
 
-#define BUSY_MS          5000
+#define BUSY_MS          2000
 #define CHECKPOINT_PAGES 4000
 #define WAL_KEEP_BYTES   67108864
 

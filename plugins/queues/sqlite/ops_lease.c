@@ -96,7 +96,6 @@ static int32_t give(struct store *s, struct bp_op *op, struct job *j, uint32_t i
     j->worker_no = worker_no;
     j->suffix = l->output_keys[i];
     j->ended_by = ENDED_NOT;
-    j->sort_key = r->id;
     int32_t rc = job_output_key(s, j);
     if (!rc && !r->first_leased_ms) {
         r->first_leased_ms = now;

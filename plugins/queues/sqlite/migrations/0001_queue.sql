@@ -52,12 +52,13 @@ CREATE TABLE ai_job_dispatches (
     progress_text TEXT,
     checkpoint_key TEXT
 );
--- Exactly the order leases are given in.
-CREATE INDEX dispatches_queue ON ai_job_dispatches (workflow_id, priority DESC, sort_key) WHERE status = 2;
-CREATE INDEX dispatches_oldest ON ai_job_dispatches (workflow_id, queued_ms) WHERE status = 2;
-CREATE INDEX dispatches_due ON ai_job_dispatches (not_before_ms) WHERE status = 1;
-CREATE INDEX dispatches_expiry ON ai_job_dispatches (lease_expires_ms) WHERE status = 3;
-CREATE INDEX dispatches_worker ON ai_job_dispatches (worker_id) WHERE status = 3;
+-- The first is exactly the order leases are given in. Each carries the status, which its rows share, because SQLite checks
+-- the condition again and would fetch the row for it.
+CREATE INDEX dispatches_queue ON ai_job_dispatches (workflow_id, priority DESC, sort_key, status) WHERE status = 2;
+CREATE INDEX dispatches_oldest ON ai_job_dispatches (workflow_id, queued_ms, status) WHERE status = 2;
+CREATE INDEX dispatches_due ON ai_job_dispatches (not_before_ms, status) WHERE status = 1;
+CREATE INDEX dispatches_expiry ON ai_job_dispatches (lease_expires_ms, status) WHERE status = 3;
+CREATE INDEX dispatches_worker ON ai_job_dispatches (worker_id, status) WHERE status = 3;
 CREATE INDEX dispatches_finished ON ai_job_dispatches (finished_ms) WHERE finished_ms > 0;
 CREATE INDEX dispatches_unsuccessful ON ai_job_dispatches (status, id) WHERE status > 4;
 CREATE INDEX dispatches_tenant ON ai_job_dispatches (tenant_id, id);
