@@ -20,6 +20,8 @@ struct attempt *attempt_begin(struct worker *w, struct json_object *job);
 /* The worker must leave: hand the job back with a checkpoint, or end it if that is near. grace_ms: all there is. */
 void attempt_interrupt(struct attempt *a, const char *reason, int64_t grace_ms);
 void attempt_free(struct attempt *a);
+/* The job's number. */
+int64_t attempt_job(const struct attempt *a);
 
 /* From the runner. */
 void attempt_runner_ready(struct attempt *a);

@@ -38,6 +38,15 @@ static void on_result(int rc, const char *text, void *arg)
         attempt_result(w->attempt, rc, text);
 }
 
+/* One poisonous job, tried again and again, must not quarantine the plugin for all others: it counts once. */
+static int is_news(struct worker *w)
+{
+    int64_t job = w->attempt ? attempt_job(w->attempt) : 0;
+    int news = job == 0 || job != w->faulty_job;
+    w->faulty_job = job;
+    return news;
+}
+
 static void on_gone(const char *why, int fault, void *arg)
 {
     struct worker *w = arg;
@@ -46,7 +55,7 @@ static void on_gone(const char *why, int fault, void *arg)
     worker_runner_drop(w, 0);
     /* An idle runner that ends has harmed nobody, but it should not have. */
     log_write(LOG_WORKER, w->attempt ? BP_LOG_ERROR : BP_LOG_WARN, "%s", why);
-    if (fault)
+    if (fault && is_news(w))
         host_fault(w->host, plugin, why);
     if (w->attempt)
         attempt_runner_gone(w->attempt, why);

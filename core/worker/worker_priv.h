@@ -45,6 +45,7 @@ struct worker {
     struct bp_node_identity *identity; /* NULL: no node service */
     enum worker_phase phase;
     int draining;
+    int64_t faulty_job; /* whose runner crashed last */
 
     struct api_call *call;    /* register, poll or deregister */
     struct loop_timer *again; /* runs on_again: the next try of it */
