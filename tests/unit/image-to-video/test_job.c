@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole jobs through the plugin's .so, as a runner does them. */
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+#include "driver.h"
+#include "pictures.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SMALL "\"width\":192,\"height\":108,\"fps\":12,\"duration\":3"
+
+static int setup(void **state)
+{
+    struct driver *d = malloc(sizeof *d);
+    struct bp_err err = {0};
+    if (driver_open(d, PLUGIN_SO, "cpu", &err) != BP_OK) {
+        fprintf(stderr, "%s\n", err.text);
+        return 1;
+    }
+    struct bp_image photo = picture_make(400, 300);
+    if (bp_image_write(&photo, "photo.png", &err) != BP_OK)
+        return 1;
+    bp_image_free(&photo);
+    *state = d;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    driver_close(*state);
+    free(*state);
+    return 0;
+}
+
+static void check_video(const char *path, int width, int height, int frames)
+{
+    struct video_facts v = video_look(path);
+    assert_int_equal(v.frames, frames);
+    assert_int_equal(v.errors, 0);
+    assert_int_equal(v.width, width);
+    assert_int_equal(v.height, height);
+    free(v.luma);
+}
+
+static void a_photo_becomes_a_video_frame_by_frame(void **state)
+{
+    struct driver *d = *state;
+    struct bp_err err;
+    assert_string_equal(d->plugin->name, "image-to-video");
+    assert_int_equal(driver_run(d, "photo.png", "{" SMALL "}", "a.mp4", &err), BP_OK);
+    assert_int_equal(d->n_progress, 37); /* before each frame, and at the end */
+    assert_true(d->last_fraction == 1);
+    assert_string_equal(d->last_text, "frame 36 of 36");
+    check_video("a.mp4", 192, 108, 36);
+}
+
+static void every_move_makes_a_video(void **state)
+{
+    static const char *const moves[] = {"push", "pull", "pan-left", "pan-right", "pan-up", "pan-down", "orbit"};
+    for (size_t i = 0; i < sizeof moves / sizeof moves[0]; i++) {
+        char params[300];
+        struct bp_err err;
+        snprintf(params, sizeof params,
+                 "{\"move\":\"%s\",\"parallax\":%d,\"vignette\":1,\"motion_blur\":1,\"strength\":1," SMALL "}",
+                 moves[i], (int)(i % 2));
+        assert_int_equal(driver_run(*state, "photo.png", params, "m.mp4", &err), BP_OK);
+        check_video("m.mp4", 192, 108, 36);
+    }
+}
+
+static void the_same_job_gives_the_same_bytes_and_another_seed_others(void **state)
+{
+    static const int seeds[] = {5, 5, 6};
+    uint8_t *bytes[3];
+    size_t n[3];
+    for (int i = 0; i < 3; i++) {
+        char params[200];
+        struct bp_err err;
+        snprintf(params, sizeof params, "{\"seed\":%d," SMALL "}", seeds[i]);
+        assert_int_equal(driver_run(*state, "photo.png", params, "s.mp4", &err), BP_OK);
+        bytes[i] = file_read("s.mp4", &n[i]);
+    }
+    assert_int_equal(n[0], n[1]);
+    assert_memory_equal(bytes[0], bytes[1], n[0]);
+    assert_true(n[0] != n[2] || memcmp(bytes[0], bytes[2], n[0]) != 0);
+    for (int i = 0; i < 3; i++)
+        free(bytes[i]);
+}
+
+static void a_stopped_job_goes_on_at_its_frame(void **state)
+{
+    struct driver *d = *state;
+    static const int stops[] = {2, 14, 36};
+    struct bp_err err;
+    assert_int_equal(driver_run(d, "photo.png", "{" SMALL "}", "whole.mp4", &err), BP_OK);
+    for (int i = 0; i < 3; i++) {
+        d->stop_after = stops[i];
+        assert_int_equal(driver_run(d, "photo.png", "{" SMALL "}", "r.mp4", &err), BP_STOPPED);
+        assert_int_equal(err.rc, BP_STOPPED);
+        assert_int_not_equal(access("r.mp4", F_OK), 0);
+        d->stop_after = 0;
+        assert_int_equal(driver_run(d, "photo.png", "{" SMALL "}", "r.mp4", &err), BP_OK);
+        assert_int_equal(d->n_progress, 37 - (stops[i] - 1)); /* the frames before were not drawn again */
+        check_video("r.mp4", 192, 108, 36);
+        for (int k = 0; k < 36; k += 7)
+            assert_in_range((int)video_difference("whole.mp4", "r.mp4", k), 0, 3);
+        unlink("r.mp4");
+        free(d->checkpoint);
+        d->checkpoint = NULL;
+    }
+}
+
+static void a_job_may_be_interrupted_again_and_again(void **state)
+{
+    struct driver *d = *state;
+    struct bp_err err;
+    int rounds = 0;
+    d->stop_after = 5;
+    while (driver_run(d, "photo.png", "{" SMALL "}", "r.mp4", &err) == BP_STOPPED)
+        assert_true(++rounds < 20);
+    assert_int_equal(rounds, 8); /* four frames each, the last four to the end */
+    check_video("r.mp4", 192, 108, 36);
+}
+
+static void a_checkpoint_of_another_job_or_a_damaged_one_is_not_used(void **state)
+{
+    struct driver *d = *state;
+    struct bp_err err;
+    d->stop_after = 10;
+    assert_int_equal(driver_run(d, "photo.png", "{" SMALL "}", "r.mp4", &err), BP_STOPPED);
+    d->stop_after = 0;
+    assert_int_equal(driver_run(d, "photo.png", "{\"strength\":0.4," SMALL "}", "r.mp4", &err), BP_OK);
+    assert_int_equal(d->n_progress, 37);
+    assert_non_null(strstr(d->last_log, "another job"));
+    d->checkpoint[d->checkpoint_bytes / 2] ^= 1;
+    assert_int_equal(driver_run(d, "photo.png", "{" SMALL "}", "r.mp4", &err), BP_OK);
+    assert_int_equal(d->n_progress, 37);
+    assert_non_null(strstr(d->last_log, "damaged"));
+    check_video("r.mp4", 192, 108, 36);
+}
+
+static void bad_input_is_terminal_and_said_in_words(void **state)
+{
+    struct bp_err err;
+    file_write("notes.txt", "not a photo", 11);
+    assert_int_equal(driver_run(*state, "notes.txt", "{" SMALL "}", "x.mp4", &err), BP_BADINPUT);
+    assert_int_equal(err.rc, BP_BADINPUT);
+    assert_non_null(strstr(err.text, "not a picture"));
+    size_t n;
+    uint8_t *png = file_read("photo.png", &n);
+    file_write("half.png", png, n / 2);
+    free(png);
+    assert_int_equal(driver_run(*state, "half.png", "{" SMALL "}", "x.mp4", &err), BP_BADINPUT);
+    assert_non_null(strstr(err.text, "damaged or cut short"));
+    assert_int_not_equal(access("x.mp4", F_OK), 0);
+}
+
+static void a_param_out_of_range_is_refused(void **state)
+{
+    struct bp_err err;
+    assert_int_equal(driver_run(*state, "photo.png", "{\"duration\":1000}", "x.mp4", &err), BP_INVALID);
+    assert_non_null(strstr(err.text, "duration is 1000, allowed are 0.5 to 60"));
+}
+
+static void a_full_disk_is_not_the_tenants_fault(void **state)
+{
+    struct bp_err err;
+    assert_int_equal(driver_run(*state, "photo.png", "{" SMALL "}", "/dev/full", &err), BP_NOSPACE);
+    assert_int_equal(driver_run(*state, "photo.png", "{" SMALL "}", "nowhere/x.mp4", &err), BP_IO);
+}
+
+/* The fake GPU computes nothing, but every call a job makes of it is seen and may fail. */
+static void a_gpu_that_fails_fails_the_job_and_nothing_else(void **state)
+{
+    struct driver d;
+    struct bp_err err = {0};
+    (void)state;
+    assert_int_equal(driver_open(&d, PLUGIN_SO, "cuda", &err), BP_OK);
+    assert_int_equal(driver_run(&d, "photo.png", "{" SMALL "}", "g.mp4", &err), BP_OK);
+    check_video("g.mp4", 192, 108, 36);
+    setenv("FAKECUDA_FAIL", "cuLaunchKernel=700", 1);
+    assert_int_equal(driver_run(&d, "photo.png", "{" SMALL "}", "g2.mp4", &err), BP_IO);
+    assert_non_null(strstr(err.text, "CUDA_ERROR_ILLEGAL_ADDRESS"));
+    setenv("FAKECUDA_FAIL", "cuMemAlloc_v2=2", 1);
+    assert_int_equal(driver_run(&d, "photo.png", "{" SMALL "}", "g2.mp4", &err), BP_NOMEM);
+    unsetenv("FAKECUDA_FAIL");
+    assert_int_equal(driver_run(&d, "photo.png", "{" SMALL "}", "g2.mp4", &err), BP_OK);
+    driver_close(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_photo_becomes_a_video_frame_by_frame, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_move_makes_a_video, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_same_job_gives_the_same_bytes_and_another_seed_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_stopped_job_goes_on_at_its_frame, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_job_may_be_interrupted_again_and_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_checkpoint_of_another_job_or_a_damaged_one_is_not_used, setup, teardown),
+        cmocka_unit_test_setup_teardown(bad_input_is_terminal_and_said_in_words, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_param_out_of_range_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_full_disk_is_not_the_tenants_fault, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_gpu_that_fails_fails_the_job_and_nothing_else, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
