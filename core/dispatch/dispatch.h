@@ -27,8 +27,8 @@ void dispatch_start(struct dispatch *d);
 void dispatch_drain(struct dispatch *d);
 
 /*
- * How an answer reads. rc is a bp_rc; message is one sentence; `fields` (object: field name -> array of messages) is set
- * for BP_INVALID. data is the answer's payload or NULL. All borrowed for the callback.
+ * How an answer reads. rc is a bp_rc; message is one sentence; `fields` (object: field name -> array of messages) is
+ * set for BP_INVALID. data is the answer's payload or NULL. All borrowed for the callback.
  */
 struct dispatch_answer {
     int rc;
@@ -42,21 +42,28 @@ typedef void (*dispatch_reply)(const struct dispatch_answer *a, void *arg);
 /* ---- tenants ---- */
 
 /* body: {"workflow"|"effect", "params"{}, "inputs"[{"key","mime","name"}] or "input":{...}, "priority", "not_before",
- * "idempotency_key", "max_attempts"}. Unknown or wrong members are BP_INVALID naming each field and the allowed values; unknown workflow
- * BP_NOTFOUND with the nearest name; conflicting idempotency key BP_CONFLICT. Answer: the job as job_get gives it (data.replayed true on a replay).
- * who: "tenant:NAME" or "operator:UID". Answered after commit. */
-void dispatch_submit(struct dispatch *d, const char *tenant, const char *who, struct json_object *body, dispatch_reply fn, void *arg);
-/* data: {"id","status","workflow","effect","params","inputs","progress","progress_text","attempts","priority","created_at",...,"output":{"key","size","mime_type","url"},"timeline":[...]}; tenant NULL: any. */
-void dispatch_job_get(struct dispatch *d, const char *tenant, int64_t id, int with_timeline, dispatch_reply fn, void *arg);
+ * "idempotency_key", "max_attempts"}. Unknown or wrong members are BP_INVALID naming each field and the allowed values;
+ * unknown workflow BP_NOTFOUND with the nearest name; conflicting idempotency key BP_CONFLICT. Answer: the job as
+ * job_get gives it (data.replayed true on a replay). who: "tenant:NAME" or "operator:UID". Answered after commit. */
+void dispatch_submit(struct dispatch *d, const char *tenant, const char *who, struct json_object *body,
+                     dispatch_reply fn, void *arg);
+/* data:
+ * {"id","status","workflow","effect","params","inputs","progress","progress_text","attempts","priority","created_at",...,"output":{"key","size","mime_type","url"},"timeline":[...]};
+ * tenant NULL: any. */
+void dispatch_job_get(struct dispatch *d, const char *tenant, int64_t id, int with_timeline, dispatch_reply fn,
+                      void *arg);
 struct dispatch_list {
     const char *tenant, *workflow; /* NULL: any */
     int status;                    /* BP_JOB_*, 0: any */
     uint32_t limit;
     int64_t before_id;
 };
-void dispatch_job_list(struct dispatch *d, const struct dispatch_list *q, dispatch_reply fn, void *arg); /* data: {"jobs":[...]} */
-void dispatch_job_cancel(struct dispatch *d, const char *tenant, const char *who, int64_t id, dispatch_reply fn, void *arg);
-void dispatch_job_retry(struct dispatch *d, const char *tenant, const char *who, int64_t id, dispatch_reply fn, void *arg);
+void dispatch_job_list(struct dispatch *d, const struct dispatch_list *q, dispatch_reply fn,
+                       void *arg); /* data: {"jobs":[...]} */
+void dispatch_job_cancel(struct dispatch *d, const char *tenant, const char *who, int64_t id, dispatch_reply fn,
+                         void *arg);
+void dispatch_job_retry(struct dispatch *d, const char *tenant, const char *who, int64_t id, dispatch_reply fn,
+                        void *arg);
 /* data: {"key","upload_url","method","headers","expires_at"}: where a tenant may PUT an input. */
 void dispatch_upload(struct dispatch *d, const char *tenant, struct json_object *body, dispatch_reply fn, void *arg);
 /* Names of states, both ways (0 / NULL when unknown). */
@@ -65,10 +72,11 @@ const char *job_status_name(int status);
 
 /* ---- workers (the wire contract of docs/protocol.md; `body` is the parsed request or NULL) ---- */
 
-struct worker_auth;                /* who is calling: a copy of the worker's row, owned by the caller of authenticate */
+struct worker_auth; /* who is calling: a copy of the worker's row, owned by the caller of authenticate */
 typedef void (*worker_auth_reply)(const struct dispatch_answer *a, struct worker_auth *w, void *arg);
 /* token -> worker; BP_DENIED "Unauthorized." or "Worker not approved.". Cached for a few seconds; a change made through
- * this controller takes effect at once. On success w belongs to the callee: worker_auth_free. May call back before returning. */
+ * this controller takes effect at once. On success w belongs to the callee: worker_auth_free. May call back before
+ * returning. */
 void dispatch_authenticate(struct dispatch *d, const char *token, worker_auth_reply fn, void *arg);
 void worker_auth_free(struct worker_auth *w);
 const char *worker_auth_id(const struct worker_auth *w);
@@ -81,7 +89,8 @@ struct worker_call {
 void dispatch_worker_register(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg);
 /* With "wait_seconds" the answer may come much later: dispatch_poll_abandon(arg) when the client went away first. */
 void dispatch_worker_poll(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg);
-void dispatch_poll_abandon(struct dispatch *d, void *arg); /* forgets the waiting poll with this arg; its callback will not be called */
+void dispatch_poll_abandon(struct dispatch *d,
+                           void *arg); /* forgets the waiting poll with this arg; its callback will not be called */
 void dispatch_worker_heartbeat(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg);
 void dispatch_worker_progress(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg);
 void dispatch_worker_complete(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg);
@@ -94,7 +103,8 @@ uint32_t dispatch_waiting_polls(const struct dispatch *d);
 
 void dispatch_worker_list(struct dispatch *d, dispatch_reply fn, void *arg); /* data: {"workers":[...]} */
 /* what: approve revoke drain undrain remove. */
-void dispatch_worker_change(struct dispatch *d, const char *worker_id, const char *what, const char *who, dispatch_reply fn, void *arg);
+void dispatch_worker_change(struct dispatch *d, const char *worker_id, const char *what, const char *who,
+                            dispatch_reply fn, void *arg);
 /* Numbers per workflow from the store, at most 1 s old: what scaling, metrics and the page read through the bus too
  * (service "queue", BP_OP_STATS). data: {"workflows":[{...}]}. */
 void dispatch_stats(struct dispatch *d, dispatch_reply fn, void *arg);
@@ -106,8 +116,9 @@ void dispatch_counters(const struct dispatch *d, struct dispatch_counters *out);
 
 /* ---- checking params ---- */
 
-/* Checks value against the subset of JSON Schema that manifests use (docs/plugins.md), filling defaults in. Wrong fields are
- * added to `fields` under their path ("params.duration" when prefix is "params"). Returns the number of wrong fields. */
+/* Checks value against the subset of JSON Schema that manifests use (docs/plugins.md), filling defaults in. Wrong
+ * fields are added to `fields` under their path ("params.duration" when prefix is "params"). Returns the number of
+ * wrong fields. */
 int schema_check(struct json_object *schema, struct json_object *value, const char *prefix, struct json_object *fields);
 
 #endif

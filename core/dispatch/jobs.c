@@ -66,7 +66,7 @@ static void got(struct ask *a, struct bp_op *op, const struct bp_err *err)
     if (output)
         json_object_object_add(output, "url", NULL);
     if (key && bus_has_service(a->d->bus, "objects") && json_num(output, "size", -1) != 0)
-        url_set_add(urls, "GET", key, NULL, output, "url");
+        url_set_add(urls, &(struct url_want){.method = "GET", .key = key, .into = output, .name = "url"});
     if (url_set_count(urls) > 0) {
         url_set_sign(urls, output_signed, j);
         return;

@@ -104,20 +104,19 @@ static void fill_worker(struct queue_call *q, struct bp_op_lease *l, const struc
     l->worker_id = queue_call_str(q, w->worker_id);
 }
 
-int lease_send(struct dispatch *d, const struct worker_auth *w, uint32_t max, int32_t max_concurrency, lease_reply fn,
-               void *arg, struct bp_err *err)
+int lease_send(struct dispatch *d, const struct lease_ask *ask, struct bp_err *err)
 {
-    assert(max >= 1 && max <= 64);
+    assert(ask->max >= 1 && ask->max <= 64);
     struct queue_call *q = queue_call_new(BP_OP_LEASE, dispatch_now(d));
     struct bp_op_lease *l = &queue_call_op(q)->u.lease;
-    l->max = max;
-    l->max_concurrency = max_concurrency;
+    l->max = ask->max;
+    l->max_concurrency = ask->max_concurrency;
     l->ttl_ms = d->set.ttl_ms;
-    fill_worker(q, l, w);
-    fill_tokens(q, l, output_extension(d, w));
+    fill_worker(q, l, ask->worker);
+    fill_tokens(q, l, output_extension(d, ask->worker));
     queue_call_on_late(q, granted_late);
     struct lease_trip *t = queue_call_mem(q, sizeof *t);
-    *t = (struct lease_trip){d, d->bus, fn, arg};
+    *t = (struct lease_trip){d, d->bus, ask->fn, ask->arg};
     dispatch_ref(d);
     int rc = queue_call_send(d->bus, q, QUEUE_TIMEOUT_MS, replied, t, err);
     if (rc != BP_OK) {

@@ -15,10 +15,16 @@
  * then only frees. Called exactly once, never before lease_send() returned, unless lease_send() failed. */
 typedef void (*lease_reply)(const struct bp_op_lease *lease, const struct bp_err *err, void *arg);
 
-/* Asks the store for up to max (1..64) jobs of the worker's workflows. 0, or an error with fn not called.
- * max_concurrency 0: as registered. */
-int lease_send(struct dispatch *d, const struct worker_auth *w, uint32_t max, int32_t max_concurrency, lease_reply fn,
-               void *arg, struct bp_err *err);
+/* Asks the store for up to max (1..64) jobs of the worker's workflows. */
+struct lease_ask {
+    const struct worker_auth *worker; /* borrowed for the call */
+    uint32_t max;
+    int32_t max_concurrency; /* 0: as registered */
+    lease_reply fn;
+    void *arg;
+};
+/* 0, or an error with fn not called. */
+int lease_send(struct dispatch *d, const struct lease_ask *ask, struct bp_err *err);
 /* Gives one lease back. */
 void lease_give_back(struct dispatch *d, int64_t id, const char *token, const char *worker_id, const char *reason);
 /* Counts and publishes a granted lease. */

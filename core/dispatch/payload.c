@@ -9,6 +9,27 @@
 #include <stdio.h>
 #include <string.h>
 
+static void want_get(struct url_set *urls, const char *key, struct json_object *into, const char *name)
+{
+    url_set_add(urls, &(struct url_want){.method = "GET", .key = key, .into = into, .name = name});
+}
+
+static void want_checkpoint(struct url_set *urls, const char *key, struct json_object *into)
+{
+    url_set_add(urls, &(struct url_want){.method = "PUT", .key = key, .into = into, .name = "checkpoint_upload_url"});
+}
+
+static void want_output(struct dispatch *d, struct url_set *urls, const char *key, const char *mime,
+                        struct json_object *into)
+{
+    url_set_add(urls, &(struct url_want){.method = "PUT",
+                                         .key = key,
+                                         .mime = mime,
+                                         .max_bytes = d->set.max_upload,
+                                         .into = into,
+                                         .name = "output_url"});
+}
+
 /* What one job's payload is made from. */
 struct payload {
     struct dispatch *d;
@@ -62,7 +83,7 @@ static void put_inputs(struct payload *p)
         const char *key = json_str(input, "key", NULL);
         if (!key)
             continue;
-        url_set_add(p->urls, "GET", key, NULL, input, "url");
+        want_get(p->urls, key, input, "url");
         if (i > 0)
             continue;
         url_set_also(p->urls, p->out, "input_url");
@@ -79,8 +100,7 @@ static void put_output(struct payload *p)
     struct json_object *headers = json_object_new_object();
     put_default(p->input, "output_extension", *ext ? ext + 1 : NULL);
     put_default(p->input, "output_mime_type", p->produces);
-    url_set_add(p->urls, "PUT", p->job->output_key, p->produces, p->out, "output_url");
-    url_set_limit(p->urls, p->d->set.max_upload);
+    want_output(p->d, p->urls, p->job->output_key, p->produces, p->out);
     if (p->produces) {
         struct json_object *list = json_object_new_array_ext(1);
         json_object_array_add(list, json_object_new_string(p->produces));
@@ -94,9 +114,9 @@ static void put_checkpoint(struct payload *p)
     char key[1025];
     lease_checkpoint_key(p->job->output_key, key);
     json_object_object_add(p->input, "checkpoint_key", json_object_new_string(key));
-    url_set_add(p->urls, "PUT", key, NULL, p->input, "checkpoint_upload_url");
+    want_checkpoint(p->urls, key, p->input);
     if (p->job->checkpoint_key)
-        url_set_add(p->urls, "GET", p->job->checkpoint_key, NULL, p->input, "checkpoint_url");
+        want_get(p->urls, p->job->checkpoint_key, p->input, "checkpoint_url");
 }
 
 /* The members field workers read, in the order the field backend gives them. */
@@ -169,7 +189,7 @@ void lease_fresh_urls(struct dispatch *d, const struct bp_op_extend *e, struct j
         struct json_object *input = json_object_array_get_idx(inputs, i);
         if (!json_str(input, "key", NULL))
             continue;
-        url_set_add(urls, "GET", json_str(input, "key", NULL), NULL, input, "url");
+        want_get(urls, json_str(input, "key", NULL), input, "url");
         if (i == 0)
             url_set_also(urls, into, "input_url");
     }
@@ -177,8 +197,7 @@ void lease_fresh_urls(struct dispatch *d, const struct bp_op_extend *e, struct j
     if (e->output_key) {
         char key[1025];
         lease_checkpoint_key(e->output_key, key);
-        url_set_add(urls, "PUT", e->output_key, w ? json_str(w->manifest, "produces", NULL) : NULL, into, "output_url");
-        url_set_limit(urls, d->set.max_upload);
-        url_set_add(urls, "PUT", key, NULL, into, "checkpoint_upload_url");
+        want_output(d, urls, e->output_key, w ? json_str(w->manifest, "produces", NULL) : NULL, into);
+        want_checkpoint(urls, key, into);
     }
 }

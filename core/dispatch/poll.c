@@ -297,7 +297,8 @@ static void poll_lease(struct poll *p)
     for (uint32_t i = 0; i < p->n; i++)
         p->link[i].arrivals_seen = p->link[i].lane->arrivals;
     p->state = POLL_LEASING;
-    if (lease_send(p->ask.d, p->worker, p->max, p->max_concurrency, leased, p, &err) == BP_OK)
+    struct lease_ask ask = {p->worker, p->max, p->max_concurrency, leased, p};
+    if (lease_send(p->ask.d, &ask, &err) == BP_OK)
         return;
     p->state = POLL_NEW;
     ask_fail(&p->ask, &err);

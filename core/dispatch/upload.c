@@ -81,8 +81,12 @@ static void upload_begin(struct upload *u, const struct input *in, const char *t
     snprintf(key, sizeof key, "tenants/%.200s/uploads/%s/%s", tenant, uuid, name);
     u->data = upload_json(d, key, mime);
     struct url_set *urls = url_set_new(d);
-    url_set_add(urls, "PUT", key, mime, u->data, "upload_url");
-    url_set_limit(urls, bytes > 0 ? bytes : d->set.max_upload);
+    url_set_add(urls, &(struct url_want){.method = "PUT",
+                                         .key = key,
+                                         .mime = mime,
+                                         .max_bytes = bytes > 0 ? bytes : d->set.max_upload,
+                                         .into = u->data,
+                                         .name = "upload_url"});
     url_set_sign(urls, upload_signed, u);
 }
 

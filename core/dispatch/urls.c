@@ -53,25 +53,19 @@ void url_set_free(struct url_set *s)
     free(s);
 }
 
-void url_set_add(struct url_set *s, const char *method, const char *key, const char *mime, struct json_object *into,
-                 const char *name)
+void url_set_add(struct url_set *s, const struct url_want *want)
 {
     if (s->n == s->room) {
         s->room = s->room ? 2 * s->room : 8;
         s->url = reallocarray(s->url, s->room, sizeof *s->url);
         assert(s->url);
     }
-    s->url[s->n] = (struct url){.method = method, .name = name, .into = json_object_get(into)};
-    s->url[s->n].key = strdup(key);
-    s->url[s->n].mime = mime ? strdup(mime) : NULL;
-    assert(s->url[s->n].key);
-    s->n++;
-}
-
-void url_set_limit(struct url_set *s, int64_t max_bytes)
-{
-    assert(s->n > 0);
-    s->url[s->n - 1].max_bytes = max_bytes;
+    struct url *u = &s->url[s->n++];
+    *u = (struct url){.method = want->method, .name = want->name, .max_bytes = want->max_bytes};
+    u->into = json_object_get(want->into);
+    u->key = strdup(want->key);
+    u->mime = want->mime ? strdup(want->mime) : NULL;
+    assert(u->key);
 }
 
 void url_set_also(struct url_set *s, struct json_object *into, const char *name)

@@ -15,11 +15,16 @@ typedef void (*url_set_done)(const struct bp_err *err, void *arg);
 
 struct url_set *url_set_new(struct dispatch *d);
 void url_set_free(struct url_set *s);
-/* A URL for `method` on key, to become member `name` (a literal) of `into`, whose reference is taken. mime may be NULL;
- * max_bytes 0: the provider's limit. key and mime are copied. */
-void url_set_add(struct url_set *s, const char *method, const char *key, const char *mime, struct json_object *into,
-                 const char *name);
-void url_set_limit(struct url_set *s, int64_t max_bytes); /* of the URL added last */
+/* A URL for `method` on key, to become member `name` of `into`. key and mime are copied, a reference of into is taken.
+ */
+struct url_want {
+    const char *method;     /* "GET" or "PUT" */
+    const char *key, *mime; /* mime: pinned for PUT, or NULL */
+    int64_t max_bytes;      /* of a PUT, 0: the provider's limit */
+    struct json_object *into;
+    const char *name; /* a literal */
+};
+void url_set_add(struct url_set *s, const struct url_want *want);
 /* The URL added last also becomes member `name` of `into`. */
 void url_set_also(struct url_set *s, struct json_object *into, const char *name);
 uint32_t url_set_count(const struct url_set *s);
