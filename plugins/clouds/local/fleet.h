@@ -25,6 +25,7 @@ struct instance {
     int64_t kill_at_ms;      /* TERMINATING: when SIGKILL follows SIGTERM, 0: not */
     int64_t ended_ms;        /* TERMINATED: since when */
     int removing;            /* 1: terminate() was asked, its end is no surprise */
+    char url[256];           /* where its worker reaches the controller */
 };
 
 struct fleet {

@@ -85,18 +85,34 @@ static void say(struct json_object *diff, const char *fmt, ...)
     json_object_array_add(diff, json_object_new_string(text));
 }
 
+/* ["a","b"] as "a, b". */
+static void say_types(const char *types, char out[FLEET_TYPES_SIZE])
+{
+    size_t n = 0;
+    for (const char *p = types; *p; p++)
+        if (!strchr("[]\"", *p)) {
+            out[n++] = *p;
+            if (*p == ',')
+                out[n++] = ' ';
+        }
+    out[n] = 0;
+}
+
 static void compare(const struct fleet *f, const struct bp_fleet_spec *s, const char *types, struct json_object *diff)
 {
+    char now[FLEET_TYPES_SIZE], wanted[FLEET_TYPES_SIZE];
+    say_types(types, wanted);
     if (!f) {
-        say(diff, "create fleet %s of at most %d instances %s", s->slug, s->max_size, types);
+        say(diff, "create fleet %s of at most %d instances: %s", s->slug, s->max_size, wanted);
         return;
     }
+    say_types(f->types, now);
     if (f->max_size != s->max_size)
         say(diff, "fleet %s: max_size %d becomes %d", s->slug, f->max_size, s->max_size);
     if (f->warmup_s != s->warmup_s)
         say(diff, "fleet %s: warmup %d s becomes %d s", s->slug, f->warmup_s, s->warmup_s);
     if (strcmp(f->types, types) != 0)
-        say(diff, "fleet %s: instance types %s become %s", s->slug, f->types, types);
+        say(diff, "fleet %s: instance types %s become %s", s->slug, now, wanted);
 }
 
 static int apply(struct fleets *fs, struct fleet *f, const struct bp_fleet_spec *s, const char *types,

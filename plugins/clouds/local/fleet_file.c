@@ -58,6 +58,7 @@ static const struct row instance_rows[] = {
     I(instance, "pid", process.pid),
     {"start", UINT64, offsetof(struct instance, process.start), 0},
     T(instance, "boot", process.boot),
+    T(instance, "url", url),
 };
 static const struct row activity_rows[] = {
     I(bp_activity, "at_ms", at_ms), I(bp_activity, "failed", failed), T(bp_activity, "instance", instance),
@@ -150,16 +151,31 @@ static void find_started(struct instance *i, int64_t now)
     i->pub.running_ms = now;
 }
 
+/* Its worker would call at the old address for ever: another takes its place, and has the new one. */
+static void replace_lost(struct fleet *f, struct instance *i, const struct local *l)
+{
+    char here[sizeof i->url];
+    snprintf(here, sizeof here, "%.255s", l->settings.url);
+    if (i->pub.state != BP_INSTANCE_RUNNING || !i->url[0] || strcmp(i->url, here) == 0)
+        return;
+    LOCAL_LOG(l, BP_LOG_WARN, "instance %s is replaced: its worker calls %s, this daemon is at %s", i->pub.id, i->url,
+              here);
+    fleet_record(f, LOCAL_NOW(l), i, 0, "terminate", "its controller moved from %.100s", i->url);
+    instance_terminate(f, i, l, LOCAL_NOW(l));
+}
+
 /* A process that is gone leaves fd at -1: the next step finds it ended. */
-static void adopt(struct instance *i, const struct local *l)
+static void adopt(struct fleet *f, struct instance *i, const struct local *l)
 {
     i->process.fd = -1;
     if (i->pub.state == BP_INSTANCE_PENDING)
         find_started(i, LOCAL_NOW(l));
     if (i->pub.state != BP_INSTANCE_RUNNING && i->pub.state != BP_INSTANCE_TERMINATING)
         return;
-    if (process_adopt(&i->process, NULL) == 0)
-        LOCAL_LOG(l, BP_LOG_INFO, "instance %s still runs as process %d", i->pub.id, (int)i->process.pid);
+    if (process_adopt(&i->process, NULL) < 0)
+        return;
+    LOCAL_LOG(l, BP_LOG_INFO, "instance %s still runs as process %d", i->pub.id, (int)i->process.pid);
+    replace_lost(f, i, l);
 }
 
 static int is_id(const char *id)
@@ -181,7 +197,7 @@ static void read_instances(struct fleet *f, const struct local *l, struct json_o
             free(i);
             continue;
         }
-        adopt(i, l);
+        adopt(f, i, l);
         *last = i;
         last = &i->next;
     }
@@ -209,10 +225,10 @@ struct fleet *fleet_load(const struct local *l, const char *path, struct bp_err 
     free(text);
     if (f && json_object_is_type(o, json_type_object)) {
         read_rows(f, fleet_rows, N(fleet_rows), o);
+        json_object_object_get_ex(o, "activities", &v);
+        read_activities(f, v); /* first: adopting instances may add to them */
         json_object_object_get_ex(o, "instances", &v);
         read_instances(f, l, v);
-        json_object_object_get_ex(o, "activities", &v);
-        read_activities(f, v);
     }
     json_object_put(o);
     if (f && f->slug[0])

@@ -110,6 +110,7 @@ void instance_boot(struct fleet *f, struct instance *i, const struct local *l, i
     }
     i->pub.state = BP_INSTANCE_RUNNING;
     i->pub.running_ms = now;
+    snprintf(i->url, sizeof i->url, "%.255s", l->settings.url);
     f->dirty = 1;
     LOCAL_LOG(l, BP_LOG_INFO, "instance %s of fleet %s runs as process %d", i->pub.id, f->slug, (int)i->process.pid);
 }

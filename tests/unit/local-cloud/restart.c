@@ -115,6 +115,17 @@ static void workers_of_a_killed_controller_are_adopted(void **state)
     WAIT_FOR(toy_count(f, 0) == 3 && toy_up(f, 1));
 }
 
+static void a_worker_that_calls_an_old_address_is_replaced(void **state)
+{
+    struct fake *f = *state;
+    killed_controller(f, QUICK ",\"url\":\"http://127.0.0.1:2\"", 1);
+    assert_int_equal(fake_start(f, QUICK), 0);
+    WAIT_FOR(toy_count(f, BP_INSTANCE_TERMINATED) == 1 && toy_up(f, 1));
+    assert_int_equal(toy_desired(f), 1);
+    assert_int_equal(toy_activities(f, "exit", 0), 0);
+    assert_true(fake_logged("calls http://127.0.0.1:2, this daemon is at http://127.0.0.1:1"));
+}
+
 static void a_worker_that_died_meanwhile_is_replaced(void **state)
 {
     struct fake *f = *state;
@@ -284,6 +295,7 @@ int main(void)
         TEST(leave_ends_the_instances_while_the_plugin_goes_on),
         TEST(instances_may_outlive_a_clean_stop),
         TEST(workers_of_a_killed_controller_are_adopted),
+        TEST(a_worker_that_calls_an_old_address_is_replaced),
         TEST(a_worker_that_died_meanwhile_is_replaced),
         TEST(a_process_with_a_reused_number_is_left_alone),
         TEST(a_worker_started_but_not_written_down_is_found),
