@@ -19,9 +19,12 @@ def talk(d, *lines):
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(20)
         s.connect(str(d.state / "bpd.sock"))
-        s.sendall(b"".join(line if isinstance(line, bytes) else line.encode() + b"\n" for line in lines))
-        s.shutdown(socket.SHUT_WR)
         out = b""
+        try:
+            s.sendall(b"".join(line if isinstance(line, bytes) else line.encode() + b"\n" for line in lines))
+            s.shutdown(socket.SHUT_WR)
+        except BrokenPipeError:
+            pass  # cut off: what it said before is still there
         while chunk := s.recv(65536):
             out += chunk
     return out.decode()
@@ -80,7 +83,7 @@ def test_a_job_is_submitted_listed_shown_and_cancelled(d):
     assert d.ctl("job", "cancel", id)["status"] == "cancelled"
     assert d.ctl("job", "retry", id)["status"] == "queued"
     refused = d.ctl("job", "cancel", "99999", json_form=False)
-    assert refused.returncode == 1 and "99999" in refused.stderr
+    assert refused.returncode == 1 and "not found" in refused.stderr
 
 
 def test_events_tell_what_happened(d):
