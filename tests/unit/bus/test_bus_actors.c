@@ -131,6 +131,7 @@ static void a_direct_call_ignores_capacity_and_stands_alone_in_its_batch(void **
     rig_open(r);
     rig_run_until(r, 4);
     assert_int_equal(r->n_batches, 2);
+    assert_int_equal(r->batch_sizes[0] + r->batch_sizes[1], 2);
     for (int i = 0; i < 4; i++)
         assert_int_equal(calls[i].replies, 1);
 }
