@@ -84,9 +84,10 @@ int frame_buffer_take(struct frame_buffer *b, struct json_object **out, struct b
 int frame_encode(struct json_object *frame, unsigned char **bytes, size_t *n, struct bp_err *err)
 {
     *bytes = NULL;
-    const char *text = json_text(frame);
-    size_t len = text ? strlen(text) : 0;
-    if (len == 0 || len > FRAME_MAX_BYTES)
+    size_t len = 0;
+    const char *text =
+        json_object_to_json_string_length(frame, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
+    if (!text || len == 0 || len > FRAME_MAX_BYTES)
         return err_set(err, BP_INVALID, "cannot send a frame of %zu bytes; 1 to %u are allowed", len, FRAME_MAX_BYTES);
     unsigned char *p = malloc(FRAME_HEAD_BYTES + len);
     if (!p)
@@ -102,7 +103,7 @@ int frame_encode(struct json_object *frame, unsigned char **bytes, size_t *n, st
 int frame_send(int fd, struct json_object *frame, struct bp_err *err)
 {
     unsigned char *bytes;
-    size_t n;
+    size_t n = 0;
     int rc = frame_encode(frame, &bytes, &n, err);
     for (size_t sent = 0; rc == BP_OK && sent < n;) {
         ssize_t k = send(fd, bytes + sent, n - sent, MSG_NOSIGNAL);

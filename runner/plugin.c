@@ -69,6 +69,7 @@ static int check_table(const struct bp_plugin *t, const char *name, struct bp_er
         return err_set(err, BP_INVALID, "built for plugin ABI %u.%u, this runner speaks %u.%u: rebuild the plugin",
                        BP_ABI_MAJOR(t->abi), BP_ABI_MINOR(t->abi), BP_ABI_MAJOR(BP_ABI_VERSION),
                        BP_ABI_MINOR(BP_ABI_VERSION));
+    // cppcheck-suppress arithOperationsOnVoidPointer ; no arithmetic: the size of a member
     if (!BP_HAS(t, name) || !BP_HAS(t, start) || !BP_HAS(t, stop) || !BP_HAS(t, facet))
         return err_set(err, BP_INVALID, "its table " BP_ENTRY_SYMBOL " lacks name, start, stop or facet");
     if (strcmp(t->name, name) != 0)
@@ -96,6 +97,7 @@ static int find_job(struct plugin *p, struct bp_err *err)
     const struct bp_job_facet *f = p->table->facet(p->inst, BP_JOB_FACET);
     if (!f)
         return err_set(err, BP_INVALID, "%s offers no facet " BP_JOB_FACET ": it cannot run jobs", p->self.name);
+    // cppcheck-suppress arithOperationsOnVoidPointer ; no arithmetic: the size of a member
     if (!BP_HAS(f, open) || !BP_HAS(f, run) || !BP_HAS(f, close))
         return err_set(err, BP_INVALID, "the facet " BP_JOB_FACET " of %s lacks open, run or close", p->self.name);
     p->job = f;

@@ -245,6 +245,7 @@ static void reap(struct http_client *c)
     int left;
     int gone = 0;
     int *told = c->gone;
+    // cppcheck-suppress autoVariables ; put back below, before this frame ends
     c->gone = &gone;
     for (CURLMsg *m; !gone && (m = curl_multi_info_read(c->multi, &left));) {
         struct http_client_call *call;
@@ -411,8 +412,10 @@ void http_client_free(struct http_client *c)
         return;
     if (c->gone)
         *c->gone = 1;
-    while (c->calls)
-        call_free(c->calls);
+    for (struct http_client_call *call = c->calls, *next; call; call = next) {
+        next = call->next;
+        call_free(call);
+    }
     if (c->multi)
         curl_multi_cleanup(c->multi);
     if (c->timer)

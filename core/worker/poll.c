@@ -7,9 +7,9 @@
 #include <string.h>
 
 /* A controller that does not know wait_seconds answers at once: it is asked no more often than this. */
-#define SHORT_POLL_MS 3000
+#define SHORT_POLL_MS   3000
 #define DRAINED_POLL_MS 1000
-#define SPARE_MS      30000
+#define SPARE_MS        30000
 
 static void poll_again(void *arg)
 {

@@ -317,7 +317,7 @@ static void on_request(struct evhttp_request *req, void *arg)
 struct fake *fake_new(struct loop *l)
 {
     struct fake *f = calloc(1, sizeof(*f));
-    struct sockaddr_in at;
+    struct sockaddr_in at = {0};
     socklen_t n = sizeof(at);
     f->loop = l;
     f->url_version = 1;
