@@ -135,7 +135,7 @@ static int apply(struct fleets *fs, struct fleet *f, const struct bp_fleet_spec 
 static int32_t ensure(void *inst, const struct bp_fleet_spec *spec, int32_t dry_run, char **diff, struct bp_err *err)
 {
     struct local *l = inst;
-    char types[FLEET_TYPES_SIZE];
+    char types[FLEET_TYPES_SIZE] = "";
     int rc = check_spec(spec, err);
     if (rc < 0 || (rc = types_of(l, spec, types, err)) < 0 || (rc = fleets_enter(l->fleets, err)) < 0)
         return rc;

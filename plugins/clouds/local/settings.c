@@ -171,7 +171,7 @@ int settings_open(struct settings *s, const char *text, struct bp_err *err)
         rc = read_row(s, &rows[i], s->json, err);
     if (rc == 0)
         rc = read_about(s, err);
-    if (rc == 0 && strcmp(s->device, "auto") && strcmp(s->device, "cpu") && strcmp(s->device, "cuda"))
+    if (rc == 0 && strcmp(s->device, "auto") != 0 && strcmp(s->device, "cpu") != 0 && strcmp(s->device, "cuda") != 0)
         rc = err_set(err, BP_INVALID, "setting device is \"%s\"; it must be auto, cpu or cuda", s->device);
     if (rc < 0)
         settings_close(s);
