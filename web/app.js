@@ -43,7 +43,7 @@ function soon(ms) {
 }
 
 function listen() {
-  const source = new EventSource("/api/admin/events");
+  const source = new EventSource("/api/admin/events?recent=100");
   for (const name of names) {
     source.addEventListener(name, (e) => {
       view.event(JSON.parse(e.data));

@@ -99,6 +99,6 @@ export function showErrors(box, fields) {
       rest.push(...messages);
     }
   }
-  box.querySelector(".wrong input, .wrong select")?.focus();
+  box.querySelector(".wrong input:not([type=range]), .wrong select")?.focus();
   return rest;
 }

@@ -250,16 +250,19 @@ void tenant_events(struct call *c)
 void operator_events(struct call *c)
 {
     struct stream *s;
-    int resumed = call_header(c, "Last-Event-ID") != NULL;
+    char recent[8] = "";
+    uint32_t max = call_header(c, "Last-Event-ID") ? FEED_EVENTS : 0;
 
     if (c->is_head) {
         answer_bytes(c, 200, "text/event-stream", NULL, 0);
         return;
     }
+    if (max == 0 && query_get(call_query(c), "recent", recent, sizeof(recent)) > 0)
+        max = (uint32_t)strtoul(recent, NULL, 10);
     s = stream_new(c, "*");
     start_answer(s);
-    if (resumed)
-        bus_recent(c->http->app->bus, "*", FEED_EVENTS, tell_recent, s);
+    if (max)
+        bus_recent(c->http->app->bus, "*", max < FEED_EVENTS ? max : FEED_EVENTS, tell_recent, s);
     pump(s);
 }
 
