@@ -62,7 +62,7 @@ int32_t bp_job_progress(const struct bp_job *job, const char *what, int64_t done
     extern const struct bp_plugin bp_plugin_v1;                                                                        \
     BP_EXPORT const struct bp_plugin bp_plugin_v1 = {(uint32_t)sizeof(struct bp_plugin),                               \
                                                      BP_ABI_VERSION,                                                   \
-                                                     name_,                                                           \
+                                                     name_,                                                            \
                                                      bp_workflow_start,                                                \
                                                      bp_workflow_stop,                                                 \
                                                      bp_workflow_facet};
