@@ -107,7 +107,7 @@ static int bind_listener(struct http *h, const struct addrinfo *ai, const char *
 
 static int start_listening(struct http *h, const struct config *c, struct bp_err *err)
 {
-    const char *text = config_str(c, CONFIG_HTTP_LISTEN), *port;
+    const char *text = config_str(c, CONFIG_HTTP_LISTEN), *port = NULL;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *ai = NULL;
     char host[256];
     int rc = split_listen(text, host, sizeof(host), &port, err), gai;

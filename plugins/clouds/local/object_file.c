@@ -279,7 +279,7 @@ static void clean_one(const char *dir, const char *name)
     if (!is_file_name(name) || is_ours(name))
         return;
     snprintf(hash, sizeof hash, "%.64s", name);
-    snprintf(named.file, sizeof named.file, "%s", name);
+    snprintf(named.file, sizeof named.file, "%.*s", (int)sizeof named.file - 1, name);
     int shelf = shelf_lock(dir, hash, NULL);
     if (shelf < 0)
         return;

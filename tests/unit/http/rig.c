@@ -38,7 +38,8 @@ static int open_door(struct start *s)
         return -1;
     snprintf(r->app.fleet_secret, sizeof(r->app.fleet_secret), "%s", FLEET_SECRET);
     snprintf(r->app.local_token, sizeof(r->app.local_token), "%s", TENANT_TOKEN);
-    getcwd(r->app.state_dir, sizeof(r->app.state_dir));
+    if (!getcwd(r->app.state_dir, sizeof(r->app.state_dir)))
+        return -1;
     r->app.ready = 1;
     r->http = http_new(&r->app, &s->err);
     if (!r->http)
