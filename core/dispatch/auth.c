@@ -32,8 +32,8 @@ struct auth_cache {
     struct dispatch *d;
     uint32_t n;
     TAILQ_HEAD(entries, entry) used;
-    LIST_HEAD(, entry) bucket[BUCKETS];
-    STAILQ_HEAD(, touch) touches;
+    LIST_HEAD(bucket, entry) bucket[BUCKETS];
+    STAILQ_HEAD(touches, touch) touches;
     struct loop_timer *flush;
 };
 
@@ -183,8 +183,7 @@ static uint32_t bucket_of(const char *digest)
 static struct entry *cache_find(struct auth_cache *c, const char *digest)
 {
     struct entry *e;
-    LIST_FOREACH(e, &c->bucket[bucket_of(digest)], in_bucket)
-    {
+    for (e = LIST_FIRST(&c->bucket[bucket_of(digest)]); e; e = LIST_NEXT(e, in_bucket)) {
         if (memcmp(e->digest, digest, DIGEST_SIZE) != 0)
             continue;
         if (mono_ms() - e->read_ms > CACHE_TTL_MS) {

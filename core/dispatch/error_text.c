@@ -55,7 +55,7 @@ static void first_line(const char *s, char out[1024])
 
 void error_text(const char *raw, char out[1024])
 {
-    char found[1024];
+    char found[1024] = "";
     const char *text = raw ? raw : "";
     while (isspace((unsigned char)*text))
         text++;

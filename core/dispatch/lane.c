@@ -6,7 +6,7 @@
 #include <string.h>
 
 struct lanes {
-    SLIST_HEAD(, lane) all;
+    SLIST_HEAD(lane_list, lane) all;
 };
 
 struct lanes *lanes_new(void)
@@ -30,8 +30,7 @@ void lanes_free(struct lanes *l)
 struct lane *lane_get(struct dispatch *d, const char *slug)
 {
     struct lane *lane;
-    SLIST_FOREACH(lane, &d->lanes->all, next)
-    {
+    for (lane = SLIST_FIRST(&d->lanes->all); lane; lane = SLIST_NEXT(lane, next)) {
         if (strcmp(lane->slug, slug) == 0)
             return lane;
     }
@@ -48,8 +47,8 @@ struct lane *lane_get(struct dispatch *d, const char *slug)
 void lanes_each(struct dispatch *d, void (*fn)(struct lane *lane, void *arg), void *arg)
 {
     struct lane *lane;
-    SLIST_FOREACH(lane, &d->lanes->all, next)
-    fn(lane, arg);
+    for (lane = SLIST_FIRST(&d->lanes->all); lane; lane = SLIST_NEXT(lane, next))
+        fn(lane, arg);
 }
 
 void lane_arrived(struct lane *lane)

@@ -59,8 +59,8 @@ struct poll {
 struct polls {
     struct dispatch *d;
     uint32_t n;
-    TAILQ_HEAD(, poll) all;
-    TAILQ_HEAD(, poll) capped;
+    TAILQ_HEAD(poll_list, poll) all;
+    struct poll_list capped;
     struct loop_timer *timer;
     int64_t armed_ms; /* monotonic time the timer fires at; 0: not armed */
 };
@@ -332,8 +332,7 @@ void polls_probe(struct dispatch *d)
 void poll_worker_freed(struct dispatch *d, const char *worker_id)
 {
     struct poll *p;
-    TAILQ_FOREACH(p, &d->polls->capped, in_capped)
-    {
+    for (p = TAILQ_FIRST(&d->polls->capped); p; p = TAILQ_NEXT(p, in_capped)) {
         if (strcmp(p->worker->worker_id, worker_id) == 0) {
             poll_lease(p);
             return;
@@ -380,8 +379,7 @@ static void deadlines(void *arg)
     all->armed_ms = 0;
     end_waiting(all, is_due, NULL, "No jobs available");
     int64_t next = 0;
-    TAILQ_FOREACH(p, &all->all, in_all)
-    {
+    for (p = TAILQ_FIRST(&all->all); p; p = TAILQ_NEXT(p, in_all)) {
         if ((p->state == POLL_WAITING || p->state == POLL_CAPPED) && (next == 0 || p->deadline_ms < next))
             next = p->deadline_ms;
     }
@@ -422,8 +420,7 @@ uint32_t dispatch_waiting_polls(const struct dispatch *d)
 void dispatch_poll_abandon(struct dispatch *d, void *arg)
 {
     struct poll *p;
-    TAILQ_FOREACH(p, &d->polls->all, in_all)
-    {
+    for (p = TAILQ_FIRST(&d->polls->all); p; p = TAILQ_NEXT(p, in_all)) {
         if (p->ask.arg != arg || p->gone)
             continue;
         p->ask.fn = NULL;

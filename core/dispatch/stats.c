@@ -15,8 +15,10 @@ struct stats_ask {
     STAILQ_ENTRY(stats_ask) next;
 };
 
+STAILQ_HEAD(stats_asks, stats_ask);
+
 struct stats {
-    STAILQ_HEAD(, stats_ask) waiting;
+    struct stats_asks waiting;
     int asked;       /* a request is on its way */
     int64_t read_ms; /* monotonic */
     struct json_object *data;
@@ -78,7 +80,7 @@ static void replied(struct bp_op *op, const struct bp_err *err, void *arg)
     struct dispatch *d = arg;
     if (!d->dead) {
         struct stats *s = d->stats;
-        STAILQ_HEAD(, stats_ask) waiting = STAILQ_HEAD_INITIALIZER(waiting);
+        struct stats_asks waiting = STAILQ_HEAD_INITIALIZER(waiting);
         s->asked = 0;
         if (err->rc == BP_OK)
             read_rows(s, &op->u.stats);

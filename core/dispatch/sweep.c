@@ -176,9 +176,9 @@ static void remove_stale(struct dispatch *d, const char *worker_id)
 static void workers_listed(struct bp_op *op, const struct bp_err *err, void *arg)
 {
     struct dispatch *d = arg;
-    const struct bp_op_worker_list *l = op ? &op->u.worker_list : NULL;
-    for (uint32_t i = 0; !d->dead && err->rc == BP_OK && i < l->count; i++) {
-        const struct bp_worker_row *w = &l->workers[i];
+    uint32_t n = op && err->rc == BP_OK && !d->dead ? op->u.worker_list.count : 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct bp_worker_row *w = &op->u.worker_list.workers[i];
         if (w->live_leases == 0 && w->source && strcmp(w->source, "fleet") == 0 &&
             w->last_seen_ms < dispatch_now(d) - d->set.stale_ms)
             remove_stale(d, w->worker_id);
