@@ -18,8 +18,9 @@ struct json_object;
 
 /* NULL on no memory. [loop] */
 struct bus *bus_new(struct loop *l);
-/* Frees what is left: subscriptions, routes, actors. Requests still unanswered are dropped without a reply, because whoever
- * asked may be gone; an actor stuck inside a call is left alone with its memory, and logged. Before loop_free(). [loop] */
+/* Frees what is left: subscriptions, routes, actors. Requests still unanswered are dropped without a reply, because
+ * whoever asked may be gone; an actor stuck inside a call is left alone with its memory, and logged. Before
+ * loop_free(). [loop] */
 void bus_free(struct bus *b);
 struct loop *bus_loop(struct bus *b);
 
@@ -53,7 +54,8 @@ void event_unref(struct event_msg *e);
 char *event_json(const struct event_msg *e);
 
 /* Publishes. The variadic part gives the fields in the table's order: int64_t for i, double for f, const char * for s
- * (NULL: ""; text beyond 4,096 bytes is cut). With no subscriber to this id it costs no allocation (but the seq advances). Nested publishing from a subscriber is queued. [loop] */
+ * (NULL: ""; text beyond 4,096 bytes is cut). With no subscriber to this id it costs no allocation (but the seq
+ * advances). Nested publishing from a subscriber is queued. [loop] */
 void bus_publish(struct bus *b, enum event_id id, ...);
 /* From a plugin or another thread: every field of the table must be there with its type, and none else. Any thread. */
 int bus_publish_json(struct bus *b, const char *name, const char *fields_json, struct bp_err *err);
@@ -80,11 +82,11 @@ void bus_recent(struct bus *b, const char *pattern, uint32_t max, event_fn fn, v
 typedef void (*actor_batch_fn)(struct request **batch, uint32_t n, void *arg);
 
 struct actor_spec {
-    const char *name;       /* copied */
-    uint32_t threads;       /* >= 1; batches of one actor run concurrently when > 1 */
-    uint32_t batch_max;     /* >= 1 */
-    uint32_t capacity;      /* of the mailbox, >= 1; beyond it requests fail at once with BP_LATER */
-    actor_batch_fn batch;   /* NULL: each request's own `run` is called, one after another */
+    const char *name;     /* copied */
+    uint32_t threads;     /* >= 1; batches of one actor run concurrently when > 1 */
+    uint32_t batch_max;   /* >= 1 */
+    uint32_t capacity;    /* of the mailbox, >= 1; beyond it requests fail at once with BP_LATER */
+    actor_batch_fn batch; /* NULL: each request's own `run` is called, one after another */
     void *arg;
 };
 struct actor *actor_new(struct bus *b, const struct actor_spec *spec, struct bp_err *err); /* [loop] */
@@ -116,22 +118,23 @@ typedef void (*request_reply)(void *args, const struct bp_err *err, void *arg);
  * reply when the actor finished after the deadline (a lease granted to nobody must be given back).
  */
 struct request_spec {
-    const char *service;     /* "queue", "objects", ... */
-    const char *name;        /* static text for logs: "objects.presign" */
-    request_run run;         /* for actors without a batch function */
+    const char *service; /* "queue", "objects", ... */
+    const char *name;    /* static text for logs: "objects.presign" */
+    request_run run;     /* for actors without a batch function */
     void *args;
     void (*args_free)(void *args); /* may be NULL */
     request_reply reply;           /* may be NULL */
     request_reply late;            /* may be NULL */
     void *arg;
-    int64_t timeout_ms;      /* > 0 */
+    int64_t timeout_ms; /* > 0 */
 };
-/* 0, or (nothing sent, args freed, reply NOT called) BP_LATER mailbox full, BP_NOTFOUND no provider, BP_STOPPED draining. [loop] */
+/* 0, or (nothing sent, args freed, reply NOT called) BP_LATER mailbox full, BP_NOTFOUND no provider, BP_STOPPED
+ * draining. [loop] */
 int bus_request(struct bus *b, const struct request_spec *spec, struct bp_err *err);
 
-/* A request straight to an actor, whether a service leads there or not: start and stop of a plugin. spec->run is called even
- * when the actor has a batch function, with table and inst NULL; spec->service may be NULL. It ignores drain and capacity,
- * so that stop can be the last thing an actor does. 0 or BP_NOMEM (args freed, reply not called). [loop] */
+/* A request straight to an actor, whether a service leads there or not: start and stop of a plugin. spec->run is called
+ * even when the actor has a batch function, with table and inst NULL; spec->service may be NULL. It ignores drain and
+ * capacity, so that stop can be the last thing an actor does. 0 or BP_NOMEM (args freed, reply not called). [loop] */
 int actor_call(struct actor *a, const struct request_spec *spec, struct bp_err *err);
 
 /* For batch functions, on the actor's thread. */

@@ -24,10 +24,19 @@ enum config_key {
     CONFIG_END
 };
 
-/* Types: INT (min..max), NUM, BOOL, STR (min..max length), ENUM ("a|b|c" in `help`'s first word is not used: the allowed
- * words stand in `fallback` as "default|other|other"), SECRET (a STR that may be env:NAME, file:PATH or param:NAME and is
- * never printed), STRS (array of strings), MAP (object: free form, or checked by its owner). */
-enum config_type { CONFIG_INT = 1, CONFIG_NUM, CONFIG_BOOL, CONFIG_STR, CONFIG_ENUM, CONFIG_SECRET, CONFIG_STRS, CONFIG_MAP };
+/* Types: INT (min..max), NUM, BOOL, STR (min..max length), ENUM ("a|b|c" in `help`'s first word is not used: the
+ * allowed words stand in `fallback` as "default|other|other"), SECRET (a STR that may be env:NAME, file:PATH or
+ * param:NAME and is never printed), STRS (array of strings), MAP (object: free form, or checked by its owner). */
+enum config_type {
+    CONFIG_INT = 1,
+    CONFIG_NUM,
+    CONFIG_BOOL,
+    CONFIG_STR,
+    CONFIG_ENUM,
+    CONFIG_SECRET,
+    CONFIG_STRS,
+    CONFIG_MAP
+};
 #define CONFIG_RESTART 1 /* flag: a change takes effect at the next start only, and reload says so */
 
 struct config_info {
@@ -41,18 +50,19 @@ struct config_info {
 const struct config_info *config_info(enum config_key key);
 
 struct config_sources {
-    const char *file;             /* NULL: none; absent file is an error */
-    const char *const *sets;      /* "key=value" */
+    const char *file;        /* NULL: none; absent file is an error */
+    const char *const *sets; /* "key=value" */
     uint32_t n_sets;
-    char *const *environ_;        /* NULL: none is read */
+    char *const *environ_; /* NULL: none is read */
 };
-/* Builds and checks. NULL with err: file, line, key, what is wrong, the nearest valid key. Resolves env: and file: secrets;
- * param: secrets stay references (see config_secret_param). free with config_free. A MAP is merged over the layers member by
- * member, null removes one; `plugin.sqlite.path=/x` reaches into a MAP. */
+/* Builds and checks. NULL with err: file, line, key, what is wrong, the nearest valid key. Resolves env: and file:
+ * secrets; param: secrets stay references (see config_secret_param). free with config_free. A MAP is merged over the
+ * layers member by member, null removes one; `plugin.sqlite.path=/x` reaches into a MAP. */
 struct config *config_load(const struct config_sources *src, struct bp_err *err);
 void config_free(struct config *c);
 
-/* Getters; the key must have the type (asserted; config_num also takes an INT). Strings are borrowed from c. Any thread (a config never changes). */
+/* Getters; the key must have the type (asserted; config_num also takes an INT). Strings are borrowed from c. Any thread
+ * (a config never changes). */
 int64_t config_int(const struct config *c, enum config_key key);
 double config_num(const struct config *c, enum config_key key);
 int config_bool(const struct config *c, enum config_key key);

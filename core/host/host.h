@@ -22,18 +22,21 @@ struct host;
 struct json_object;
 
 /* What the host may load in this process. */
-enum host_role { HOST_CONTROLLER = 1, HOST_WORKER }; /* WORKER: cloud plugins (for node, params, logs) and workflow manifests; no queue */
+enum host_role {
+    HOST_CONTROLLER = 1,
+    HOST_WORKER
+}; /* WORKER: cloud plugins (for node, params, logs) and workflow manifests; no queue */
 
 struct host_spec {
     struct bus *bus;
     const struct config *config; /* borrowed until host_reconfigure or host_free */
     enum host_role role;
-    const char *state_dir;       /* private copies go to <state_dir>/plugins, plugin state to <state_dir>/plugin/<name> */
-    const char *const *dirs;     /* watched directories */
+    const char *state_dir;   /* private copies go to <state_dir>/plugins, plugin state to <state_dir>/plugin/<name> */
+    const char *const *dirs; /* watched directories */
     uint32_t n_dirs;
-    const char *runner;          /* path of bp-runner */
-    const char *about;           /* JSON object text about this daemon (url, bpd, role, stage, plugins_dirs, ...); every plugin
-                                    finds it as the member "_bpd" of its settings (bp_host.config). NULL: none */
+    const char *runner; /* path of bp-runner */
+    const char *about;  /* JSON object text about this daemon (url, bpd, role, stage, plugins_dirs, ...); every plugin
+                           finds it as the member "_bpd" of its settings (bp_host.config). NULL: none */
 };
 struct host *host_new(const struct host_spec *spec, struct bp_err *err);
 /* Scans the directories and begins to bring everything up; `settled` is called once when each plugin found at first is
@@ -47,22 +50,22 @@ void host_reconfigure(struct host *h, const struct config *c);
 
 /* ---- workflows ---- */
 
-/* One workflow as it serves now: manifest with the config's overrides merged. Borrowed until the next return to the loop;
- * copy what you keep. */
+/* One workflow as it serves now: manifest with the config's overrides merged. Borrowed until the next return to the
+ * loop; copy what you keep. */
 struct workflow {
     const char *slug, *display_name, *plugin, *version;
-    const char *file;             /* private copy to hand to a runner */
+    const char *file; /* private copy to hand to a runner */
     uint32_t generation;
     int draining;                 /* the file was removed: no new submits, running jobs end */
     struct json_object *manifest; /* the whole, read only */
     struct json_object *params;   /* JSON Schema of the params, or NULL: any object */
     const char *ami_id, *ami_parameter;
-    const char *policy;           /* "step", "target", "plugin" or NULL: scale.policy */
+    const char *policy; /* "step", "target", "plugin" or NULL: scale.policy */
     int32_t max_size, warmup_s, scale_to_zero_minutes, backlog_target;
-    double scale_to_zero_s;       /* scaleToZeroSeconds when given (demo and tests), else minutes * 60 */
-    int32_t timeout_s;            /* a job running longer is killed and fails; manifest timeoutSeconds, default 3600 */
-    int32_t max_attempts;         /* manifest maxAttempts, 0: dispatch.maxAttempts */
-    const void *scaling;          /* struct bp_scaling table, or NULL */
+    double scale_to_zero_s; /* scaleToZeroSeconds when given (demo and tests), else minutes * 60 */
+    int32_t timeout_s;      /* a job running longer is killed and fails; manifest timeoutSeconds, default 3600 */
+    int32_t max_attempts;   /* manifest maxAttempts, 0: dispatch.maxAttempts */
+    const void *scaling;    /* struct bp_scaling table, or NULL */
     void *scaling_inst;
 };
 /* NULL when there is none (or it is refused). */
@@ -77,7 +80,9 @@ void host_set_leases(struct host *h, const char *slug, int64_t leases);
 
 /* ---- operator's view ---- */
 
-/* Array of {"name","kind","version","state","generation","file","reason","services":[],"facets":[],"waiting","served",...}. json_object_put() it. */
+/* Array of
+ * {"name","kind","version","state","generation","file","reason","services":[],"facets":[],"waiting","served",...}.
+ * json_object_put() it. */
 struct json_object *host_describe(struct host *h);
 /* One plugin with its manifest and history, NULL when unknown. */
 struct json_object *host_describe_one(struct host *h, const char *name);

@@ -8,7 +8,8 @@
 
 /* A queue operation with everything its borrowed arguments need: strings are copied into it with queue_call_str. */
 struct queue_call;
-typedef void (*queue_reply)(struct bp_op *op, const struct bp_err *err, void *arg); /* err->rc: the op's rc, or the batch's. On BP_TIMEOUT op is NULL */
+typedef void (*queue_reply)(struct bp_op *op, const struct bp_err *err,
+                            void *arg); /* err->rc: the op's rc, or the batch's. On BP_TIMEOUT op is NULL */
 
 struct queue_call *queue_call_new(int32_t kind, int64_t now_ms);
 struct bp_op *queue_call_op(struct queue_call *q);
@@ -16,9 +17,10 @@ const char *queue_call_str(struct queue_call *q, const char *s); /* copy that li
 void *queue_call_mem(struct queue_call *q, size_t bytes);        /* zeroed memory that lives as long as q */
 /* Called on the loop when the op ended after the deadline, e.g. to give a lease back. */
 void queue_call_on_late(struct queue_call *q, queue_reply late);
-/* Sends; q is consumed. Results in the op (and their `memory`) are freed after reply returned. 0 or BP_LATER, BP_NOTFOUND,
- * BP_STOPPED with reply not called. timeout_ms > 0. */
-int queue_call_send(struct bus *b, struct queue_call *q, int64_t timeout_ms, queue_reply fn, void *arg, struct bp_err *err);
+/* Sends; q is consumed. Results in the op (and their `memory`) are freed after reply returned. 0 or BP_LATER,
+ * BP_NOTFOUND, BP_STOPPED with reply not called. timeout_ms > 0. */
+int queue_call_send(struct bus *b, struct queue_call *q, int64_t timeout_ms, queue_reply fn, void *arg,
+                    struct bp_err *err);
 /* Frees a call that was never sent. */
 void queue_call_free(struct queue_call *q);
 

@@ -46,7 +46,7 @@ struct source {
     int busy, again, gone,
         force;          /* being vetted; changed meanwhile; removed meanwhile; also when its content is the same */
     int64_t changed_ms; /* monotonic; when print last changed */
-    int64_t told_ms; /* changed_ms of what was told as found */
+    int64_t told_ms;    /* changed_ms of what was told as found */
     struct loop_timer *retry;
     struct host *host;
     char *name, *kind, *reason; /* of the last refusal; reason NULL: not refused */

@@ -6,7 +6,8 @@
 #include "app.h"
 
 struct http;
-/* Listens (http.listen, TLS when a certificate is configured) and sets app->url. BP_CONFLICT address in use, BP_INVALID. */
+/* Listens (http.listen, TLS when a certificate is configured) and sets app->url. BP_CONFLICT address in use,
+ * BP_INVALID. */
 struct http *http_new(struct app *app, struct bp_err *err);
 /* New certificate and limits; on error the old ones stay. */
 int http_reconfigure(struct http *h, const struct config *c, struct bp_err *err);

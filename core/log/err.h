@@ -5,7 +5,8 @@
 
 #include <bp/plugin.h>
 
-/* Writes rc and the sentence, returns rc, so that `return err_set(err, BP_INVALID, "...")` reads well. err may be NULL. */
+/* Writes rc and the sentence, returns rc, so that `return err_set(err, BP_INVALID, "...")` reads well. err may be NULL.
+ */
 int err_set(struct bp_err *err, int rc, const char *fmt, ...) BP_PRINTF(3, 4);
 /* Puts words in front of what is there: "open queue.db: " + text. Returns err->rc. */
 int err_prefix(struct bp_err *err, const char *fmt, ...) BP_PRINTF(2, 3);

@@ -6,7 +6,8 @@
 #include <bp/plugin.h>
 #include <json-c/json.h>
 
-/* Parses exactly one JSON value of at most `bytes` bytes, depth at most 32; NULL with err (line and column) otherwise. */
+/* Parses exactly one JSON value of at most `bytes` bytes, depth at most 32; NULL with err (line and column) otherwise.
+ */
 struct json_object *json_parse(const char *text, size_t bytes, struct bp_err *err);
 /* The same with // and C comments and trailing commas allowed, for config files. */
 struct json_object *json_parse_config(const char *text, size_t bytes, struct bp_err *err);

@@ -56,19 +56,21 @@ int log_level_find(const char *name);
 
 void log_write(enum log_sub sub, int level, const char *fmt, ...) BP_PRINTF(3, 4);
 void log_vwrite(enum log_sub sub, int level, const char *fmt, va_list ap) BP_PRINTF(3, 0);
-/* The same with fields: a JSON object text ({"job":12}) merged into the JSON form and appended as k=v in the text form. */
+/* The same with fields: a JSON object text ({"job":12}) merged into the JSON form and appended as k=v in the text form.
+ */
 void log_fields(enum log_sub sub, int level, const char *fields_json, const char *fmt, ...) BP_PRINTF(4, 5);
 
 #define log_error(sub, ...) log_write(sub, BP_LOG_ERROR, __VA_ARGS__)
-#define log_warn(sub, ...) log_write(sub, BP_LOG_WARN, __VA_ARGS__)
-#define log_info(sub, ...) log_write(sub, BP_LOG_INFO, __VA_ARGS__)
+#define log_warn(sub, ...)  log_write(sub, BP_LOG_WARN, __VA_ARGS__)
+#define log_info(sub, ...)  log_write(sub, BP_LOG_INFO, __VA_ARGS__)
 #define log_debug(sub, ...)                                                                                            \
     do {                                                                                                               \
         if (log_get_level(sub) >= BP_LOG_DEBUG)                                                                        \
             log_write(sub, BP_LOG_DEBUG, __VA_ARGS__);                                                                 \
     } while (0)
 
-/* The most recent lines (the ring holds 1,000), oldest first, for `bpctl log`: calls emit once a line (without newline). */
+/* The most recent lines (the ring holds 1,000), oldest first, for `bpctl log`: calls emit once a line (without
+ * newline). */
 void log_recent(uint32_t max, void (*emit)(const char *line, void *arg), void *arg);
 
 #endif

@@ -40,7 +40,8 @@ void loop_timer_cancel(struct loop_timer *t);
 void loop_timer_free(struct loop_timer *t); /* NULL is fine */
 
 /* Calls fn while fd is readable (what has EV_READ) and/or writable (EV_WRITE). [loop] */
-struct loop_fd *loop_fd_new(struct loop *l, const char *name, int fd, short what, void (*fn)(int fd, short what, void *arg), void *arg);
+struct loop_fd *loop_fd_new(struct loop *l, const char *name, int fd, short what,
+                            void (*fn)(int fd, short what, void *arg), void *arg);
 void loop_fd_free(struct loop_fd *f); /* does not close fd */
 /* Signal handler that runs on the loop. [loop] */
 void loop_on_signal(struct loop *l, int signo, void (*fn)(int signo, void *arg), void *arg);

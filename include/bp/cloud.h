@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bp/cloud.h - the small facets of a cloud plugin: objects, params, metrics, logs, notify, node. All calls may block. */
+/* bp/cloud.h - the small facets of a cloud plugin: objects, params, metrics, logs, notify, node. All calls may block.
+ */
 #ifndef BP_CLOUD_H
 #define BP_CLOUD_H
 
@@ -10,11 +11,11 @@ extern "C" {
 #endif
 
 #define BP_OBJECTS_FACET "bp.objects/1"
-#define BP_PARAMS_FACET "bp.params/1"
+#define BP_PARAMS_FACET  "bp.params/1"
 #define BP_METRICS_FACET "bp.metrics/1"
-#define BP_LOGS_FACET "bp.logs/1"
-#define BP_NOTIFY_FACET "bp.notify/1"
-#define BP_NODE_FACET "bp.node/1"
+#define BP_LOGS_FACET    "bp.logs/1"
+#define BP_NOTIFY_FACET  "bp.notify/1"
+#define BP_NODE_FACET    "bp.node/1"
 
 /* Keys are UTF-8, 1..1024 bytes, '/'-separated, no empty, "." or ".." segment; anything else is BP_INVALID. */
 struct bp_object_info {
@@ -27,33 +28,36 @@ struct bp_object_info {
 struct bp_objects {
     uint32_t size;
     uint32_t reserved;
-    /* A URL that lets its bearer do `method` ("GET" or "PUT") on key until ttl_s from now. mime: pinned for PUT, or NULL.
-     * max_bytes: limit of a PUT body where the provider can enforce it, 0: its own. *url: bp_host.free. */
-    int32_t (*presign)(void *inst, const char *method, const char *key, const char *mime, int64_t max_bytes, int32_t ttl_s,
-                       char **url, struct bp_err *err);
+    /* A URL that lets its bearer do `method` ("GET" or "PUT") on key until ttl_s from now. mime: pinned for PUT, or
+     * NULL. max_bytes: limit of a PUT body where the provider can enforce it, 0: its own. *url: bp_host.free. */
+    int32_t (*presign)(void *inst, const char *method, const char *key, const char *mime, int64_t max_bytes,
+                       int32_t ttl_s, char **url, struct bp_err *err);
     /* Copies a local file to key (durably, all or nothing) / an object to a local file. */
     int32_t (*put)(void *inst, const char *key, const char *mime, const char *path, struct bp_err *err);
     int32_t (*get)(void *inst, const char *key, const char *path, struct bp_err *err);
     int32_t (*head)(void *inst, const char *key, struct bp_object_info *out, struct bp_err *err); /* BP_NOTFOUND */
     int32_t (*remove)(void *inst, const char *key, struct bp_err *err);                           /* absent: BP_OK */
     /* Up to *n objects whose key starts with prefix and is greater than `after` (or NULL), in key order. */
-    int32_t (*list)(void *inst, const char *prefix, const char *after, struct bp_object_info *out, uint32_t *n, struct bp_err *err);
+    int32_t (*list)(void *inst, const char *prefix, const char *after, struct bp_object_info *out, uint32_t *n,
+                    struct bp_err *err);
     /*
      * Only for providers whose URLs lead back to bpd (path /objects/...): checks signature and expiry of
      * `path_query` for `method` and says which file to serve or to write. GET/HEAD: *path is an existing file.
      * PUT: *path is a fresh temporary file on the same file system, to be given to commit() once complete.
      * BP_DENIED bad or expired signature, BP_NOTFOUND, BP_NOSPACE. *max_bytes: limit of a PUT. *path: bp_host.free.
      */
-    int32_t (*open_local)(void *inst, const char *method, const char *path_query, char **path, struct bp_object_info *info,
-                          int64_t *max_bytes, struct bp_err *err);
+    int32_t (*open_local)(void *inst, const char *method, const char *path_query, char **path,
+                          struct bp_object_info *info, int64_t *max_bytes, struct bp_err *err);
     /* Publishes the temporary file of open_local under its key, durably; ok = 0 discards it. */
-    int32_t (*commit_local)(void *inst, const char *key, const char *path, const char *mime, int32_t ok, struct bp_err *err);
+    int32_t (*commit_local)(void *inst, const char *key, const char *path, const char *mime, int32_t ok,
+                            struct bp_err *err);
 };
 
 struct bp_params {
     uint32_t size;
     uint32_t reserved;
-    int32_t (*get)(void *inst, const char *name, char **value, struct bp_err *err); /* BP_NOTFOUND; *value: bp_host.free */
+    int32_t (*get)(void *inst, const char *name, char **value,
+                   struct bp_err *err); /* BP_NOTFOUND; *value: bp_host.free */
     int32_t (*put)(void *inst, const char *name, const char *value, int32_t secret, struct bp_err *err);
 };
 
@@ -72,15 +76,16 @@ struct bp_metrics {
     uint32_t reserved;
     int32_t (*put)(void *inst, const struct bp_metric *samples, uint32_t n, struct bp_err *err);
     /* Samples of one metric since since_ms, oldest first, up to *n. BP_UNSUPPORTED where it cannot be read back. */
-    int32_t (*get)(void *inst, const char *name, const char *workflow, int64_t since_ms, struct bp_metric *out, uint32_t *n,
-                   struct bp_err *err);
+    int32_t (*get)(void *inst, const char *name, const char *workflow, int64_t since_ms, struct bp_metric *out,
+                   uint32_t *n, struct bp_err *err);
 };
 
 struct bp_logs {
     uint32_t size;
     uint32_t reserved;
     /* Appends lines (NUL-terminated, no newline) to stream `stream` of group `group`. */
-    int32_t (*put)(void *inst, const char *group, const char *stream, const char *const *lines, uint32_t n, struct bp_err *err);
+    int32_t (*put)(void *inst, const char *group, const char *stream, const char *const *lines, uint32_t n,
+                   struct bp_err *err);
 };
 
 struct bp_notify {
@@ -97,10 +102,10 @@ struct bp_node_identity {
     char capacity_type[16]; /* spot, on-demand */
 };
 
-#define BP_NOTICE_NONE 0
-#define BP_NOTICE_REBALANCE 1   /* risk is up: start nothing long */
+#define BP_NOTICE_NONE         0
+#define BP_NOTICE_REBALANCE    1 /* risk is up: start nothing long */
 #define BP_NOTICE_INTERRUPTION 2 /* the instance ends at deadline_ms */
-#define BP_NOTICE_TERMINATION 3 /* the fleet ends the instance (scale-in, refresh) */
+#define BP_NOTICE_TERMINATION  3 /* the fleet ends the instance (scale-in, refresh) */
 
 struct bp_node {
     uint32_t size;

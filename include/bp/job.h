@@ -28,14 +28,14 @@ struct bp_job {
     uint32_t size;
     uint32_t n_inputs;
     int64_t id;
-    int32_t attempt;          /* from 1 */
+    int32_t attempt; /* from 1 */
     int32_t reserved;
-    int64_t deadline_ms;      /* since the Unix epoch; the runner is killed then. 0: none */
-    const char *params;       /* JSON object, validated against the manifest's schema, defaults filled in */
+    int64_t deadline_ms; /* since the Unix epoch; the runner is killed then. 0: none */
+    const char *params;  /* JSON object, validated against the manifest's schema, defaults filled in */
     const struct bp_job_input *inputs;
-    const char *output_path;  /* write the result here */
-    const char *temp_dir;     /* private, emptied after the job */
-    void *ctx;                /* hand it to the calls below */
+    const char *output_path; /* write the result here */
+    const char *temp_dir;    /* private, emptied after the job */
+    void *ctx;               /* hand it to the calls below */
     /* Fraction 0..1 and words ("frame 12 of 120"); cheap, rate-limited by the runner. Returns 0: go on, or
      * BP_STOPPED: interrupted or cancelled; save a checkpoint and return BP_STOPPED within a few seconds. */
     int32_t (*progress)(void *ctx, double fraction, const char *text);

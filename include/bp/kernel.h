@@ -59,29 +59,29 @@ struct bp_grid {
     int32_t nx, ny;
 };
 
-#define BP_FN     __device__ static inline
-#define BP_CONST  __device__ static const
-#define BP_SHARED __shared__
-#define BP_RESTRICT __restrict__
+#define BP_FN         __device__ static inline
+#define BP_CONST      __device__ static const
+#define BP_SHARED     __shared__
+#define BP_RESTRICT   __restrict__
 #define BP_EACH(i, n) for (int32_t i = (int32_t)BP_THREAD_X; i < (n); i += (int32_t)BP_THREADS)
 /* BP_TILE_THREADS threads in a row of pixels. */
-#define BP_KERNEL_PIXEL(name, type, a, x, y)                                            \
-    BP_FN void bp_at_##name(const type *a, int32_t x, int32_t y);                       \
-    extern "C" __global__ void name(struct bp_grid bp_grid_, type bp_args_)             \
-    {                                                                                   \
-        int32_t bp_x_ = (int32_t)(BP_BLOCK_X * BP_THREADS + BP_THREAD_X);               \
-        if (bp_x_ < bp_grid_.nx)                                                        \
-            for (int32_t bp_y_ = (int32_t)BP_BLOCK_Y; bp_y_ < bp_grid_.ny; bp_y_ += 65535) \
-                bp_at_##name(&bp_args_, bp_x_, bp_y_);                                  \
-    }                                                                                   \
+#define BP_KERNEL_PIXEL(name, type, a, x, y)                                                                           \
+    BP_FN void bp_at_##name(const type *a, int32_t x, int32_t y);                                                      \
+    extern "C" __global__ void name(struct bp_grid bp_grid_, type bp_args_)                                            \
+    {                                                                                                                  \
+        int32_t bp_x_ = (int32_t)(BP_BLOCK_X * BP_THREADS + BP_THREAD_X);                                              \
+        if (bp_x_ < bp_grid_.nx)                                                                                       \
+            for (int32_t bp_y_ = (int32_t)BP_BLOCK_Y; bp_y_ < bp_grid_.ny; bp_y_ += 65535)                             \
+                bp_at_##name(&bp_args_, bp_x_, bp_y_);                                                                 \
+    }                                                                                                                  \
     BP_FN void bp_at_##name(const type *a, int32_t x, int32_t y)
-#define BP_KERNEL_TILE(name, type, a, tx, ty)                                           \
-    BP_FN void bp_at_##name(const type *a, int32_t tx, int32_t ty);                     \
-    extern "C" __global__ void name(struct bp_grid bp_grid_, type bp_args_)             \
-    {                                                                                   \
-        (void)bp_grid_;                                                                 \
-        bp_at_##name(&bp_args_, (int32_t)BP_BLOCK_X, (int32_t)BP_BLOCK_Y);              \
-    }                                                                                   \
+#define BP_KERNEL_TILE(name, type, a, tx, ty)                                                                          \
+    BP_FN void bp_at_##name(const type *a, int32_t tx, int32_t ty);                                                    \
+    extern "C" __global__ void name(struct bp_grid bp_grid_, type bp_args_)                                            \
+    {                                                                                                                  \
+        (void)bp_grid_;                                                                                                \
+        bp_at_##name(&bp_args_, (int32_t)BP_BLOCK_X, (int32_t)BP_BLOCK_Y);                                             \
+    }                                                                                                                  \
     BP_FN void bp_at_##name(const type *a, int32_t tx, int32_t ty)
 
 #else /* the CPU */
@@ -91,29 +91,29 @@ struct bp_grid {
 #ifndef BP_CPU_LEVEL
 #define BP_CPU_LEVEL 0
 #endif
-#define BP_JOIN2(a, b, c)    a##b##_##c
-#define BP_JOIN(a, b, c)     BP_JOIN2(a, b, c)
-#define BP_TWIN(name)        BP_JOIN(bp_twin_, name, BP_CPU_LEVEL)
+#define BP_JOIN2(a, b, c) a##b##_##c
+#define BP_JOIN(a, b, c)  BP_JOIN2(a, b, c)
+#define BP_TWIN(name)     BP_JOIN(bp_twin_, name, BP_CPU_LEVEL)
 
-#define BP_FN     static inline __attribute__((always_inline))
-#define BP_CONST  static const
+#define BP_FN    static inline __attribute__((always_inline))
+#define BP_CONST static const
 #define BP_SHARED
-#define BP_RESTRICT __restrict
-#define BP_SYNC() ((void)0)
+#define BP_RESTRICT   __restrict
+#define BP_SYNC()     ((void)0)
 #define BP_EACH(i, n) for (int32_t i = 0; i < (n); i++)
-#define BP_KERNEL_CPU(name, type, a, x, y, kind)                                        \
-    BP_FN void bp_at_##name(const type *a, int32_t x, int32_t y);                       \
-    static void bp_run_##name(const void *args, const struct bp_range *r)               \
-    {                                                                                   \
-        const type *a = (const type *)args;                                             \
-        for (int32_t y = r->y0; y < r->y1; y++)                                         \
-            for (int32_t x = r->x0; x < r->x1; x++)                                     \
-                bp_at_##name(a, x, y);                                                  \
-    }                                                                                   \
-    extern const struct bp_kernel_twin BP_TWIN(name);                                   \
-    const struct bp_kernel_twin BP_TWIN(name) = {#name, kind, (uint32_t)sizeof(type), bp_run_##name}; \
+#define BP_KERNEL_CPU(name, type, a, x, y, kind)                                                                       \
+    BP_FN void bp_at_##name(const type *a, int32_t x, int32_t y);                                                      \
+    static void bp_run_##name(const void *args, const struct bp_range *r)                                              \
+    {                                                                                                                  \
+        const type *a = (const type *)args;                                                                            \
+        for (int32_t y = r->y0; y < r->y1; y++)                                                                        \
+            for (int32_t x = r->x0; x < r->x1; x++)                                                                    \
+                bp_at_##name(a, x, y);                                                                                 \
+    }                                                                                                                  \
+    extern const struct bp_kernel_twin BP_TWIN(name);                                                                  \
+    const struct bp_kernel_twin BP_TWIN(name) = {#name, kind, (uint32_t)sizeof(type), bp_run_##name};                  \
     BP_FN void bp_at_##name(const type *a, int32_t x, int32_t y)
-#define BP_KERNEL_PIXEL(name, type, a, x, y) BP_KERNEL_CPU(name, type, a, x, y, BP_KERNEL_PIXELS)
+#define BP_KERNEL_PIXEL(name, type, a, x, y)  BP_KERNEL_CPU(name, type, a, x, y, BP_KERNEL_PIXELS)
 #define BP_KERNEL_TILE(name, type, a, tx, ty) BP_KERNEL_CPU(name, type, a, tx, ty, BP_KERNEL_TILES)
 
 #endif

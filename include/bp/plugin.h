@@ -23,8 +23,8 @@ extern "C" {
 #endif
 
 #define BP_ABI(major, minor) ((uint32_t)(major) << 16 | (uint32_t)(minor))
-#define BP_ABI_MAJOR(abi) ((uint32_t)(abi) >> 16)
-#define BP_ABI_MINOR(abi) ((uint32_t)(abi)&0xffffU)
+#define BP_ABI_MAJOR(abi)    ((uint32_t)(abi) >> 16)
+#define BP_ABI_MINOR(abi)    ((uint32_t)(abi)&0xffffU)
 /* The contract these headers describe. A host takes plugins of its own major and of any minor. */
 #define BP_ABI_VERSION BP_ABI(1, 0)
 
@@ -32,10 +32,10 @@ extern "C" {
 #define BP_HAS(t, f) ((t)->size >= offsetof(__typeof__(*(t)), f) + sizeof(t)->f && (t)->f)
 
 #define BP_MANIFEST_SECTION ".bp.manifest"
-#define BP_ENTRY_SYMBOL "bp_plugin_v1"
+#define BP_ENTRY_SYMBOL     "bp_plugin_v1"
 
 #if defined(__GNUC__)
-#define BP_EXPORT __attribute__((visibility("default")))
+#define BP_EXPORT       __attribute__((visibility("default")))
 #define BP_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #else
 #define BP_EXPORT
@@ -47,21 +47,21 @@ extern "C" {
  * Every function that can fail also takes a struct bp_err and writes one sentence there: what was
  * attempted, on what, why it failed, what to do next.
  */
-#define BP_OK 0
-#define BP_FAIL (-1)         /* it did not work, and no code below says it better; may be retried */
-#define BP_INVALID (-2)      /* an argument or stored value is wrong; retrying cannot help */
-#define BP_NOTFOUND (-3)     /* no such thing */
-#define BP_CONFLICT (-4)     /* it exists already, with other content or in a state that forbids this */
-#define BP_LATER (-5)        /* busy or full now; nothing was accepted, try again later */
-#define BP_TIMEOUT (-6)      /* the deadline passed; the outcome is unknown */
-#define BP_NOSPACE (-7)      /* a disk or a quota is full; nothing was accepted */
+#define BP_OK          0
+#define BP_FAIL        (-1)  /* it did not work, and no code below says it better; may be retried */
+#define BP_INVALID     (-2)  /* an argument or stored value is wrong; retrying cannot help */
+#define BP_NOTFOUND    (-3)  /* no such thing */
+#define BP_CONFLICT    (-4)  /* it exists already, with other content or in a state that forbids this */
+#define BP_LATER       (-5)  /* busy or full now; nothing was accepted, try again later */
+#define BP_TIMEOUT     (-6)  /* the deadline passed; the outcome is unknown */
+#define BP_NOSPACE     (-7)  /* a disk or a quota is full; nothing was accepted */
 #define BP_UNSUPPORTED (-8)  /* this provider does not offer that */
-#define BP_DENIED (-9)       /* not allowed */
-#define BP_STALE (-10)       /* the lease is over: token and row do not match */
-#define BP_STOPPED (-11)     /* told to stop: shutting down, draining or interrupted */
-#define BP_BADINPUT (-12)    /* the tenant's input cannot be processed; terminal for the job */
-#define BP_NOMEM (-13)       /* out of memory (host or device) */
-#define BP_IO (-14)          /* reading or writing a file or a device failed */
+#define BP_DENIED      (-9)  /* not allowed */
+#define BP_STALE       (-10) /* the lease is over: token and row do not match */
+#define BP_STOPPED     (-11) /* told to stop: shutting down, draining or interrupted */
+#define BP_BADINPUT    (-12) /* the tenant's input cannot be processed; terminal for the job */
+#define BP_NOMEM       (-13) /* out of memory (host or device) */
+#define BP_IO          (-14) /* reading or writing a file or a device failed */
 
 /* The caller's storage for one error. rc repeats the return code; text is one sentence, NUL-terminated. */
 struct bp_err {
@@ -71,8 +71,8 @@ struct bp_err {
 
 /* Log levels, most severe first. */
 #define BP_LOG_ERROR 1
-#define BP_LOG_WARN 2
-#define BP_LOG_INFO 3
+#define BP_LOG_WARN  2
+#define BP_LOG_INFO  3
 #define BP_LOG_DEBUG 4
 
 /* The host's handle of one running plugin; opaque, valid from start() until stop() returned. */

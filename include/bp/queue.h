@@ -28,10 +28,10 @@ extern "C" {
 
 /* Job states; 0 is no state. */
 #define BP_JOB_SCHEDULED 1 /* waits for not_before_ms */
-#define BP_JOB_QUEUED 2
-#define BP_JOB_LEASED 3
+#define BP_JOB_QUEUED    2
+#define BP_JOB_LEASED    3
 #define BP_JOB_COMPLETED 4
-#define BP_JOB_FAILED 5
+#define BP_JOB_FAILED    5
 #define BP_JOB_CANCELLED 6
 
 /*
@@ -40,26 +40,27 @@ extern "C" {
  */
 struct bp_job_row {
     uint32_t size;
-    int32_t status;           /* BP_JOB_* */
-    int64_t id;               /* the dispatch's id: unique, ascending with submission */
-    int32_t priority;         /* -1000..1000, high first */
-    int32_t attempts;         /* leases that counted so far, the running one included */
+    int32_t status;   /* BP_JOB_* */
+    int64_t id;       /* the dispatch's id: unique, ascending with submission */
+    int32_t priority; /* -1000..1000, high first */
+    int32_t attempts; /* leases that counted so far, the running one included */
     int32_t max_attempts;
     int32_t requeues;         /* interruptions so far */
     int32_t cancel_requested; /* 1: a cancel waits for the worker to stop */
     int32_t reserved;
-    int64_t created_ms, not_before_ms, leased_ms, first_leased_ms, lease_expires_ms, finished_ms, updated_ms; /* 0: never */
-    double progress;          /* 0..1 */
+    int64_t created_ms, not_before_ms, leased_ms, first_leased_ms, lease_expires_ms, finished_ms,
+        updated_ms;  /* 0: never */
+    double progress; /* 0..1 */
     const char *tenant;
-    const char *workflow;     /* slug */
-    const char *effect;       /* slug or NULL */
-    const char *params;       /* JSON object */
-    const char *inputs;       /* JSON array of {"key","mime","name"} */
-    const char *output;       /* JSON object {"key","size","mime_type",...} once completed, else NULL */
-    const char *output_key;   /* where the running attempt must write */
-    const char *worker;       /* worker id of the running or last lease */
-    const char *lease_token;  /* of the running or finishing lease */
-    const char *error;        /* last error in words */
+    const char *workflow;    /* slug */
+    const char *effect;      /* slug or NULL */
+    const char *params;      /* JSON object */
+    const char *inputs;      /* JSON array of {"key","mime","name"} */
+    const char *output;      /* JSON object {"key","size","mime_type",...} once completed, else NULL */
+    const char *output_key;  /* where the running attempt must write */
+    const char *worker;      /* worker id of the running or last lease */
+    const char *lease_token; /* of the running or finishing lease */
+    const char *error;       /* last error in words */
     const char *progress_text;
     const char *checkpoint_key; /* object key of the last checkpoint, or NULL */
     const char *idempotency_key;
@@ -70,11 +71,11 @@ struct bp_job_row {
 struct bp_job_event {
     uint32_t size;
     int32_t reserved;
-    int64_t seq;      /* ascending over all jobs */
+    int64_t seq; /* ascending over all jobs */
     int64_t job_id;
     int64_t at_ms;
-    const char *what; /* submitted leased progress checkpoint requeued expired retry completed failed cancelled ... */
-    const char *who;  /* "tenant:NAME", "worker:ID", "sweeper", "operator:UID" */
+    const char *what;   /* submitted leased progress checkpoint requeued expired retry completed failed cancelled ... */
+    const char *who;    /* "tenant:NAME", "worker:ID", "sweeper", "operator:UID" */
     const char *detail; /* words, or NULL */
 };
 
@@ -89,10 +90,10 @@ struct bp_worker_row {
     int64_t registered_ms, last_seen_ms;
     const char *worker_id;
     const char *display_name;
-    const char *token_hash; /* lower-case hex SHA-256 of the bearer token */
-    const char *workflows;  /* JSON array of slugs */
-    const char *fleet;      /* slug of its fleet, or NULL */
-    const char *stage;      /* or NULL */
+    const char *token_hash;    /* lower-case hex SHA-256 of the bearer token */
+    const char *workflows;     /* JSON array of slugs */
+    const char *fleet;         /* slug of its fleet, or NULL */
+    const char *stage;         /* or NULL */
     const char *capabilities;  /* JSON or NULL */
     const char *capacity_type; /* "spot", "on-demand" or NULL */
     const char *instance_type; /* or NULL */
@@ -102,14 +103,15 @@ struct bp_worker_row {
 
 /* ---- operations: one struct each; `in` members are borrowed for the call ---- */
 
-/* BP_OP_SUBMIT. rc BP_OK (also on replay: existed = 1) or BP_CONFLICT: same (tenant, idempotency_key), other request_hash. */
+/* BP_OP_SUBMIT. rc BP_OK (also on replay: existed = 1) or BP_CONFLICT: same (tenant, idempotency_key), other
+ * request_hash. */
 struct bp_op_submit {
     const char *tenant, *workflow, *effect, *params, *inputs;
     const char *idempotency_key; /* or NULL */
     const char *request_hash;    /* hex digest of what was asked; compared on replay */
     const char *who;             /* for the timeline */
     int32_t priority, max_attempts;
-    int64_t not_before_ms;       /* 0 or past: at once */
+    int64_t not_before_ms; /* 0 or past: at once */
     /* out */
     int64_t id;
     int32_t existed;
@@ -123,16 +125,16 @@ struct bp_op_lease {
     const char *worker_id;
     const char *const *workflows; /* slugs this worker may run */
     uint32_t n_workflows;
-    uint32_t max;                 /* 1..64 */
-    const char *const *tokens;    /* `max` fresh tokens */
+    uint32_t max;                   /* 1..64 */
+    const char *const *tokens;      /* `max` fresh tokens */
     const char *const *output_keys; /* `max` suffixes; output key = "tenants/<tenant>/jobs/<id>/" + suffix */
     int64_t ttl_ms;
-    int32_t max_concurrency;      /* 0: as registered */
+    int32_t max_concurrency; /* 0: as registered */
     /* out */
     uint32_t count;
-    int32_t live_leases;          /* of this worker, after */
+    int32_t live_leases; /* of this worker, after */
     struct bp_job_row *jobs;
-    void *memory;                 /* owns jobs and their strings; free with bp_host.free */
+    void *memory; /* owns jobs and their strings; free with bp_host.free */
 };
 
 /* BP_OP_EXTEND (heartbeat, progress): lease_expires = now + ttl. BP_STALE when the lease is over. */
@@ -140,9 +142,9 @@ struct bp_op_extend {
     int64_t id;
     const char *token, *worker_id;
     int64_t ttl_ms;
-    double progress;             /* < 0: unchanged */
-    const char *progress_text;   /* NULL: unchanged */
-    const char *checkpoint_key;  /* NULL: unchanged */
+    double progress;            /* < 0: unchanged */
+    const char *progress_text;  /* NULL: unchanged */
+    const char *checkpoint_key; /* NULL: unchanged */
     /* out */
     int64_t lease_expires_ms;
     int32_t cancel_requested;
@@ -152,7 +154,8 @@ struct bp_op_extend {
     void *memory;
 };
 
-/* BP_OP_COMPLETE. A repeat with the same token answers BP_OK with replay = 1 and changes nothing. BP_STALE otherwise. */
+/* BP_OP_COMPLETE. A repeat with the same token answers BP_OK with replay = 1 and changes nothing. BP_STALE otherwise.
+ */
 struct bp_op_complete {
     int64_t id;
     const char *token, *worker_id;
@@ -160,27 +163,29 @@ struct bp_op_complete {
     const char *provider_job_id; /* or NULL */
     /* out */
     int32_t replay;
-    int32_t status;              /* of the job after the call */
-    int64_t wait_ms, run_ms;     /* submit (or due time) to first lease, last lease to now */
+    int32_t status;          /* of the job after the call */
+    int64_t wait_ms, run_ms; /* submit (or due time) to first lease, last lease to now */
 };
 
-/* BP_OP_FAIL. retryable and attempts left: back to scheduled, due after bp_retry_delay_ms(); else failed. Replay as complete. */
+/* BP_OP_FAIL. retryable and attempts left: back to scheduled, due after bp_retry_delay_ms(); else failed. Replay as
+ * complete. */
 struct bp_op_fail {
     int64_t id;
     const char *token, *worker_id, *error;
     int32_t retryable;
     int64_t retry_base_ms, retry_cap_ms;
-    double jitter;               /* 0..1, drawn by the caller */
+    double jitter; /* 0..1, drawn by the caller */
     /* out */
     int32_t replay, status, attempts;
     int64_t retry_at_ms;
 };
 
-/* BP_OP_REQUEUE: an interruption. Attempt given back, front of its priority, checkpoint kept. Past max_requeues the job fails. */
+/* BP_OP_REQUEUE: an interruption. Attempt given back, front of its priority, checkpoint kept. Past max_requeues the job
+ * fails. */
 struct bp_op_requeue {
     int64_t id;
     const char *token, *worker_id, *reason;
-    const char *checkpoint_key;  /* NULL: keep what is there */
+    const char *checkpoint_key; /* NULL: keep what is there */
     int32_t max_requeues;
     /* out */
     int32_t status;
@@ -228,7 +233,8 @@ struct bp_op_list {
 };
 
 /* BP_OP_SWEEP: what time alone changes. Expired leases go back to the queue (or fail when attempts are used up, or are
- * cancelled when a cancel was asked for), due scheduled jobs become queued. Returns the rows that changed, as they are now. */
+ * cancelled when a cancel was asked for), due scheduled jobs become queued. Returns the rows that changed, as they are
+ * now. */
 struct bp_op_sweep {
     uint32_t limit; /* per kind */
     /* out */
@@ -323,30 +329,30 @@ struct bp_op_stats {
     void *memory; /* free with bp_host.free */
 };
 
-#define BP_OP_SUBMIT 1
-#define BP_OP_LEASE 2
-#define BP_OP_EXTEND 3
-#define BP_OP_COMPLETE 4
-#define BP_OP_FAIL 5
-#define BP_OP_REQUEUE 6
-#define BP_OP_CANCEL 7
-#define BP_OP_RETRY 8
-#define BP_OP_GET 9
-#define BP_OP_LIST 10
-#define BP_OP_SWEEP 11
-#define BP_OP_WORKER_PUT 12
+#define BP_OP_SUBMIT      1
+#define BP_OP_LEASE       2
+#define BP_OP_EXTEND      3
+#define BP_OP_COMPLETE    4
+#define BP_OP_FAIL        5
+#define BP_OP_REQUEUE     6
+#define BP_OP_CANCEL      7
+#define BP_OP_RETRY       8
+#define BP_OP_GET         9
+#define BP_OP_LIST        10
+#define BP_OP_SWEEP       11
+#define BP_OP_WORKER_PUT  12
 #define BP_OP_WORKER_AUTH 13
-#define BP_OP_WORKER_SET 14
-#define BP_OP_WORKER_DEL 15
+#define BP_OP_WORKER_SET  14
+#define BP_OP_WORKER_DEL  15
 #define BP_OP_WORKER_LIST 16
-#define BP_OP_EVENTS 17
-#define BP_OP_PRUNE 18
-#define BP_OP_STATS 19
+#define BP_OP_EVENTS      17
+#define BP_OP_PRUNE       18
+#define BP_OP_STATS       19
 
 /* One operation of a batch. A store answers BP_UNSUPPORTED to a kind it does not know. */
 struct bp_op {
     uint32_t size;
-    int32_t kind;  /* BP_OP_* */
+    int32_t kind; /* BP_OP_* */
     int64_t now_ms;
     struct bp_err err; /* out: err.rc is the operation's rc; text when it is not BP_OK */
     union {
@@ -376,7 +382,8 @@ struct bp_op {
 struct bp_queue {
     uint32_t size;
     uint32_t reserved;
-    /* Brings the schema up to date. dry_run = 1: only says in *plan (JSON array of step names; bp_host.free) what would run. */
+    /* Brings the schema up to date. dry_run = 1: only says in *plan (JSON array of step names; bp_host.free) what would
+     * run. */
     int32_t (*migrate)(void *inst, int32_t dry_run, char **plan, struct bp_err *err);
     /* One transaction, see above. Returns BP_OK, or an error for the whole batch: nothing happened. */
     int32_t (*apply)(void *inst, struct bp_op *const *ops, uint32_t n, struct bp_err *err);
