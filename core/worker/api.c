@@ -15,6 +15,7 @@ struct api_call {
     struct http_client_call *http;
     struct loop_timer *unsent; /* answers a call that could not even be sent */
     char why[252];
+    int tokens; /* of the worker, when it was sent */
     api_done done;
     void *arg;
 };
@@ -44,7 +45,10 @@ static void unsent(void *arg)
 static void answered(const struct http_client_answer *h, void *arg)
 {
     struct api_call *c = arg;
-    struct api_answer a = {.status = h->status, .message = h->err.text, .retry_after_s = h->retry_after_s};
+    struct api_answer a = {.status = h->status,
+                           .message = h->err.text,
+                           .retry_after_s = h->retry_after_s,
+                           .old_token = c->tokens != c->worker->tokens};
     struct json_object *envelope = NULL;
     if (h->status) {
         struct bp_err ignored;
@@ -91,7 +95,7 @@ struct api_call *api_post(struct worker *w, const char *name, struct json_object
     struct api_call *c = calloc(1, sizeof(*c));
     if (!c)
         abort();
-    *c = (struct api_call){.worker = w, .done = done, .arg = arg};
+    *c = (struct api_call){.worker = w, .tokens = w->tokens, .done = done, .arg = arg};
     if (send_it(c, name, body, timeout_ms) < 0) {
         c->unsent = loop_timer_new(w->loop, "worker.unsent", unsent, c);
         if (!c->unsent)

@@ -16,6 +16,7 @@ struct api_answer {
     struct json_object *data; /* NULL when there is none */
     const char *message;      /* of the envelope, or why there was no answer; never NULL */
     int64_t retry_after_s;
+    int old_token; /* it was asked with a token that was replaced meanwhile */
 };
 typedef void (*api_done)(const struct api_answer *a, void *arg);
 

@@ -69,7 +69,7 @@ static int refused(struct attempt *a, const struct api_answer *answer, const cha
         return 1;
     }
     if (answer->status == 401)
-        worker_unauthorized(a->w, answer->message);
+        worker_unauthorized(a->w, answer);
     else
         log_debug(LOG_WORKER, "job %lld: %s: %s (status %d)", (long long)a->id, what, answer->message, answer->status);
     return 0;

@@ -62,7 +62,7 @@ static void said(const struct api_answer *answer, void *arg)
                  a->words);
         attempt_over(a);
     } else if (status == 401) {
-        worker_unauthorized(a->w, answer->message);
+        worker_unauthorized(a->w, answer);
         try_later(a, answer);
     } else if (api_is_temporary(status)) {
         try_later(a, answer);

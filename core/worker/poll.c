@@ -26,7 +26,7 @@ static void poll_failed(struct worker *w, const struct api_answer *a)
 {
     int64_t delay = backoff_next_ms(&w->backoff, a->retry_after_s);
     if (a->status == 401) {
-        worker_unauthorized(w, a->message);
+        worker_unauthorized(w, a);
         if (!w->token[0]) {
             worker_register(w);
             return;

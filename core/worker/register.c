@@ -54,6 +54,7 @@ static int adopt(struct worker *w, const struct api_answer *a)
     if (a->status < 200 || a->status > 299 || !*token || strlen(token) >= sizeof(w->token))
         return 0;
     snprintf(w->token, sizeof(w->token), "%s", token);
+    w->tokens++;
     snprintf(w->id, sizeof(w->id), "%s", json_str(a->data, "worker_id", w->id));
     log_info(LOG_WORKER, "registered as %s at %s", w->id, w->url);
     return 1;
@@ -128,8 +129,13 @@ static int is_revoked(const char *message)
     return strstr(message, "not approved") != NULL;
 }
 
-void worker_unauthorized(struct worker *w, const char *message)
+/* A late answer to the former token says nothing about the present one: replacing that too would give back what it
+ * holds. */
+void worker_unauthorized(struct worker *w, const struct api_answer *a)
 {
+    const char *message = a->message;
+    if (a->old_token)
+        return;
     if (!w->secret[0] || is_revoked(message) || worker_is_stopping(w)) {
         log_write(LOG_WORKER, w->warned ? BP_LOG_DEBUG : BP_LOG_WARN, "the controller refuses this worker: %s",
                   message);

@@ -45,6 +45,7 @@ struct worker {
     struct bp_node_identity *identity; /* NULL: no node service */
     enum worker_phase phase;
     int draining;
+    int tokens;         /* how many it was given */
     int64_t faulty_job; /* whose runner crashed last */
 
     struct api_call *call;    /* register, poll or deregister */
@@ -80,7 +81,7 @@ struct worker {
 /* Begins to register (or, with an operator's token, to poll). */
 void worker_register(struct worker *w);
 /* The controller refused the token: gets a new one, if there is a way. */
-void worker_unauthorized(struct worker *w, const char *message);
+void worker_unauthorized(struct worker *w, const struct api_answer *a);
 /* Registers again while a lease is held; arg: the worker. */
 void worker_renew(void *arg);
 void worker_deregister(struct worker *w);
