@@ -126,7 +126,7 @@ static void number_option(struct options *o, int id, const char *name)
     else if (id == THINK)
         o->think_ms = number(optarg, 0, 60000, name);
     else if (id == BACKLOG)
-        o->backlog = (int64_t)number(optarg, 1, TRACKED / 2, name);
+        o->backlog = (int64_t)number(optarg, 1, TRACKED * 0.5, name);
     else if (id == RATE)
         o->rate = number(optarg, 0.1, 100000, name);
     else if (id == SECONDS)

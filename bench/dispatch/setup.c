@@ -29,7 +29,7 @@ static void worker_ready(struct run *r, struct worker *w)
  * workflow yet, and many workers under a low limit of registrations take long but come up. */
 static unsigned register_again_s(const struct run *r, int status, int retry_s)
 {
-    if (status == 422)
+    if (status == 422 || status == 503)
         return now_us() - r->begin_us < 5000000 ? 1 : 0;
     if (status != 429)
         return 0;

@@ -42,7 +42,7 @@ int32_t queue_submit(struct fake_host *h, size_t bytes, int64_t *id)
     assert_non_null(params);
     memset(params, ' ', bytes);
     memcpy(params, "{", 1);
-    memcpy(params + bytes, "}", 2);
+    strcpy(params + bytes, "}");
     op.u.submit = (struct bp_op_submit){.tenant = "acme",
                                         .workflow = "a",
                                         .params = params,
