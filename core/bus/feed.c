@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bus/bus_private.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 struct feed {
@@ -25,6 +26,7 @@ struct event_msg *bus_feed_next(struct feed *f)
 static void on_event(const struct event_msg *e, void *arg)
 {
     struct feed *f = arg;
+    assert(f->capacity > 0 && f->count <= f->capacity);
     int was_empty = f->count == 0;
     if (f->count == f->capacity) {
         event_unref(bus_feed_next(f));

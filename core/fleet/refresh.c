@@ -7,6 +7,7 @@
 
 #include "log/err.h"
 #include "log/log.h"
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,7 +175,7 @@ static void described(void *args, const struct bp_err *err, void *arg)
             log_warn(LOG_FLEET, "%s: cannot be described, held as it is: %s", fl->slug, err->text);
         snprintf(fl->error, sizeof fl->error, "%s", err->rc < 0 ? err->text : "");
     }
-    for (uint32_t k = 0; err->rc == 0 && k < d->n; k++) {
+    for (uint32_t k = 0; d && err->rc == 0 && k < d->n; k++) {
         struct fleet *fl = fleet_find(f, d->slugs[k]);
         if (fl)
             merge_fleet(f, fl, &d->states[k]);
@@ -255,6 +256,7 @@ static void got_workers(struct bp_op *op, const struct bp_err *err, void *arg)
         return;
     }
     f->queue_silent = 0;
+    assert(op); /* there is one whenever the call went well */
     take_workers(f, &op->u.worker_list);
     if (f->workers_now)
         describe(f);

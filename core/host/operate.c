@@ -3,6 +3,7 @@
 #include "host/state.h"
 #include "log/err.h"
 #include "log/log.h"
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,6 +147,7 @@ void host_retire(struct host *h, const char *name, host_done done, void *arg)
         fail(h, &o, &err);
         return;
     }
+    assert(p); /* err says why when there is none */
     p->retire = o;
     generation_remove(p->current, "retired by an operator");
 }

@@ -2,6 +2,7 @@
 #include "host/vet.h"
 #include "host/settings.h"
 #include "log/err.h"
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -156,6 +157,7 @@ int vet_file(const struct vet_spec *spec, struct vetted *out, struct bp_err *err
         return rc;
     out->manifest = copy_manifest(&out->copy, err);
     rc = out->manifest ? settings_take(spec, out, err) : err->rc;
+    assert(rc || out->manifest);
     if (!rc)
         rc = copy_keep(&out->copy, spec->copies, out->manifest->name, err);
     if (rc)

@@ -44,6 +44,7 @@ static void store(struct bp_err *err, const char *text)
     err->text[bytes] = 0;
 }
 
+#undef err_set /* see err.h */
 int err_set(struct bp_err *err, int rc, const char *fmt, ...)
 {
     char text[1024];

@@ -5,6 +5,7 @@
 #include "log/err.h"
 #include "log/json.h"
 #include "log/log.h"
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +100,7 @@ static void got_stats(struct bp_op *op, const struct bp_err *err, void *arg)
             log_warn(LOG_SCALE, "holding every fleet: no statistics: %s", err->text);
         snprintf(s->stats_error, sizeof s->stats_error, "%s", err->text);
     } else {
+        assert(op); /* there is one whenever the call went well */
         s->stats_error[0] = 0;
         s->last_stats_ms = loop_now_ms(bus_loop(s->bus));
         take_stats(s, &op->u.stats);
