@@ -6,8 +6,19 @@
  * Neither side trusts the other: a frame is at most FRAME_MAX_BYTES, a JSON object of bounded depth, or the
  * conversation is over (BP_INVALID). Files are never sent, only their paths.
  *
- * Worker to runner: open (once, first), job, stop. Runner to worker: ready, progress, checkpoint, log, result, error
- * (the last word of a runner that could not open). The members of each are in docs/architecture.md.
+ * Worker to runner:
+ * - open: first, once: plugin (file), name, device ("auto" "cpu" "cuda"), state_dir, config {}, memory_bytes
+ * - job: id, attempt, deadline_ms, params {}, inputs [{path, mime, name}], output, temp_dir, checkpoint_out, and
+ *   checkpoint_in when an earlier attempt left one (paths)
+ * - stop: the running job's progress() answers BP_STOPPED from now on
+ *
+ * Runner to worker:
+ * - ready: device, device_name, note (why there is no GPU)
+ * - error: instead of ready, the last word: stage ("device" "plugin"), rc, text
+ * - progress: fraction, text; at most ten a second
+ * - checkpoint: bytes; the file checkpoint_out was replaced
+ * - log: level, text
+ * - result: rc, text, run_ms
  */
 #ifndef RUNNER_FRAME_H
 #define RUNNER_FRAME_H
