@@ -137,6 +137,7 @@ static int read_body(struct call *c)
         c->body = json_object_new_object();
     else if (parse_body(c, text, n))
         return -1;
+    evbuffer_drain(in, n); /* a poll may wait for long */
     if (c->route->auth == AUTH_WORKER || c->route->auth == AUTH_FLEET) {
         query_each(call_query(c), merge_pair, c->body);
         tidy(c->body);

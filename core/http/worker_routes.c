@@ -8,11 +8,14 @@ static struct worker_call of(struct call *c)
     return (struct worker_call){.worker = c->worker, .body = c->body, .ip = call_ip(c)};
 }
 
-/* dispatch keeps nothing of the body once it returned: it may be large, and a poll may wait for long. */
+/* A poll may wait for long, among thousands: what it asked is not needed any more (dispatch keeps nothing of the body
+ * once it returned, evhttp looks for Connection alone). */
 static void let_go(struct call *c)
 {
     json_object_put(c->body);
     c->body = NULL;
+    if (c->req && !call_header(c, "Connection"))
+        evhttp_clear_headers(evhttp_request_get_input_headers(c->req));
 }
 
 #define WORKER_ROUTE(name)                                                                                             \

@@ -71,7 +71,9 @@ static void requests_are_served_over_tls(void **state)
     expect_name(c, "one");
     expect(c, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 200);
     memset(body, ' ', 200000);
-    memcpy(body, "{}", 2);
+    body[200000] = '\0';
+    body[0] = '{';
+    body[1] = '}';
     snprintf(head, sizeof(head), "POST /api/jobs HTTP/1.1\r\nHost: a\r\n" TENANT "Content-Length: 200000\r\n\r\n");
     client_puts(c, head);
     client_send(c, body, 199999);
