@@ -10,32 +10,6 @@ static int rc_known(int32_t rc)
     return rc <= BP_OK && rc >= BP_IO;
 }
 
-void **queue_op_memory(struct bp_op *op)
-{
-    switch (op->kind) {
-    case BP_OP_LEASE:
-        return &op->u.lease.memory;
-    case BP_OP_EXTEND:
-        return &op->u.extend.memory;
-    case BP_OP_GET:
-        return &op->u.get.memory;
-    case BP_OP_LIST:
-        return &op->u.list.memory;
-    case BP_OP_SWEEP:
-        return &op->u.sweep.memory;
-    case BP_OP_WORKER_AUTH:
-        return &op->u.worker_auth.memory;
-    case BP_OP_WORKER_LIST:
-        return &op->u.worker_list.memory;
-    case BP_OP_EVENTS:
-        return &op->u.events.memory;
-    case BP_OP_STATS:
-        return &op->u.stats.memory;
-    default:
-        return NULL;
-    }
-}
-
 /* Why the results of a successful op cannot be used, or NULL: a count without rows would crash whoever reads them. */
 static const char *results_wrong(const struct bp_op *op)
 {
@@ -68,7 +42,7 @@ static const char *results_wrong(const struct bp_op *op)
 /* An op that claims success has given its memory away, whatever it wrote in it. */
 static void results_drop(struct bp_op *op)
 {
-    void **memory = queue_op_memory(op);
+    void **memory = bp_op_memory(op);
     if (memory)
         free(*memory);
 }

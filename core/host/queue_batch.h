@@ -13,7 +13,4 @@ struct queue_watch {
     void *arg;
 };
 
-/* The `memory` member of an op that has one, else NULL. */
-void **queue_op_memory(struct bp_op *op);
-
 #endif

@@ -128,7 +128,7 @@ void queue_call_free(struct queue_call *q)
 static void args_free(void *args)
 {
     struct queue_call *q = args;
-    void **memory = queue_op_memory(&q->op);
+    void **memory = bp_op_memory(&q->op);
     if (memory && q->op.err.rc == BP_OK)
         free(*memory);
     queue_call_free(q);

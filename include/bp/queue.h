@@ -379,6 +379,33 @@ struct bp_op {
     } u;
 };
 
+/* The `memory` member of an operation: what owns its rows. NULL when its kind returns none. */
+static inline void **bp_op_memory(struct bp_op *op)
+{
+    switch (op->kind) {
+    case BP_OP_LEASE:
+        return &op->u.lease.memory;
+    case BP_OP_EXTEND:
+        return &op->u.extend.memory;
+    case BP_OP_GET:
+        return &op->u.get.memory;
+    case BP_OP_LIST:
+        return &op->u.list.memory;
+    case BP_OP_SWEEP:
+        return &op->u.sweep.memory;
+    case BP_OP_WORKER_AUTH:
+        return &op->u.worker_auth.memory;
+    case BP_OP_WORKER_LIST:
+        return &op->u.worker_list.memory;
+    case BP_OP_EVENTS:
+        return &op->u.events.memory;
+    case BP_OP_STATS:
+        return &op->u.stats.memory;
+    default:
+        return NULL;
+    }
+}
+
 struct bp_queue {
     uint32_t size;
     uint32_t reserved;

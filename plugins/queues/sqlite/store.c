@@ -149,36 +149,9 @@ static int32_t op_run(struct store *s, struct bp_op *op)
     return HANDLERS[op->kind](s, op);
 }
 
-/* What an operation's `memory` member is, NULL when its kind has none. */
-static void **op_memory(struct bp_op *op)
-{
-    switch (op->kind) {
-    case BP_OP_LEASE:
-        return &op->u.lease.memory;
-    case BP_OP_EXTEND:
-        return &op->u.extend.memory;
-    case BP_OP_GET:
-        return &op->u.get.memory;
-    case BP_OP_LIST:
-        return &op->u.list.memory;
-    case BP_OP_SWEEP:
-        return &op->u.sweep.memory;
-    case BP_OP_WORKER_AUTH:
-        return &op->u.worker_auth.memory;
-    case BP_OP_WORKER_LIST:
-        return &op->u.worker_list.memory;
-    case BP_OP_EVENTS:
-        return &op->u.events.memory;
-    case BP_OP_STATS:
-        return &op->u.stats.memory;
-    default:
-        return NULL;
-    }
-}
-
 void op_discard(struct store *s, struct bp_op *op)
 {
-    void **memory = op_memory(op);
+    void **memory = bp_op_memory(op);
     if (memory && *memory) {
         s->host->free(*memory);
         *memory = NULL;
