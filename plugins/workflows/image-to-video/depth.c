@@ -105,7 +105,8 @@ static void mix_cues(struct planes *p)
     normalise(p, p->a);
     normalise(p, p->colour);
     for (size_t i = 0; i < p->n; i++) {
-        float low = (float)(i / (size_t)p->w) / (float)(p->h - 1);
+        size_t row = i / (size_t)p->w;
+        float low = (float)row / (float)(p->h - 1);
         p->cue[i] = CUE_LOW * low + CUE_FOCUS * sqrtf(p->a[i]) + CUE_COLOUR * p->colour[i];
     }
 }

@@ -279,5 +279,5 @@ int32_t bp_image_write(const struct bp_image *image, const char *path, struct bp
 void bp_image_free(struct bp_image *image)
 {
     free(image->pixels);
-    *image = (struct bp_image){0};
+    memset(image, 0, sizeof *image);
 }

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#undef bp_error /* see workflow.h */
 int32_t bp_error(struct bp_err *err, int32_t rc, const char *fmt, ...)
 {
     if (err) {

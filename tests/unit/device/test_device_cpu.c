@@ -165,7 +165,8 @@ static void all_cpu_levels_give_the_same_bits(void **state)
     run_smooth(f, 0, in, out[0]);
     for (int i = 0; i < 40; i++) {
         const float *p = in + i * 66;
-        assert_true(fabs(out[0][i * 64 + 5] - 0.3 * (sqrt(p[5]) + sqrt(p[6]) + sqrt(p[7]))) < 1e-4);
+        assert_true(fabs(out[0][i * 64 + 5] - 0.3 * (sqrt((double)p[5]) + sqrt((double)p[6]) + sqrt((double)p[7]))) <
+                    1e-4);
     }
     for (int32_t level = 1; level <= f->dev->cpu_level; level++) {
         if (!device_test_kernels.twins[BP_CPU_LEVELS + level])
