@@ -43,8 +43,8 @@ static void limit_relief(struct scene *s, const struct depth *depth)
     double steepest = depth_steepest(depth) * s->depth_scale, most = 0;
     for (int t = 0; t <= 1; t++) {
         camera_bent(&s->camera, t, &v);
-        most = fmax(most, fmaxf(fabsf(v.px + v.pz * s->camera.width), fabsf(v.px)));
-        most = fmax(most, fmaxf(fabsf(v.py + v.pz * s->camera.height), fabsf(v.py)));
+        most = fmax(most, fmax(fabs(v.px + v.pz * s->camera.width), (double)fabsf(v.px)));
+        most = fmax(most, fmax(fabs(v.py + v.pz * s->camera.height), (double)fabsf(v.py)));
     }
     if (most * steepest > 0.5)
         s->camera.relief *= 0.5 / (most * steepest);
