@@ -80,7 +80,7 @@ static void table(struct evbuffer *out, const struct admin_column *columns, stru
     size_t width[COLUMNS_MAX] = {0};
     char text[CELL_MAX];
     size_t n_cols = 0, n = json_object_array_length(rows);
-    for (; columns[n_cols].title && n_cols < COLUMNS_MAX; n_cols++)
+    for (; n_cols < COLUMNS_MAX && columns[n_cols].title; n_cols++)
         width[n_cols] = strlen(columns[n_cols].title);
     for (size_t r = 0; r < n; r++)
         for (size_t k = 0; k < n_cols; k++) {

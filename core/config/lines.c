@@ -37,7 +37,8 @@ static void note(struct lines *l, uint32_t line)
         l->no_memory = 1;
         return;
     }
-    l->at[l->n++] = (struct line){path, line};
+    l->at[l->n].path = path;
+    l->at[l->n++].line = line;
 }
 
 /* A path too long for the buffer is cut; its line is then unknown, which only makes a message less exact. */

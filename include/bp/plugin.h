@@ -29,7 +29,7 @@ extern "C" {
 #define BP_ABI_VERSION BP_ABI(1, 0)
 
 /* Does table `t` (of any size word) have member `f`, and is it set? Required before using anything newer than 1.0. */
-#define BP_HAS(t, f) ((t)->size >= offsetof(__typeof__(*(t)), f) + sizeof(t)->f && (t)->f)
+#define BP_HAS(t, f) ((t)->size >= offsetof(__typeof__(*(t)), f) + sizeof((t)->f) && (t)->f)
 
 #define BP_MANIFEST_SECTION ".bp.manifest"
 #define BP_ENTRY_SYMBOL     "bp_plugin_v1"

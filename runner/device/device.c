@@ -30,7 +30,7 @@ static int32_t open_kind(const char *which, struct bp_device *dev, struct bp_err
 
 int32_t device_open(const char *which, struct bp_device **dev, struct bp_err *err)
 {
-    struct bp_err own;
+    struct bp_err own = {0};
     err = err ? err : &own;
     memset(err, 0, sizeof *err);
     *dev = NULL;
