@@ -25,8 +25,11 @@ def talk(d, *lines):
             s.shutdown(socket.SHUT_WR)
         except BrokenPipeError:
             pass  # cut off: what it said before is still there
-        while chunk := s.recv(65536):
-            out += chunk
+        try:
+            while chunk := s.recv(65536):
+                out += chunk
+        except ConnectionResetError:
+            pass
     return out.decode()
 
 
