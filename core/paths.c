@@ -41,5 +41,8 @@ void paths_plugins(char *out, size_t n)
     snprintf(out, n, "%s/../plugins", dir); /* a build tree */
     if (access(out, R_OK) == 0)
         return;
+    snprintf(out, n, "%s/%s", dir, BP_PLUGINS_FROM_BIN); /* an installation, wherever it was moved */
+    if (access(out, R_OK) == 0)
+        return;
     snprintf(out, n, "%s", BP_PLUGINS_DIR);
 }
