@@ -4,6 +4,7 @@
 #include "log/log.h"
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define PLUGIN_PLAN_MS 5
 #define STALE_TICKS    3
@@ -36,9 +37,20 @@ int view_build(struct scale *s, const struct workflow *w, struct scale_item *ite
     return rc;
 }
 
-static int is_held(const struct scale_item *item, int64_t now_ms)
+/* A hold that has expired is forgotten. */
+static int is_held(struct scale_item *item, int64_t now_ms)
 {
-    return item->hold_size >= 0 && (!item->hold_until_ms || now_ms < item->hold_until_ms);
+    if (item->hold_until_ms && now_ms >= item->hold_until_ms)
+        item->hold_size = -1;
+    return item->hold_size >= 0;
+}
+
+/* CPU time of this thread. */
+static int64_t thread_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
 /* The plugin's own policy; offences are counted, and after three the configured policy takes over. */
@@ -46,9 +58,10 @@ static int plan_by_plugin(const struct workflow *w, struct scale_item *item, con
 {
     const struct bp_scaling *table = w->scaling;
     struct bp_err err = {0};
-    int64_t began = mono_us();
+    int64_t began = thread_us(); /* not the wall clock: a loaded machine is not the plugin's offence */
     int32_t rc = table->plan(w->scaling_inst, v, item->memory, p, &err);
-    int64_t took_ms = (mono_us() - began) / 1000;
+    int64_t took_ms = (thread_us() - began) / 1000;
+    err.text[sizeof err.text - 1] = 0;
     const char *offence = rc < 0                     ? err.text
                           : p->desired > v->max_size ? "asked for more than maxSize"
                           : p->desired < v->busy     ? "asked for fewer instances than are busy"
@@ -63,12 +76,17 @@ static int plan_by_plugin(const struct workflow *w, struct scale_item *item, con
     return rc;
 }
 
-static const char *policy_name(const struct scale *s, const struct workflow *w, const struct scale_item *item)
+/* Which policy plans: the workflow's choice where it can be had, else the configured one. */
+static const char *policy_name(const struct scale *s, const struct workflow *w, struct scale_item *item)
 {
-    const char *name = w->policy ? w->policy : w->scaling ? "plugin" : config_str(s->config, CONFIG_SCALE_POLICY);
-    if (strcmp(name, "plugin") == 0 && (!w->scaling || item->offences >= SCALE_OFFENCES))
-        name = config_str(s->config, CONFIG_SCALE_POLICY);
-    return name;
+    const char *name = w->policy ? w->policy : w->scaling ? "plugin" : "";
+    if (item->generation != w->generation) { /* new code of the plugin starts without offences */
+        item->generation = w->generation;
+        item->offences = 0;
+    }
+    if (strcmp(name, "plugin") == 0 && w->scaling && item->offences < SCALE_OFFENCES)
+        return name;
+    return policy_find(name) ? name : config_str(s->config, CONFIG_SCALE_POLICY);
 }
 
 /* A policy starts with empty memory when it takes over from another. */
@@ -89,6 +107,8 @@ static void clamp(const struct bp_view *v, struct bp_plan *p)
         snprintf(p->reason + used, sizeof p->reason - used, "; limited to maxSize %d", most);
         p->desired = most;
     }
+    if (p->desired < 0)
+        p->desired = 0;
     if (p->desired < busy) { /* also when maxSize was lowered below what is busy */
         used = strlen(p->reason);
         snprintf(p->reason + used, sizeof p->reason - used, "; %d are busy", busy);
@@ -101,19 +121,19 @@ void plan_make(struct scale *s, const struct workflow *w, struct scale_item *ite
 {
     const char *name = policy_name(s, w, item);
     policy_fn fn = policy_find(name);
+    int held = is_held(item, v->now_ms);
     memset(p, 0, sizeof *p);
     p->size = sizeof *p;
     p->desired = v->desired - v->draining;
+    take_over(item, name);
     if (v->stale) {
-        take_over(item, name);
         snprintf(p->reason, sizeof p->reason, "holding: the fleet has not been described for too long");
         return;
     }
-    if (is_held(item, v->now_ms)) {
+    if (held) {
         p->desired = item->hold_size;
         snprintf(p->reason, sizeof p->reason, "held at %d by %s", item->hold_size, item->hold_who);
     } else {
-        take_over(item, name);
         struct bp_view seen = *v;
         seen.desired = v->desired - v->draining; /* what was decided, drains under way counted as gone */
         if (fn ? fn(&seen, item->memory, p) < 0 : plan_by_plugin(w, item, &seen, p) < 0) {
@@ -124,15 +144,17 @@ void plan_make(struct scale *s, const struct workflow *w, struct scale_item *ite
     clamp(v, p);
 }
 
-static void remember(struct scale_item *item, int64_t now_ms, int32_t from, const struct bp_plan *p)
+static const struct scale_decision *remember(struct scale_item *item, int64_t now_ms, int32_t from,
+                                             const struct bp_plan *p)
 {
     struct scale_decision *d = &item->decisions[item->n_decisions++ % SCALE_DECISIONS];
     d->at_ms = now_ms;
     d->from = from;
     d->to = p->desired;
-    memcpy(d->policy, item->policy, sizeof d->policy);
+    snprintf(d->policy, sizeof d->policy, "%s", item->hold_size >= 0 ? "hold" : item->policy);
     memcpy(d->reason, p->reason, sizeof d->reason);
     item->last_scale_ms = now_ms;
+    return d;
 }
 
 void plan_apply(struct scale *s, struct scale_item *item, const struct bp_view *v, const struct bp_plan *p)
@@ -149,8 +171,8 @@ void plan_apply(struct scale *s, struct scale_item *item, const struct bp_view *
     }
     if (dry && item->n_decisions && item->decisions[(item->n_decisions - 1) % SCALE_DECISIONS].to == p->desired)
         return; /* nothing changes in dry run, so the same decision comes again: tell it once */
-    remember(item, v->now_ms, from, p);
-    log_info(LOG_SCALE, "%s: %d -> %d instances%s (%s): %s", item->slug, from, p->desired, dry ? ", dry run" : "",
-             item->policy, p->reason);
-    bus_publish(s->bus, EVENT_SCALE_DECIDED, item->slug, (int64_t)from, (int64_t)p->desired, item->policy, p->reason);
+    const struct scale_decision *d = remember(item, v->now_ms, from, p);
+    log_info(LOG_SCALE, "%s: %d -> %d instances%s (%s): %s", item->slug, from, d->to, dry ? ", dry run" : "", d->policy,
+             d->reason);
+    bus_publish(s->bus, EVENT_SCALE_DECIDED, item->slug, (int64_t)from, (int64_t)d->to, d->policy, d->reason);
 }

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SOON_MS          50 /* a burst of submits is one decision */
+#define SOON_MS          50  /* a burst of submits is one decision */
+#define UNKNOWN_MS       500 /* until a fleet that has jobs but is not known yet is asked for again */
 #define STATS_WINDOW_MS  300000
 #define STATS_TIMEOUT_MS 10000
 
@@ -52,6 +53,8 @@ static void decide(const struct workflow *w, void *arg)
         item->empty_since_ms = now;
     if (view_build(s, w, item, &v) < 0) {
         snprintf(item->reason, sizeof item->reason, "holding: the fleet is not known yet");
+        if (!item->empty_since_ms) /* somebody waits for it */
+            loop_timer_after(s->soon, UNKNOWN_MS);
         return;
     }
     plan_make(s, w, item, &v, &p);

@@ -32,7 +32,8 @@ struct scale_item {
     int64_t hold_until_ms;
     char hold_who[64];
     int offences;
-    int seen; /* by the walk under way */
+    uint32_t generation; /* of the plugin whose policy made them */
+    int seen;            /* by the walk under way */
     struct bp_queue_stats_row stats;
     struct bp_metric latest[SCALE_METRICS];
     uint32_t n_latest;

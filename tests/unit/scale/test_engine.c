@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The scaling engine over a queue and a fleet that are doubles: when it decides, when it holds, and what it tells. */
+#include "scale/rig.h"
+
+#include "log/err.h"
+#include "scale/scale.h"
+#include <stdio.h>
+#include <string.h>
+
+/* The fleet as the engine sees it, on the loop's thread. */
+struct fake_fleet {
+    struct rig *rig;
+    int32_t desired, running, busy;
+    int64_t age_ms;
+    int unknown, resize_rc;
+    char resized[512]; /* "photo 1; " a resize */
+    unsigned resizes;
+};
+
+static int counts(void *fleets, const char *slug, struct bp_view *v, int64_t *described_ms)
+{
+    struct fake_fleet *f = fleets;
+    if (f->unknown || strcmp(slug, "photo") != 0)
+        return BP_NOTFOUND;
+    v->desired = f->desired;
+    v->running = f->running;
+    v->busy = f->busy;
+    *described_ms = loop_now_ms(f->rig->loop) - f->age_ms;
+    return 0;
+}
+
+static int resize(void *fleets, const char *slug, int32_t to, const char *reason, struct bp_err *err)
+{
+    struct fake_fleet *f = fleets;
+    size_t n = strlen(f->resized);
+    assert_true(reason[0]);
+    f->resizes++;
+    if (f->resize_rc)
+        return err_set(err, f->resize_rc, "the test said so");
+    snprintf(f->resized + n, sizeof f->resized - n, "%s %d; ", slug, to);
+    f->desired = f->running = to;
+    return 0;
+}
+
+struct fixture {
+    struct rig *rig;
+    struct fake_fleet fleet;
+    struct scale *scale;
+};
+
+static void begin(struct fixture *f, const char *const *sets)
+{
+    memset(f, 0, sizeof *f);
+    f->rig = f->fleet.rig = rig_new(sets);
+    struct scale_fleet fleet = {counts, resize, &f->fleet};
+    f->scale = scale_new(f->rig->bus, NULL, f->rig->config, &fleet);
+    assert_non_null(f->scale);
+    scale_start(f->scale);
+    rig_until_call(f->rig, "stats");
+    rig_turn(f->rig, 20);
+}
+
+static void end(struct fixture *f)
+{
+    scale_stop(f->scale);
+    rig_quiet(f->rig);
+    scale_free(f->scale);
+    rig_free(f->rig);
+}
+
+static int has_resized(struct rig *r, const void *arg)
+{
+    (void)r;
+    return ((const struct fake_fleet *)arg)->resizes > 0;
+}
+
+/* Only the event can bring a decision here: a tick is ten minutes. */
+#define SLOW "scale.tickMilliseconds=600000"
+#define FAST "scale.tickMilliseconds=50"
+#define SETS(...)                                                                                                      \
+    (const char *const[])                                                                                              \
+    {                                                                                                                  \
+        __VA_ARGS__, NULL                                                                                              \
+    }
+
+static void a_submit_to_an_empty_fleet_is_acted_on_at_once(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, SETS(SLOW));
+    rig_depth(f.rig, 1, 0);
+    rig_submitted(f.rig);
+    rig_until(f.rig, has_resized, &f.fleet);
+    assert_string_equal(f.fleet.resized, "photo 1; ");
+    rig_until_event(f.rig, EVENT_SCALE_DECIDED, 1);
+    assert_int_equal(f.rig->events[EVENT_SCALE_DECIDED], 1);
+    assert_non_null(strstr(f.rig->last_event[EVENT_SCALE_DECIDED], "\"from\":0"));
+    assert_non_null(strstr(f.rig->last_event[EVENT_SCALE_DECIDED], "start the first"));
+    end(&f);
+}
+
+static void a_burst_of_submits_is_few_questions(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, SETS(SLOW));
+    unsigned before = rig_calls(f.rig, "stats");
+    for (int i = 0; i < 500; i++)
+        rig_submitted(f.rig);
+    rig_until_calls(f.rig, "stats", before + 1);
+    rig_turn(f.rig, 150);
+    assert_in_range(rig_calls(f.rig, "stats") - before, 1, 2);
+    end(&f);
+}
+
+static void without_statistics_every_fleet_is_held(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, SETS(FAST, "scale.cooldownSeconds=0"));
+    f.fleet.desired = f.fleet.running = 3;
+    atomic_store(&f.rig->queue_rc, BP_IO);
+    rig_turn(f.rig, 20);
+    f.rig->clock_ahead_ms += 3600000; /* long past scaleToZeroSeconds */
+    rig_turn(f.rig, 300);
+    assert_int_equal(f.fleet.resizes, 0);
+    atomic_store(&f.rig->queue_rc, 0);
+    rig_until(f.rig, has_resized, &f.fleet); /* now it is known that there are no jobs */
+    assert_string_equal(f.fleet.resized, "photo 0; ");
+    end(&f);
+}
+
+static void a_fleet_that_is_not_known_is_asked_for_again_while_a_job_waits(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, SETS(SLOW));
+    f.fleet.unknown = 1;
+    rig_depth(f.rig, 1, 0);
+    rig_submitted(f.rig);
+    rig_until_calls(f.rig, "stats", 3);
+    assert_int_equal(f.fleet.resizes, 0);
+    f.fleet.unknown = 0;
+    rig_until(f.rig, has_resized, &f.fleet);
+    end(&f);
+}
+
+static void counts_that_are_too_old_hold(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, SETS(SLOW));
+    f.fleet.age_ms = 1800001; /* three ticks */
+    rig_depth(f.rig, 50, 0);
+    unsigned before = rig_calls(f.rig, "stats");
+    rig_submitted(f.rig);
+    rig_until_calls(f.rig, "stats", before + 1);
+    rig_turn(f.rig, 50);
+    assert_int_equal(f.fleet.resizes, 0);
+    struct json_object *list = scale_describe(f.scale, "photo");
+    assert_non_null(strstr(json_str(json_object_array_get_idx(list, 0), "reason", ""), "not been described"));
+    json_object_put(list);
+    end(&f);
+}
+
+static void a_dry_run_tells_once_and_changes_nothing(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, SETS(FAST, "scale.dryRun=true"));
+    rig_depth(f.rig, 1, 0);
+    rig_until_event(f.rig, EVENT_SCALE_DECIDED, 1);
+    rig_until_calls(f.rig, "stats", rig_calls(f.rig, "stats") + 4);
+    assert_int_equal(f.rig->events[EVENT_SCALE_DECIDED], 1);
+    assert_int_equal(f.fleet.resizes, 0);
+    end(&f);
+}
+
+static void a_resize_that_must_wait_is_no_decision_yet(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, SETS(FAST));
+    f.fleet.resize_rc = BP_LATER;
+    rig_depth(f.rig, 1, 0);
+    rig_until(f.rig, has_resized, &f.fleet);
+    rig_turn(f.rig, 120);
+    assert_int_equal(f.rig->events[EVENT_SCALE_DECIDED], 0);
+    f.fleet.resize_rc = 0;
+    rig_until_event(f.rig, EVENT_SCALE_DECIDED, 1);
+    end(&f);
+}
+
+static void an_operators_hold_acts_at_once_and_says_who(void **state)
+{
+    struct fixture f;
+    struct bp_err err = {0};
+    (void)state;
+    begin(&f, SETS(SLOW));
+    assert_int_equal(scale_hold(f.scale, "nothing", 1, 0, "uid 0", &err), BP_NOTFOUND);
+    assert_non_null(strstr(err.text, "photo"));
+    assert_int_equal(scale_hold(f.scale, "photo", 3, 0, "uid 7", &err), 0);
+    rig_until(f.rig, has_resized, &f.fleet);
+    assert_string_equal(f.fleet.resized, "photo 3; ");
+    rig_until_event(f.rig, EVENT_SCALE_DECIDED, 1);
+    assert_non_null(strstr(f.rig->last_event[EVENT_SCALE_DECIDED], "\"policy\":\"hold\""));
+    assert_non_null(strstr(f.rig->last_event[EVENT_SCALE_DECIDED], "held at 3 by uid 7"));
+    f.rig->clock_ahead_ms += 1000000; /* past scaleToZeroSeconds */
+    assert_int_equal(scale_hold(f.scale, "photo", -1, 0, "uid 7", &err), 0);
+    rig_until_event(f.rig, EVENT_SCALE_DECIDED, 2);
+    assert_string_equal(f.fleet.resized, "photo 3; photo 0; ");
+    end(&f);
+}
+
+static void a_stopped_engine_decides_no_more(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, SETS(FAST));
+    scale_stop(f.scale);
+    rig_depth(f.rig, 5, 0);
+    rig_submitted(f.rig);
+    rig_turn(f.rig, 200);
+    assert_int_equal(f.fleet.resizes, 0);
+    end(&f);
+}
+
+static void a_workflow_that_went_away_is_forgotten(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, SETS(SLOW));
+    f.rig->n_workflows = 0;
+    f.rig->n_stats = 0;
+    unsigned before = rig_calls(f.rig, "stats");
+    rig_submitted(f.rig);
+    rig_until_calls(f.rig, "stats", before + 1);
+    rig_turn(f.rig, 50);
+    struct json_object *list = scale_describe(f.scale, NULL);
+    assert_int_equal(json_object_array_length(list), 0);
+    json_object_put(list);
+    end(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_submit_to_an_empty_fleet_is_acted_on_at_once),
+        cmocka_unit_test(a_burst_of_submits_is_few_questions),
+        cmocka_unit_test(without_statistics_every_fleet_is_held),
+        cmocka_unit_test(a_fleet_that_is_not_known_is_asked_for_again_while_a_job_waits),
+        cmocka_unit_test(counts_that_are_too_old_hold),
+        cmocka_unit_test(a_dry_run_tells_once_and_changes_nothing),
+        cmocka_unit_test(a_resize_that_must_wait_is_no_decision_yet),
+        cmocka_unit_test(an_operators_hold_acts_at_once_and_says_who),
+        cmocka_unit_test(a_stopped_engine_decides_no_more),
+        cmocka_unit_test(a_workflow_that_went_away_is_forgotten),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

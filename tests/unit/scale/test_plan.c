@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a policy's wish becomes a plan: limits, holds, stale data, and a plugin's policy that misbehaves. */
+#include "scale/rig.h"
+
+#include "scale/scale_priv.h"
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+struct planner {
+    struct rig *rig;
+    struct scale scale;
+    struct scale_item item;
+    struct bp_view view;
+    struct bp_plan plan;
+};
+
+static struct planner planner_new(const char *const *sets)
+{
+    struct planner p = {.rig = rig_new(sets)};
+    p.scale.bus = p.rig->bus;
+    p.scale.config = p.rig->config;
+    p.item.hold_size = -1;
+    p.view = (struct bp_view){.size = sizeof p.view,
+                              .now_ms = 1700000000000LL,
+                              .max_size = 10,
+                              .backlog_target = 2,
+                              .scale_to_zero_s = 900,
+                              .cooldown_s = 180};
+    return p;
+}
+
+static void planner_free(struct planner *p)
+{
+    rig_quiet(p->rig);
+    rig_free(p->rig);
+}
+
+static int32_t plan(struct planner *p)
+{
+    plan_make(&p->scale, &p->rig->workflows[0], &p->item, &p->view, &p->plan);
+    assert_true(p->plan.reason[0]);
+    return p->plan.desired;
+}
+
+/* ---- a plugin's policy that does what the test says ---- */
+
+static struct {
+    int32_t desired, rc;
+    int64_t spin_us;
+    uint32_t calls;
+} wish;
+
+static int32_t plugin_plan(void *inst, const struct bp_view *view, void *memory, struct bp_plan *p, struct bp_err *err)
+{
+    (void)inst;
+    (void)view;
+    ++*(unsigned char *)memory;
+    wish.calls++;
+    p->desired = wish.desired;
+    snprintf(p->reason, sizeof p->reason, "the plugin wants %d", wish.desired);
+    for (clock_t began = clock(); clock() - began < wish.spin_us;)
+        continue; /* CLOCKS_PER_SEC is a million */
+    if (wish.rc < 0)
+        memset(err->text, 'x', sizeof err->text); /* not even terminated */
+    return wish.rc;
+}
+
+static const struct bp_scaling scaling = {.size = sizeof scaling, .plan = plugin_plan};
+
+static void with_plugin(struct planner *p, int32_t desired)
+{
+    memset(&wish, 0, sizeof wish);
+    wish.desired = desired;
+    p->rig->workflows[0].scaling = &scaling;
+}
+
+/* ---- tests ---- */
+
+static void a_plan_stays_between_what_is_busy_and_max_size(void **state)
+{
+    static const struct {
+        int32_t wanted, busy, max_size, desired;
+        const char *reason;
+    } rows[] = {
+        {4, 0, 10, 4, "the plugin wants 4"},  {12, 0, 10, 10, "limited to maxSize 10"},
+        {0, 3, 10, 3, "3 are busy"},          {8, 6, 5, 6, "6 are busy"}, /* maxSize was lowered below what is busy */
+        {-3, 0, 10, 0, "wants -3"},           {3, 0, 0, 0, "limited to maxSize 0"},
+        {3, 0, -1, 0, "limited to maxSize 0"}};
+    (void)state;
+    struct planner p = planner_new(NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        with_plugin(&p, rows[i].wanted);
+        p.item.offences = 0;
+        p.view.busy = p.view.desired = p.view.running = rows[i].busy;
+        p.view.max_size = rows[i].max_size;
+        assert_int_equal(plan(&p), rows[i].desired);
+        assert_non_null(strstr(p.plan.reason, rows[i].reason));
+    }
+    planner_free(&p);
+}
+
+static void stale_counts_hold_whatever_the_policy_or_the_operator_wants(void **state)
+{
+    (void)state;
+    struct planner p = planner_new(NULL);
+    p.view.stale = 1;
+    p.view.desired = 3;
+    p.view.draining = 1;
+    p.view.queued = 100;
+    assert_int_equal(plan(&p), 2); /* as decided before */
+    assert_non_null(strstr(p.plan.reason, "holding"));
+    p.item.hold_size = 7;
+    assert_int_equal(plan(&p), 2);
+    planner_free(&p);
+}
+
+static void a_hold_is_kept_within_the_limits_and_until_it_expires(void **state)
+{
+    (void)state;
+    struct planner p = planner_new(NULL);
+    snprintf(p.item.hold_who, sizeof p.item.hold_who, "uid 0");
+    p.item.hold_size = 4;
+    p.item.hold_until_ms = p.view.now_ms + 1;
+    assert_int_equal(plan(&p), 4);
+    assert_string_equal(p.plan.reason, "held at 4 by uid 0");
+    p.view.busy = 5;
+    assert_int_equal(plan(&p), 5);
+    p.item.hold_size = 50;
+    assert_int_equal(plan(&p), 10);
+    p.view.busy = 0;
+    p.view.now_ms += 1;
+    assert_int_equal(plan(&p), 0);
+    assert_string_equal(p.plan.reason, "no jobs");
+    assert_int_equal(p.item.hold_size, -1); /* and is not shown any more */
+    planner_free(&p);
+}
+
+static void drains_under_way_count_as_gone(void **state)
+{
+    (void)state;
+    struct planner p = planner_new(NULL);
+    p.view.desired = p.view.running = p.view.draining = 2;
+    p.view.queued = 1;
+    assert_int_equal(plan(&p), 1); /* from zero to one */
+    planner_free(&p);
+}
+
+static void a_plugin_that_misbehaves_three_times_is_replaced(void **state)
+{
+    (void)state;
+    struct planner p = planner_new(NULL);
+    with_plugin(&p, 5);
+    p.view.desired = 2;
+    assert_int_equal(plan(&p), 5);
+    assert_string_equal(p.item.policy, "plugin");
+    wish.rc = BP_FAIL;
+    assert_int_equal(plan(&p), 2); /* a failed plan holds */
+    assert_non_null(strstr(p.plan.reason, "holding"));
+    wish.rc = 0;
+    wish.desired = 11;
+    assert_int_equal(plan(&p), 10);
+    assert_int_equal(p.item.offences, 2);
+    wish.desired = 5;
+    wish.spin_us = 30000;
+    assert_int_equal(plan(&p), 5);
+    assert_int_equal(p.item.offences, 3);
+    uint32_t calls = wish.calls;
+    p.view.desired = 0;
+    p.view.queued = 1;
+    assert_int_equal(plan(&p), 1);
+    assert_int_equal(wish.calls, calls); /* never asked again */
+    assert_string_equal(p.item.policy, "step");
+    p.rig->workflows[0].generation++;
+    wish.spin_us = 0;
+    assert_int_equal(plan(&p), 5); /* but its new version is */
+    planner_free(&p);
+}
+
+static void a_policy_starts_with_empty_memory(void **state)
+{
+    (void)state;
+    struct planner p = planner_new(NULL);
+    with_plugin(&p, 1);
+    plan(&p);
+    plan(&p);
+    assert_int_equal(p.item.memory[0], 2);
+    p.rig->workflows[0].policy = "step";
+    plan(&p);
+    p.rig->workflows[0].policy = "plugin";
+    plan(&p);
+    assert_int_equal(p.item.memory[0], 1);
+    planner_free(&p);
+}
+
+static void a_policy_that_is_not_there_is_the_configured_one(void **state)
+{
+    (void)state;
+    struct planner p = planner_new((const char *const[]){"scale.policy=target", NULL});
+    const char *const names[] = {NULL, "slo", "plugin", "target"};
+    p.view.queued = 9;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        p.rig->workflows[0].policy = names[i];
+        assert_int_equal(plan(&p), 5);
+        assert_string_equal(p.item.policy, "target");
+    }
+    planner_free(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_plan_stays_between_what_is_busy_and_max_size),
+        cmocka_unit_test(stale_counts_hold_whatever_the_policy_or_the_operator_wants),
+        cmocka_unit_test(a_hold_is_kept_within_the_limits_and_until_it_expires),
+        cmocka_unit_test(drains_under_way_count_as_gone),
+        cmocka_unit_test(a_plugin_that_misbehaves_three_times_is_replaced),
+        cmocka_unit_test(a_policy_starts_with_empty_memory),
+        cmocka_unit_test(a_policy_that_is_not_there_is_the_configured_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
