@@ -27,19 +27,17 @@ static void was_marked(struct bp_op *op, const struct bp_err *err, void *arg)
     (void)op;
     struct mark *m = arg;
     struct instance *i = marked_instance(m);
-    /* An instance without a worker holds no lease and can take none that we do not see: NOTFOUND is a mark too. */
-    if (i && i->drain == DRAIN_MARKING) {
-        int ok = err->rc == 0 || err->rc == BP_NOTFOUND;
-        i->drain = ok ? DRAIN_MARKED : DRAIN_NONE;
+    /* NOTFOUND: there is no worker yet. Whatever became of a mark, the next look tells: drain_advance() marks again a
+     * worker that is not draining. What is not known to go on is left marked, and cancelled again when it is needed. */
+    int ok = err->rc == 0 || err->rc == BP_NOTFOUND;
+    if (i && (i->drain == DRAIN_MARKING || i->drain == DRAIN_UNMARKING)) {
+        i->drain = i->drain == DRAIN_UNMARKING && ok ? DRAIN_NONE : DRAIN_MARKED;
         i->marked_ms = mono_ms();
-        if (!ok)
-            log_warn(LOG_FLEET, "%s: %s cannot be told to drain: %s", m->slug, m->instance, err->text);
-    } else if (i && i->drain == DRAIN_UNMARKING) {
-        i->drain = DRAIN_NONE;
-        if (err->rc < 0 && err->rc != BP_NOTFOUND)
-            log_warn(LOG_FLEET, "%s: %s cannot be told to go on: %s", m->slug, m->instance, err->text);
     }
-    fleets_poke(m->fleets);
+    if (ok)
+        fleets_poke(m->fleets);
+    else
+        log_warn(LOG_FLEET, "%s: the drain of %s cannot be changed: %s", m->slug, m->instance, err->text);
     free(m);
 }
 
@@ -99,10 +97,11 @@ static void terminated(void *args, const struct bp_err *err, void *arg)
     if (err->rc < 0 && err->rc != BP_NOTFOUND) {
         log_warn(LOG_FLEET, "%s: cannot end %s: %s", c->slug, c->instance, err->text);
         if (i)
-            i->drain = DRAIN_MARKED; /* it still takes no work; tried again after the next look */
-    } else if (err->rc == 0) {
-        log_info(LOG_FLEET, "%s: %s is ending", c->slug, c->instance);
+            i->drain = DRAIN_MARKED; /* it still takes no work; tried again after the next tick's look */
+        return;
     }
+    if (err->rc == 0)
+        log_info(LOG_FLEET, "%s: %s is ending", c->slug, c->instance);
     fleets_poke(f);
 }
 
@@ -120,11 +119,14 @@ void drain_advance(struct fleets *f, struct fleet *fl, int64_t began_ms)
     struct instance *next;
     for (struct instance *i = fl->instances; i; i = next) {
         next = i->next;
-        int idle = i->leases == 0 && began_ms > i->marked_ms;
-        if (i->drain == DRAIN_MARKED && idle && i->now.state != BP_INSTANCE_TERMINATING)
-            end(f, fl, i);
-        else if (i->drain == DRAIN_MARKED && began_ms <= i->marked_ms)
+        if (i->drain != DRAIN_MARKED || i->now.state == BP_INSTANCE_TERMINATING)
+            continue;
+        if (began_ms <= i->marked_ms)
             f->again = 1; /* marked while this look was under way: only the next one may decide */
+        else if (i->has_worker && !i->worker_draining)
+            set_draining(f, fl, i, 1, "its worker came up after it was marked");
+        else if (i->leases == 0)
+            end(f, fl, i);
     }
 }
 

@@ -22,6 +22,8 @@ struct instance {
     struct bp_instance now; /* as last described */
     int known;              /* met by the description under way */
     int has_worker;         /* its worker is registered */
+    int worker_draining;    /* and gets no more jobs, says the queue */
+    int boot_known;         /* how long it took to come up has been learned */
     int32_t leases;         /* live ones, as of the last look at the queue */
     enum drain_step drain;
     int64_t marked_ms;
@@ -54,7 +56,7 @@ struct fleets {
     const struct config *config;
     struct fleet *list;
     struct loop_timer *tick, *soon;
-    struct subscription *jobs, *workers;
+    struct subscription *jobs, *workers, *plugins;
     int started;
     int refreshing, again; /* a look is under way; another is wanted */
     int queue_silent;      /* the queue did not answer the last look: told once */

@@ -48,7 +48,7 @@ static void on_tick(void *arg)
         refresh_begin(arg);
 }
 
-/* A draining instance may have become idle; a worker may have come up or gone. */
+/* A draining instance may have become idle; a worker may have come up or gone; a workflow may be new. */
 static void on_worker(const struct event_msg *e, void *arg)
 {
     (void)e;
@@ -91,6 +91,7 @@ void fleets_free(struct fleets *f)
     loop_timer_free(f->soon);
     bus_unsubscribe(f->jobs);
     bus_unsubscribe(f->workers);
+    bus_unsubscribe(f->plugins);
     while (f->list) {
         struct fleet *fl = f->list;
         f->list = fl->next;
@@ -114,6 +115,7 @@ void fleets_start(struct fleets *f)
     f->started = 1;
     f->jobs = bus_subscribe(f->bus, "job.*", on_job, f);
     f->workers = bus_subscribe(f->bus, "worker.*", on_worker, f);
+    f->plugins = bus_subscribe(f->bus, "plugin.state", on_worker, f); /* a new workflow gets its fleet at once */
     loop_timer_every(f->tick, config_int(f->config, CONFIG_SCALE_TICK_MS));
     refresh_begin(f);
 }

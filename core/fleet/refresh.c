@@ -15,7 +15,7 @@
 /* What a look needs of a worker. */
 struct worker_seen {
     char id[256];
-    int32_t leases;
+    int32_t leases, draining;
     int64_t registered_ms;
 };
 
@@ -56,9 +56,10 @@ static const struct worker_seen *worker_of(const struct fleets *f, const char *i
 }
 
 /* Launch to registration, a moving mean over about five instances. */
-static void learn_boot(struct fleet *fl, const struct instance *i, const struct worker_seen *w)
+static void learn_boot(struct fleet *fl, struct instance *i, const struct worker_seen *w)
 {
     double boot_s = (double)(w->registered_ms - i->now.launched_ms) / 1000.0;
+    i->boot_known = 1; /* a worker that registers again has not booted again */
     if (boot_s <= 0 || boot_s > 7200)
         return;
     fl->boot_s = fl->boot_s > 0 ? fl->boot_s + (boot_s - fl->boot_s) / 5 : boot_s;
@@ -68,9 +69,10 @@ static void merge_worker(struct fleets *f, struct fleet *fl, struct instance *i)
 {
     const struct worker_seen *w = worker_of(f, i->now.id);
     int32_t leases = w ? w->leases : 0;
-    if (w && !i->has_worker)
+    if (w && !i->boot_known)
         learn_boot(fl, i, w);
     i->has_worker = w != NULL;
+    i->worker_draining = w && w->draining;
     if (leases > 0)
         i->idle_since_ms = 0;
     else if (!i->idle_since_ms)
@@ -129,6 +131,8 @@ static void merge_fleet(struct fleets *f, struct fleet *fl, const struct bp_flee
     for (uint32_t k = 0; k < st->n_instances; k++)
         merge_instance(f, fl, &st->instances[k]);
     forget_unknown(f, fl);
+    if (!f->started)
+        return; /* stopping: looks and changes no more */
     drain_advance(f, fl, f->refresh_began_ms);
     protect_follow(f, fl);
     activities_ask(f, fl);
@@ -171,6 +175,8 @@ static void described(void *args, const struct bp_err *err, void *arg)
     struct fleets *f = arg;
     struct description *d = args;
     for (struct fleet *fl = f->list; fl; fl = fl->next) {
+        if (!fl->ensured) /* not asked for; it has an error of its own */
+            continue;
         if (err->rc < 0 && strcmp(fl->error, err->text) != 0)
             log_warn(LOG_FLEET, "%s: cannot be described, held as it is: %s", fl->slug, err->text);
         snprintf(fl->error, sizeof fl->error, "%s", err->rc < 0 ? err->text : "");
@@ -242,6 +248,7 @@ static void take_workers(struct fleets *f, const struct bp_op_worker_list *l)
         struct worker_seen *w = &f->workers_now->list[f->workers_now->n++];
         snprintf(w->id, sizeof w->id, "%s", l->workers[k].worker_id);
         w->leases = l->workers[k].live_leases;
+        w->draining = l->workers[k].draining;
         w->registered_ms = l->workers[k].registered_ms;
     }
 }

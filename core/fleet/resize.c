@@ -55,6 +55,15 @@ static int32_t cancel_drains(struct fleets *f, struct fleet *fl, int32_t n)
     return cancelled;
 }
 
+/* Those about to be ended: the provider lowers desired for each, which is not described yet. */
+static int32_t ending(const struct fleet *fl)
+{
+    int32_t n = 0;
+    for (const struct instance *i = fl->instances; i; i = i->next)
+        n += i->drain == DRAIN_ENDING && is_live(i);
+    return n;
+}
+
 static int grow(struct fleets *f, struct fleet *fl, int32_t more, struct bp_err *err)
 {
     more -= cancel_drains(f, fl, more);
@@ -63,7 +72,7 @@ static int grow(struct fleets *f, struct fleet *fl, int32_t more, struct bp_err 
     struct fleet_call *c = fleet_call_new(f, fl->slug, NULL);
     if (!c)
         return err_set(err, BP_NOMEM, "no memory");
-    c->number = fl->desired + more;
+    c->number = fl->desired - ending(fl) + more;
     fl->growing = 1;
     fleet_call_send(c, "fleet.grow", run_grow, grown);
     return 0;
