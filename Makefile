@@ -25,7 +25,7 @@ demo: ## the whole system on this machine: photo in, video out (PHOTO=file, KEEP
 
 test: build ## every test (SAN=address|undefined|thread for a sanitizer)
 	@ctest --test-dir build/$(PRESET) --output-on-failure --no-tests=error -j $(UNIT_JOBS) --quiet -O build/$(PRESET)/ctest.log; \
-	  rc=$$?; if [ $$rc != 0 ]; then cat build/$(PRESET)/ctest.log; else tail -n 3 build/$(PRESET)/ctest.log; fi; exit $$rc
+	  rc=$$?; if [ $$rc != 0 ]; then cat build/$(PRESET)/ctest.log; else grep 'tests passed' build/$(PRESET)/ctest.log; fi; exit $$rc
 	@.venv/bin/python -m pytest -q -n $(UNIT_JOBS) --build-dir build/$(PRESET) tests/integration
 
 bench: ## measure, side by side (docs/performance.md says what each figure means)
