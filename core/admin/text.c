@@ -29,7 +29,7 @@ static void duration(char *out, size_t n, double s)
 static void number(char *out, size_t n, struct json_object *v)
 {
     double d = json_object_get_double(v);
-    if (d == (double)(int64_t)d)
+    if (d > -1e15 && d < 1e15 && d == (double)(int64_t)d)
         snprintf(out, n, "%lld", (long long)d);
     else
         snprintf(out, n, "%.2f", d);
@@ -44,12 +44,24 @@ static void joined(char *out, size_t n, struct json_object *list)
                                json_object_get_string(json_object_array_get_idx(list, i)));
 }
 
-/* Terminal escapes in a tenant's text must not reach the operator's terminal. */
+/* Terminal escapes in a tenant's text must not reach the operator's terminal; neither those of one byte (C0) nor those
+ * of two in UTF-8 (C1). */
 static void make_harmless(char *s)
 {
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            *s = ' ';
+    for (unsigned char *p = (unsigned char *)s; *p; p++) {
+        if (*p < 0x20 || *p == 0x7f)
+            *p = ' ';
+        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
+            p[0] = p[1] = ' ';
+    }
+}
+
+/* A member's name, which may be a tenant's too. */
+static const char *harmless_key(const char *key, char *out, size_t n)
+{
+    snprintf(out, n, "%s", key);
+    make_harmless(out);
+    return out;
 }
 
 static void cell(char *out, size_t n, const struct admin_column *c, struct json_object *row, int64_t now_ms)
@@ -128,18 +140,21 @@ static void items(struct evbuffer *out, int indent, struct json_object *list, in
             evbuffer_add_printf(out, "%*s-\n", indent, "");
             members(out, indent + 2, v, NULL, now_ms);
         } else {
-            evbuffer_add_printf(out, "%*s- %s\n", indent, "", v ? json_object_get_string(v) : "null");
+            char text[4096];
+            snprintf(text, sizeof text, "%s", v ? json_object_get_string(v) : "null");
+            make_harmless(text);
+            evbuffer_add_printf(out, "%*s- %s\n", indent, "", text);
         }
     }
 }
 
 static void value_line(struct evbuffer *out, int indent, const char *key, struct json_object *v, int64_t now_ms)
 {
-    char text[4096];
+    char text[4096], name[128];
     if (json_object_is_type(v, json_type_object) || json_object_is_type(v, json_type_array)) {
         int empty = json_object_is_type(v, json_type_object) ? json_object_object_length(v) == 0
                                                              : json_object_array_length(v) == 0;
-        evbuffer_add_printf(out, "%*s%s:%s\n", indent, "", key, empty ? " none" : "");
+        evbuffer_add_printf(out, "%*s%s:%s\n", indent, "", harmless_key(key, name, sizeof name), empty ? " none" : "");
         if (json_object_is_type(v, json_type_object))
             members(out, indent + 2, v, NULL, now_ms);
         else
@@ -153,7 +168,7 @@ static void value_line(struct evbuffer *out, int indent, const char *key, struct
         snprintf(text, sizeof text, "%s", json_object_get_string(v));
     }
     make_harmless(text);
-    evbuffer_add_printf(out, "%*s%s: %s\n", indent, "", key, text);
+    evbuffer_add_printf(out, "%*s%s: %s\n", indent, "", harmless_key(key, name, sizeof name), text);
 }
 
 /* A listing, below what else the answer says. */
