@@ -1,4 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
+# Seconds until a test is given up.
+set(BP_TEST_TIMEOUT_S 120)
+if(BP_SANITIZE)
+  set(BP_TEST_TIMEOUT_S 480)
+endif()
+
 # bp_add_unit_test(name SOURCES ... [LIBS ...]): one cmocka program, one process, its own temp dir, run in parallel by ctest.
 function(bp_add_unit_test name)
   cmake_parse_arguments(T "" "" "SOURCES;LIBS" ${ARGN})
@@ -7,8 +13,8 @@ function(bp_add_unit_test name)
   target_include_directories(test_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/unit)
   target_link_libraries(test_${name} PRIVATE ${T_LIBS} PkgConfig::CMOCKA)
   add_test(NAME unit.${name} COMMAND ${CMAKE_SOURCE_DIR}/tests/in_temp_dir $<TARGET_FILE:test_${name}>)
-  set_tests_properties(unit.${name} PROPERTIES TIMEOUT 120 LABELS unit
-    ENVIRONMENT "BP_BUILD_DIR=${CMAKE_BINARY_DIR};BP_SOURCE_DIR=${CMAKE_SOURCE_DIR};TSAN_OPTIONS=halt_on_error=1;CMOCKA_MESSAGE_OUTPUT=STDOUT")
+  set_tests_properties(unit.${name} PROPERTIES TIMEOUT ${BP_TEST_TIMEOUT_S} LABELS unit
+    ENVIRONMENT "BP_BUILD_DIR=${CMAKE_BINARY_DIR};BP_SOURCE_DIR=${CMAKE_SOURCE_DIR};TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1;UBSAN_OPTIONS=print_stacktrace=1;CMOCKA_MESSAGE_OUTPUT=STDOUT")
 endfunction()
 
 # bp_add_fuzzer(name SOURCES ... [LIBS ...]): a libFuzzer target under the fuzz preset; elsewhere the same source is linked
@@ -22,7 +28,7 @@ function(bp_add_fuzzer name)
   else()
     add_executable(fuzz_${name} ${T_SOURCES} ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.c)
     add_test(NAME fuzz.${name} COMMAND ${CMAKE_SOURCE_DIR}/tests/in_temp_dir $<TARGET_FILE:fuzz_${name}> ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name})
-    set_tests_properties(fuzz.${name} PROPERTIES TIMEOUT 120 LABELS fuzz)
+    set_tests_properties(fuzz.${name} PROPERTIES TIMEOUT ${BP_TEST_TIMEOUT_S} LABELS fuzz)
   endif()
   set_target_properties(fuzz_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
   target_link_libraries(fuzz_${name} PRIVATE ${T_LIBS})

@@ -15,6 +15,12 @@ from client import Http
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
+# How much longer everything may take, for sanitizers and slow machines: make test SAN=... sets it.
+SLOW = float(os.environ.get("BP_TEST_SLOW", "1"))
+
+# What a sanitizer writes when it found something.
+FOUND = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "runtime error:")
+
 
 def pytest_addoption(parser):
     parser.addoption("--build-dir", default="build/debug", help="where bpd, bpctl and the plugins were built")
@@ -30,6 +36,7 @@ def build(request):
 
 def wait_until(what, check, timeout=30, every=0.05):
     """Calls check until it returns something true, and returns that; fails with `what` otherwise."""
+    timeout *= SLOW
     end = time.monotonic() + timeout
     last = None
     while time.monotonic() < end:
@@ -110,13 +117,13 @@ class Daemon:
     def stop(self, timeout=20):
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(timeout)
+            self.process.wait(timeout * SLOW)
         return self.process.returncode if self.process else None
 
     def ctl(self, *words, check=True, json_form=True):
         """bpctl: the parsed answer, or with json_form=False the CompletedProcess."""
         args = [str(self.build / "bin" / "bpctl"), "--socket", str(self.state / "bpd.sock")]
-        r = subprocess.run(args + (["--json"] if json_form else []) + list(words), capture_output=True, text=True, timeout=60)
+        r = subprocess.run(args + (["--json"] if json_form else []) + list(words), capture_output=True, text=True, timeout=60 * SLOW)
         if not json_form:
             return r
         if check and r.returncode:
@@ -130,6 +137,14 @@ class Daemon:
         """Processes of workers this daemon's fleets started, found by their state directory."""
         out = subprocess.run(["pgrep", "-f", "--", f"--role worker.*{self.state}"], capture_output=True, text=True).stdout
         return [int(p) for p in out.split()]
+
+    def logs(self):
+        return [self.log, *sorted(self.state.glob("plugin/local/instances/*/*.log"))]
+
+    def sanitizer_findings(self):
+        texts = [(log, log.read_text(errors="replace")) for log in self.logs() if log.exists()]
+        return "\n".join(f"--- {log}\n{text[max(0, text.find(mark) - 200):][:6000]}"
+                         for log, text in texts for mark in FOUND if mark in text)
 
     def clean_up(self):
         if self.process and self.process.poll() is None:
@@ -170,8 +185,11 @@ def daemon(build, short_dir, request):
         d.clean_up()
         if failed:
             print(f"--- {d.log}\n{d.log_tail(80)}")
-            for log in sorted(d.state.glob("plugin/local/instances/*/*.log")):
+            for log in d.logs()[1:]:
                 print(f"--- {log}\n" + "\n".join(log.read_text(errors='replace').splitlines()[-30:]))
+    findings = "\n".join(filter(None, (d.sanitizer_findings() for d in made)))
+    if findings:
+        pytest.fail(findings)
 
 
 @pytest.hookimpl(hookwrapper=True)
