@@ -8,7 +8,6 @@ FUZZ_S  ?= 60
 # Under a sanitizer the first finding ends a program, and everything may take longer.
 ifneq ($(SAN),)
 export BP_TEST_SLOW  ?= 4
-export ASAN_OPTIONS  ?= detect_leaks=1
 export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS  ?= halt_on_error=1:second_deadlock_stack=1:suppressions=$(CURDIR)/tests/tsan.supp
 endif
