@@ -3,7 +3,8 @@
  * queue_conformance PLUGIN.so [SETTINGS-JSON] [NAME...]: proves the promises of bp/queue.h for any queue plugin.
  *
  * Each case runs in a child process with a state directory of its own. NAME selects cases whose name or group it is, or
- * whose name begins with it and ends in '*'. --list prints them. Exit 0: all passed; 1: some failed; 2: usage.
+ * whose name begins with it and ends in '*'. In the settings @CASE@ stands for a name no other case has, for plugins
+ * whose queue lies outside of the state directory. --list prints them. Exit 0: all passed; 1: some failed; 2: usage.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -56,6 +57,20 @@ static void directory_remove(const char *dir)
     rmdir(dir);
 }
 
+/* Puts the last part of the state directory's path in the place of each @CASE@. */
+static const char *settings_of_case(const char *settings)
+{
+    static char text[4096];
+    const char *name = strrchr(world.dir, '/') + 1, *at;
+    size_t n = 0;
+    for (; (at = strstr(settings, "@CASE@")) && n < sizeof text; settings = at + strlen("@CASE@"))
+        n += (size_t)snprintf(text + n, sizeof text - n, "%.*s%s", (int)(at - settings), settings, name);
+    if (n >= sizeof text || n + strlen(settings) >= sizeof text)
+        case_failed(__FILE__, __LINE__, "the settings are too long");
+    strcpy(text + n, settings);
+    return text;
+}
+
 /* In the child. */
 static void case_run(const struct entry *c)
 {
@@ -63,6 +78,7 @@ static void case_run(const struct entry *c)
     alarm(CASE_SECONDS);
     world.now = WORLD_BEGIN;
     world.random = 88172645463325252u;
+    world.settings = settings_of_case(world.settings);
     world.host = fake_host_start(world.plugin, world.dir, world.settings, &err);
     if (!world.host)
         case_failed(__FILE__, __LINE__, "start: %s", err.text);

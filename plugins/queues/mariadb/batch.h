@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * batch.h - the rows a transaction holds in memory, and what is still to be written of them.
+ *
+ * Every job in the map is locked by this transaction and is as the database will say after the next flush. The map is
+ * emptied at each flush; the locks stay.
+ */
+#ifndef MARIADB_BATCH_H
+#define MARIADB_BATCH_H
+
+#include <bp/queue.h>
+#include <stdbool.h>
+
+#include "sql.h"
+
+struct store;
+struct job;
+
+/* A worker as leases need it. */
+struct worker_state {
+    int64_t no;                                         /* in worker_names; 0: never heard of */
+    int32_t approved, draining, max_concurrency, known; /* known: it is registered */
+    int64_t last_seen_ms, live;                         /* live leases */
+    int64_t seen_ms;                                    /* to be written; 0: nothing */
+};
+
+/* The front of a workflow's queue. */
+struct front {
+    int64_t workflow_id;
+    double want;
+    uint32_t limit;                /* of the last query */
+    bool more;                     /* the queue may go on behind `fetched` */
+    uint32_t start;                /* those before it are gone */
+    struct job **fetched, **local; /* local: put into the queue by this batch */
+    uint32_t n_fetched, n_local, cap_fetched, cap_local;
+};
+
+/* A workflow's changes. */
+struct workflow {
+    int64_t id;
+    int64_t delta[BP_JOB_CANCELLED + 1]; /* dispatches by state */
+    int64_t second;                      /* the bucket the four below belong to */
+    int64_t submitted, completed, failed, expired;
+    int64_t sample_second[3], samples[3]; /* by SAMPLE_* */
+};
+
+/* An operation whose rows are handed over at the end: those it saw, copied. */
+struct pending {
+    struct bp_op *op;
+    struct job *jobs;
+    uint32_t n;
+    struct pending *next;
+};
+
+/* An idempotency key the segment's submits name: the job it stands for, or will. */
+struct key_known {
+    int64_t tenant, id;
+    int32_t status; /* as the database said */
+    const char *key, *hash;
+    struct key_known *next;
+};
+
+/* What becomes of a submit. */
+struct submit_plan {
+    const char *why;         /* refused, in words */
+    struct key_known *known; /* its key; with job NULL: a repetition */
+    struct job *job;         /* the row inserted for it */
+};
+
+struct batch {
+    bool read_only; /* no operation writes: no transaction, no locks */
+    bool begun;
+    struct job **slots; /* by id, open addressing */
+    size_t n_slots, n_jobs;
+    struct job **dirty;
+    size_t n_dirty, cap_dirty;
+    struct front *fronts;
+    size_t n_fronts, cap_fronts;
+    struct worker_state *workers;
+    size_t n_workers, cap_workers;
+    struct workflow *workflows; /* kept between batches */
+    size_t n_workflows, cap_workflows;
+    struct pending *first, **last;
+    struct submit_plan *plans; /* by operation of the segment */
+    struct key_known *keys_known;
+    struct sql jobs, keys, outputs, events, samples, interruptions, seconds; /* rows to insert, commas between */
+};
+
+/* Forgets the rows in memory: all is written. */
+void batch_forget_rows(struct store *s);
+/* Forgets everything: between attempts. */
+void batch_reset(struct store *s);
+void batch_free(struct store *s);
+
+/* A locked row, NULL: not there, or of a submit whose turn has not come. */
+struct job *batch_job(struct store *s, int64_t id);
+/* The same, whosever turn it is. */
+struct job *batch_held(struct store *s, int64_t id);
+int32_t batch_add(struct store *s, struct job *j);
+int32_t batch_dirty(struct store *s, struct job *j);
+struct front *batch_front(struct store *s, int64_t workflow_id, bool create);
+int32_t front_put(struct store *s, struct front *f, struct job *j, bool local);
+struct worker_state *batch_worker(struct store *s, int64_t no);
+int32_t batch_worker_add(struct store *s, int64_t no);
+struct workflow *batch_workflow(struct store *s, int64_t id);
+/* Remembers to hand copies of the jobs to the operation; jobs in s->mem. */
+int32_t batch_pend(struct store *s, struct bp_op *op, struct job *jobs, uint32_t n);
+
+/* Begins the transaction when that has not been done. */
+int32_t batch_begin(struct store *s);
+/* The same, added to s->q. */
+void batch_begin_text(struct store *s);
+/* Reads the numbers of all names the operations use and writes new ones; before the transaction. (load.c) */
+int32_t batch_names(struct store *s, struct bp_op *const *ops, uint32_t n);
+/* Reads and locks what the operations of a segment will need. */
+int32_t batch_load(struct store *s, struct bp_op *const *ops, uint32_t n);
+/* Reads and locks these jobs, those that are there. */
+int32_t batch_load_jobs(struct store *s, const int64_t *ids, size_t n);
+/* Continues the front of a queue behind what was read. */
+int32_t front_more(struct store *s, struct front *f);
+/* Writes all that changed and empties the map. (flush.c) */
+int32_t batch_flush(struct store *s);
+/* Writes the rows collected so far when they became many. */
+int32_t batch_spill(struct store *s);
+/* Hands over what the pending operations return. (hand.c) */
+int32_t batch_pack(struct store *s);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* counters.h - a workflow's numbers: collected in memory during a batch, added to our own rows by its flush. */
+#ifndef MARIADB_COUNTERS_H
+#define MARIADB_COUNTERS_H
+
+#include "store.h"
+
+/* Windows longer than this see only this much, ms. */
+#define COUNTERS_KEEP_MS (2 * 3600 * 1000)
+#define SAMPLES_KEEP_MS  (20 * 60 * 1000)
+/* Most samples of one kind kept for a second of a workflow. */
+#define SAMPLES_PER_SECOND 16
+
+#define COUNT_SUBMITTED 1
+#define COUNT_COMPLETED 2
+#define COUNT_FAILED    3
+#define COUNT_EXPIRED   4
+
+#define SAMPLE_RUN  1
+#define SAMPLE_WAIT 2
+
+struct workflow_sample {
+    int64_t workflow_id, job_id, at_ms, value_ms;
+    int kind; /* SAMPLE_* */
+};
+
+/* One dispatch goes from one state to another; 0: from or to nothing. */
+int32_t counter_move(struct store *s, int64_t workflow_id, int32_t from, int32_t to);
+/* Something happened now; what is COUNT_*. */
+int32_t counter_add(struct store *s, int64_t workflow_id, int64_t now_ms, int what);
+/* A measured time. */
+int32_t counter_sample(struct store *s, const struct workflow_sample *sample);
+void counter_interruption(struct store *s, int64_t workflow_id, int64_t at_ms, int64_t job_id);
+/* Adds the statements that write what changed to a text. */
+void counters_write(struct store *s, struct sql *q);
+/* Removes what no window can see any more; does something at most once a minute. */
+int32_t counters_clean(struct store *s, int64_t now_ms);
+
+#endif

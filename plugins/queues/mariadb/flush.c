@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writing what a batch changed: one statement per table, sent in one text. */
+#include <string.h>
+
+#include "counters.h"
+#include "job.h"
+
+/* A row buffer longer than this goes out by itself. */
+#define SPILL_BYTES (256 << 10)
+
+/* How rows of a buffer become a statement. */
+struct table {
+    struct sql *rows;
+    const char *before, *after;
+};
+#define N_TABLES 7
+
+/* In the order they are written. Jobs come before outputs, which may be of the same job. */
+static void tables(struct batch *b, struct table t[N_TABLES])
+{
+    const struct table all[N_TABLES] = {
+        {&b->jobs, "INSERT INTO ai_jobs (id, params, inputs, idempotency_key) VALUES ", ";"},
+        {&b->keys, "INSERT INTO idempotency_keys (tenant_id, idempotency_key, dispatch_id, request_hash) VALUES ", ";"},
+        {&b->outputs, "INSERT INTO ai_jobs (id, output, provider_job_id) VALUES ",
+         " ON DUPLICATE KEY UPDATE output=VALUES(output), provider_job_id=VALUES(provider_job_id);"},
+        {&b->events, "INSERT INTO job_events (job_id, at_ms, what, who, detail) VALUES ", ";"},
+        {&b->samples, "INSERT IGNORE INTO workflow_samples VALUES ", ";"},
+        {&b->interruptions, "INSERT IGNORE INTO workflow_interruptions VALUES ", ";"},
+        {&b->seconds, "INSERT INTO workflow_seconds VALUES ",
+         " ON DUPLICATE KEY UPDATE submitted=submitted+VALUES(submitted), completed=completed+VALUES(completed), "
+         "failed=failed+VALUES(failed), expired=expired+VALUES(expired);"},
+    };
+    memcpy(t, all, sizeof all);
+}
+
+static void table_write(struct store *s, const struct table *t)
+{
+    if (!t->rows->n && !t->rows->failed)
+        return;
+    sql_add(&s->q, "%r", t->before);
+    sql_join(&s->q, t->rows);
+    sql_add(&s->q, "%r", t->after);
+    sql_clear(t->rows);
+}
+
+int32_t batch_spill(struct store *s)
+{
+    struct table t[N_TABLES];
+    bool full = false;
+    int32_t rc = BP_OK;
+    tables(&s->batch, t);
+    for (int i = 0; i < N_TABLES; i++)
+        full = full || t[i].rows->n >= SPILL_BYTES;
+    for (int i = 0; full && !rc && i < N_TABLES; i++) {
+        sql_clear(&s->q);
+        table_write(s, &t[i]);
+        rc = s->q.n || s->q.failed ? query_run(s, &s->q) : BP_OK;
+    }
+    return rc;
+}
+
+/* ---- dispatches ---- */
+
+static void dispatch_row(struct sql *q, const struct job *j)
+{
+    const struct bp_job_row *r = &j->row;
+    sql_add(q, "(%l,%i,%i,%i,%i,%i,%i,%l,%s,%s,%l,%l,%l,%l,%l,%l,%l,%l,%d,%d,%s,%s,%s)", r->id, r->status, j->sort_key,
+            r->attempts, r->requeues, r->cancel_requested, j->ended_by, j->worker_no, r->lease_token, j->suffix,
+            job_due_ms(j), j->queued_ms, r->not_before_ms, r->leased_ms, r->first_leased_ms, j->wait_ms, r->finished_ms,
+            r->updated_ms, r->progress, j->duration_s, r->error, r->progress_text, r->checkpoint_key);
+}
+
+static void dispatches_end(struct sql *q)
+{
+    sql_add(q, " ON DUPLICATE KEY UPDATE status=VALUES(status), sort_key=VALUES(sort_key), attempts=VALUES(attempts), "
+               "requeues=VALUES(requeues), cancel_requested=VALUES(cancel_requested), ended_by=VALUES(ended_by), "
+               "worker_id=VALUES(worker_id), lease_token=VALUES(lease_token), output_suffix=VALUES(output_suffix), "
+               "due_ms=VALUES(due_ms), queued_ms=VALUES(queued_ms), not_before_ms=VALUES(not_before_ms), "
+               "leased_ms=VALUES(leased_ms), first_leased_ms=VALUES(first_leased_ms), wait_ms=VALUES(wait_ms), "
+               "finished_ms=VALUES(finished_ms), updated_ms=VALUES(updated_ms), progress=VALUES(progress), "
+               "duration_seconds=VALUES(duration_seconds), last_error=VALUES(last_error), "
+               "progress_text=VALUES(progress_text), checkpoint_key=VALUES(checkpoint_key);");
+}
+
+/* The rows are all there and locked, so every insert finds its row and updates it. */
+static int32_t dispatches_write(struct store *s)
+{
+    struct batch *b = &s->batch;
+    for (size_t i = 0; i < b->n_dirty; i++) {
+        bool first = i == 0 || s->q.n == 0;
+        sql_add(&s->q, first ? "INSERT INTO ai_job_dispatches (id, status, sort_key, attempts, requeues, "
+                               "cancel_requested, ended_by, worker_id, lease_token, output_suffix, due_ms, queued_ms, "
+                               "not_before_ms, leased_ms, first_leased_ms, wait_ms, finished_ms, updated_ms, progress, "
+                               "duration_seconds, last_error, progress_text, checkpoint_key) VALUES "
+                             : ",");
+        dispatch_row(&s->q, b->dirty[i]);
+        bool last = i + 1 == b->n_dirty, full = s->q.n > SPILL_BYTES;
+        if (last || full)
+            dispatches_end(&s->q);
+        if (!full)
+            continue;
+        int32_t rc = query_run(s, &s->q);
+        sql_clear(&s->q);
+        if (rc)
+            return rc;
+    }
+    return BP_OK;
+}
+
+static void workers_seen_write(struct store *s)
+{
+    for (size_t i = 0; i < s->batch.n_workers; i++) {
+        const struct worker_state *w = &s->batch.workers[i];
+        if (w->seen_ms)
+            sql_add(&s->q, "UPDATE workers SET last_seen_ms=GREATEST(last_seen_ms,%l) WHERE id=%l;", w->seen_ms, w->no);
+    }
+}
+
+/* ---- what leased jobs contain ---- */
+
+static bool contents_text(struct store *s)
+{
+    bool any = false;
+    for (struct pending *p = s->batch.first; p; p = p->next)
+        for (uint32_t i = 0; i < p->n; i++)
+            if (!p->jobs[i].content) {
+                sql_add(&s->q, any ? ",%l" : "SELECT j.id, " CONTENT_COLUMNS " FROM ai_jobs j WHERE j.id IN (%l",
+                        p->jobs[i].row.id);
+                any = true;
+            }
+    if (any)
+        sql_add(&s->q, ")");
+    return any;
+}
+
+static void content_copy(struct job *to, const struct job *from)
+{
+    to->row.params = from && from->row.params ? from->row.params : "{}";
+    to->row.inputs = from && from->row.inputs ? from->row.inputs : "[]";
+    to->row.output = from ? from->row.output : NULL;
+    to->row.idempotency_key = from ? from->row.idempotency_key : NULL;
+    to->row.provider_job_id = from ? from->row.provider_job_id : NULL;
+    to->content = true;
+}
+
+static int32_t contents_take(struct store *s)
+{
+    struct reply r;
+    int32_t rc = query_rows(s, &r);
+    while (!rc && reply_next(&r)) {
+        struct job *j = batch_job(s, column_int(&r, 0));
+        rc = j ? job_read_content(s, &r, 1, j) : BP_OK;
+    }
+    reply_done(&r);
+    for (struct pending *p = s->batch.first; !rc && p; p = p->next)
+        for (uint32_t i = 0; i < p->n; i++)
+            if (!p->jobs[i].content)
+                content_copy(&p->jobs[i], batch_job(s, p->jobs[i].row.id));
+    return rc;
+}
+
+int32_t batch_flush(struct store *s)
+{
+    struct table t[N_TABLES];
+    tables(&s->batch, t);
+    sql_clear(&s->q);
+    int32_t rc = dispatches_write(s);
+    if (rc)
+        return rc;
+    counters_write(s, &s->q); /* closes the current second's row too */
+    workers_seen_write(s);
+    for (int i = 0; i < N_TABLES; i++)
+        table_write(s, &t[i]);
+    bool contents = contents_text(s);
+    if (s->q.n || s->q.failed)
+        rc = query_send(s, &s->q);
+    if (!rc && contents)
+        rc = contents_take(s);
+    if (!rc && s->q.n)
+        rc = query_end(s);
+    batch_forget_rows(s);
+    return rc;
+}

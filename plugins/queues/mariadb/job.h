@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * job.h - one dispatch in memory: loaded under a lock, decided on, saved.
+ *
+ * A state change is: batch_job, checks, job_event, job_save. What is saved is written at the next flush.
+ */
+#ifndef MARIADB_JOB_H
+#define MARIADB_JOB_H
+
+#include "store.h"
+
+/* How the lease of a row's token ended. */
+#define ENDED_NOT      0
+#define ENDED_COMPLETE 1
+#define ENDED_FAIL     2
+
+/* Longest texts the columns take, bytes. */
+#define TOKEN_MAX     128
+#define SUFFIX_MAX    255
+#define KEY_MAX       255
+#define PATH_TEXT_MAX 1024
+#define ERROR_MAX     16000
+#define DETAIL_MAX    4000
+#define WHO_MAX       500
+
+struct job {
+    struct bp_job_row row; /* texts live in store.mem or in names */
+    int64_t tenant_id, workflow_id, effect_id, worker_no;
+    int64_t queued_ms, wait_ms;
+    int32_t sort_key; /* -1: in front of its priority, else 0 */
+    int32_t ended_by;
+    double duration_s;
+    const char *suffix; /* of the output key */
+    int32_t saved_status;
+    int64_t saved_worker; /* with saved_status: whose live lease it was */
+    bool dirty, content;  /* content: params, inputs, output and keys are there */
+    bool listed;          /* in its front */
+    bool fresh, visible;  /* inserted by this segment; its submit has run */
+};
+
+#define DISPATCH_COLUMNS                                                                                               \
+    "d.id, d.tenant_id, d.workflow_id, d.effect_id, d.status, d.priority, d.sort_key, d.attempts, d.max_attempts, "    \
+    "d.requeues, d.cancel_requested, d.ended_by, d.worker_id, d.lease_token, d.output_suffix, d.due_ms, "              \
+    "d.created_ms, d.queued_ms, d.not_before_ms, d.leased_ms, d.first_leased_ms, d.wait_ms, d.finished_ms, "           \
+    "d.updated_ms, d.progress, d.duration_seconds, d.last_error, d.progress_text, d.checkpoint_key"
+#define CONTENT_COLUMNS "j.params, j.inputs, j.output, j.idempotency_key, j.provider_job_id"
+#define CONTENT_FIRST   29
+
+/* Fills a new job in s->mem from a row of DISPATCH_COLUMNS, and CONTENT_COLUMNS when `content`. Names are filled by
+ * job_names, which may query. */
+int32_t job_read(struct store *s, const struct reply *r, bool content, struct job **out);
+/* The content from a reply whose first content column is `at`. */
+int32_t job_read_content(struct store *s, const struct reply *r, int at, struct job *j);
+int32_t job_names(struct store *s, struct job *j);
+/* Notes the change: to be written, counted, and in the queue's front when it is queued. */
+int32_t job_save(struct store *s, struct job *j, int64_t now_ms);
+/* Sets row.output_key from the suffix. */
+int32_t job_output_key(struct store *s, struct job *j);
+/* Is this the lease the row runs under? */
+bool job_leased_by(const struct job *j, const char *token, const char *worker_id);
+/* What stands in due_ms. */
+int64_t job_due_ms(const struct job *j);
+
+/* ---- transitions several operations share; the caller saves ---- */
+
+/* Into the queue. front: before all others of its priority. */
+void job_to_queue(struct job *j, int64_t now_ms, bool front);
+/* Into a final state; status is BP_JOB_COMPLETED, BP_JOB_FAILED or BP_JOB_CANCELLED. error: NULL leaves it. */
+void job_to_end(struct job *j, int64_t now_ms, int32_t status, const char *error);
+/* The lease is over and its token worth nothing any more. */
+void job_drop_lease(struct job *j);
+/* An interruption: back to the front, or cancelled, or failed past max_requeues. Writes events and saves. */
+int32_t job_interrupt(struct store *s, struct job *j, int64_t now_ms, const char *who, const char *reason,
+                      int32_t max_requeues);
+
+/* ---- what operations return ---- */
+
+/* Copies n rows and their texts into one block of host memory: *out, owned by *memory. */
+int32_t jobs_pack(struct store *s, const struct job *jobs, uint32_t n, struct bp_job_row **out, void **memory);
+size_t job_text_bytes(const struct bp_job_row *r);
+char *job_copy(struct bp_job_row *to, const struct bp_job_row *from, char *text);
+
+#endif

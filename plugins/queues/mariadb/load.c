@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a segment's operations need, read and locked in one text: workers, jobs, used keys, fronts of the queues; then
+ * the new jobs' rows, inserted in one statement that answers their ids.
+ */
+#include <json-c/json.h>
+#include <string.h>
+
+#include "job.h"
+#include "ops.h"
+
+/* Numbers in a list, each added once by the caller or not at all harmful twice. */
+struct ids {
+    struct sql list;
+    size_t n;
+};
+
+static void ids_add(struct ids *x, int64_t id)
+{
+    if (id <= 0)
+        return;
+    sql_add(&x->list, x->n++ ? ",%l" : "%l", id);
+}
+
+/* ---- names ---- */
+
+static int32_t want_slugs(struct store *s, const struct bp_worker_row *w)
+{
+    struct json_object *a = w && w->workflows ? json_tokener_parse(w->workflows) : NULL;
+    int32_t rc = BP_OK;
+    for (size_t i = 0; !rc && json_object_is_type(a, json_type_array) && i < json_object_array_length(a); i++) {
+        struct json_object *slug = json_object_array_get_idx(a, i);
+        const char *text = json_object_is_type(slug, json_type_string) ? json_object_get_string(slug) : NULL;
+        char *copy = text ? mem_text(&s->mem, text, strlen(text)) : NULL;
+        rc = copy ? names_want(s, &s->workflows, copy) : BP_OK;
+    }
+    json_object_put(a);
+    return rc;
+}
+
+static int32_t want_create(struct store *s, const struct bp_op *op)
+{
+    const struct bp_op_submit *u = &op->u.submit;
+    const struct bp_worker_row *w = op->u.worker_put.worker;
+    int32_t rc = BP_OK;
+    if (op->kind == BP_OP_SUBMIT && !submit_wrong(s, u)) {
+        rc = names_want(s, &s->tenants, u->tenant);
+        rc = rc ? rc : names_want(s, &s->workflows, u->workflow);
+        rc = rc ? rc : names_want(s, &s->effects, u->effect);
+    }
+    if (op->kind == BP_OP_WORKER_PUT && w && w->worker_id && *w->worker_id) {
+        rc = names_want(s, &s->workers, w->worker_id);
+        rc = rc ? rc : want_slugs(s, w);
+    }
+    return rc;
+}
+
+static int32_t want_find(struct store *s, const struct bp_op *op)
+{
+    const struct bp_op_lease *l = &op->u.lease;
+    int32_t rc = BP_OK;
+    if (op->kind == BP_OP_EXTEND)
+        return names_want(s, &s->workers, op->u.extend.worker_id);
+    if (op->kind != BP_OP_LEASE)
+        return BP_OK;
+    rc = names_want(s, &s->workers, l->worker_id);
+    for (uint32_t i = 0; !rc && l->workflows && i < l->n_workflows; i++)
+        rc = names_want(s, &s->workflows, l->workflows[i]);
+    return rc;
+}
+
+static int32_t resolve_all(struct store *s, bool create)
+{
+    int32_t rc = names_resolve(s, &s->tenants, create);
+    rc = rc ? rc : names_resolve(s, &s->effects, create);
+    rc = rc ? rc : names_resolve(s, &s->workflows, create);
+    return rc ? rc : names_resolve(s, &s->workers, create);
+}
+
+int32_t batch_names(struct store *s, struct bp_op *const *ops, uint32_t n)
+{
+    int32_t rc = BP_OK;
+    for (uint32_t i = 0; !rc && i < n; i++)
+        rc = want_create(s, ops[i]);
+    rc = rc ? rc : resolve_all(s, true);
+    for (uint32_t i = 0; !rc && i < n; i++)
+        rc = want_find(s, ops[i]);
+    return rc ? rc : resolve_all(s, false);
+}
+
+/* ---- what to read ---- */
+
+static int64_t id_of(const struct bp_op *op)
+{
+    switch (op->kind) {
+    case BP_OP_EXTEND:
+        return op->u.extend.id;
+    case BP_OP_COMPLETE:
+        return op->u.complete.id;
+    case BP_OP_FAIL:
+        return op->u.fail.id;
+    case BP_OP_REQUEUE:
+        return op->u.requeue.id;
+    case BP_OP_CANCEL:
+        return op->u.cancel.id;
+    case BP_OP_RETRY:
+        return op->u.retry.id;
+    case BP_OP_GET:
+        return op->u.get.id;
+    default:
+        return 0;
+    }
+}
+
+static int32_t want_worker(struct store *s, const char *worker_id)
+{
+    int64_t no = 0;
+    int32_t rc = worker_id ? names_find(s, &s->workers, worker_id, &no) : BP_OK;
+    return rc ? rc : batch_worker_add(s, no);
+}
+
+static int32_t want_fronts(struct store *s, const struct bp_op_lease *l)
+{
+    for (uint32_t i = 0; l->workflows && i < l->n_workflows; i++) {
+        int64_t id;
+        int32_t rc = names_find(s, &s->workflows, l->workflows[i], &id);
+        struct front *f = rc || !id ? NULL : batch_front(s, id, true);
+        if (rc || (id && !f))
+            return rc ? rc : store_nomem(s);
+        if (f)
+            f->want += (double)(l->max < 64 ? l->max : 64) / l->n_workflows;
+    }
+    return BP_OK;
+}
+
+static struct key_known *key_find(struct store *s, int64_t tenant, const char *key)
+{
+    for (struct key_known *k = s->batch.keys_known; k; k = k->next)
+        if (k->tenant == tenant && strcmp(k->key, key) == 0)
+            return k;
+    return NULL;
+}
+
+static struct key_known *key_add(struct store *s, int64_t tenant, const char *key, const char *hash)
+{
+    struct key_known *k = mem_alloc(&s->mem, sizeof *k);
+    if (!k)
+        return NULL;
+    *k = (struct key_known){.tenant = tenant, .key = key, .hash = hash, .next = s->batch.keys_known};
+    return s->batch.keys_known = k;
+}
+
+static int32_t want_key(struct store *s, const struct bp_op_submit *u, struct submit_plan *plan, struct sql *keys)
+{
+    int64_t tenant;
+    plan->why = submit_wrong(s, u);
+    if (plan->why || !u->idempotency_key)
+        return BP_OK;
+    int32_t rc = names_find(s, &s->tenants, u->tenant, &tenant);
+    if (rc)
+        return rc;
+    sql_add(keys, keys->n ? " OR " : "");
+    sql_add(keys, "(k.tenant_id=%l AND k.idempotency_key=%s)", tenant, u->idempotency_key);
+    return BP_OK;
+}
+
+/* ---- the text and its answers ---- */
+
+struct load {
+    struct ids jobs, contents, workers;
+    struct sql keys;
+};
+
+static const char *lock(const struct store *s)
+{
+    return s->batch.read_only ? "" : " FOR UPDATE";
+}
+
+static void front_add(struct store *s, const struct front *f)
+{
+    sql_add(&s->q,
+            "SELECT " DISPATCH_COLUMNS
+            " FROM ai_job_dispatches d FORCE INDEX (dispatches_queue) WHERE d.workflow_id=%l "
+            "AND d.status=2 ORDER BY d.queue_order, d.sort_key, d.id LIMIT %l FOR UPDATE SKIP LOCKED;",
+            f->workflow_id, (int64_t)f->limit);
+}
+
+static void load_text(struct store *s, struct load *l)
+{
+    struct batch *b = &s->batch;
+    if (l->workers.n)
+        sql_add(&s->q,
+                "SELECT id, approved, draining, max_concurrency, last_seen_ms FROM workers WHERE id IN (%r)%r;"
+                "SELECT worker_id, COUNT(*) FROM ai_job_dispatches WHERE status=3 AND worker_id IN (%r) "
+                "GROUP BY worker_id;",
+                l->workers.list.text, lock(s), l->workers.list.text);
+    if (l->jobs.n)
+        sql_add(&s->q, "SELECT " DISPATCH_COLUMNS " FROM ai_job_dispatches d WHERE d.id IN (%r)%r;", l->jobs.list.text,
+                lock(s));
+    if (l->contents.n)
+        sql_add(&s->q, "SELECT j.id, " CONTENT_COLUMNS " FROM ai_jobs j WHERE j.id IN (%r);", l->contents.list.text);
+    if (l->keys.n)
+        sql_add(
+            &s->q,
+            "SELECT k.tenant_id, k.idempotency_key, k.dispatch_id, k.request_hash, d.status FROM idempotency_keys k "
+            "LEFT JOIN ai_job_dispatches d ON d.id = k.dispatch_id WHERE %r;",
+            l->keys.text);
+    for (size_t i = 0; i < b->n_fronts; i++) {
+        b->fronts[i].limit = (uint32_t)b->fronts[i].want + 1;
+        front_add(s, &b->fronts[i]);
+    }
+}
+
+static int32_t take_workers(struct store *s)
+{
+    struct reply r;
+    int32_t rc = query_rows(s, &r);
+    while (!rc && reply_next(&r)) {
+        struct worker_state *w = batch_worker(s, column_int(&r, 0));
+        if (!w)
+            continue;
+        w->known = 1;
+        w->approved = (int32_t)column_int(&r, 1);
+        w->draining = (int32_t)column_int(&r, 2);
+        w->max_concurrency = (int32_t)column_int(&r, 3);
+        w->last_seen_ms = column_int(&r, 4);
+    }
+    reply_done(&r);
+    rc = rc ? rc : query_rows(s, &r);
+    while (!rc && reply_next(&r)) {
+        struct worker_state *w = batch_worker(s, column_int(&r, 0));
+        if (w)
+            w->live = column_int(&r, 1);
+    }
+    reply_done(&r);
+    return rc;
+}
+
+/* Adds the rows of an answer to the map; those that are in it already stay as they are. */
+static int32_t take_jobs(struct store *s, struct front *f)
+{
+    struct reply r;
+    uint32_t rows = 0;
+    int32_t rc = query_rows(s, &r);
+    while (!rc && reply_next(&r)) {
+        struct job *j = batch_held(s, column_int(&r, 0));
+        bool known = j != NULL;
+        rows++;
+        rc = known ? BP_OK : job_read(s, &r, false, &j);
+        rc = rc || known ? rc : batch_add(s, j);
+        if (!rc && f && !j->listed && !j->fresh) {
+            j->listed = true;
+            rc = front_put(s, f, j, false);
+        }
+    }
+    reply_done(&r);
+    if (f)
+        f->more = rows >= f->limit;
+    return rc;
+}
+
+static int32_t take_contents(struct store *s)
+{
+    struct reply r;
+    int32_t rc = query_rows(s, &r);
+    while (!rc && reply_next(&r)) {
+        struct job *j = batch_job(s, column_int(&r, 0));
+        rc = j ? job_read_content(s, &r, 1, j) : BP_OK;
+    }
+    reply_done(&r);
+    return rc;
+}
+
+static int32_t take_keys(struct store *s)
+{
+    struct reply r;
+    int32_t rc = query_rows(s, &r);
+    while (!rc && reply_next(&r)) {
+        char *key = mem_text(&s->mem, r.row[1], strlen(r.row[1])),
+             *hash = mem_text(&s->mem, r.row[3], strlen(r.row[3]));
+        struct key_known *k = key && hash ? key_add(s, column_int(&r, 0), key, hash) : NULL;
+        if (k) {
+            k->id = column_int(&r, 2);
+            k->status = (int32_t)column_int(&r, 4);
+        }
+        rc = k ? BP_OK : store_nomem(s);
+    }
+    reply_done(&r);
+    return rc;
+}
+
+static int32_t load_take(struct store *s, const struct load *l)
+{
+    struct batch *b = &s->batch;
+    int32_t rc = l->workers.n ? take_workers(s) : BP_OK;
+    if (!rc && l->jobs.n)
+        rc = take_jobs(s, NULL);
+    if (!rc && l->contents.n)
+        rc = take_contents(s);
+    if (!rc && l->keys.n)
+        rc = take_keys(s);
+    for (size_t i = 0; !rc && i < b->n_fronts; i++)
+        rc = take_jobs(s, &b->fronts[i]);
+    return rc ? rc : query_end(s);
+}
+
+int32_t front_more(struct store *s, struct front *f)
+{
+    f->limit = f->limit * 2 + 8;
+    sql_clear(&s->q);
+    front_add(s, f);
+    int32_t rc = query_send(s, &s->q);
+    rc = rc ? rc : take_jobs(s, f);
+    rc = rc ? rc : query_end(s);
+    for (uint32_t i = f->start; !rc && i < f->n_fetched; i++)
+        rc = f->fetched[i]->row.tenant ? BP_OK : job_names(s, f->fetched[i]);
+    return rc;
+}
+
+int32_t batch_load_jobs(struct store *s, const int64_t *ids, size_t n)
+{
+    struct ids x = {0};
+    for (size_t i = 0; i < n; i++)
+        ids_add(&x, ids[i]);
+    if (x.n == 0)
+        return BP_OK;
+    sql_clear(&s->q);
+    sql_add(&s->q, "SELECT " DISPATCH_COLUMNS " FROM ai_job_dispatches d WHERE d.id IN (%r)%r;", x.list.text, lock(s));
+    sql_add(&s->q, "SELECT j.id, " CONTENT_COLUMNS " FROM ai_jobs j WHERE j.id IN (%r)", x.list.text);
+    sql_free(&x.list);
+    int32_t rc = query_send(s, &s->q);
+    rc = rc ? rc : take_jobs(s, NULL);
+    rc = rc ? rc : take_contents(s);
+    rc = rc ? rc : query_end(s);
+    for (size_t i = 0; !rc && i < n; i++) {
+        struct job *j = batch_job(s, ids[i]);
+        rc = j ? job_names(s, j) : BP_OK;
+    }
+    return rc;
+}
+
+/* ---- new jobs ---- */
+
+static int32_t new_row(struct store *s, const struct bp_op *op, struct submit_plan *plan)
+{
+    const struct bp_op_submit *u = &op->u.submit;
+    struct job *j = mem_alloc(&s->mem, sizeof *j);
+    if (!j)
+        return store_nomem(s);
+    struct bp_job_row *r = &j->row;
+    int64_t now = op->now_ms;
+    r->size = sizeof *r;
+    r->not_before_ms = u->not_before_ms > now ? u->not_before_ms : 0;
+    r->status = r->not_before_ms ? BP_JOB_SCHEDULED : BP_JOB_QUEUED;
+    r->priority = u->priority;
+    r->max_attempts = u->max_attempts ? u->max_attempts : 3;
+    r->created_ms = r->updated_ms = now;
+    j->queued_ms = r->not_before_ms ? r->not_before_ms : now;
+    r->params = u->params ? u->params : "{}";
+    r->inputs = u->inputs ? u->inputs : "[]";
+    r->idempotency_key = u->idempotency_key;
+    j->content = j->fresh = true;
+    int32_t rc = names_find(s, &s->tenants, u->tenant, &j->tenant_id);
+    rc = rc ? rc : names_find(s, &s->workflows, u->workflow, &j->workflow_id);
+    if (!rc && u->effect)
+        rc = names_find(s, &s->effects, u->effect, &j->effect_id);
+    plan->job = j;
+    return rc;
+}
+
+/* A submit is new unless its key is known, from the table or from a submit before it. */
+static int32_t plan_one(struct store *s, const struct bp_op *op, struct submit_plan *plan)
+{
+    const struct bp_op_submit *u = &op->u.submit;
+    int64_t tenant = 0;
+    if (plan->why)
+        return BP_OK;
+    if (u->idempotency_key) {
+        int32_t rc = names_find(s, &s->tenants, u->tenant, &tenant);
+        if (rc)
+            return rc;
+        plan->known = key_find(s, tenant, u->idempotency_key);
+        if (plan->known)
+            return BP_OK;
+        plan->known = key_add(s, tenant, u->idempotency_key, u->request_hash ? u->request_hash : "");
+        if (!plan->known)
+            return store_nomem(s);
+    }
+    return new_row(s, op, plan);
+}
+
+static void insert_text(struct store *s, const struct job *j)
+{
+    const struct bp_job_row *r = &j->row;
+    sql_add(&s->q, s->q.n ? ","
+                          : "INSERT INTO ai_job_dispatches (tenant_id, workflow_id, effect_id, status, priority, "
+                            "max_attempts, due_ms, "
+                            "created_ms, queued_ms, not_before_ms, updated_ms) VALUES ");
+    sql_add(&s->q, "(%l,%l,%l,%i,%i,%i,%l,%l,%l,%l,%l)", j->tenant_id, j->workflow_id, j->effect_id, r->status,
+            r->priority, r->max_attempts, job_due_ms(j), r->created_ms, j->queued_ms, r->not_before_ms, r->updated_ms);
+}
+
+static int32_t insert_take(struct store *s, uint32_t n)
+{
+    struct reply r;
+    struct submit_plan *plans = s->batch.plans;
+    int32_t rc = query_one(s, &s->q, &r);
+    for (uint32_t i = 0; !rc && i < n; i++) {
+        struct job *j = plans[i].job;
+        if (!j)
+            continue;
+        if (!reply_next(&r)) {
+            rc = store_fail(s, BP_FAIL, "the server inserted fewer jobs than it was given");
+            break;
+        }
+        j->row.id = column_int(&r, 0);
+        if (plans[i].known)
+            plans[i].known->id = j->row.id;
+        rc = batch_add(s, j);
+    }
+    reply_done(&r);
+    return rc;
+}
+
+static int32_t insert_new(struct store *s, struct bp_op *const *ops, uint32_t n)
+{
+    struct submit_plan *plans = s->batch.plans;
+    int32_t rc = BP_OK;
+    bool any = false;
+    for (uint32_t i = 0; !rc && i < n; i++)
+        rc = ops[i]->kind == BP_OP_SUBMIT ? plan_one(s, ops[i], &plans[i]) : BP_OK;
+    sql_clear(&s->q);
+    for (uint32_t i = 0; !rc && i < n; i++)
+        if (plans[i].job) {
+            insert_text(s, plans[i].job);
+            any = true;
+        }
+    if (rc || !any)
+        return rc;
+    sql_add(&s->q, " RETURNING id");
+    return insert_take(s, n);
+}
+
+/* ---- the segment ---- */
+
+static int32_t load_wants(struct store *s, struct bp_op *const *ops, uint32_t n, struct load *l)
+{
+    int32_t rc = BP_OK;
+    for (uint32_t i = 0; !rc && i < n; i++) {
+        const struct bp_op *op = ops[i];
+        int64_t id = id_of(op);
+        ids_add(&l->jobs, id);
+        if (op->kind == BP_OP_EXTEND || op->kind == BP_OP_GET)
+            ids_add(&l->contents, id);
+        if (op->kind == BP_OP_EXTEND)
+            rc = want_worker(s, op->u.extend.worker_id);
+        if (op->kind == BP_OP_LEASE)
+            rc = want_worker(s, op->u.lease.worker_id);
+        if (!rc && op->kind == BP_OP_LEASE)
+            rc = want_fronts(s, &op->u.lease);
+        if (!rc && op->kind == BP_OP_SUBMIT)
+            rc = want_key(s, &op->u.submit, &s->batch.plans[i], &l->keys);
+    }
+    for (size_t i = 0; i < s->batch.n_workers; i++)
+        ids_add(&l->workers, s->batch.workers[i].no);
+    return rc;
+}
+
+static void load_free(struct load *l)
+{
+    sql_free(&l->jobs.list);
+    sql_free(&l->contents.list);
+    sql_free(&l->workers.list);
+    sql_free(&l->keys);
+}
+
+static int32_t names_of_all(struct store *s)
+{
+    int32_t rc = BP_OK;
+    for (size_t i = 0; !rc && i < s->batch.n_slots; i++)
+        if (s->batch.slots[i])
+            rc = job_names(s, s->batch.slots[i]);
+    return rc;
+}
+
+int32_t batch_load(struct store *s, struct bp_op *const *ops, uint32_t n)
+{
+    struct load l = {0};
+    s->batch.plans = mem_alloc(&s->mem, n * sizeof *s->batch.plans + 1);
+    s->batch.keys_known = NULL;
+    if (!s->batch.plans)
+        return store_nomem(s);
+    int32_t rc = load_wants(s, ops, n, &l);
+    sql_clear(&s->q);
+    if (!rc && !s->batch.begun && !s->batch.read_only)
+        batch_begin_text(s);
+    load_text(s, &l);
+    if (!rc && (l.jobs.list.failed || l.contents.list.failed || l.workers.list.failed || l.keys.failed))
+        rc = store_nomem(s);
+    if (!rc && s->q.n) {
+        rc = query_send(s, &s->q);
+        rc = rc ? rc : load_take(s, &l);
+    }
+    load_free(&l);
+    rc = rc ? rc : insert_new(s, ops, n);
+    return rc ? rc : names_of_all(s);
+}

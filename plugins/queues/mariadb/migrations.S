@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The migrations' SQL as NUL-terminated text, named in schema.c. */
+    .section .rodata
+    .global mariadb_migration_0001
+    .hidden mariadb_migration_0001
+mariadb_migration_0001:
+    .incbin "0001_queue.sql"
+    .byte 0
+    .section .note.GNU-stack,"",%progbits

@@ -1,0 +1,170 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The queue's first schema. Times are milliseconds since the Unix epoch, 0 means never. Names that repeat in every row
+-- (tenants, workflows, effects, worker ids) are stored once and referred to by number. Every text compares byte by byte.
+
+CREATE TABLE IF NOT EXISTS tenants (
+    id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, name VARCHAR(255) NOT NULL UNIQUE
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+CREATE TABLE IF NOT EXISTS effects (
+    id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, name VARCHAR(255) NOT NULL UNIQUE
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+CREATE TABLE IF NOT EXISTS workflows (
+    id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, name VARCHAR(255) NOT NULL UNIQUE
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+-- Every worker id ever seen: finished jobs name their worker after its registration is gone.
+CREATE TABLE IF NOT EXISTS worker_names (
+    id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, name VARCHAR(255) NOT NULL UNIQUE
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+
+-- The central row of a job. status: 1 scheduled 2 queued 3 leased 4 completed 5 failed 6 cancelled.
+CREATE TABLE IF NOT EXISTS ai_job_dispatches (
+    id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    tenant_id BIGINT NOT NULL DEFAULT 0,
+    workflow_id BIGINT NOT NULL DEFAULT 0,
+    effect_id BIGINT NOT NULL DEFAULT 0,             -- 0: none
+    status TINYINT NOT NULL DEFAULT 2,
+    priority SMALLINT NOT NULL DEFAULT 0,
+    -- Ascending in the order of leases, so that one plain index serves servers with and without descending indexes.
+    queue_order SMALLINT GENERATED ALWAYS AS (-priority) STORED,
+    sort_key TINYINT NOT NULL DEFAULT 0,             -- -1: an interruption put the job in front of its priority
+    attempts INT NOT NULL DEFAULT 0,
+    max_attempts INT NOT NULL DEFAULT 3,
+    requeues INT NOT NULL DEFAULT 0,
+    cancel_requested TINYINT NOT NULL DEFAULT 0,
+    ended_by TINYINT NOT NULL DEFAULT 0,             -- how lease_token's lease ended: 1 complete, 2 fail
+    worker_id BIGINT NOT NULL DEFAULT 0,             -- in worker_names; 0: none
+    lease_token VARCHAR(128),
+    output_suffix VARCHAR(255),
+    due_ms BIGINT NOT NULL DEFAULT 0,                -- of its state: not before, queued since, lease expires, finished
+    created_ms BIGINT NOT NULL DEFAULT 0,
+    queued_ms BIGINT NOT NULL DEFAULT 0,             -- when it became due, last
+    not_before_ms BIGINT NOT NULL DEFAULT 0,
+    leased_ms BIGINT NOT NULL DEFAULT 0,
+    first_leased_ms BIGINT NOT NULL DEFAULT 0,
+    wait_ms BIGINT NOT NULL DEFAULT 0,               -- due to first lease
+    finished_ms BIGINT NOT NULL DEFAULT 0,
+    updated_ms BIGINT NOT NULL DEFAULT 0,
+    progress DOUBLE NOT NULL DEFAULT 0,
+    duration_seconds DOUBLE NOT NULL DEFAULT 0,
+    last_error TEXT,
+    progress_text TEXT,
+    checkpoint_key VARCHAR(1024),
+    KEY dispatches_queue (workflow_id, status, queue_order, sort_key, id),
+    KEY dispatches_due (status, workflow_id, due_ms),
+    KEY dispatches_worker (worker_id, status),
+    KEY dispatches_tenant (tenant_id, id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+
+-- The tenant's private part of a job.
+CREATE TABLE IF NOT EXISTS ai_jobs (
+    id BIGINT NOT NULL PRIMARY KEY,
+    params LONGTEXT,
+    inputs LONGTEXT,
+    output LONGTEXT,
+    idempotency_key VARCHAR(255),
+    provider_job_id VARCHAR(255)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+
+CREATE TABLE IF NOT EXISTS idempotency_keys (
+    tenant_id BIGINT NOT NULL,
+    idempotency_key VARCHAR(255) NOT NULL,
+    dispatch_id BIGINT NOT NULL,
+    request_hash VARCHAR(255) NOT NULL,
+    PRIMARY KEY (tenant_id, idempotency_key)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+
+CREATE TABLE IF NOT EXISTS job_events (
+    seq BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    job_id BIGINT NOT NULL,
+    at_ms BIGINT NOT NULL,
+    what TINYINT NOT NULL,                           -- number of the word, see job_event_words
+    who VARCHAR(512) NOT NULL,
+    detail TEXT,
+    KEY job_events_job (job_id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+CREATE TABLE IF NOT EXISTS job_event_words (
+    id TINYINT NOT NULL PRIMARY KEY, word VARCHAR(64) NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+
+CREATE TABLE IF NOT EXISTS workers (
+    id BIGINT NOT NULL PRIMARY KEY,                  -- in worker_names
+    approved TINYINT NOT NULL,
+    draining TINYINT NOT NULL,
+    max_concurrency INT NOT NULL,
+    registered_ms BIGINT NOT NULL,
+    last_seen_ms BIGINT NOT NULL,
+    display_name VARCHAR(512),
+    token_hash VARCHAR(255) UNIQUE,
+    workflows LONGTEXT NOT NULL,
+    fleet VARCHAR(255),
+    stage VARCHAR(255),
+    capabilities LONGTEXT,
+    capacity_type VARCHAR(255),
+    instance_type VARCHAR(255),
+    source VARCHAR(255),
+    last_ip VARCHAR(255),
+    KEY workers_fleet_seen (source, last_seen_ms)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+CREATE TABLE IF NOT EXISTS worker_workflows (
+    workflow_id BIGINT NOT NULL,
+    worker_id BIGINT NOT NULL,
+    PRIMARY KEY (workflow_id, worker_id),
+    KEY worker_workflows_worker (worker_id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+CREATE TABLE IF NOT EXISTS worker_audit_logs (
+    id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    worker VARCHAR(255) NOT NULL,
+    at_ms BIGINT NOT NULL,
+    what VARCHAR(64) NOT NULL,
+    who VARCHAR(512) NOT NULL,
+    detail TEXT,
+    KEY worker_audit_logs_at (at_ms)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+
+-- The number of a workflow's dispatches in each state, kept in the transactions that change them. A controller adds to a
+-- row (shard) of its own, so that controllers do not wait for each other; the sum over the shards counts.
+CREATE TABLE IF NOT EXISTS workflow_counters (
+    workflow_id BIGINT NOT NULL,
+    shard INT NOT NULL,
+    scheduled BIGINT NOT NULL DEFAULT 0,
+    queued BIGINT NOT NULL DEFAULT 0,
+    leased BIGINT NOT NULL DEFAULT 0,
+    completed BIGINT NOT NULL DEFAULT 0,
+    failed BIGINT NOT NULL DEFAULT 0,
+    cancelled BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (workflow_id, shard)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+-- What happened to a workflow in each second: windows are summed from here, never from the queue.
+CREATE TABLE IF NOT EXISTS workflow_seconds (
+    workflow_id BIGINT NOT NULL,
+    second BIGINT NOT NULL,
+    shard INT NOT NULL,
+    submitted BIGINT NOT NULL,
+    completed BIGINT NOT NULL,
+    failed BIGINT NOT NULL,
+    expired BIGINT NOT NULL,
+    PRIMARY KEY (workflow_id, second, shard)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+-- Measured times, at most 16 of a kind, workflow, second and controller. kind: 1 run, 2 wait.
+CREATE TABLE IF NOT EXISTS workflow_samples (
+    workflow_id BIGINT NOT NULL,
+    kind TINYINT NOT NULL,
+    at_ms BIGINT NOT NULL,
+    job_id BIGINT NOT NULL,
+    value_ms BIGINT NOT NULL,
+    PRIMARY KEY (workflow_id, kind, at_ms, job_id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+CREATE TABLE IF NOT EXISTS workflow_interruptions (
+    workflow_id BIGINT NOT NULL,
+    at_ms BIGINT NOT NULL,
+    job_id BIGINT NOT NULL,
+    PRIMARY KEY (workflow_id, at_ms, job_id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+
+-- One row per connected controller with the number of its last batch: written first in every transaction, it tells after
+-- a cut in the middle of a commit whether the batch happened.
+CREATE TABLE IF NOT EXISTS writers (
+    id BIGINT NOT NULL PRIMARY KEY,
+    batch BIGINT NOT NULL,
+    seen_ms BIGINT NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;

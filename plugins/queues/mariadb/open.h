@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* open.h - the connection's life: made, lost, made again after a rest that doubles. */
+#ifndef MARIADB_OPEN_H
+#define MARIADB_OPEN_H
+
+#include "store.h"
+
+/* Monotonic milliseconds. */
+int64_t store_clock_ms(void);
+/* After a cut in the middle of a commit: connects again and learns whether batch_no is in the table. BP_OK: *committed
+ * tells. Else it could not be learned until then. */
+int32_t store_outcome(struct store *s, int64_t until_ms, bool *committed);
+
+#endif

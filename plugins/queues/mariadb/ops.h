@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ops.h - one handler for each kind of operation. */
+#ifndef MARIADB_OPS_H
+#define MARIADB_OPS_H
+
+#include "store.h"
+
+/* Each returns BP_OK with its answer in op->err and the operation's members, or ends the batch. These work on what
+ * batch_load read: */
+int32_t op_submit(struct store *s, struct bp_op *op, const struct submit_plan *plan);
+int32_t op_lease(struct store *s, struct bp_op *op);
+int32_t op_extend(struct store *s, struct bp_op *op);
+int32_t op_complete(struct store *s, struct bp_op *op);
+int32_t op_fail(struct store *s, struct bp_op *op);
+int32_t op_requeue(struct store *s, struct bp_op *op);
+int32_t op_cancel(struct store *s, struct bp_op *op);
+int32_t op_retry(struct store *s, struct bp_op *op);
+int32_t op_get(struct store *s, struct bp_op *op);
+/* These query by themselves, with nothing left to flush: */
+int32_t op_list(struct store *s, struct bp_op *op);
+int32_t op_sweep(struct store *s, struct bp_op *op);
+int32_t op_worker_put(struct store *s, struct bp_op *op);
+int32_t op_worker_auth(struct store *s, struct bp_op *op);
+int32_t op_worker_set(struct store *s, struct bp_op *op);
+int32_t op_worker_del(struct store *s, struct bp_op *op);
+int32_t op_worker_list(struct store *s, struct bp_op *op);
+int32_t op_events(struct store *s, struct bp_op *op);
+int32_t op_prune(struct store *s, struct bp_op *op);
+int32_t op_stats(struct store *s, struct bp_op *op);
+
+/* Why a submit cannot be taken, NULL: it can. */
+const char *submit_wrong(const struct store *s, const struct bp_op_submit *u);
+/* Hands a job and its timeline to a get. */
+int32_t get_pack(struct store *s, struct bp_op *op, const struct job *j);
+
+#endif

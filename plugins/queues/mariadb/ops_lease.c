@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Giving leases out and keeping them alive. */
+#include <stdio.h>
+#include <string.h>
+
+#include "counters.h"
+#include "ops.h"
+#include "timeline.h"
+
+#define LEASE_MAX     64
+#define SEEN_EVERY_MS 10000
+
+static void worker_seen(struct worker_state *w, int64_t now_ms)
+{
+    if (w->known && now_ms >= w->last_seen_ms + SEEN_EVERY_MS)
+        w->seen_ms = w->last_seen_ms = now_ms;
+}
+
+static bool before(const struct job *x, const struct job *y)
+{
+    if (x->row.priority != y->row.priority)
+        return x->row.priority > y->row.priority;
+    if (x->sort_key != y->sort_key)
+        return x->sort_key < y->sort_key;
+    return x->row.id < y->row.id;
+}
+
+/* The first waiting job of a queue, NULL: none. Those fetched are in order; those this batch queued are not. */
+static int32_t first_of(struct store *s, struct front *f, struct job **out)
+{
+    *out = NULL;
+    for (;;) {
+        while (f->start < f->n_fetched && f->fetched[f->start]->row.status != BP_JOB_QUEUED)
+            f->start++;
+        if (f->start < f->n_fetched || !f->more)
+            break;
+        int32_t rc = front_more(s, f);
+        if (rc)
+            return rc;
+    }
+    if (f->start < f->n_fetched)
+        *out = f->fetched[f->start];
+    for (uint32_t i = 0; i < f->n_local; i++) {
+        struct job *j = f->local[i];
+        if (j->row.status != BP_JOB_QUEUED)
+            f->local[i--] = f->local[--f->n_local];
+        else if (!*out || before(j, *out))
+            *out = j;
+    }
+    return BP_OK;
+}
+
+/* The first over all named workflows. */
+static int32_t choose(struct store *s, const struct bp_op_lease *l, struct job **out)
+{
+    *out = NULL;
+    for (uint32_t i = 0; i < l->n_workflows; i++) {
+        int64_t id;
+        struct job *j = NULL;
+        int32_t rc = names_find(s, &s->workflows, l->workflows[i], &id);
+        struct front *f = rc || !id ? NULL : batch_front(s, id, false);
+        rc = rc || !f ? rc : first_of(s, f, &j);
+        if (rc)
+            return rc;
+        if (j && (!*out || before(j, *out)))
+            *out = j;
+    }
+    return BP_OK;
+}
+
+static int32_t give(struct store *s, struct bp_op *op, struct job *j, uint32_t i, int64_t worker_no)
+{
+    const struct bp_op_lease *l = &op->u.lease;
+    struct bp_job_row *r = &j->row;
+    int64_t now = op->now_ms;
+    r->status = BP_JOB_LEASED;
+    r->attempts++;
+    r->lease_token = l->tokens[i];
+    r->worker = l->worker_id;
+    r->lease_expires_ms = now + l->ttl_ms;
+    r->leased_ms = now;
+    r->progress = 0;
+    j->worker_no = worker_no;
+    j->suffix = l->output_keys[i];
+    j->ended_by = ENDED_NOT;
+    int32_t rc = job_output_key(s, j);
+    if (!rc && !r->first_leased_ms) {
+        r->first_leased_ms = now;
+        j->wait_ms = now > j->queued_ms ? now - j->queued_ms : 0;
+        rc = counter_sample(s, &(struct workflow_sample){j->workflow_id, r->id, now, j->wait_ms, SAMPLE_WAIT});
+    }
+    char attempt[64];
+    snprintf(attempt, sizeof attempt, "attempt %d of %d", r->attempts, r->max_attempts);
+    rc = rc ? rc : job_event(s, j, now, EVENT_LEASED, who_worker(s, l->worker_id), attempt);
+    return rc ? rc : job_save(s, j, now);
+}
+
+static int32_t lease_jobs(struct store *s, struct bp_op *op, int64_t worker_no, uint32_t want)
+{
+    struct job *given = mem_alloc(&s->mem, want * sizeof *given);
+    uint32_t n = 0;
+    if (!given)
+        return store_nomem(s);
+    for (; n < want; n++) {
+        struct job *j;
+        int32_t rc = choose(s, &op->u.lease, &j);
+        if (rc || !j) {
+            if (rc)
+                return rc;
+            break;
+        }
+        if ((rc = give(s, op, j, n, worker_no)) != BP_OK)
+            return rc;
+        given[n] = *j;
+    }
+    op->u.lease.count = n;
+    return n ? batch_pend(s, op, given, n) : BP_OK;
+}
+
+static const char *wrong(const struct bp_op_lease *l)
+{
+    if (!l->worker_id)
+        return "a lease needs a worker";
+    if (l->max < 1 || l->max > LEASE_MAX)
+        return "a lease asks for 1 to 64 jobs";
+    if (!l->tokens || !l->output_keys || (l->n_workflows && !l->workflows))
+        return "a lease needs tokens, output keys and workflows";
+    for (uint32_t i = 0; i < l->max; i++)
+        if (!l->tokens[i] || !l->output_keys[i] || !text_fits(l->tokens[i], TOKEN_MAX) ||
+            !text_fits(l->output_keys[i], SUFFIX_MAX))
+            return "a token must be at most 128 bytes, an output key at most 255";
+    return NULL;
+}
+
+int32_t op_lease(struct store *s, struct bp_op *op)
+{
+    struct bp_op_lease *l = &op->u.lease;
+    int64_t no;
+    l->count = 0;
+    l->live_leases = 0;
+    l->jobs = NULL;
+    l->memory = NULL;
+    const char *why = wrong(l);
+    if (why)
+        return op_error(op, BP_INVALID, "%s", why);
+    int32_t rc = names_find(s, &s->workers, l->worker_id, &no);
+    if (rc)
+        return rc;
+    struct worker_state *w = no ? batch_worker(s, no) : NULL;
+    if (!w || !w->known || !w->approved || w->draining)
+        return op_error(op, BP_DENIED, "worker '%.100s' %s", l->worker_id,
+                        !w || !w->known ? "is not registered"
+                        : w->approved   ? "is draining and gets no more jobs"
+                                        : "is not approved");
+    int64_t room = (l->max_concurrency > 0 ? l->max_concurrency : w->max_concurrency) - w->live;
+    if (room > 0)
+        rc = lease_jobs(s, op, no, room < l->max ? (uint32_t)room : l->max);
+    l->live_leases = (int32_t)w->live;
+    worker_seen(w, op->now_ms);
+    return rc;
+}
+
+/* ---- extend ---- */
+
+/* A timeline line for each tenth of the way and each new checkpoint, not for every heartbeat. */
+static int32_t note_progress(struct store *s, struct job *j, int64_t now_ms, const struct bp_op_extend *x)
+{
+    struct bp_job_row *r = &j->row;
+    const char *who = who_worker(s, x->worker_id);
+    int32_t rc = BP_OK;
+    double progress = x->progress > 1 ? 1 : x->progress;
+    if (progress >= 0 && (int)(progress * 10) > (int)(r->progress * 10)) {
+        char detail[128];
+        snprintf(detail, sizeof detail, "%d %%%s%.100s", (int)(progress * 100), x->progress_text ? " " : "",
+                 x->progress_text ? x->progress_text : "");
+        rc = job_event(s, j, now_ms, EVENT_PROGRESS, who, detail);
+    }
+    if (!rc && x->checkpoint_key && (!r->checkpoint_key || strcmp(x->checkpoint_key, r->checkpoint_key) != 0))
+        rc = job_event(s, j, now_ms, EVENT_CHECKPOINT, who, x->checkpoint_key);
+    if (progress >= 0)
+        r->progress = progress;
+    if (x->progress_text)
+        r->progress_text = text_clean(&s->mem, x->progress_text, DETAIL_MAX);
+    if (x->checkpoint_key)
+        r->checkpoint_key = x->checkpoint_key;
+    return rc;
+}
+
+int32_t op_extend(struct store *s, struct bp_op *op)
+{
+    struct bp_op_extend *x = &op->u.extend;
+    int64_t no = 0;
+    x->memory = NULL;
+    x->output_key = x->inputs = x->tenant = x->workflow = NULL;
+    struct job *j = batch_job(s, x->id), *copy;
+    if (!j || j->row.status != BP_JOB_LEASED || !job_leased_by(j, x->token, x->worker_id))
+        return op_error(op, BP_STALE, "the lease of job %lld is over", (long long)x->id);
+    if (!text_fits(x->checkpoint_key, PATH_TEXT_MAX))
+        return op_error(op, BP_INVALID, "a checkpoint key must be at most %d bytes of UTF-8", PATH_TEXT_MAX);
+    int32_t rc = note_progress(s, j, op->now_ms, x);
+    j->row.lease_expires_ms = x->lease_expires_ms = op->now_ms + x->ttl_ms;
+    x->cancel_requested = j->row.cancel_requested;
+    rc = rc ? rc : job_save(s, j, op->now_ms);
+    rc = rc ? rc : names_find(s, &s->workers, x->worker_id, &no);
+    struct worker_state *w = batch_worker(s, no);
+    x->worker_draining = w ? w->draining : 0;
+    if (w)
+        worker_seen(w, op->now_ms);
+    copy = mem_alloc(&s->mem, sizeof *copy);
+    if (rc || !copy)
+        return rc ? rc : store_nomem(s);
+    *copy = *j;
+    return batch_pend(s, op, copy, 1);
+}

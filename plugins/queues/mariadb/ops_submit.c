@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "counters.h"
+#include "ops.h"
+#include "timeline.h"
+
+static size_t bytes_of(const char *text)
+{
+    return text ? strlen(text) : 0;
+}
+
+const char *submit_wrong(const struct store *s, const struct bp_op_submit *u)
+{
+    if (!u->tenant || !*u->tenant || !text_fits(u->tenant, NAME_MAX_BYTES))
+        return "a submit needs a tenant with a name of 1 to 255 bytes of UTF-8";
+    if (!u->workflow || !*u->workflow || !text_fits(u->workflow, sizeof((struct bp_queue_stats_row *)0)->workflow - 1))
+        return "a submit needs a workflow with a name of 1 to 127 bytes";
+    if (!text_fits(u->effect, NAME_MAX_BYTES))
+        return "the effect must be at most 255 bytes of UTF-8";
+    if (u->priority < -1000 || u->priority > 1000)
+        return "the priority must be from -1000 to 1000";
+    if (u->max_attempts < 0)
+        return "max_attempts must be 1 or more";
+    if (!text_fits(u->idempotency_key, KEY_MAX) || !text_fits(u->request_hash, KEY_MAX))
+        return "the idempotency key and the request hash must be at most 255 bytes of UTF-8";
+    if (!text_fits(u->params, SIZE_MAX) || !text_fits(u->inputs, SIZE_MAX))
+        return "params and inputs must be UTF-8";
+    if (2 * (bytes_of(u->params) + bytes_of(u->inputs)) > s->text_max)
+        return "params and inputs are larger than the server's max_allowed_packet lets through; raise it or send less";
+    return NULL;
+}
+
+static int32_t repeated(struct store *s, struct bp_op *op, const struct key_known *k)
+{
+    struct bp_op_submit *u = &op->u.submit;
+    const struct job *j = batch_job(s, k->id);
+    u->id = k->id;
+    if (strcmp(k->hash, u->request_hash ? u->request_hash : "") != 0)
+        return op_error(op, BP_CONFLICT, "the idempotency key '%.100s' was used for another request (job %lld)",
+                        u->idempotency_key, (long long)k->id);
+    u->existed = 1;
+    u->status = j ? j->row.status : k->status;
+    return BP_OK;
+}
+
+/* The row is in the table already; here it becomes visible to the operations behind it. */
+static int32_t created(struct store *s, struct bp_op *op, struct job *j)
+{
+    struct bp_op_submit *u = &op->u.submit;
+    struct batch *b = &s->batch;
+    u->id = j->row.id;
+    u->status = j->row.status;
+    int32_t rc = job_event(s, j, op->now_ms, EVENT_SUBMITTED, u->who, NULL);
+    sql_comma(&b->jobs);
+    sql_add(&b->jobs, "(%l,%s,%s,%s)", u->id, j->row.params, j->row.inputs, u->idempotency_key);
+    if (u->idempotency_key) {
+        sql_comma(&b->keys);
+        sql_add(&b->keys, "(%l,%s,%l,%s)", j->tenant_id, u->idempotency_key, u->id,
+                u->request_hash ? u->request_hash : "");
+    }
+    rc = rc ? rc : batch_spill(s);
+    rc = rc ? rc : counter_move(s, j->workflow_id, 0, u->status);
+    rc = rc ? rc : counter_add(s, j->workflow_id, op->now_ms, COUNT_SUBMITTED);
+    struct front *f = u->status == BP_JOB_QUEUED ? batch_front(s, j->workflow_id, false) : NULL;
+    j->saved_status = u->status;
+    j->visible = true;
+    return rc || !f ? rc : front_put(s, f, j, true);
+}
+
+int32_t op_submit(struct store *s, struct bp_op *op, const struct submit_plan *plan)
+{
+    struct bp_op_submit *u = &op->u.submit;
+    u->id = 0;
+    u->existed = 0;
+    u->status = 0;
+    if (plan->why)
+        return op_error(op, BP_INVALID, "%s", plan->why);
+    return plan->job ? created(s, op, plan->job) : repeated(s, op, plan->known);
+}

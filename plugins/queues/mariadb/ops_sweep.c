@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What time alone changes: expired leases and due jobs. */
+#include <stdio.h>
+
+#include "counters.h"
+#include "ops.h"
+#include "timeline.h"
+
+#define LIMIT_MAX 10000
+
+/* All workflows as a list for IN, in s->workflow_list. */
+static int32_t workflow_list(struct store *s)
+{
+    struct reply r;
+    sql_clear(&s->q);
+    sql_clear(&s->workflow_list);
+    sql_add(&s->q, "SELECT id FROM workflows");
+    int32_t rc = query_one(s, &s->q, &r);
+    while (!rc && reply_next(&r))
+        sql_add(&s->workflow_list, s->workflow_list.n ? ",%l" : "%l", column_int(&r, 0));
+    reply_done(&r);
+    return rc;
+}
+
+/* The rows of a query, at most `limit` of its jobs, in s->mem. The index leads to them workflow by workflow. */
+static int32_t ids_due(struct store *s, int32_t status, const struct bp_op *op, int64_t *ids, uint32_t *n)
+{
+    struct reply r;
+    uint32_t limit = op->u.sweep.limit;
+    *n = 0;
+    sql_clear(&s->q);
+    sql_add(&s->q,
+            "SELECT d.id FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE d.status=%i AND d.workflow_id IN "
+            "(%r) AND d.due_ms <= %l ORDER BY d.due_ms LIMIT %l FOR UPDATE SKIP LOCKED",
+            status, s->workflow_list.n ? s->workflow_list.text : "0", op->now_ms, (int64_t)limit);
+    int32_t rc = query_one(s, &s->q, &r);
+    while (!rc && reply_next(&r) && *n < limit)
+        ids[(*n)++] = column_int(&r, 0);
+    reply_done(&r);
+    return rc;
+}
+
+static int32_t expire_to_end(struct store *s, struct job *j, int64_t now_ms)
+{
+    if (j->row.cancel_requested) {
+        job_to_end(j, now_ms, BP_JOB_CANCELLED, NULL);
+        return job_event(s, j, now_ms, EVENT_CANCELLED, "sweeper", "its worker did not answer");
+    }
+    char text[160];
+    snprintf(text, sizeof text, "lease expired %d times; the last worker was %.80s", j->row.attempts,
+             j->row.worker ? j->row.worker : "unknown");
+    const char *error = mem_text(&s->mem, text, sizeof text - 1);
+    if (!error)
+        return store_nomem(s);
+    job_to_end(j, now_ms, BP_JOB_FAILED, error);
+    int32_t rc = counter_add(s, j->workflow_id, now_ms, COUNT_FAILED);
+    return rc ? rc : job_event(s, j, now_ms, EVENT_FAILED, "sweeper", error);
+}
+
+static int32_t expire(struct store *s, struct job *j, int64_t now_ms)
+{
+    struct bp_job_row *r = &j->row;
+    char detail[192];
+    snprintf(detail, sizeof detail, "attempt %d of %d, worker %.80s did not answer", r->attempts, r->max_attempts,
+             r->worker ? r->worker : "unknown");
+    int32_t rc = counter_add(s, j->workflow_id, now_ms, COUNT_EXPIRED);
+    rc = rc ? rc : job_event(s, j, now_ms, EVENT_EXPIRED, "sweeper", detail);
+    if (rc)
+        return rc;
+    job_drop_lease(j);
+    if (r->cancel_requested || r->attempts >= r->max_attempts) {
+        rc = expire_to_end(s, j, now_ms);
+    } else {
+        r->error = "lease expired";
+        job_to_queue(j, now_ms, false);
+    }
+    return rc ? rc : job_save(s, j, now_ms);
+}
+
+static int32_t make_due(struct store *s, struct job *j, int64_t now_ms)
+{
+    job_to_queue(j, j->row.not_before_ms, false);
+    int32_t rc = job_event(s, j, now_ms, EVENT_DUE, "sweeper", NULL);
+    return rc ? rc : job_save(s, j, now_ms);
+}
+
+typedef int32_t (*change_fn)(struct store *s, struct job *j, int64_t now_ms);
+
+/* Loads, changes and keeps each of the jobs. */
+static int32_t change_each(struct store *s, int64_t now_ms, const int64_t *ids, uint32_t n, struct job *jobs,
+                           change_fn change)
+{
+    int32_t rc = batch_load_jobs(s, ids, n);
+    for (uint32_t i = 0; !rc && i < n; i++) {
+        struct job *j = batch_job(s, ids[i]);
+        if (!j)
+            return store_fail(s, BP_FAIL, "job %lld was locked and is gone", (long long)ids[i]);
+        rc = change(s, j, now_ms);
+        jobs[i] = *j;
+    }
+    return rc;
+}
+
+static int32_t next_due(struct store *s, int64_t *next_ms)
+{
+    struct reply r;
+    *next_ms = 0;
+    sql_clear(&s->q);
+    sql_add(&s->q, "SELECT MIN(due_ms) FROM ai_job_dispatches FORCE INDEX (dispatches_due) WHERE status=3 "
+                   "GROUP BY status, workflow_id UNION ALL SELECT MIN(due_ms) FROM ai_job_dispatches FORCE INDEX "
+                   "(dispatches_due) WHERE status=1 GROUP BY status, workflow_id");
+    int32_t rc = query_one(s, &s->q, &r);
+    while (!rc && reply_next(&r)) {
+        int64_t due = column_int(&r, 0);
+        *next_ms = due && (!*next_ms || due < *next_ms) ? due : *next_ms;
+    }
+    reply_done(&r);
+    return rc;
+}
+
+static int32_t sweep_all(struct store *s, struct bp_op *op, int64_t *ids, struct job *jobs, uint32_t *n)
+{
+    uint32_t n_expired = 0, n_due = 0;
+    int32_t rc = ids_due(s, BP_JOB_LEASED, op, ids, &n_expired);
+    rc = rc ? rc : ids_due(s, BP_JOB_SCHEDULED, op, ids + n_expired, &n_due);
+    rc = rc ? rc : change_each(s, op->now_ms, ids, n_expired, jobs, expire);
+    rc = rc ? rc : change_each(s, op->now_ms, ids + n_expired, n_due, jobs + n_expired, make_due);
+    *n = n_expired + n_due;
+    return rc;
+}
+
+int32_t op_sweep(struct store *s, struct bp_op *op)
+{
+    struct bp_op_sweep *w = &op->u.sweep;
+    uint32_t n = 0;
+    w->limit = w->limit < 1 ? 1 : w->limit > LIMIT_MAX ? LIMIT_MAX : w->limit;
+    w->count = 0;
+    w->jobs = NULL;
+    w->memory = NULL;
+    w->next_due_ms = 0;
+    int64_t *ids = mem_alloc(&s->mem, 2 * (size_t)w->limit * sizeof *ids);
+    struct job *jobs = mem_alloc(&s->mem, 2 * (size_t)w->limit * sizeof *jobs);
+    if (!ids || !jobs)
+        return store_nomem(s);
+    int32_t rc = workflow_list(s);
+    rc = rc ? rc : sweep_all(s, op, ids, jobs, &n);
+    rc = rc ? rc : jobs_pack(s, jobs, n, &w->jobs, &w->memory);
+    w->count = rc ? 0 : n;
+    rc = rc ? rc : batch_flush(s);
+    rc = rc ? rc : counters_clean(s, op->now_ms);
+    return rc ? rc : next_due(s, &w->next_due_ms);
+}

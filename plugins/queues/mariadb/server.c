@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a server must be like, each refused with its remedy. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "schema.h"
+
+#define PACKET_MIN   (4 << 20)
+#define PACKET_SPARE (1 << 20) /* of a text, for what is not the tenant's */
+
+struct server {
+    char version[64], format[16], isolation[32];
+    int64_t read_only, packet, log_bin;
+};
+
+static int32_t server_read(struct store *s, struct server *v)
+{
+    struct reply r;
+    sql_clear(&s->q);
+    sql_add(&s->q, "SELECT @@version, @@read_only, @@max_allowed_packet, @@log_bin, @@binlog_format, @@tx_isolation");
+    int32_t rc = query_one(s, &s->q, &r);
+    if (!rc && reply_next(&r)) {
+        strncpy(v->version, r.row[0], sizeof v->version - 1);
+        v->read_only = column_int(&r, 1);
+        v->packet = column_int(&r, 2);
+        v->log_bin = column_int(&r, 3);
+        strncpy(v->format, r.row[4], sizeof v->format - 1);
+        strncpy(v->isolation, r.row[5], sizeof v->isolation - 1);
+    }
+    reply_done(&r);
+    return rc;
+}
+
+/* MariaDB 10.6 or newer: SKIP LOCKED since 10.6, INSERT ... RETURNING since 10.5. */
+static bool version_fits(const char *version)
+{
+    char *end;
+    long major = strtol(version, &end, 10), minor = *end == '.' ? strtol(end + 1, NULL, 10) : 0;
+    return strstr(version, "MariaDB") && (major > 10 || (major == 10 && minor >= 6));
+}
+
+int32_t server_check(struct store *s)
+{
+    struct server v = {0};
+    const char *where = s->settings.where;
+    int32_t rc = server_read(s, &v);
+    if (rc)
+        return rc;
+    if (!version_fits(v.version))
+        return store_fail(s, BP_INVALID, "the server at %.100s is %.40s; the queue needs MariaDB 10.6 or newer", where,
+                          v.version);
+    if (v.read_only)
+        return store_fail(s, BP_INVALID, "the server at %.100s is read-only: a replica? Name the primary", where);
+    if (v.packet < PACKET_MIN)
+        return store_fail(s, BP_INVALID,
+                          "max_allowed_packet of the server at %.100s is %lld bytes; set it to %d or more", where,
+                          (long long)v.packet, PACKET_MIN);
+    if (v.log_bin && strcmp(v.format, "STATEMENT") == 0)
+        return store_fail(s, BP_INVALID, "binlog_format of the server at %.100s is STATEMENT; set it to MIXED or ROW",
+                          where);
+    if (strcmp(v.isolation, "READ-COMMITTED") != 0)
+        return store_fail(s, BP_INVALID, "the server at %.100s keeps isolation %.20s; let sessions set READ COMMITTED",
+                          where, v.isolation);
+    s->text_max = (size_t)v.packet - PACKET_SPARE;
+    return BP_OK;
+}
+
+/* To explain a change takes the same privileges as to make it, and changes nothing. */
+int32_t privileges_check(struct store *s)
+{
+    static const char *const TABLES[] = {"ai_job_dispatches", "ai_jobs",           "job_events",
+                                         "workers",           "workflow_counters", "writers"};
+    sql_clear(&s->q);
+    for (size_t i = 0; i < sizeof TABLES / sizeof TABLES[0]; i++) {
+        const char *id = strcmp(TABLES[i], "job_events") == 0          ? "seq"
+                         : strcmp(TABLES[i], "workflow_counters") == 0 ? "workflow_id"
+                                                                       : "id";
+        sql_add(&s->q, "EXPLAIN SELECT * FROM %r WHERE %r=0;EXPLAIN UPDATE %r SET %r=1 WHERE %r=0;", TABLES[i], id,
+                TABLES[i], id, id);
+        sql_add(&s->q, "EXPLAIN DELETE FROM %r WHERE %r=0;EXPLAIN INSERT INTO %r SELECT * FROM %r WHERE %r=0;",
+                TABLES[i], id, TABLES[i], TABLES[i], id);
+    }
+    return query_run(s, &s->q);
+}

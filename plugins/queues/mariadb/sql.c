@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sql.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char *reserve(struct sql *q, size_t bytes)
+{
+    if (q->failed)
+        return NULL;
+    if (q->room - q->n < bytes + 1) {
+        size_t room = q->room ? q->room : 4096;
+        while (room - q->n < bytes + 1)
+            room *= 2;
+        char *text = realloc(q->text, room);
+        if (!text) {
+            q->failed = true;
+            return NULL;
+        }
+        q->text = text;
+        q->room = room;
+    }
+    return q->text + q->n;
+}
+
+static void bytes_add(struct sql *q, const char *bytes, size_t n)
+{
+    char *to = reserve(q, n);
+    if (!to)
+        return;
+    if (n)
+        memcpy(to, bytes, n);
+    q->n += n;
+    q->text[q->n] = 0;
+}
+
+static void int_add(struct sql *q, int64_t v)
+{
+    char text[24];
+    bytes_add(q, text, (size_t)snprintf(text, sizeof text, "%lld", (long long)v));
+}
+
+static void double_add(struct sql *q, double v)
+{
+    char text[40];
+    bytes_add(q, text, (size_t)snprintf(text, sizeof text, "%.17g", isfinite(v) ? v : 0));
+}
+
+/* The character a byte is written as behind a backslash, 0: as it is. Every session is in a mode that takes these. */
+static char escape_of(char c)
+{
+    switch (c) {
+    case '\\':
+    case '\'':
+        return c;
+    case '\n':
+        return 'n';
+    case '\r':
+        return 'r';
+    case '\x1a':
+        return 'Z';
+    default:
+        return 0;
+    }
+}
+
+static void text_add(struct sql *q, const char *t)
+{
+    if (!t) {
+        bytes_add(q, "NULL", 4);
+        return;
+    }
+    size_t n = strlen(t);
+    char *to = reserve(q, 2 * n + 2), *begin = to;
+    if (!to)
+        return;
+    *to++ = '\'';
+    for (size_t i = 0; i < n; i++) {
+        char e = escape_of(t[i]);
+        if (e)
+            *to++ = '\\';
+        *to++ = e ? e : t[i];
+    }
+    *to++ = '\'';
+    *to = 0;
+    q->n += (size_t)(to - begin);
+}
+
+static void name_add(struct sql *q, const char *name)
+{
+    bytes_add(q, "`", 1);
+    for (; *name; name++)
+        bytes_add(q, *name == '`' ? "``" : name, *name == '`' ? 2 : 1);
+    bytes_add(q, "`", 1);
+}
+
+static void value_add(struct sql *q, char type, va_list *ap)
+{
+    const char *raw;
+    switch (type) {
+    case 'l':
+        int_add(q, va_arg(*ap, int64_t));
+        break;
+    case 'i':
+        int_add(q, va_arg(*ap, int32_t));
+        break;
+    case 'd':
+        double_add(q, va_arg(*ap, double));
+        break;
+    case 's':
+        text_add(q, va_arg(*ap, const char *));
+        break;
+    case 'q':
+        name_add(q, va_arg(*ap, const char *));
+        break;
+    case 'r':
+        raw = va_arg(*ap, const char *);
+        bytes_add(q, raw, strlen(raw));
+        break;
+    default:
+        bytes_add(q, &type, 1);
+    }
+}
+
+void sql_add(struct sql *q, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    while (*fmt) {
+        size_t plain = strcspn(fmt, "%");
+        bytes_add(q, fmt, plain);
+        fmt += plain;
+        if (*fmt && fmt[1]) {
+            value_add(q, fmt[1], &ap);
+            fmt += 2;
+        }
+    }
+    va_end(ap);
+}
+
+void sql_comma(struct sql *q)
+{
+    if (q->n && q->text[q->n - 1] != '(')
+        bytes_add(q, ",", 1);
+}
+
+void sql_join(struct sql *q, const struct sql *from)
+{
+    q->failed = q->failed || from->failed;
+    bytes_add(q, from->text, from->n);
+}
+
+void sql_clear(struct sql *q)
+{
+    q->n = 0;
+    q->failed = false;
+    if (q->room > 4 << 20)
+        sql_free(q);
+}
+
+void sql_free(struct sql *q)
+{
+    free(q->text);
+    *q = (struct sql){0};
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "open.h"
+#include "ops.h"
+
+#define ATTEMPTS_MAX 20
+#define OUTCOME_MS   10000
+
+/* ---- errors ---- */
+
+int32_t op_error(struct bp_op *op, int32_t rc, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    op->err.rc = rc;
+    vsnprintf(op->err.text, sizeof op->err.text, fmt, ap);
+    va_end(ap);
+    return BP_OK;
+}
+
+int32_t store_fail(struct store *s, int32_t rc, const char *fmt, ...)
+{
+    va_list ap;
+    if (s->fault == FAULT_NONE)
+        s->fault = FAULT_OTHER;
+    va_start(ap, fmt);
+    s->failure.rc = rc;
+    vsnprintf(s->failure.text, sizeof s->failure.text, fmt, ap);
+    va_end(ap);
+    return rc;
+}
+
+int32_t store_nomem(struct store *s)
+{
+    s->fault = FAULT_OTHER;
+    return store_fail(s, BP_NOMEM, "out of memory in the queue %.150s", s->settings.where);
+}
+
+/* ---- kinds of operations ---- */
+
+#define READS 1 /* changes nothing */
+#define ALONE 2 /* queries by itself: what came before is written first */
+
+static const struct kind {
+    int32_t (*run)(struct store *s, struct bp_op *op);
+    int flags;
+} KINDS[] = {
+    [BP_OP_LEASE] = {op_lease, 0},
+    [BP_OP_EXTEND] = {op_extend, 0},
+    [BP_OP_COMPLETE] = {op_complete, 0},
+    [BP_OP_FAIL] = {op_fail, 0},
+    [BP_OP_REQUEUE] = {op_requeue, 0},
+    [BP_OP_CANCEL] = {op_cancel, 0},
+    [BP_OP_RETRY] = {op_retry, 0},
+    [BP_OP_GET] = {op_get, READS},
+    [BP_OP_LIST] = {op_list, READS | ALONE},
+    [BP_OP_SWEEP] = {op_sweep, ALONE},
+    [BP_OP_WORKER_PUT] = {op_worker_put, ALONE},
+    [BP_OP_WORKER_AUTH] = {op_worker_auth, READS | ALONE},
+    [BP_OP_WORKER_SET] = {op_worker_set, ALONE},
+    [BP_OP_WORKER_DEL] = {op_worker_del, ALONE},
+    [BP_OP_WORKER_LIST] = {op_worker_list, READS | ALONE},
+    [BP_OP_EVENTS] = {op_events, READS | ALONE},
+    [BP_OP_PRUNE] = {op_prune, ALONE},
+    [BP_OP_STATS] = {op_stats, READS | ALONE},
+};
+
+static const struct kind *kind_of(const struct bp_op *op)
+{
+    bool in = op->kind >= 1 && op->kind < (int32_t)(sizeof KINDS / sizeof KINDS[0]);
+    return in && KINDS[op->kind].run ? &KINDS[op->kind] : NULL;
+}
+
+static bool alone(const struct bp_op *op)
+{
+    const struct kind *k = kind_of(op);
+    return (k && k->flags & ALONE) || (op->kind == BP_OP_GET && op->u.get.with_events);
+}
+
+static bool reads_only(struct bp_op *const *ops, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const struct kind *k = kind_of(ops[i]);
+        if (ops[i]->kind == BP_OP_SUBMIT || (k && !(k->flags & READS)))
+            return false;
+    }
+    return true;
+}
+
+/* ---- one attempt ---- */
+
+void batch_begin_text(struct store *s)
+{
+    s->batch.begun = true;
+    sql_add(&s->q,
+            "START TRANSACTION;INSERT INTO writers (id, batch, seen_ms) VALUES (%l,%l,%l) ON DUPLICATE KEY UPDATE "
+            "batch=VALUES(batch), seen_ms=VALUES(seen_ms);",
+            s->writer_id, s->batch_no, s->host->now_ms(s->self));
+}
+
+int32_t batch_begin(struct store *s)
+{
+    if (s->batch.begun || s->batch.read_only)
+        return BP_OK;
+    sql_clear(&s->q);
+    batch_begin_text(s);
+    return query_run(s, &s->q);
+}
+
+static int32_t op_run(struct store *s, struct bp_op *op, const struct submit_plan *plan)
+{
+    const struct kind *k = kind_of(op);
+    op->err.rc = BP_OK;
+    op->err.text[0] = 0;
+    if (op->kind == BP_OP_SUBMIT)
+        return op_submit(s, op, plan);
+    if (!k)
+        return op_error(op, BP_UNSUPPORTED, "this queue has no operation %d", op->kind);
+    return k->run(s, op);
+}
+
+static int32_t segment_run(struct store *s, struct bp_op *const *ops, uint32_t n)
+{
+    int32_t rc = batch_load(s, ops, n);
+    for (uint32_t i = 0; !rc && i < n; i++)
+        rc = op_run(s, ops[i], &s->batch.plans[i]);
+    return rc ? rc : batch_flush(s);
+}
+
+/* Operations in their order: those that share what is loaded together, each of the others by itself. */
+static int32_t segments_run(struct store *s, struct bp_op *const *ops, uint32_t n)
+{
+    int32_t rc = BP_OK;
+    for (uint32_t i = 0, end; !rc && i < n; i = end) {
+        end = i + 1;
+        while (!alone(ops[i]) && end < n && !alone(ops[end]))
+            end++;
+        if (alone(ops[i]) && ops[i]->kind != BP_OP_GET) {
+            rc = batch_begin(s);
+            rc = rc ? rc : op_run(s, ops[i], NULL);
+            rc = rc ? rc : batch_flush(s);
+        } else {
+            rc = segment_run(s, ops + i, end - i);
+        }
+    }
+    return rc;
+}
+
+static int32_t attempt(struct store *s, struct bp_op *const *ops, uint32_t n)
+{
+    batch_reset(s);
+    s->failure = (struct bp_err){0};
+    s->fault = FAULT_NONE;
+    s->committing = false;
+    int32_t rc = s->db ? BP_OK : store_connect(s);
+    if (rc) {
+        s->failure = s->unreachable;
+        return rc;
+    }
+    s->batch_no++;
+    s->batch.read_only = reads_only(ops, n);
+    rc = batch_names(s, ops, n);
+    rc = rc ? rc : segments_run(s, ops, n);
+    rc = rc ? rc : batch_pack(s);
+    if (rc || !s->batch.begun)
+        return rc;
+    s->committing = true;
+    rc = query_text(s, "COMMIT");
+    s->committing = rc != BP_OK && s->fault == FAULT_LOST;
+    return rc;
+}
+
+/* ---- after a failure ---- */
+
+static void discard(struct store *s, struct bp_op *const *ops, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        void **memory = bp_op_memory(ops[i]);
+        if (memory && *memory) {
+            s->host->free(*memory);
+            *memory = NULL;
+        }
+        ops[i]->err = s->failure;
+    }
+}
+
+static void roll_back(struct store *s)
+{
+    struct bp_err why = s->failure;
+    int fault = s->fault;
+    if (s->db && (fault == FAULT_LOST || query_end(s) != BP_OK || query_text(s, "ROLLBACK") != BP_OK))
+        conn_close(s);
+    s->failure = why;
+    s->fault = fault;
+}
+
+/* What the operations point to belongs to nobody before an attempt. */
+static void memory_clear(struct bp_op *const *ops, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        void **memory = bp_op_memory(ops[i]);
+        if (memory)
+            *memory = NULL;
+    }
+}
+
+/* The commit was sent and its answer lost. BP_OK: it did happen. */
+static int32_t learn_outcome(struct store *s)
+{
+    bool committed = false;
+    conn_close(s);
+    if (store_outcome(s, store_clock_ms() + OUTCOME_MS, &committed) != BP_OK) {
+        s->fault = FAULT_OTHER;
+        return store_fail(s, BP_TIMEOUT,
+                          "the connection to %.120s broke while a batch was committed; whether it happened "
+                          "is unknown, repeating it is safe",
+                          s->settings.where);
+    }
+    s->fault = FAULT_RETRY;
+    return committed ? BP_OK : s->failure.rc;
+}
+
+static int32_t apply_once(struct store *s, struct bp_op *const *ops, uint32_t n)
+{
+    memory_clear(ops, n);
+    int32_t rc = attempt(s, ops, n);
+    if (rc && s->committing)
+        rc = learn_outcome(s);
+    if (rc == BP_OK)
+        return BP_OK;
+    roll_back(s);
+    discard(s, ops, n);
+    return rc;
+}
+
+static void say(struct store *s, int32_t rc)
+{
+    if (rc && !s->sick)
+        s->host->log(s->self, BP_LOG_ERROR, "%s", s->failure.text);
+    if (!rc && s->sick)
+        s->host->log(s->self, BP_LOG_INFO, "the queue %s works again", s->settings.where);
+    s->sick = rc != BP_OK;
+}
+
+int32_t store_apply(struct store *s, struct bp_op *const *ops, uint32_t n, struct bp_err *err)
+{
+    assert(s->magic == STORE_MAGIC);
+    int64_t until = store_clock_ms() + (int64_t)s->settings.query_timeout_s * 1000;
+    int32_t rc = n ? BP_LATER : BP_OK;
+    for (int i = 0; rc && i < ATTEMPTS_MAX && (i == 0 || store_clock_ms() < until); i++) {
+        rc = apply_once(s, ops, n);
+        if (s->fault != FAULT_RETRY && s->fault != FAULT_LOST)
+            break;
+    }
+    batch_reset(s);
+    say(s, rc);
+    if (rc) {
+        *err = s->failure;
+        err->rc = rc;
+    }
+    return rc;
+}
+
+void store_close(struct store *s)
+{
+    conn_close(s);
+    names_clear(&s->tenants);
+    names_clear(&s->effects);
+    names_clear(&s->workers);
+    names_clear(&s->workflows);
+    batch_free(s);
+    sql_free(&s->q);
+    sql_free(&s->workflow_list);
+}
