@@ -100,6 +100,9 @@ static int open_all(struct agent *a, struct bp_err *err)
     a->bus = a->loop ? bus_new(a->loop) : NULL;
     if (!a->bus)
         return err_set(err, BP_NOMEM, "no memory to start");
+    loop_on_signal(a->loop, SIGTERM, on_stop_signal, a);
+    loop_on_signal(a->loop, SIGINT, on_stop_signal, a);
+    loop_on_signal(a->loop, SIGHUP, on_hangup, a);
     if ((rc = open_host(a, err)) < 0)
         return rc;
     struct worker_spec spec = {.bus = a->bus,
@@ -135,9 +138,6 @@ int agent_run(const struct options *o, struct config *c)
         close_all(&a);
         return err.rc == BP_INVALID ? 2 : 1;
     }
-    loop_on_signal(a.loop, SIGTERM, on_stop_signal, &a);
-    loop_on_signal(a.loop, SIGINT, on_stop_signal, &a);
-    loop_on_signal(a.loop, SIGHUP, on_hangup, &a);
     host_start(a.host, host_settled, &a);
     loop_run(a.loop);
     close_all(&a);

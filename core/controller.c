@@ -267,6 +267,10 @@ static int open_base(struct controller *k, struct bp_err *err)
     app->bus = app->loop ? bus_new(app->loop) : NULL;
     if (!app->bus)
         return err_set(err, BP_NOMEM, "no memory to start");
+    /* From here on a signal waits for the loop: none ends the process half-way up. */
+    loop_on_signal(app->loop, SIGTERM, on_stop_signal, k);
+    loop_on_signal(app->loop, SIGINT, on_stop_signal, k);
+    loop_on_signal(app->loop, SIGHUP, on_hangup, k);
     app->started_ms = loop_now_ms(app->loop);
     app->config = k->config;
     app->reload = app_reload;
@@ -292,9 +296,6 @@ static int open_all(struct controller *k, struct bp_err *err)
 static void watch(struct controller *k)
 {
     struct loop *l = k->app.loop;
-    loop_on_signal(l, SIGTERM, on_stop_signal, k);
-    loop_on_signal(l, SIGINT, on_stop_signal, k);
-    loop_on_signal(l, SIGHUP, on_hangup, k);
     loop_on_slow(l, on_slow, k);
     k->plugin_events = bus_subscribe(k->app.bus, "plugin.state", on_plugin_event, k);
     k->shutdown_tick = loop_timer_new(l, "core.shutdown", shutdown_tick, k);

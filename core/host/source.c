@@ -211,6 +211,7 @@ static int dropped(struct source *s)
     struct outcome o = s->outcome;
     struct bp_err err;
     err_set(&err, BP_STOPPED, h->stopping ? "bpd is stopping" : "%s was removed", s->path);
+    memset(&s->outcome, 0, sizeof(s->outcome)); /* the stop that comes next finds nothing left to answer */
     int gone = s->gone;
     if (gone)
         source_free(s);

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -81,3 +82,14 @@ def test_without_a_queue_it_says_so_and_becomes_ready_when_one_comes(daemon, bui
     assert d.http.get("/healthz").status == 200
     d.install(build / "plugins" / "sqlite.so")
     wait_until("it is ready", lambda: d.http.get("/readyz").status == 200)
+
+
+def test_a_signal_while_it_comes_up_ends_it_as_well(build, short_dir):
+    for n in range(12):
+        dir = short_dir / str(n)
+        dir.mkdir()
+        p = start(build, dir)
+        wait_until("it listens", lambda: (dir / "s" / "http.port").exists(), every=0.001)
+        time.sleep(n * 0.002)
+        p.send_signal(signal.SIGTERM)
+        assert p.wait(20) == 0, n
