@@ -52,11 +52,12 @@ struct actor *actor_new(struct bus *b, const struct actor_spec *spec, struct bp_
     return a;
 }
 
-void actor_send(struct actor *a, struct request *r)
+/* Puts n requests into the mailbox at once: a thread that takes one of them finds them all. */
+static void put(struct actor *a, struct request_list *l, uint32_t n)
 {
     pthread_mutex_lock(&a->lock);
-    list_push(&a->mailbox, r);
-    atomic_fetch_add_explicit(&a->waiting, 1, memory_order_relaxed);
+    list_append(&a->mailbox, l);
+    atomic_fetch_add_explicit(&a->waiting, n, memory_order_relaxed);
     /* One signal for each sleeper: those already called need no second one, however much comes meanwhile. */
     int call = a->sleeping > a->woken;
     if (call)
@@ -64,6 +65,38 @@ void actor_send(struct actor *a, struct request *r)
     pthread_mutex_unlock(&a->lock);
     if (call)
         pthread_cond_signal(&a->has_work);
+}
+
+void actor_send(struct actor *a, struct request *r)
+{
+    struct request_list one = {0};
+    if (a->bus->corks > 0) {
+        list_push(&a->corked, r);
+        a->n_corked++;
+        return;
+    }
+    list_push(&one, r);
+    put(a, &one, 1);
+}
+
+void bus_cork(struct bus *b)
+{
+    ASSERT_LOOP(b->loop);
+    b->corks++;
+}
+
+void bus_uncork(struct bus *b)
+{
+    ASSERT_LOOP(b->loop);
+    assert(b->corks > 0);
+    if (--b->corks > 0)
+        return;
+    for (struct actor *a = b->actors; a; a = a->next) {
+        uint32_t n = a->n_corked;
+        a->n_corked = 0;
+        if (n > 0)
+            put(a, &a->corked, n);
+    }
 }
 
 int actor_withdraw(struct actor *a, struct request *r)

@@ -132,6 +132,11 @@ struct request_spec {
  * draining. [loop] */
 int bus_request(struct bus *b, const struct request_spec *spec, struct bp_err *err);
 
+/* From bus_cork() to bus_uncork() requests are accepted but kept back; then each actor gets all of its own at once, so
+ * that they stand in one batch (as far as batch_max goes). Within one callback of the loop; they nest. [loop] */
+void bus_cork(struct bus *b);
+void bus_uncork(struct bus *b);
+
 /* A request straight to an actor, whether a service leads there or not: start and stop of a plugin. spec->run is called
  * even when the actor has a batch function, with table and inst NULL; spec->service may be NULL. It ignores drain and
  * capacity, so that stop can be the last thing an actor does. 0 or BP_NOMEM (args freed, reply not called). [loop] */

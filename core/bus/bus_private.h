@@ -55,6 +55,7 @@ struct bus {
     struct actor *actors;
     struct request *free_requests;
     uint32_t n_free;
+    uint32_t corks;
     struct deadlines deadlines;
 };
 
@@ -115,7 +116,8 @@ struct actor {
     uint64_t batches;
     int64_t busy_us;
     /* The loop's. */
-    struct request_list replying;
+    struct request_list replying, corked;
+    uint32_t n_corked;
     uint32_t outstanding; /* accepted, not yet back */
     int draining, drain_posted, drained, in_replies, free_asked, orphan_posts;
     void (*on_drained)(struct actor *a, void *arg);

@@ -116,7 +116,7 @@ static int admit(struct actor *a, const struct request_spec *spec, struct bp_err
 {
     if (a->draining)
         return err_set(err, BP_STOPPED, "%s: %s is draining", spec->name, a->name);
-    uint32_t waiting = atomic_load_explicit(&a->waiting, memory_order_relaxed);
+    uint32_t waiting = atomic_load_explicit(&a->waiting, memory_order_relaxed) + a->n_corked;
     if (waiting < a->capacity)
         return 0;
     a->refused++;

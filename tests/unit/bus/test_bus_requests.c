@@ -3,6 +3,7 @@
 #include "rig.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void the_call_runs_elsewhere_and_its_reply_comes_to_the_loop(void **state)
 {
@@ -38,6 +39,30 @@ static void the_call_gets_the_table_and_instance_of_its_route(void **state)
     c.freed = 0;
     rig_run_until(r, 1);
     assert_int_equal(c.err.rc, 0);
+}
+
+/* The actor sleeps: without the cork its thread would often take the first before the second is there. */
+static void what_is_sent_corked_stands_in_one_batch(void **state)
+{
+    struct rig *r = *state;
+    struct bp_err err;
+    rig_actor(r, 1, 8, 3, rig_batch);
+    for (int round = 0; round < 50; round++) {
+        struct call c[4] = {{.rig = r}, {.rig = r}, {.rig = r}, {.rig = r}};
+        bus_cork(r->bus);
+        bus_cork(r->bus);
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(rig_send(&c[i], LONG_MS, &err), 0);
+        assert_int_equal(rig_send(&c[3], LONG_MS, &err), BP_LATER); /* what is kept back counts */
+        bus_uncork(r->bus);
+        usleep(200);
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(atomic_load(&c[i].ran), 0);
+        bus_uncork(r->bus);
+        rig_run_until(r, 3 * (round + 1));
+        assert_int_equal(r->n_batches, round + 1);
+        assert_int_equal(r->batch_sizes[round], 3);
+    }
 }
 
 static void an_error_keeps_its_words_and_a_bare_code_gets_some(void **state)
@@ -307,6 +332,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(the_call_runs_elsewhere_and_its_reply_comes_to_the_loop),
         T(the_call_gets_the_table_and_instance_of_its_route),
+        T(what_is_sent_corked_stands_in_one_batch),
         T(an_error_keeps_its_words_and_a_bare_code_gets_some),
         T(a_request_nobody_can_take_frees_its_args_and_gets_no_reply),
         T(a_full_mailbox_answers_later_at_once_and_serves_what_it_took),
