@@ -8,7 +8,6 @@
 #include "dispatch/text.h"
 
 #include <assert.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,7 +38,7 @@ static struct queue_call *give_back_call(int64_t now_ms, int64_t id, const char 
     r->token = queue_call_str(q, token);
     r->worker_id = queue_call_str(q, worker_id);
     r->reason = queue_call_str(q, reason);
-    r->max_requeues = INT32_MAX; /* the tenant's job must not pay for our lost connection */
+    r->max_requeues = -1; /* does not count: the tenant's job must not pay for our lost connection */
     log_info(LOG_DISPATCH, "job %lld goes back to the queue: %s (worker %s)", (long long)id, reason, worker_id);
     return q;
 }
@@ -126,16 +125,27 @@ int lease_send(struct dispatch *d, const struct lease_ask *ask, struct bp_err *e
     return rc;
 }
 
+/* Who was told of the lease is told of its end. */
+static void tell_given_back(struct dispatch *d, const struct held *h, const struct bp_op_requeue *r)
+{
+    struct lane *lane = h->lane;
+    if (r->status == BP_JOB_CANCELLED) {
+        d->counters.cancelled++;
+        bus_publish(d->bus, EVENT_JOB_CANCELLED, r->id, h->tenant, lane->slug, r->worker_id);
+    } else {
+        bus_publish(d->bus, EVENT_JOB_REQUEUED, r->id, h->tenant, lane->slug, r->worker_id, r->reason);
+    }
+    held_drop(d, r->id);
+    poll_arrived(d, lane, 1);
+    poll_worker_freed(d, r->worker_id);
+}
+
 static void given_back(struct bp_op *op, const struct bp_err *err, void *arg)
 {
     struct dispatch *d = arg;
-    if (!d->dead && err->rc == BP_OK && op) {
-        struct held *h = held_find(d, op->u.requeue.id);
-        struct lane *lane = h ? h->lane : NULL;
-        held_drop(d, op->u.requeue.id);
-        if (lane)
-            poll_arrived(d, lane, 1);
-    }
+    struct held *h = !d->dead && err->rc == BP_OK && op ? held_find(d, op->u.requeue.id) : NULL;
+    if (h)
+        tell_given_back(d, h, &op->u.requeue);
     dispatch_unref(d);
 }
 

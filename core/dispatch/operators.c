@@ -81,14 +81,16 @@ static void changed(struct ask *a, struct bp_op *op, const struct bp_err *err)
         ask_fail(a, err);
         return;
     }
+    int removed = op->kind == BP_OP_WORKER_DEL;
     auth_forget(d, c->worker_id);
-    if (op->kind == BP_OP_WORKER_DEL) {
-        held_drop_worker(d, c->worker_id);
+    if (removed)
         bus_publish(d->bus, EVENT_WORKER_GONE, c->worker_id, "removed by an operator",
                     (int64_t)op->u.worker_del.released);
-        polls_probe(d);
-    } else {
+    else
         bus_publish(d->bus, EVENT_WORKER_CHANGED, c->worker_id, c->change->what, c->who);
+    if (removed || c->change->approved == 0) { /* its leases are the queue's again */
+        held_drop_worker(d, c->worker_id);
+        polls_probe(d);
     }
     if (c->change->draining != 0 && c->change->approved != 1)
         polls_dismiss(d, c->worker_id, c->change->draining == 1 ? "Worker draining" : "No jobs available");

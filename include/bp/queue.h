@@ -181,7 +181,8 @@ struct bp_op_fail {
 };
 
 /* BP_OP_REQUEUE: an interruption. Attempt given back, front of its priority, checkpoint kept. Past max_requeues the job
- * fails. */
+ * fails. max_requeues < 0: the lease never reached its worker, so it does not count at all: as above, but `requeues`
+ * and interrupted_recent stay as they are and the job does not fail by it. */
 struct bp_op_requeue {
     int64_t id;
     const char *token, *worker_id, *reason;
@@ -263,12 +264,16 @@ struct bp_op_worker_auth {
     void *memory; /* free with bp_host.free */
 };
 
-/* BP_OP_WORKER_SET: members < 0 or NULL stay. touch = 1: last_seen_ms = now. */
+/* BP_OP_WORKER_SET: members < 0 or NULL stay. touch = 1: last_seen_ms = now. approved = 0: its live leases go back to
+ * the queue as interruptions, as with BP_OP_WORKER_DEL: it can no longer end them. */
 struct bp_op_worker_set {
     const char *worker_id;
     int32_t approved, draining, max_concurrency, touch;
     const char *display_name, *capabilities, *last_ip, *token_hash;
     const char *who, *why; /* for the audit; NULL: none written */
+    /* out */
+    int32_t released; /* leases given back */
+    int32_t reserved;
 };
 
 /* BP_OP_WORKER_DEL: leases given back as interruptions, then the row removed, audit kept. */

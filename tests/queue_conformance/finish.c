@@ -466,6 +466,31 @@ CASE(requeue, requeue_is_capped)
     CHECK_INT(stats_of("a")->failed_recent, 1);
 }
 
+CASE(requeue, requeue_of_a_lease_that_reached_nobody_does_not_count)
+{
+    worker_any("w");
+    int64_t id = submit("a"), other = submit("a");
+    for (int i = 0; i < 2 * MAX_REQUEUES; i++) {
+        struct lease l = lease_one("w");
+        CHECK_INT(l.id, id);
+        struct bp_op *op = requeue_op(&l, "nobody was there");
+        op->u.requeue.max_requeues = -1;
+        CHECK_INT(apply_one(op), BP_OK);
+        CHECK_INT(op->u.requeue.status, BP_JOB_QUEUED);
+    }
+    CHECK_INT(job(id)->attempts, 0);
+    CHECK_INT(job(id)->requeues, 0);
+    CHECK_INT(stats_of("a")->interrupted_recent, 0);
+    struct lease l = lease_one("w");
+    CHECK_INT(l.id, id);
+    CHECK_INT(cancel(id), BP_OK);
+    struct bp_op *op = requeue_op(&l, "nobody was there");
+    op->u.requeue.max_requeues = -1;
+    CHECK_INT(apply_one(op), BP_OK);
+    CHECK_INT(op->u.requeue.status, BP_JOB_CANCELLED);
+    CHECK_INT(lease_id("w"), other);
+}
+
 CASE(requeue, requeue_twice_is_stale)
 {
     worker_any("w");

@@ -51,13 +51,15 @@ static void to_end(struct model *m, struct model_job *j, int64_t now, int32_t st
 
 static void interrupt(struct model *m, struct model_job *j, int64_t now, int32_t max_requeues)
 {
-    j->requeues++;
+    bool counts = max_requeues >= 0;
+    j->requeues += counts;
     j->attempts--;
     j->token[0] = 0;
-    note(m, j, MODEL_INTERRUPTED, now, j->id);
+    if (counts)
+        note(m, j, MODEL_INTERRUPTED, now, j->id);
     if (j->cancel)
         to_end(m, j, now, BP_JOB_CANCELLED);
-    else if (j->requeues > max_requeues)
+    else if (counts && j->requeues > max_requeues)
         to_end(m, j, now, BP_JOB_FAILED);
     else
         to_queue(j, now, true);

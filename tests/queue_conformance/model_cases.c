@@ -53,8 +53,12 @@ static struct bp_op *make_end(void)
         return complete_op(&l);
     if (pick < 6)
         return fail_op(&l, "no", random_below(3) > 0);
-    if (pick < 8)
-        return requeue_op(&l, "spot");
+    if (pick < 8) {
+        struct bp_op *r = requeue_op(&l, "spot");
+        if (random_below(4) == 0)
+            r->u.requeue.max_requeues = -1;
+        return r;
+    }
     struct bp_op *op = extend_op(&l);
     op->u.extend.ttl_ms = 1000 + (int64_t)random_below(20000);
     return op;

@@ -240,6 +240,26 @@ CASE(worker, worker_set_to_draining_leaves_its_leases)
     CHECK_INT(complete(&l), BP_OK);
 }
 
+CASE(worker, worker_set_to_unapproved_gives_its_leases_back)
+{
+    worker_any("w");
+    worker_any("v");
+    int64_t id = submit("a");
+    struct lease l = lease_one("w");
+    struct bp_op *op = set_op("w");
+    op->u.worker_set.approved = 1;
+    CHECK_INT(apply_one(op), BP_OK);
+    CHECK_INT(op->u.worker_set.released, 0);
+    op = set_op("w");
+    op->u.worker_set.approved = 0;
+    CHECK_INT(apply_one(op), BP_OK);
+    CHECK_INT(op->u.worker_set.released, 1);
+    CHECK_INT(complete(&l), BP_STALE);
+    CHECK_INT(job(id)->attempts, 0);
+    CHECK_INT(job(id)->requeues, 1);
+    CHECK_INT(lease_id("v"), id);
+}
+
 CASE(worker, worker_del_gives_its_leases_back)
 {
     worker_any("w");

@@ -196,15 +196,17 @@ int32_t job_interrupt(struct store *s, struct job *j, int64_t now_ms, const char
                       int32_t max_requeues)
 {
     reason = text_clean(&s->mem, reason ? reason : "interrupted", DETAIL_MAX);
-    j->row.requeues++;
+    bool counts = max_requeues >= 0;
+    j->row.requeues += counts;
     if (j->row.attempts > 0)
         j->row.attempts--;
     int32_t rc = job_event(s, j, now_ms, EVENT_REQUEUED, who, reason);
-    counter_interruption(s, j->workflow_id, now_ms, j->row.id);
+    if (counts)
+        counter_interruption(s, j->workflow_id, now_ms, j->row.id);
     job_drop_lease(j);
     if (rc)
         return rc;
-    if (j->row.cancel_requested || j->row.requeues > max_requeues)
+    if (j->row.cancel_requested || (counts && j->row.requeues > max_requeues))
         rc = interrupt_to_end(s, j, now_ms, reason);
     else
         job_to_queue(j, now_ms, true);

@@ -69,7 +69,8 @@ void job_to_queue(struct job *j, int64_t now_ms, bool front);
 void job_to_end(struct job *j, int64_t now_ms, int32_t status, const char *error);
 /* The lease is over and its token worth nothing any more. */
 void job_drop_lease(struct job *j);
-/* An interruption: back to the front, or cancelled, or failed past max_requeues. Writes events and saves. */
+/* An interruption: back to the front, or cancelled, or failed past max_requeues (< 0: it does not count). Writes events
+ * and saves. */
 int32_t job_interrupt(struct store *s, struct job *j, int64_t now_ms, const char *who, const char *reason,
                       int32_t max_requeues);
 

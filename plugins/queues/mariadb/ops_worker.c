@@ -243,9 +243,10 @@ static bool set_fits(const struct store *s, const struct bp_op_worker_set *w)
 
 int32_t op_worker_set(struct store *s, struct bp_op *op)
 {
-    const struct bp_op_worker_set *w = &op->u.worker_set;
+    struct bp_op_worker_set *w = &op->u.worker_set;
     struct worker_state old = {0};
     int64_t owner;
+    w->released = 0;
     int32_t known = w->worker_id ? state_load(s, w->worker_id, &old) : 0;
     if (known <= 0)
         return known ? known : op_error(op, BP_NOTFOUND, "no worker '%.100s'", w->worker_id ? w->worker_id : "");
@@ -255,6 +256,8 @@ int32_t op_worker_set(struct store *s, struct bp_op *op)
     if (!rc && owner && owner != old.no)
         return op_error(op, BP_CONFLICT, "the token of worker '%.100s' belongs to another worker", w->worker_id);
     rc = rc ? rc : set_write(s, op, old.no);
+    if (!rc && w->approved == 0)
+        rc = release(s, old.no, op->now_ms, w->why ? w->why : "its worker was revoked", &w->released);
     if (rc || !w->who)
         return rc;
     const char *what = w->token_hash                                     ? "token changed"
