@@ -159,6 +159,7 @@ int order_read(struct order *o, struct dispatch *d, const char *tenant, struct j
         read_params(o, w, effect);
         o->inputs = order_inputs_read(
             &o->in, &(struct order_inputs){w, tenant, o->in.value[F_INPUTS].json, o->in.value[F_INPUT].json});
+        o->single = o->in.value[F_INPUT].json != NULL;
         read_numbers(o, d, w);
     }
     if (o->in.fields)

@@ -16,6 +16,7 @@ struct order {
     struct json_object *params, *inputs;
     const char *idempotency_key; /* borrowed from the input, or NULL */
     char request_hash[DIGEST_SIZE];
+    int single; /* its input came as "input", not as a list */
     int32_t priority, max_attempts;
     int64_t not_before_ms;
     struct input in;

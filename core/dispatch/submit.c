@@ -4,13 +4,16 @@
 #include "dispatch/order.h"
 #include "dispatch/poll.h"
 #include "dispatch/sweep.h"
+#include "dispatch/uploaded.h"
 
 #include <string.h>
 
 struct submit {
     struct ask ask;
     struct json_object *params, *inputs; /* as stored, for the answer */
-    int woken;                           /* a waiting poll asked for a lease right behind the submit */
+    struct queue_call *call;             /* the submit, until it is sent */
+    struct lane *lane;
+    int woken; /* a waiting poll asked for a lease right behind the submit */
 };
 
 static void drop(struct ask *a)
@@ -18,6 +21,8 @@ static void drop(struct ask *a)
     struct submit *s = (struct submit *)a;
     json_object_put(s->params);
     json_object_put(s->inputs);
+    if (s->call)
+        queue_call_free(s->call);
 }
 
 static void replayed(struct ask *a, struct bp_op *op, const struct bp_err *err)
@@ -104,16 +109,51 @@ static struct queue_call *submit_call(struct dispatch *d, const struct order *o,
     return q;
 }
 
-static void submit_send(struct submit *s, const struct order *o, const char *tenant, const char *who)
+/* The lease of a worker that waits goes right behind, into the same transaction. */
+static void submit_send(struct submit *s)
+{
+    struct dispatch *d = s->ask.d;
+    struct queue_call *q = s->call;
+    struct bp_op *op = queue_call_op(q);
+    struct lane *lane = s->lane;
+    int due = op->u.submit.not_before_ms <= dispatch_now(d);
+    s->call = NULL;
+    op->now_ms = dispatch_now(d);
+    bus_cork(d->bus);
+    if (ask_queue(&s->ask, q, submitted) == BP_OK && due) /* s lives: its reply comes later */
+        s->woken = poll_arrived(d, lane, 1) > 0;
+    bus_uncork(d->bus);
+}
+
+static void uploads_checked(const struct bp_err *err, struct json_object *fields, void *arg)
+{
+    struct submit *s = arg;
+    s->ask.on_loop = 1;
+    if (s->ask.d->dead) {
+        json_object_put(fields);
+        ask_forget(&s->ask);
+    } else if (err->rc != BP_OK) {
+        ask_fail(&s->ask, err);
+    } else if (fields) {
+        ask_invalid(&s->ask, fields);
+    } else {
+        submit_send(s);
+    }
+}
+
+/* The order is right. A job with inputs waits for the object store's word that they are there; one without asks nobody.
+ */
+static void submit_begin(struct submit *s, const struct order *o, const char *tenant, const char *who)
 {
     struct dispatch *d = s->ask.d;
     s->params = json_object_get(o->params);
     s->inputs = json_object_get(o->inputs);
-    if (ask_queue(&s->ask, submit_call(d, o, tenant, who), submitted) != BP_OK)
-        return;
-    /* The lease of a worker that waits goes right behind, into the same transaction. s lives: its reply comes later. */
-    if (o->not_before_ms <= dispatch_now(d))
-        s->woken = poll_arrived(d, lane_get(d, o->workflow), 1) > 0;
+    s->call = submit_call(d, o, tenant, who);
+    s->lane = lane_get(d, o->workflow);
+    if (json_object_array_length(s->inputs) > 0)
+        uploaded_check(d, s->inputs, o->single ? "input" : "inputs", uploads_checked, s);
+    else
+        submit_send(s);
 }
 
 void dispatch_submit(struct dispatch *d, const char *tenant, const char *who, struct json_object *body,
@@ -128,7 +168,7 @@ void dispatch_submit(struct dispatch *d, const char *tenant, const char *who, st
     }
     switch (order_read(&o, d, tenant, body)) {
     case BP_OK:
-        submit_send(s, &o, tenant, who);
+        submit_begin(s, &o, tenant, who);
         break;
     case BP_INVALID:
         ask_invalid(&s->ask, input_fields(&o.in));

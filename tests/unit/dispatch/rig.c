@@ -198,6 +198,8 @@ static int32_t head(void *inst, const char *key, struct bp_object_info *out, str
 {
     struct rig *r = inst;
     atomic_fetch_add(&r->heads, 1);
+    if (atomic_load(&r->head_fail))
+        return err_set(err, atomic_load(&r->head_fail), "look for %s: the test said so", key);
     if (atomic_load(&r->head_missing))
         return err_set(err, BP_NOTFOUND, "no object %s", key);
     out->bytes = 4711;

@@ -38,6 +38,7 @@ struct rig {
     atomic_uint submits_with_lease; /* batches that held a submit and a lease behind it */
     /* the object store */
     atomic_int presign_fail, head_missing;
+    atomic_int head_fail; /* a bp_rc */
     atomic_uint object_requests, urls_signed, heads;
     int64_t clock_ahead_ms;     /* added to the wall clock; use rig_sleep() */
     unsigned events[EVENT_END]; /* published, by id */

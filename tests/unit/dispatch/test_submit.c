@@ -73,6 +73,58 @@ static void every_wrong_field_is_named_at_once(void **state)
     rig_free(r);
 }
 
+static void input_that_was_not_uploaded_is_refused_by_name(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    struct answer a = {0};
+    atomic_store(&r->head_missing, 1);
+    do_submit(r, PHOTO, &a);
+    assert_int_equal(a.rc, BP_INVALID);
+    assert_non_null(strstr(field_message(&a, "input.key"), "POST /api/uploads"));
+    do_submit(r,
+              "{'workflow':'photo','inputs':[{'key':'tenants/acme/a','mime':'image/png'},"
+              "{'key':'tenants/acme/b','mime':'image/png'}]}",
+              &a);
+    assert_int_equal(a.rc, BP_INVALID);
+    assert_non_null(strstr(field_message(&a, "inputs.0.key"), "POST /api/uploads"));
+    assert_non_null(strstr(field_message(&a, "inputs.1.key"), "POST /api/uploads"));
+    assert_int_equal(r->events[EVENT_JOB_SUBMITTED], 0);
+    assert_int_equal(atomic_load(&r->heads), 3);
+    answer_reset(&a);
+    rig_free(r);
+}
+
+static void object_store_that_cannot_say_delays_the_submit(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    struct answer a = {0};
+    atomic_store(&r->head_fail, BP_IO);
+    do_submit(r, PHOTO, &a);
+    assert_int_equal(a.rc, BP_LATER);
+    assert_true(a.retry_after_s > 0);
+    assert_non_null(strstr(a.message, "object store"));
+    atomic_store(&r->head_fail, 0);
+    bus_route(r->bus, "objects", NULL, NULL, NULL);
+    do_submit(r, PHOTO, &a);
+    assert_int_equal(a.rc, BP_LATER);
+    assert_int_equal(r->events[EVENT_JOB_SUBMITTED], 0);
+    submit_ok(r, "{'workflow':'noop'}"); /* asks nobody */
+    assert_int_equal(atomic_load(&r->heads), 1);
+    answer_reset(&a);
+    rig_free(r);
+}
+
+static void store_without_a_head_call_is_believed(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    atomic_store(&r->head_fail, BP_UNSUPPORTED);
+    submit_ok(r, PHOTO);
+    rig_free(r);
+}
+
 static void input_of_another_tenant_is_refused(void **state)
 {
     (void)state;
@@ -207,6 +259,9 @@ static void tenant_sees_only_its_own_jobs(void **state)
     dispatch_job_cancel(r->d, "other", "tenant:other", id, answer_keep, &a);
     rig_wait(r, &a);
     assert_int_equal(a.rc, BP_NOTFOUND);
+    char text[64];
+    snprintf(text, sizeof text, "Job %lld not found.", (long long)id);
+    assert_string_equal(a.message, text);
     answer_reset(&a);
     dispatch_job_list(r->d, &(struct dispatch_list){.tenant = "other"}, answer_keep, &a);
     rig_wait(r, &a);
@@ -278,6 +333,9 @@ int main(void)
         cmocka_unit_test(accepted_job_is_told_as_stored),
         cmocka_unit_test(unknown_workflow_is_404_with_the_nearest_name),
         cmocka_unit_test(every_wrong_field_is_named_at_once),
+        cmocka_unit_test(input_that_was_not_uploaded_is_refused_by_name),
+        cmocka_unit_test(object_store_that_cannot_say_delays_the_submit),
+        cmocka_unit_test(store_without_a_head_call_is_believed),
         cmocka_unit_test(input_of_another_tenant_is_refused),
         cmocka_unit_test(repeating_a_submit_gives_the_same_job),
         cmocka_unit_test(effect_lays_its_params_under_the_tenants),
