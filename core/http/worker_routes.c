@@ -45,10 +45,8 @@ void route_worker_poll(struct call *c)
     struct worker_call w = of(c);
     int waits = json_member(c->body, "wait_seconds") != NULL;
 
-    if (waits) {
-        c->gone = abandon;
-        call_watch_close(c);
-    }
+    c->gone = abandon; /* a lease for a worker that left goes back at once */
+    call_watch_close(c);
     dispatch_worker_poll(c->http->app->dispatch, &w, answer_reply, c);
     if (waits) /* an answer never comes before the call returned */
         let_go(c);
