@@ -11,6 +11,7 @@
 struct job_ask {
     struct ask ask;
     struct json_object *data;
+    int64_t id;
     char who[300];
 };
 
@@ -30,10 +31,13 @@ static struct job_ask *job_ask_new(struct dispatch *d, const char *who, dispatch
 /* Not there, in a state that forbids it, or the queue failed. */
 static void refuse(struct ask *a, const struct bp_err *err)
 {
-    if (err->rc == BP_NOTFOUND)
-        ask_say(a, BP_NOTFOUND, "Job not found.");
-    else
+    char text[64];
+    if (err->rc != BP_NOTFOUND) {
         ask_fail(a, err);
+        return;
+    }
+    snprintf(text, sizeof text, "Job %lld not found.", (long long)((const struct job_ask *)a)->id);
+    ask_say(a, BP_NOTFOUND, text);
 }
 
 /* ---- get ---- */
@@ -80,6 +84,7 @@ void dispatch_job_get(struct dispatch *d, const char *tenant, int64_t id, int wi
                       void *arg)
 {
     struct job_ask *j = job_ask_new(d, NULL, fn, arg);
+    j->id = id;
     struct queue_call *q = queue_call_new(BP_OP_GET, dispatch_now(d));
     struct bp_op_get *g = &queue_call_op(q)->u.get;
     g->id = id;
@@ -170,6 +175,7 @@ void dispatch_job_cancel(struct dispatch *d, const char *tenant, const char *who
                          void *arg)
 {
     struct job_ask *j = job_ask_new(d, who, fn, arg);
+    j->id = id;
     struct queue_call *q = queue_call_new(BP_OP_CANCEL, dispatch_now(d));
     struct bp_op_cancel *c = &queue_call_op(q)->u.cancel;
     c->id = id;
@@ -194,6 +200,7 @@ void dispatch_job_retry(struct dispatch *d, const char *tenant, const char *who,
                         void *arg)
 {
     struct job_ask *j = job_ask_new(d, who, fn, arg);
+    j->id = id;
     struct queue_call *q = queue_call_new(BP_OP_RETRY, dispatch_now(d));
     struct bp_op_retry *r = &queue_call_op(q)->u.retry;
     r->id = id;
