@@ -31,6 +31,7 @@ static const struct key keys[] = {
     {"threads", WHOLE, 1, 64, 0, NULL},
     {"batchMax", WHOLE, 1, 4096, 0, NULL},
     {"facets", TEXTS, 0, 64, 0, NULL},
+    {"start", TEXT, 1, 16, 0, "always|named"},
     {"config", OBJECT, 0, 0, 0, NULL},
     {"slug", NAME, 1, 64, WORKFLOW, NULL},
     {"displayName", TEXT, 1, 200, WORKFLOW, NULL},

@@ -179,6 +179,24 @@ static int nothing_new(struct host *h, const struct source *s, const struct vett
     return p->quarantined && strcmp(p->quarantined, v->copy.sha) == 0;
 }
 
+/* A plugin that needs a server or an account waits until a setting names it: services.* or plugin.<name>. */
+static int is_unwanted(const struct source *s, const struct manifest *m)
+{
+    const struct config *c = s->host->config;
+    struct json_object *services = config_map(c, CONFIG_SERVICES);
+    if (s->force || strcmp(json_str(m->json, "start", "always"), "named") != 0)
+        return 0;
+    if (json_member(config_map(c, CONFIG_PLUGIN_CONFIG), m->name))
+        return 0;
+    json_object_object_foreach(services, service, provider)
+    {
+        (void)service;
+        if (json_object_is_type(provider, json_type_string) && strcmp(json_object_get_string(provider), m->name) == 0)
+            return 0;
+    }
+    return 1;
+}
+
 static void take_in(struct source *s, struct vetted *v)
 {
     struct host *h = s->host;
@@ -186,6 +204,9 @@ static void take_in(struct source *s, struct vetted *v)
     struct outcome o = s->outcome;
     if (h->role == HOST_WORKER && v->manifest->kind == KIND_QUEUE) {
         log_debug(LOG_HOST, "%s: a queue plugin, not loaded in a worker", s->path);
+    } else if (is_unwanted(s, v->manifest)) {
+        log_debug(LOG_HOST, "%s: not started, no setting names it: services.* or plugin.%s", s->path,
+                  v->manifest->name);
     } else if (facet_check_manifest(v->manifest, &err) || name_check(h, s, v->manifest, &err)) {
         refuse(s, v->manifest, &err);
         return;

@@ -70,3 +70,13 @@ def test_a_plugin_writable_by_others_is_refused_and_the_rest_works(daemon, test_
     assert w.register(fleet="bench-noop").status == 200
     d.http.submit("bench-noop")
     assert w.poll().data["job"]
+
+
+def test_a_plugin_that_needs_a_server_waits_until_a_setting_names_it(daemon, build):
+    d = daemon(settings={"scale.dryRun": "true"}, plugins=("sqlite", "local", "mariadb"))
+    assert plugin(d, "mariadb") is None and plugin(d, "sqlite")["state"] == "running"
+    d.stop()
+    d.settings.update({"services.queue": "sqlite", "plugin.mariadb.socket": "/nonexistent/socket"})
+    d.start()
+    p = wait_until("it is tried and refused", lambda: plugin(d, "mariadb"))
+    assert p["state"] == "refused" and "/nonexistent/socket" in p["reason"]
