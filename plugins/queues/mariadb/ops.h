@@ -30,6 +30,8 @@ int32_t op_stats(struct store *s, struct bp_op *op);
 
 /* Why a submit cannot be taken, NULL: it can. */
 const char *submit_wrong(const struct store *s, const struct bp_op_submit *u);
+/* All workflows as a list for IN, in s->workflow_list: it leads through indexes that have the workflow in front. */
+int32_t workflow_list(struct store *s);
 /* Hands a job and its timeline to a get. */
 int32_t get_pack(struct store *s, struct bp_op *op, const struct job *j);
 

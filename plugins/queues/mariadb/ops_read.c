@@ -165,12 +165,15 @@ static int32_t prune_find(struct store *s, const struct bp_op_prune *p, uint32_t
 {
     struct reply r;
     *n = 0;
+    int32_t rc = workflow_list(s);
+    if (rc || !s->workflow_list.n)
+        return rc;
     sql_clear(&s->q);
     sql_add(&s->q,
-            "SELECT d.id, d.workflow_id, d.status FROM ai_job_dispatches d WHERE d.status IN (4,5,6) AND "
-            "d.workflow_id IN (SELECT id FROM workflows) AND d.due_ms < %l LIMIT %l FOR UPDATE SKIP LOCKED",
-            p->before_ms, (int64_t)limit);
-    int32_t rc = query_one(s, &s->q, &r);
+            "SELECT d.id, d.workflow_id, d.status FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE "
+            "d.status IN (4,5,6) AND d.workflow_id IN (%r) AND d.due_ms < %l LIMIT %l FOR UPDATE SKIP LOCKED",
+            s->workflow_list.text, p->before_ms, (int64_t)limit);
+    rc = query_one(s, &s->q, &r);
     while (!rc && reply_next(&r)) {
         sql_add(ids, (*n)++ ? ",%l" : "%l", column_int(&r, 0));
         rc = counter_move(s, column_int(&r, 1), (int32_t)column_int(&r, 2), 0);

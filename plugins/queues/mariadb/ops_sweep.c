@@ -7,9 +7,11 @@
 #include "timeline.h"
 
 #define LIMIT_MAX 10000
+#define FIRST_DUE                                                                                                      \
+    "SELECT (SELECT d.due_ms FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE d.status=%i AND "             \
+    "d.workflow_id = w.id ORDER BY d.due_ms LIMIT 1) FROM workflows w"
 
-/* All workflows as a list for IN, in s->workflow_list. */
-static int32_t workflow_list(struct store *s)
+int32_t workflow_list(struct store *s)
 {
     struct reply r;
     sql_clear(&s->q);
@@ -106,9 +108,7 @@ static int32_t next_due(struct store *s, int64_t *next_ms)
     struct reply r;
     *next_ms = 0;
     sql_clear(&s->q);
-    sql_add(&s->q, "SELECT MIN(due_ms) FROM ai_job_dispatches FORCE INDEX (dispatches_due) WHERE status=3 "
-                   "GROUP BY status, workflow_id UNION ALL SELECT MIN(due_ms) FROM ai_job_dispatches FORCE INDEX "
-                   "(dispatches_due) WHERE status=1 GROUP BY status, workflow_id");
+    sql_add(&s->q, FIRST_DUE " UNION ALL " FIRST_DUE, BP_JOB_LEASED, BP_JOB_SCHEDULED);
     int32_t rc = query_one(s, &s->q, &r);
     while (!rc && reply_next(&r)) {
         int64_t due = column_int(&r, 0);

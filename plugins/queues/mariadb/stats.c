@@ -48,8 +48,9 @@ static void questions(struct store *s, const struct bp_op *op)
             "SELECT w.id, COUNT(DISTINCT x.job_id) FROM workflows w JOIN workflow_interruptions x ON "
             "x.workflow_id = w.id AND x.at_ms > %l AND x.at_ms <= %l GROUP BY w.id;",
             from, now);
-    sql_add(&s->q, "SELECT workflow_id, MIN(due_ms) FROM ai_job_dispatches FORCE INDEX (dispatches_due) WHERE status=2 "
-                   "GROUP BY status, workflow_id;");
+    sql_add(&s->q,
+            "SELECT w.id, (SELECT d.due_ms FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE d.status=2 "
+            "AND d.workflow_id = w.id ORDER BY d.due_ms LIMIT 1) FROM workflows w;");
     sql_add(&s->q, "SELECT w.max_concurrency, w.last_seen_ms, (SELECT COUNT(*) FROM ai_job_dispatches d WHERE "
                    "d.worker_id = w.id AND d.status = 3), x.workflow_id FROM workers w JOIN worker_workflows x ON "
                    "x.worker_id = w.id WHERE w.approved = 1");

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "database.h"
+
+#include <mysql.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cm.h"
+
+static char name[64];
+
+const char *database_socket(void)
+{
+    return getenv("BP_MARIADB_SOCKET");
+}
+
+void database_fresh(void)
+{
+    static int counter;
+    snprintf(name, sizeof name, "test_%d_%d", (int)getpid(), ++counter);
+}
+
+static char *text_of(const char *sql)
+{
+    static char text[4096];
+    const char *at;
+    size_t n = 0;
+    for (; (at = strstr(sql, "DB")); sql = at + 2)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%.*s%s", (int)(at - sql), sql, name);
+    snprintf(text + n, sizeof text - n, "%s", sql);
+    return text;
+}
+
+static MYSQL *ask(const char *sql)
+{
+    MYSQL *db = mysql_init(NULL);
+    assert_non_null(mysql_real_connect(db, NULL, "root", "", NULL, 0, database_socket(), 0));
+    if (mysql_query(db, text_of(sql)) != 0)
+        fail_msg("%s: %s", sql, mysql_error(db));
+    return db;
+}
+
+void database_run(const char *sql)
+{
+    mysql_close(ask(sql));
+}
+
+int64_t database_int(const char *sql)
+{
+    MYSQL *db = ask(sql);
+    MYSQL_RES *result = mysql_store_result(db);
+    assert_non_null(result);
+    MYSQL_ROW row = mysql_fetch_row(result);
+    int64_t n = row && row[0] ? strtoll(row[0], NULL, 10) : 0;
+    mysql_free_result(result);
+    mysql_close(db);
+    return n;
+}
+
+struct fake_host *queue_start(const char *socket, const char *extra, struct bp_err *err)
+{
+    char settings[2048];
+    snprintf(settings, sizeof settings, "{\"socket\":\"%s\",\"database\":\"%s\"%s%s}",
+             socket ? socket : database_socket(), name,
+             strstr(extra, "\"user\"") ? "" : ",\"user\":\"root\",\"createDatabase\":true", extra);
+    return fake_host_start(MARIADB_PLUGIN, ".", settings, err);
+}
+
+int32_t queue_run(struct fake_host *h, struct bp_op *op, struct bp_err *err)
+{
+    op->size = sizeof *op;
+    op->now_ms = op->now_ms ? op->now_ms : 1700000000000;
+    return fake_host_queue(h)->apply(fake_host_instance(h), &op, 1, err);
+}
+
+int32_t queue_submit(struct fake_host *h, const char *key, int64_t *id, struct bp_err *err)
+{
+    struct bp_op op = {.kind = BP_OP_SUBMIT};
+    op.u.submit = (struct bp_op_submit){.tenant = "acme", .workflow = "a", .idempotency_key = key, .request_hash = "h"};
+    int32_t rc = queue_run(h, &op, err);
+    if (id)
+        *id = op.u.submit.id;
+    return rc;
+}
+
+void queue_worker(struct fake_host *h, const char *id)
+{
+    struct bp_err err;
+    struct bp_worker_row w = {.approved = 1, .max_concurrency = 100000, .worker_id = id, .workflows = "[\"a\"]"};
+    w.token_hash = id;
+    struct bp_op op = {.kind = BP_OP_WORKER_PUT};
+    op.u.worker_put.worker = &w;
+    assert_int_equal(queue_run(h, &op, &err), BP_OK);
+}
+
+int64_t queue_lease(struct fake_host *h, const char *worker, const char *token)
+{
+    struct bp_err err;
+    const char *workflow = "a", *key = "k";
+    struct bp_op op = {.kind = BP_OP_LEASE};
+    op.u.lease = (struct bp_op_lease){.worker_id = worker, .workflows = &workflow, .n_workflows = 1, .max = 1};
+    op.u.lease.tokens = &token;
+    op.u.lease.output_keys = &key;
+    op.u.lease.ttl_ms = 60000;
+    if (queue_run(h, &op, &err) != BP_OK)
+        fail_msg("lease: %s", err.text);
+    int64_t id = op.u.lease.count ? op.u.lease.jobs[0].id : 0;
+    fake_host_free(op.u.lease.memory);
+    return id;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* database.h - the server with_mariadb started, a database of its own for each test, and queues on it. */
+#ifndef TEST_DATABASE_H
+#define TEST_DATABASE_H
+
+#include <bp/queue.h>
+
+#include "fake_host.h"
+
+/* Makes a new empty name for the database; the plugin creates it. */
+void database_fresh(void);
+/* Runs a statement as root in no database; "DB" in it stands for the test's. */
+void database_run(const char *sql);
+/* The single integer a query answers. */
+int64_t database_int(const char *sql);
+const char *database_socket(void);
+/* Starts a queue. extra: more settings as JSON members ("" or ",\"user\":..."); socket NULL: the server's. NULL on
+ * failure. */
+struct fake_host *queue_start(const char *socket, const char *extra, struct bp_err *err);
+/* One operation in one transaction; the batch's rc. */
+int32_t queue_run(struct fake_host *h, struct bp_op *op, struct bp_err *err);
+/* Submits a job of workflow "a"; the batch's rc. */
+int32_t queue_submit(struct fake_host *h, const char *key, int64_t *id, struct bp_err *err);
+/* Registers worker `id` for workflow "a". */
+void queue_worker(struct fake_host *h, const char *id);
+/* Leases one job for a worker; its id, 0: none. */
+int64_t queue_lease(struct fake_host *h, const char *worker, const char *token);
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is wrong with a server or an account is said at start, with the remedy. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cm.h"
+#include "database.h"
+
+static int fresh(void **state)
+{
+    (void)state;
+    database_fresh();
+    return 0;
+}
+
+static void made(void)
+{
+    struct bp_err err;
+    struct fake_host *h = queue_start(NULL, "", &err);
+    if (!h)
+        fail_msg("start: %s", err.text);
+    fake_host_stop(h);
+}
+
+/* The start fails, and says all of these. */
+static void refused(const char *extra, const char *one, const char *two)
+{
+    struct bp_err err = {0};
+    struct fake_host *h = queue_start(NULL, extra, &err);
+    assert_null(h);
+    if (!strstr(err.text, one) || !strstr(err.text, two))
+        fail_msg("'%s' says neither '%s' nor '%s'", err.text, one, two);
+    assert_int_not_equal(err.rc, BP_OK);
+}
+
+static void a_wrong_password_names_user_and_server(void **state)
+{
+    (void)state;
+    refused(",\"user\":\"nobody-here\",\"password\":\"x\"", "nobody-here@", "check user and password");
+}
+
+static void a_missing_database_says_how_to_make_it(void **state)
+{
+    (void)state;
+    refused(",\"user\":\"root\"", "root@", "createDatabase");
+}
+
+static void a_read_only_server_is_refused(void **state)
+{
+    (void)state;
+    made();
+    database_run("SET GLOBAL read_only=1");
+    refused("", "read-only", "primary");
+    database_run("SET GLOBAL read_only=0");
+}
+
+static void a_small_packet_is_refused(void **state)
+{
+    (void)state;
+    database_run("SET GLOBAL max_allowed_packet=1048576");
+    refused("", "max_allowed_packet", "set it to");
+    database_run("SET GLOBAL max_allowed_packet=16777216");
+}
+
+static void missing_privileges_are_named(void **state)
+{
+    (void)state;
+    made();
+    database_run("CREATE OR REPLACE USER reader@localhost");
+    database_run("GRANT SELECT, INSERT ON DB.* TO reader@localhost");
+    refused(",\"user\":\"reader\"", "command denied", "GRANT");
+}
+
+static void an_old_schema_is_refused_without_auto_migrate(void **state)
+{
+    (void)state;
+    refused(",\"autoMigrate\":false", "is number 0", "bpctl migrate central");
+}
+
+static void a_newer_schema_is_refused(void **state)
+{
+    (void)state;
+    made();
+    database_run("INSERT INTO DB.schema_migrations VALUES (999, 'later', 'x', 0)");
+    refused("", "999", "install the newer version");
+}
+
+static void an_edited_schema_is_refused(void **state)
+{
+    (void)state;
+    made();
+    database_run("UPDATE DB.schema_migrations SET checksum='edited'");
+    refused("", "differs", "0001_queue");
+}
+
+static void an_unreachable_server_is_tried_again(void **state)
+{
+    (void)state;
+    struct bp_err err = {0};
+    char dir[64], path[96];
+    assert_non_null(getcwd(dir, sizeof dir));
+    snprintf(path, sizeof path, "%s/later.sock", dir);
+    struct fake_host *h = queue_start(path, "", &err);
+    assert_non_null(h);
+    assert_int_equal(queue_submit(h, NULL, NULL, &err), BP_LATER);
+    assert_non_null(strstr(err.text, "later.sock"));
+    assert_int_equal(symlink(database_socket(), path), 0);
+    int32_t rc = BP_LATER;
+    for (int i = 0; rc != BP_OK && i < 200; i++) {
+        usleep(50000);
+        rc = queue_submit(h, NULL, NULL, &err);
+    }
+    assert_int_equal(rc, BP_OK);
+    fake_host_stop(h);
+}
+
+static void one_bad_text_fails_alone(void **state)
+{
+    (void)state;
+    struct bp_err err = {0};
+    struct fake_host *h = queue_start(NULL, "", &err);
+    struct bp_op good = {.size = sizeof good, .kind = BP_OP_SUBMIT, .now_ms = 1}, bad = good, *ops[2] = {&bad, &good};
+    good.u.submit = (struct bp_op_submit){.tenant = "acme", .workflow = "a"};
+    bad.u.submit = (struct bp_op_submit){.tenant = "acme", .workflow = "a", .params = "\xff\xfe"};
+    assert_non_null(h);
+    assert_int_equal(fake_host_queue(h)->apply(fake_host_instance(h), ops, 2, &err), BP_OK);
+    assert_int_equal(bad.err.rc, BP_INVALID);
+    assert_int_equal(good.err.rc, BP_OK);
+    fake_host_stop(h);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_wrong_password_names_user_and_server, fresh),
+        cmocka_unit_test_setup(a_missing_database_says_how_to_make_it, fresh),
+        cmocka_unit_test_setup(a_read_only_server_is_refused, fresh),
+        cmocka_unit_test_setup(a_small_packet_is_refused, fresh),
+        cmocka_unit_test_setup(missing_privileges_are_named, fresh),
+        cmocka_unit_test_setup(an_old_schema_is_refused_without_auto_migrate, fresh),
+        cmocka_unit_test_setup(a_newer_schema_is_refused, fresh),
+        cmocka_unit_test_setup(an_edited_schema_is_refused, fresh),
+        cmocka_unit_test_setup(an_unreachable_server_is_tried_again, fresh),
+        cmocka_unit_test_setup(one_bad_text_fails_alone, fresh),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
