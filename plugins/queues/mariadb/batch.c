@@ -20,6 +20,7 @@ static bool room_for(void *array, size_t n, size_t *cap, size_t size)
         return false;
     memcpy(array, &grown, sizeof grown);
     *cap = more;
+    /* cppcheck-suppress memleak ; `array` holds it */
     return true;
 }
 

@@ -137,7 +137,7 @@ static int by_value(const void *a, const void *b)
 static int32_t take_percentile(struct store *s, double q, double *out)
 {
     static const size_t limit = SAMPLE_LIMIT;
-    int64_t values[SAMPLE_LIMIT];
+    int64_t values[SAMPLE_LIMIT] = {0};
     size_t n = 0;
     struct reply r;
     int32_t rc = query_rows(s, &r);

@@ -136,6 +136,7 @@ static int32_t segment_run(struct store *s, struct bp_op *const *ops, uint32_t n
 /* Operations in their order: those that share what is loaded together, each of the others by itself. */
 static int32_t segments_run(struct store *s, struct bp_op *const *ops, uint32_t n)
 {
+    const struct submit_plan none = {0};
     int32_t rc = BP_OK;
     for (uint32_t i = 0, end; !rc && i < n; i = end) {
         end = i + 1;
@@ -143,7 +144,7 @@ static int32_t segments_run(struct store *s, struct bp_op *const *ops, uint32_t 
             end++;
         if (alone(ops[i]) && ops[i]->kind != BP_OP_GET) {
             rc = batch_begin(s);
-            rc = rc ? rc : op_run(s, ops[i], NULL);
+            rc = rc ? rc : op_run(s, ops[i], &none);
             rc = rc ? rc : batch_flush(s);
         } else {
             rc = segment_run(s, ops + i, end - i);
