@@ -27,7 +27,7 @@ static double cpu_seconds(void)
 int main(int argc, char **argv)
 {
     if (argc < 5) {
-        fprintf(stderr, "usage: %s PLUGIN.so PHOTO PARAMS OUT.mp4 [cpu|cuda|auto]\n", argv[0]);
+        fprintf(stderr, "usage: %s PLUGIN.so PHOTO PARAMS OUT.mp4 [cpu|cpu:0|cpu:1|cuda|auto]\n", argv[0]);
         return 2;
     }
     struct driver d;

@@ -54,7 +54,7 @@ struct bp_video;
  * 0 in the order given.
  */
 int32_t bp_video_open(const struct bp_video_spec *spec, struct bp_video **out, struct bp_err *err);
-/* Takes the next frame (copied). */
+/* Takes the next frame; its pixels may be overwritten as soon as this returns. */
 int32_t bp_video_add(struct bp_video *video, const struct bp_frame *frame, struct bp_err *err);
 /* Encodes all that was added. After it only save, write and close are allowed. */
 int32_t bp_video_finish(struct bp_video *video, struct bp_err *err);

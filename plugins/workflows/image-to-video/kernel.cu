@@ -2,9 +2,9 @@
 /*
  * The kernels of image-to-video: shrinking the photo once, and drawing a frame of the move as NV12.
  *
- * Everything is computed in linear light. frame_straight samples along rows and columns separately with a bicubic filter
- * (Catmull-Rom) as wide as the output's pixels are, so it neither aliases nor jitters; frame_bent looks each pixel up on
- * its own, for perspective and depth.
+ * Everything is computed in linear light. frame_straight samples along rows and columns separately with a bicubic
+ * filter (Catmull-Rom) as wide as the output's pixels are, so it neither aliases nor jitters; frame_bent looks each
+ * pixel up on its own, for perspective and depth.
  */
 #include <bp/kernel.h>
 
@@ -14,9 +14,10 @@
 #include <immintrin.h>
 #endif
 
-/* A tile has two columns more on its left than it draws: chroma sits on the left pixel of a pair and is filtered 1 2 1. */
-#define LEAD     2
-#define COLUMNS  (TILE_W + LEAD)
+/* A tile has two columns more on its left than it draws: chroma sits on the left pixel of a pair and is filtered 1 2 1.
+ */
+#define LEAD        2
+#define COLUMNS     (TILE_W + LEAD)
 #define ROW_COLUMNS (COLUMNS * MAX_SCALE + MAX_TAPS + 6) /* the CPU goes in steps of 4 columns */
 
 BP_FN uint16_t to_u16(float v)
@@ -79,6 +80,8 @@ BP_FN float encode(float x)
 
 BP_FN float vignette_at(const struct canvas *c, int32_t x, float dy2)
 {
+    if (c->vignette == 0.0f) /* the same in all pixels: spares the division */
+        return c->gain;
     float dx = (float)x - c->centre_x;
     float q = 1.0f / (1.0f + c->vignette * ((dx * dx + dy2) * c->inverse_r2));
     return c->gain * (q * q);
@@ -90,15 +93,41 @@ BP_FN float luma_of(float r, float g, float b)
     return 0.2126f * r + 0.7152f * g + 0.0722f * b;
 }
 
-/* Draws two rows of a tile: lin holds linear pixels, COLUMNS by 2; enc is room for 6 * COLUMNS floats. Column 0 is output
- * column x0 - LEAD. */
+/*
+ * n bytes of interleaved U V from two rows of a tile's encoded pixels, which it overwrites: colour differences of both
+ * rows together, then filtered 1 2 1 along x. Every column is computed and every byte picks its own, so that the loops
+ * become vectors.
+ */
+BP_FN void draw_chroma(float *BP_RESTRICT red, const float *BP_RESTRICT green, float *BP_RESTRICT blue,
+                       uint8_t *BP_RESTRICT out, int32_t n)
+{
+    BP_EACH(i, COLUMNS)
+    {
+        float r = red[i] + red[COLUMNS + i], g = green[i] + green[COLUMNS + i], b = blue[i] + blue[COLUMNS + i];
+        float luma = luma_of(r, g, b);
+        blue[i] = (224.0f / 1.8556f / 8.0f) * (b - luma);
+        red[i] = (224.0f / 1.5748f / 8.0f) * (r - luma);
+    }
+    BP_SYNC();
+    const float *BP_RESTRICT u = blue + LEAD, *BP_RESTRICT v = red + LEAD - 1; /* V belongs to the column before */
+    BP_EACH(i, n)
+    {
+        float at_even = u[i - 1] + 2.0f * u[i] + u[i + 1], at_odd = v[i - 1] + 2.0f * v[i] + v[i + 1];
+        out[i] = (uint8_t)(int32_t)(128.5f + (i & 1 ? at_odd : at_even));
+    }
+    BP_SYNC();
+}
+
+/* Draws two rows of a tile: lin holds linear pixels, COLUMNS by 2; enc is room for 6 * COLUMNS floats. Column 0 is
+ * output column x0 - LEAD. */
 BP_FN void draw_rows(const struct canvas *c, const float *lin, float *enc, int32_t x0, int32_t y)
 {
     float *BP_RESTRICT red = enc, *BP_RESTRICT green = enc + 2 * COLUMNS, *BP_RESTRICT blue = enc + 4 * COLUMNS;
     for (int32_t row = 0; row < 2; row++) {
         const float *BP_RESTRICT in = lin + row * COLUMNS * 4;
         float dy = (float)(y + row) - c->centre_y, dy2 = dy * dy;
-        BP_EACH (i, COLUMNS) {
+        BP_EACH(i, COLUMNS)
+        {
             float v = vignette_at(c, x0 - LEAD + i, dy2);
             red[row * COLUMNS + i] = encode(in[i * 4] * v);
             green[row * COLUMNS + i] = encode(in[i * 4 + 1] * v);
@@ -107,30 +136,19 @@ BP_FN void draw_rows(const struct canvas *c, const float *lin, float *enc, int32
     }
     BP_SYNC();
     if (x0 == 0) { /* left of the picture there is nothing: the first pixel again */
-        BP_EACH (i, 6)
-            enc[i * COLUMNS + LEAD - 1] = enc[i * COLUMNS + LEAD];
+        BP_EACH(i, 6)
+        enc[i * COLUMNS + LEAD - 1] = enc[i * COLUMNS + LEAD];
         BP_SYNC();
     }
     int32_t n = bp_mini(TILE_W, c->width - x0);
     for (int32_t row = 0; row < 2; row++) {
         uint8_t *BP_RESTRICT out = c->luma + (int64_t)(y + row) * c->width + x0;
         int32_t at = row * COLUMNS + LEAD;
-        BP_EACH (i, n)
-            out[i] = (uint8_t)(int32_t)(16.5f + 219.0f * luma_of(red[at + i], green[at + i], blue[at + i]));
-    }
-    uint8_t *BP_RESTRICT out = c->chroma + (int64_t)(y / 2) * c->width + x0;
-    BP_EACH (i, n / 2) {
-        int32_t m = LEAD + 2 * i, l = m - 1, k = m + 1;
-        float r = red[l] + 2.0f * red[m] + red[k] + red[COLUMNS + l] + 2.0f * red[COLUMNS + m] + red[COLUMNS + k];
-        float g =
-            green[l] + 2.0f * green[m] + green[k] + green[COLUMNS + l] + 2.0f * green[COLUMNS + m] + green[COLUMNS + k];
-        float b =
-            blue[l] + 2.0f * blue[m] + blue[k] + blue[COLUMNS + l] + 2.0f * blue[COLUMNS + m] + blue[COLUMNS + k];
-        float luma = luma_of(r, g, b);
-        out[2 * i] = (uint8_t)(int32_t)(128.5f + (224.0f / 1.8556f / 8.0f) * (b - luma));
-        out[2 * i + 1] = (uint8_t)(int32_t)(128.5f + (224.0f / 1.5748f / 8.0f) * (r - luma));
+        BP_EACH(i, n)
+        out[i] = (uint8_t)(int32_t)(16.5f + 219.0f * luma_of(red[at + i], green[at + i], blue[at + i]));
     }
     BP_SYNC();
+    draw_chroma(red, green, blue, c->chroma + (int64_t)(y / 2) * c->width + x0, n);
 }
 
 /* Position of item i of a row or column in the photo: whole part of the first tap and weights of all. */
@@ -156,9 +174,9 @@ BP_FN int32_t inside(int32_t first, int32_t taps, int32_t n)
 }
 
 /*
- * Four rows of a tile at once: along y into `strip` (column by column, in it row by row, in it R G B X), then along x into
- * lin, added to what is there unless `first`. On the CPU these are vectors of 16 floats, which the compiler splits into
- * what the machine has.
+ * Four rows of a tile at once: along y into `strip` (column by column, in it row by row, in it R G B X), then along x
+ * into lin, added to what is there unless `first`. On the CPU these are vectors of 16 floats, which the compiler splits
+ * into what the machine has.
  */
 struct strip {
     const uint16_t *in[4]; /* photo rows of the first taps, at the strip's left */
@@ -173,7 +191,8 @@ struct strip {
 
 BP_FN void sample_along_y(const struct strip *s, int32_t taps, float *strip)
 {
-    BP_EACH (i, s->columns * 16) {
+    BP_EACH(i, s->columns * 16)
+    {
         int32_t r = i >> 2 & 3, at = (i >> 4) * 4 + (i & 3);
         float v = 0;
         for (int32_t k = 0; k < taps; k++)
@@ -184,7 +203,8 @@ BP_FN void sample_along_y(const struct strip *s, int32_t taps, float *strip)
 
 BP_FN void sample_along_x(const struct strip *s, int32_t taps, const float *strip, float *lin, int32_t first)
 {
-    BP_EACH (i, COLUMNS * 16) {
+    BP_EACH(i, COLUMNS * 16)
+    {
         int32_t column = i >> 4, out = (i >> 2 & 3) * COLUMNS * 4 + column * 4 + (i & 3);
         float v = 0;
         for (int32_t k = 0; k < taps; k++)
@@ -203,7 +223,9 @@ BP_FN void sample_along_x(const struct strip *s, int32_t taps, const float *stri
 #else
 #define LANES 4
 #endif
-#define PARTS (16 / LANES)
+#define PARTS      (16 / LANES)
+/* Photo rows that four output rows look at: their first taps are up to 3 * MAX_SCALE + 1 apart. */
+#define STRIP_ROWS (MAX_TAPS + 3 * MAX_SCALE + 1)
 
 typedef float lanes4 __attribute__((vector_size(16), aligned(4), may_alias));
 typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
@@ -229,17 +251,23 @@ BP_FN lanes4 quarter(lanes v, int32_t i)
     return u.part[i];
 }
 
+/* The four rows share most of what they read, so each photo row is turned into floats once. */
 BP_FN void sample_along_y(const struct strip *s, int32_t taps, float *BP_RESTRICT strip)
 {
-    for (int32_t r = 0; r < 4; r++) {
-        lanes w[MAX_TAPS];
-        for (int32_t k = 0; k < taps; k++)
-            w[k] = s->wy[r * MAX_TAPS + k] - (lanes){0};
-        const uint16_t *in = s->in[r];
-        for (int32_t c = 0; c < s->columns; c += LANES / 4) {
+    int32_t below[4]; /* photo rows from the first output row's first tap to this one's */
+    for (int32_t r = 0; r < 4; r++)
+        below[r] = bp_clampi((int32_t)((s->in[r] - s->in[0]) / s->stride), 0, STRIP_ROWS - MAX_TAPS);
+    lanes w[4 * MAX_TAPS], row[STRIP_ROWS];
+    for (int32_t i = 0; i < 4 * taps; i++)
+        w[i] = s->wy[i / taps * MAX_TAPS + i % taps] - (lanes){0};
+    int32_t rows = below[3] + taps;
+    for (int32_t c = 0; c < s->columns; c += LANES / 4) {
+        for (int32_t j = 0; j < rows; j++)
+            row[j] = load_halves(s->in[0] + j * s->stride + c * 4);
+        for (int32_t r = 0; r < 4; r++) {
             lanes v = {0};
             for (int32_t k = 0; k < taps; k++)
-                v += w[k] * load_halves(in + k * s->stride + c * 4);
+                v += w[r * taps + k] * row[below[r] + k];
             for (int32_t i = 0; i < LANES / 4; i++)
                 *(lanes4 *)(strip + (c + i) * 16 + r * 4) = quarter(v, i);
         }
@@ -284,16 +312,16 @@ BP_FN int32_t place_tile(const struct straight_view *v, const struct photo *p, i
                          struct tile_memory *m, int32_t *columns)
 {
     float inverse = v->scale > 1.0f ? 1.0f / v->scale : 1.0f;
-    BP_EACH (i, TILE_H)
-        taps_at(v->y0 + (float)(y0 + i) * v->scale, inverse, taps, &m->by[i], &m->wy[i * MAX_TAPS], 1);
-    BP_EACH (i, COLUMNS)
-        taps_at(v->x0 + (float)(x0 - LEAD + i) * v->scale, inverse, taps, &m->bx[i], &m->wx[i], COLUMNS);
+    BP_EACH(i, TILE_H)
+    taps_at(v->y0 + (float)(y0 + i) * v->scale, inverse, taps, &m->by[i], &m->wy[i * MAX_TAPS], 1);
+    BP_EACH(i, COLUMNS)
+    taps_at(v->x0 + (float)(x0 - LEAD + i) * v->scale, inverse, taps, &m->bx[i], &m->wx[i], COLUMNS);
     BP_SYNC();
     int32_t left = inside(m->bx[0], taps, p->width), right = inside(m->bx[COLUMNS - 1], taps, p->width);
     *columns = bp_clampi(right - left + taps, taps, ROW_COLUMNS - 4);
     BP_SYNC();
-    BP_EACH (i, COLUMNS)
-        m->bx[i] = bp_clampi(inside(m->bx[i], taps, p->width) - left, 0, *columns - taps);
+    BP_EACH(i, COLUMNS)
+    m->bx[i] = bp_clampi(inside(m->bx[i], taps, p->width) - left, 0, *columns - taps);
     BP_SYNC();
     return left;
 }
@@ -304,8 +332,7 @@ BP_FN void sample_tile(const struct photo *p, struct tile_memory *m, int32_t lef
     for (int32_t r = 0; r < TILE_H; r += 4) {
         struct strip s = {{0, 0, 0, 0}, (int64_t)p->stride * 4, &m->wy[r * MAX_TAPS], m->wx, m->bx, columns};
         for (int32_t i = 0; i < 4; i++)
-            s.in[i] = p->pixels +
-                      ((int64_t)(inside(m->by[r + i], taps, p->height) + PAD) * p->stride + left + PAD) * 4;
+            s.in[i] = p->pixels + ((int64_t)(inside(m->by[r + i], taps, p->height) + PAD) * p->stride + left + PAD) * 4;
         sample_along_y(&s, taps, m->strip);
         BP_SYNC();
         sample_along_x(&s, taps, m->strip, &m->lin[r * COLUMNS * 4], first);
@@ -369,7 +396,7 @@ BP_FN void bend(const struct bent_args *a, const struct bent_view *v, float x, f
 }
 
 /*
- * Adds the photo's pixel around (bx, by) by 4 x 4 weights to out. Each of the four columns is summed by itself, then
+ * Adds the photo's pixel around (bx, by) by 4 x 4 weights to out: the four rows first, then their columns as
  * (0 + 2) + (1 + 3), so that vectors of any width give the same bits.
  */
 BP_FN void sample_point(const struct photo *p, int32_t bx, int32_t by, const float *wx, const float *wy, float *out)
@@ -381,23 +408,22 @@ BP_FN void sample_point(const struct photo *p, int32_t bx, int32_t by, const flo
     for (int32_t i = 0; i < 16; i++) {
         sum[i] = 0;
         for (int32_t j = 0; j < 4; j++)
-            sum[i] += wy[j * COLUMNS] * (wx[(i >> 2) * COLUMNS] * (float)in[j * stride + i]);
+            sum[i] += wy[j * COLUMNS] * (float)in[j * stride + i];
+        sum[i] *= wx[(i >> 2) * COLUMNS];
     }
     for (int32_t c = 0; c < 4; c++)
         out[c] += (sum[c] + sum[8 + c]) + (sum[4 + c] + sum[12 + c]);
 #else
-    union {
-        lanes part[PARTS];
-        lanes4 tap[4];
-    } w, sum;
-    for (int32_t k = 0; k < 4; k++)
-        w.tap[k] = wx[k * COLUMNS] - (lanes4){0};
+    lanes sum[PARTS];
     for (int32_t i = 0; i < PARTS; i++)
-        sum.part[i] = (lanes){0};
+        sum[i] = (lanes){0};
     for (int32_t j = 0; j < 4; j++)
         for (int32_t i = 0; i < PARTS; i++)
-            sum.part[i] += wy[j * COLUMNS] * (w.part[i] * load_halves(in + j * stride + i * LANES));
-    *(lanes4 *)out += (sum.tap[0] + sum.tap[2]) + (sum.tap[1] + sum.tap[3]);
+            sum[i] += wy[j * COLUMNS] * load_halves(in + j * stride + i * LANES);
+    lanes4 tap[4];
+    for (int32_t k = 0; k < 4; k++)
+        tap[k] = wx[k * COLUMNS] * quarter(sum[k * 4 / LANES], k % (LANES / 4));
+    *(lanes4 *)out += (tap[0] + tap[2]) + (tap[1] + tap[3]);
 #endif
 }
 
@@ -415,22 +441,22 @@ BP_KERNEL_TILE(frame_bent, struct bent_args, a, tx, ty)
     int32_t x0 = tx * TILE_W, y0 = ty * TILE_H;
     int32_t rows = bp_mini(TILE_H, a->canvas.height - y0);
     for (int32_t r = 0; r < rows; r += 2) {
-        BP_EACH (i, 2 * COLUMNS * 4)
-            lin[i] = 0;
+        BP_EACH(i, 2 * COLUMNS * 4)
+        lin[i] = 0;
         for (int32_t s = 0; s < 2 * a->samples; s++) {
             int32_t half = s & 1;
             struct bent_view v = a->views[s >> 1]; /* a copy: nothing written below can change it */
-            BP_EACH (i, COLUMNS)
-                bend(a, &v, (float)(x0 - LEAD + i), (float)(y0 + r + half), &at_x[i], &at_y[i]);
+            BP_EACH(i, COLUMNS)
+            bend(a, &v, (float)(x0 - LEAD + i), (float)(y0 + r + half), &at_x[i], &at_y[i]);
             BP_SYNC();
-            BP_EACH (i, COLUMNS)
-                taps_at(at_x[i], 1.0f, 4, &bx[i], &wx[i], COLUMNS);
-            BP_EACH (i, COLUMNS)
-                taps_at(at_y[i], 1.0f, 4, &by[i], &wy[i], COLUMNS);
+            BP_EACH(i, COLUMNS)
+            taps_at(at_x[i], 1.0f, 4, &bx[i], &wx[i], COLUMNS);
+            BP_EACH(i, COLUMNS)
+            taps_at(at_y[i], 1.0f, 4, &by[i], &wy[i], COLUMNS);
             BP_SYNC();
-            BP_EACH (i, COLUMNS)
-                sample_point(p, inside(bx[i], 4, p->width), inside(by[i], 4, p->height), &wx[i], &wy[i],
-                             &lin[(half * COLUMNS + i) * 4]);
+            BP_EACH(i, COLUMNS)
+            sample_point(p, inside(bx[i], 4, p->width), inside(by[i], 4, p->height), &wx[i], &wy[i],
+                         &lin[(half * COLUMNS + i) * 4]);
             BP_SYNC();
         }
         draw_rows(&a->canvas, lin, enc, x0, y0 + r);

@@ -15,10 +15,20 @@ static int32_t fail(struct bp_err *err, const char *text)
     return BP_FAIL;
 }
 
+/* "cpu:LEVEL" is a CPU that knows no more than BP_CPU_BASE or BP_CPU_V3. */
+static int32_t open_device(struct driver *d, const char *which, struct bp_err *err)
+{
+    int32_t capped = strncmp(which, "cpu:", 4) == 0;
+    int32_t rc = device_open(capped ? "cpu" : which, &d->dev, err);
+    if (rc == BP_OK && capped && which[4] - '0' < d->dev->cpu_level)
+        d->dev->cpu_level = which[4] == '1' ? BP_CPU_V3 : BP_CPU_BASE;
+    return rc;
+}
+
 int32_t driver_open(struct driver *d, const char *so, const char *which, struct bp_err *err)
 {
     memset(d, 0, sizeof *d);
-    int32_t rc = device_open(which, &d->dev, err);
+    int32_t rc = open_device(d, which, err);
     if (rc != BP_OK)
         return rc;
     d->lib = dlopen(so, RTLD_NOW | RTLD_LOCAL);
