@@ -38,12 +38,17 @@ static struct held **place(struct dispatch *d, int64_t id)
     return p;
 }
 
-static void take_out(struct held **p)
+static struct held *unlink_held(struct held **p)
 {
     struct held *h = *p;
     *p = h->next;
     h->lane->leases--;
-    free(h);
+    return h;
+}
+
+static void take_out(struct held **p)
+{
+    free(unlink_held(p));
 }
 
 struct held *held_find(struct dispatch *d, int64_t id)
@@ -101,7 +106,20 @@ struct held *held_put(struct dispatch *d, const struct bp_job_row *job)
     return h;
 }
 
-void held_drop_worker(struct dispatch *d, const char *worker)
+static void tell_released(struct dispatch *d, const struct held *h, const char *reason)
+{
+    const char *slug = h->lane->slug;
+    lane_arrived(h->lane);
+    if (h->cancel) {
+        d->counters.cancelled++;
+        bus_publish(d->bus, EVENT_JOB_CANCELLED, h->id, h->tenant, slug, h->worker);
+    } else {
+        d->counters.requeued++;
+        bus_publish(d->bus, EVENT_JOB_REQUEUED, h->id, h->tenant, slug, h->worker, reason);
+    }
+}
+
+void held_release_worker(struct dispatch *d, const char *worker, const char *reason)
 {
     for (size_t i = 0; i < BUCKETS; i++) {
         struct held **p = &d->held->bucket[i];
@@ -110,8 +128,10 @@ void held_drop_worker(struct dispatch *d, const char *worker)
                 p = &(*p)->next;
                 continue;
             }
-            lane_arrived((*p)->lane);
-            take_out(p);
+            struct held *h = unlink_held(p);
+            tell_released(d, h, reason);
+            free(h);
+            p = &d->held->bucket[i]; /* a listener may have changed it */
         }
     }
 }

@@ -25,8 +25,9 @@ struct held *held_find(struct dispatch *d, int64_t id);
 /* The same when token and worker match, else NULL. */
 struct held *held_match(struct dispatch *d, int64_t id, const char *token, const char *worker);
 void held_drop(struct dispatch *d, int64_t id);
-/* Forgets every lease of a worker and counts an arrival in each of their lanes. */
-void held_drop_worker(struct dispatch *d, const char *worker);
+/* The store gave back every lease of a worker: forgets them, counts an arrival in each of their lanes, and tells
+ * whoever listens for their jobs. */
+void held_release_worker(struct dispatch *d, const char *worker, const char *reason);
 /* Forgets leases that ran out more than an hour ago: they ended where we could not see it. */
 void held_expire(struct dispatch *d, int64_t now_ms);
 

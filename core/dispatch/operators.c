@@ -89,7 +89,7 @@ static void changed(struct ask *a, struct bp_op *op, const struct bp_err *err)
     else
         bus_publish(d->bus, EVENT_WORKER_CHANGED, c->worker_id, c->change->what, c->who);
     if (removed || c->change->approved == 0) { /* its leases are the queue's again */
-        held_drop_worker(d, c->worker_id);
+        held_release_worker(d, c->worker_id, removed ? "its worker was removed" : "its worker was revoked");
         polls_probe(d);
     }
     if (c->change->draining != 0 && c->change->approved != 1)

@@ -154,7 +154,7 @@ static void removed(struct bp_op *op, const struct bp_err *err, void *arg)
         const struct bp_op_worker_del *del = &op->u.worker_del;
         log_info(LOG_DISPATCH, "worker %s was removed: %s", del->worker_id, del->why);
         auth_forget(d, del->worker_id);
-        held_drop_worker(d, del->worker_id);
+        held_release_worker(d, del->worker_id, del->why);
         bus_publish(d->bus, EVENT_WORKER_GONE, del->worker_id, del->why, (int64_t)del->released);
     }
     dispatch_unref(d);

@@ -117,7 +117,7 @@ static void registered(struct ask *a, struct bp_op *op, const struct bp_err *err
     if (put->replaced) { /* the process that held them is gone */
         auth_forget(d, r->worker_id);
         polls_dismiss(d, r->worker_id, "No jobs available");
-        held_drop_worker(d, r->worker_id);
+        held_release_worker(d, r->worker_id, "its worker registered again");
     }
     bus_publish(d->bus, EVENT_WORKER_REGISTERED, r->worker_id, r->fleet, json_text(r->slugs), (int64_t)put->replaced);
     for (size_t i = 0; put->released > 0 && i < json_object_array_length(r->slugs); i++)
@@ -240,7 +240,7 @@ static void left(struct ask *a, struct bp_op *op, const struct bp_err *err)
     const char *why = err->rc == BP_OK && op->u.worker_del.why ? op->u.worker_del.why : "deregistered";
     auth_forget(a->d, l->worker_id);
     polls_dismiss(a->d, l->worker_id, "No jobs available");
-    held_drop_worker(a->d, l->worker_id);
+    held_release_worker(a->d, l->worker_id, why);
     bus_publish(a->d->bus, EVENT_WORKER_GONE, l->worker_id, why, released);
     if (released > 0)
         polls_probe(a->d);

@@ -3,7 +3,8 @@
  * stream.c - server-sent events: one job for its tenant, everything for the operator's page.
  *
  * A job's stream begins with the whole job ("event: job"), tells each event of it as it happens, and ends with the
- * whole job again and "event: end" once it is finished. What a slow reader cannot take is dropped, oldest first.
+ * whole job again and "event: end" once it is finished. What a slow reader cannot take is dropped, oldest first; while
+ * nothing happens the job is looked at now and then, so that a stream ends even when the event of its end was lost.
  */
 #include "http/door.h"
 #include "log/json.h"
@@ -24,7 +25,7 @@ struct stream {
     int64_t job; /* 0: everything */
     char *tenant;
     int64_t after_seq, sent_ms;
-    int started, asking, finished;
+    int started, asking, finished, looking;
 };
 
 static void pump(void *arg);
@@ -117,9 +118,9 @@ static void on_job(const struct dispatch_answer *a, void *arg)
 {
     struct stream *s = arg;
     struct text t = {0};
-    int over;
+    int over, looked = s->looking;
 
-    s->asking = 0;
+    s->asking = s->looking = 0;
     if (!s->call || !s->http) {
         stream_free(s);
         return;
@@ -130,8 +131,13 @@ static void on_job(const struct dispatch_answer *a, void *arg)
     }
     if (!s->started)
         start_answer(s);
-    over = a->rc != BP_OK || is_over(json_str(a->data, "status", ""));
     if (a->rc == BP_OK)
+        over = is_over(json_str(a->data, "status", ""));
+    else
+        over = !looked || a->rc == BP_NOTFOUND;
+    if (looked && !over)
+        text_puts(&t, ": alive\n\n");
+    else if (a->rc == BP_OK)
         put_event(&t, "job", 0, json_text(a->data));
     if (over)
         put_event(&t, "end", 0, "{}");
@@ -273,6 +279,11 @@ static void beat(struct stream *s, int64_t now_ms)
 
     if (now_ms - s->sent_ms < HEARTBEAT_MS || unsent(s) > 0)
         return;
+    if (s->job) {
+        s->looking = 1;
+        ask_job(s);
+        return;
+    }
     text_puts(&t, ": alive\n\n");
     send_text(s, &t);
     text_free(&t);
