@@ -132,7 +132,9 @@ WORKER_DOUBLE(deregister)
 void dispatch_worker_poll(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg)
 {
     (void)d;
-    if (json_int(c->body, "wait_seconds", 0) == 0 || hold(fn, arg))
+    int waits = json_int(c->body, "wait_seconds", 0) > 0 || strcmp(json_str(c->body, "worker_id", ""), "held") == 0;
+
+    if (!waits || hold(fn, arg))
         worker_echo("poll", c, fn, arg);
 }
 

@@ -10,6 +10,9 @@
 #define POLL_WAITS                                                                                                     \
     "POST /api/worker/poll HTTP/1.1\r\nHost: a\r\n" WORKER "Content-Length: 19\r\n\r\n{\"wait_seconds\":60}"
 
+#define POLL_PLAIN                                                                                                     \
+    "POST /api/worker/poll HTTP/1.1\r\nHost: a\r\n" WORKER "Content-Length: 20\r\n\r\n{\"worker_id\":\"held\"}"
+
 static void expect(struct client *c, int status)
 {
     struct reply *a = client_read(c, 0);
@@ -114,6 +117,20 @@ static void a_poll_is_abandoned_when_its_worker_leaves(void **state)
 
     (void)state;
     client_puts(c, POLL_WAITS);
+    rig_await(&r->held, 1);
+    client_close(c);
+    rig_await(&r->abandoned, 1);
+    rig_stop(r);
+}
+
+/* It does not wait, but its lease may still be on its way. */
+static void a_plain_poll_is_abandoned_too(void **state)
+{
+    struct rig *r = rig_start(NULL);
+    struct client *c = client_open(r);
+
+    (void)state;
+    client_puts(c, POLL_PLAIN);
     rig_await(&r->held, 1);
     client_close(c);
     rig_await(&r->abandoned, 1);
@@ -318,6 +335,7 @@ int main(void)
         cmocka_unit_test(close_is_done_when_asked),
         cmocka_unit_test(a_waiting_poll_is_answered_when_there_is_a_job),
         cmocka_unit_test(a_poll_is_abandoned_when_its_worker_leaves),
+        cmocka_unit_test(a_plain_poll_is_abandoned_too),
         cmocka_unit_test(bytes_during_a_poll_do_no_harm),
         cmocka_unit_test(the_door_may_close_over_waiting_polls),
         cmocka_unit_test(an_answer_after_the_door_is_gone_is_dropped),
