@@ -22,11 +22,17 @@ class Answer:
 
 
 class Http:
-    def __init__(self, port, token=None):
-        self.port, self.token = port, token
+    def __init__(self, port, token=None, tls=None):
+        """tls: an ssl.SSLContext for HTTPS."""
+        self.port, self.token, self.tls = port, token, tls
+
+    def connect(self, timeout=90):
+        if self.tls:
+            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=self.tls)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
     def request(self, method, path, body=None, headers=None, timeout=90, token=True):
-        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        c = self.connect(timeout)
         h = dict(headers or {})
         if isinstance(body, (dict, list)):
             body = json.dumps(body).encode()
@@ -77,7 +83,7 @@ class FieldWorker:
     """A worker as deployed in the field speaks it: the OLD variant registers with workflow_slugs, MAIN with fleet_slug."""
 
     def __init__(self, http, secret, worker_id):
-        self.http, self.secret, self.id, self.token = Http(http.port), secret, worker_id, None
+        self.http, self.secret, self.id, self.token = Http(http.port, tls=http.tls), secret, worker_id, None
 
     def register(self, slugs=None, fleet=None, stage=None):
         body = {"worker_id": self.id, "display_name": self.id, "capabilities": None, "max_concurrency": 1}

@@ -74,6 +74,7 @@ class Daemon:
         self.settings.update(settings or {})
         self.process = None
         self.http = None
+        self.tls = None  # an ssl.SSLContext when it serves HTTPS
 
     def install(self, path, name=None):
         """Drops a plugin in as an operator would: a copy under another name, then a rename."""
@@ -96,7 +97,7 @@ class Daemon:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, env=env, start_new_session=True)
         self.port = int(wait_until("http.port", lambda: self._alive() and port_file.exists() and port_file.read_text().strip()))
-        self.http = Http(self.port)
+        self.http = Http(self.port, tls=self.tls)
         if ready:
             wait_until("ready", lambda: self._alive() and self.http.get("/readyz").status == 200)
             self.http.token = (self.state / "local.token").read_text().strip()
