@@ -20,7 +20,9 @@ def mariadb():
     assert shutil.which("mariadbd", path=os.environ["PATH"] + ":/usr/sbin"), "mariadbd is missing: run scripts/setup test"
     holder = subprocess.Popen([str(ROOT / "tests/mariadb/with_mariadb"), "sh", "-c", 'echo "$BP_MARIADB_SOCKET"; cat'],
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    yield holder.stdout.readline().strip()
+    socket = holder.stdout.readline().strip()
+    assert socket, "the server did not come up"
+    yield socket
     holder.stdin.close()
     holder.wait(60)
 
