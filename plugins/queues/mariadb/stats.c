@@ -65,7 +65,7 @@ static int32_t take_states(struct store *s, struct table *t)
     t->rows = rows ? s->host->alloc(rows * sizeof *t->rows) : NULL;
     if (!rc && (!t->ids || (rows && !t->rows)))
         rc = store_nomem(s);
-    while (!rc && reply_next(&r)) {
+    while (!rc && t->n < rows && reply_next(&r)) {
         struct bp_queue_stats_row *row = &t->rows[t->n];
         t->ids[t->n++] = column_int(&r, 0);
         strncpy(row->workflow, r.row[1], sizeof row->workflow - 1);

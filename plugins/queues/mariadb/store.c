@@ -36,6 +36,7 @@ int32_t store_fail(struct store *s, int32_t rc, const char *fmt, ...)
     return rc;
 }
 
+#undef store_nomem /* see store.h */
 int32_t store_nomem(struct store *s)
 {
     s->fault = FAULT_OTHER;
