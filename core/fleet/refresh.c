@@ -80,9 +80,20 @@ static void merge_worker(struct fleets *f, struct fleet *fl, struct instance *i)
     i->leases = leases;
 }
 
+/* A worker that drains at the first sight of its instance was told so by an earlier process: what that began is ended,
+ * or the instance would stay, take no job, and count as one that does. */
+static void take_up_drain(struct fleet *fl, struct instance *i)
+{
+    if (!i->worker_draining || i->now.state != BP_INSTANCE_RUNNING)
+        return;
+    log_info(LOG_FLEET, "%s: %s was draining already; it ends when it is idle", fl->slug, i->now.id);
+    i->drain = DRAIN_MARKED;
+}
+
 static void merge_instance(struct fleets *f, struct fleet *fl, const struct bp_instance *d)
 {
     struct instance *i = instance_find(fl, d->id);
+    int is_new = !i;
     int32_t from = i ? i->now.state : 0;
     int was_interrupting = i ? i->now.interrupting : 0;
     if (!i) {
@@ -95,6 +106,8 @@ static void merge_instance(struct fleets *f, struct fleet *fl, const struct bp_i
     i->now = *d;
     i->known = 1;
     merge_worker(f, fl, i);
+    if (is_new)
+        take_up_drain(fl, i);
     if (from != d->state)
         tell(f, fl, i, from, "");
     if (d->interrupting && !was_interrupting)

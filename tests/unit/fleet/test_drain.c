@@ -146,9 +146,32 @@ static void protection_follows_leases(void **state)
     end(&f);
 }
 
+/* The engine that marked it was killed before it could end it. */
+static void a_drain_that_outlived_its_controller_goes_on(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, 1, NEVER);
+    look(&f);
+    fleets_free(f.fleets);
+    pthread_mutex_lock(&f.rig->lock);
+    f.rig->machines[0].draining = 1;
+    f.rig->machines[0].leases = 1;
+    pthread_mutex_unlock(&f.rig->lock);
+    f.fleets = fleets_new(f.rig->bus, NULL, f.rig->config);
+    fleets_start(f.fleets);
+    until_counts(&f, 1, 1, 0);
+    look(&f);
+    assert_int_equal(rig_calls(f.rig, "terminate"), 0);
+    rig_lease(f.rig, "i-1", 0);
+    rig_until_call(f.rig, "terminate photo i-1");
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_drain_that_outlived_its_controller_goes_on),
         cmocka_unit_test(an_instance_is_marked_looked_at_again_and_then_ended),
         cmocka_unit_test(a_look_that_began_before_the_mark_ends_nothing),
         cmocka_unit_test(one_that_got_a_lease_before_the_mark_ends_when_it_is_idle),
