@@ -37,6 +37,15 @@ struct scale_item *scale_item_get(struct scale *s, const char *slug)
 
 /* ---- one round: statistics, then a plan for each workflow ---- */
 
+/* Moments that lie ahead were noted before the clock was set back: nobody shall rest until they come round again. */
+static void follow_clock(struct scale_item *item, int64_t now)
+{
+    if (item->last_scale_ms > now)
+        item->last_scale_ms = now;
+    if (item->empty_since_ms > now)
+        item->empty_since_ms = now;
+}
+
 static void decide(const struct workflow *w, void *arg)
 {
     struct scale *s = arg;
@@ -47,6 +56,7 @@ static void decide(const struct workflow *w, void *arg)
         return;
     item->seen = 1;
     int64_t now = loop_now_ms(bus_loop(s->bus));
+    follow_clock(item, now);
     if (item->stats.queued + item->stats.leased > 0)
         item->empty_since_ms = 0;
     else if (!item->empty_since_ms)

@@ -242,9 +242,25 @@ static void a_workflow_that_went_away_is_forgotten(void **state)
     end(&f);
 }
 
+static void a_clock_set_back_does_not_make_the_cooldown_longer(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, SETS(FAST, "scale.cooldownSeconds=60"));
+    rig_depth(f.rig, 50, 0);
+    rig_until(f.rig, has_resized, &f.fleet);
+    f.rig->clock_ahead_ms = -3600000;
+    rig_until_calls(f.rig, "stats", rig_calls(f.rig, "stats") + 2);
+    f.fleet.resizes = 0;
+    f.rig->clock_ahead_ms = -3600000 + 61000;
+    rig_until(f.rig, has_resized, &f.fleet);
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_clock_set_back_does_not_make_the_cooldown_longer),
         cmocka_unit_test(a_submit_to_an_empty_fleet_is_acted_on_at_once),
         cmocka_unit_test(a_burst_of_submits_is_few_questions),
         cmocka_unit_test(without_statistics_every_fleet_is_held),
