@@ -267,6 +267,7 @@ static void refused(struct poll *p, const struct bp_err *err)
         return;
     }
     auth_forget(p->ask.d, p->worker->worker_id);
+    pass_on(p);
     answer_none(p, "No jobs available");
 }
 

@@ -434,9 +434,41 @@ static void job_put_into_the_store_past_us_is_found(void **state)
     rig_free(r);
 }
 
+static void a_job_meant_for_a_worker_that_drains_goes_to_the_next_at_once(void **state)
+{
+    (void)state;
+    const char *sets[] = {"dispatch.sweepMilliseconds=60000", NULL};
+    struct rig *r = rig_new(sets);
+    struct answer a[2] = {0};
+    struct worker_auth *w[2] = {worker_in(r, "w1", "noop"), worker_in(r, "w2", "noop")};
+    for (int i = 0; i < 2; i++) {
+        begin_worker(r, dispatch_worker_poll, w[i], WAIT, &a[i]);
+        rig_turn(r, 20);
+    }
+    struct bp_err err = {0};
+    struct queue_call *q = queue_call_new(BP_OP_WORKER_SET, loop_now_ms(r->loop)); /* as a fleet does it */
+    struct bp_op_worker_set *set = &queue_call_op(q)->u.worker_set;
+    set->worker_id = "w1";
+    set->approved = set->max_concurrency = -1;
+    set->draining = 1;
+    assert_int_equal(queue_call_send(r->bus, q, 10000, NULL, NULL, &err), 0);
+    rig_turn(r, 50);
+    submit_ok(r, "{'workflow':'noop'}");
+    rig_wait(r, &a[1]); /* no sweep finds it for it: that would come after a minute */
+    assert_non_null(json_member(a[1].data, "job"));
+    rig_wait(r, &a[0]);
+    assert_null(json_member(a[0].data, "job"));
+    for (int i = 0; i < 2; i++) {
+        answer_reset(&a[i]);
+        worker_auth_free(w[i]);
+    }
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_job_meant_for_a_worker_that_drains_goes_to_the_next_at_once),
         cmocka_unit_test(nothing_queued_answers_null_at_once),
         cmocka_unit_test(job_carries_what_field_workers_and_ours_need),
         cmocka_unit_test(job_without_files_needs_no_url),
