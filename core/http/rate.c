@@ -53,6 +53,8 @@ static uint64_t who_is(const struct rate *r, const char *ip)
 
     if (inet_pton(AF_INET, ip, &v4) == 1)
         key = v4.s_addr;
+    else if (inet_pton(AF_INET6, ip, &v6) == 1 && IN6_IS_ADDR_V4MAPPED(&v6))
+        memcpy(&key, &v6.s6_addr[12], sizeof(v4)); /* as a socket for both kinds tells it */
     else if (inet_pton(AF_INET6, ip, &v6) == 1)
         memcpy(&key, &v6, sizeof(key));
     key = mix(key ^ r->seed);

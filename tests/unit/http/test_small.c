@@ -94,6 +94,17 @@ static void an_ipv6_client_counts_with_its_network(void **state)
     rate_free(r);
 }
 
+static void ipv4_clients_of_an_ipv6_socket_count_one_by_one(void **state)
+{
+    struct rate *r = rate_new();
+
+    (void)state;
+    assert_int_equal(rate_take(r, "::ffff:10.0.0.1", 1, 0).retry_after_s, 0);
+    assert_int_equal(rate_take(r, "::ffff:10.0.0.2", 1, 0).retry_after_s, 0);
+    assert_true(rate_take(r, "10.0.0.1", 1, 0).retry_after_s > 0);
+    rate_free(r);
+}
+
 static void many_addresses_need_no_more_memory(void **state)
 {
     struct rate *r = rate_new();
@@ -131,6 +142,7 @@ int main(void)
         cmocka_unit_test(without_tenants_there_is_the_local_one),
         cmocka_unit_test(a_minute_holds_so_many_per_address),
         cmocka_unit_test(an_ipv6_client_counts_with_its_network),
+        cmocka_unit_test(ipv4_clients_of_an_ipv6_socket_count_one_by_one),
         cmocka_unit_test(many_addresses_need_no_more_memory),
         cmocka_unit_test(text_grows_and_escapes),
     };
