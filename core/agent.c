@@ -5,6 +5,7 @@
 #include "host/host.h"
 #include "log/err.h"
 #include "log/log.h"
+#include "logging.h"
 #include "paths.h"
 #include "sd_notify.h"
 #include "state_dir.h"
@@ -52,7 +53,7 @@ static void on_hangup(int signo, void *arg)
     (void)signo;
     struct agent *a = arg;
     struct bp_err err;
-    if (log_open(config_str(a->config, CONFIG_LOG_PATH), LOG_FORM_AUTO, &err) < 0)
+    if (logging_open(a->config, &err) < 0)
         log_warn(LOG_WORKER, "%s", err.text);
 }
 

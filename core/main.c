@@ -5,6 +5,7 @@
 #include "controller.h"
 #include "log/err.h"
 #include "log/log.h"
+#include "logging.h"
 #include "options.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -28,16 +29,11 @@ static struct config *load_config(const struct options *o, struct bp_err *err)
 /* Log target and levels as configured. */
 static int set_log(const struct options *o, const struct config *c, struct bp_err *err)
 {
-    const char *form = config_str(c, CONFIG_LOG_FORM);
-    enum log_form f = strcmp(form, "json") == 0   ? LOG_FORM_JSON
-                      : strcmp(form, "text") == 0 ? LOG_FORM_TEXT
-                                                  : LOG_FORM_AUTO;
     char ident[300];
     snprintf(ident, sizeof ident, "%s%s%s", strcmp(o->role, "worker") == 0 ? "worker" : "bpd",
              config_str(c, CONFIG_WORKER_ID)[0] ? " " : "", config_str(c, CONFIG_WORKER_ID));
     log_ident(ident);
-    int rc = log_open(config_str(c, CONFIG_LOG_PATH), f, err);
-    return rc < 0 ? rc : log_set_levels(config_str(c, CONFIG_LOG_LEVELS), err);
+    return logging_open(c, err);
 }
 
 static int run(const struct options *o, struct config *c)
@@ -55,7 +51,7 @@ static int check(const struct options *o)
     struct config *c = load_config(o, &err);
     if (!c)
         return complain(&err);
-    if (log_set_levels(config_str(c, CONFIG_LOG_LEVELS), &err) < 0) {
+    if (log_check_levels(config_str(c, CONFIG_LOG_LEVELS), &err) < 0) {
         config_free(c);
         return complain(&err);
     }

@@ -3,6 +3,7 @@
 
 #include "log/err.h"
 #include "log/log.h"
+#include "logging.h"
 #include "sd_notify.h"
 #include "secrets.h"
 #include <string.h>
@@ -24,16 +25,8 @@ static void tell_changes(const struct config *old, const struct config *new, uin
 /* What can fail goes first, so that a refusal leaves the old settings whole. */
 static int try_new(struct reload *r, const struct config *new, struct bp_err *err)
 {
-    const char *form = config_str(new, CONFIG_LOG_FORM);
-    enum log_form f = strcmp(form, "json") == 0   ? LOG_FORM_JSON
-                      : strcmp(form, "text") == 0 ? LOG_FORM_TEXT
-                                                  : LOG_FORM_AUTO;
     int rc = http_reconfigure(r->http, new, err);
-    if (rc < 0)
-        return rc;
-    if ((rc = log_open(config_str(new, CONFIG_LOG_PATH), f, err)) < 0)
-        return rc;
-    return log_set_levels(config_str(new, CONFIG_LOG_LEVELS), err);
+    return rc < 0 ? rc : logging_open(new, err);
 }
 
 static void swap_in(struct reload *r, struct config *new)
@@ -46,7 +39,7 @@ static void swap_in(struct reload *r, struct config *new)
     dispatch_reconfigure(app->dispatch, new);
     fleets_reconfigure(app->fleets, new);
     scale_reconfigure(app->scale, new);
-    secrets_fetch_params(app);
+    secrets_reload(app);
     config_free(old);
 }
 

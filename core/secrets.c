@@ -31,9 +31,20 @@ int secrets_open(struct app *app, const struct config *c, struct bp_err *err)
     return rc;
 }
 
+void secrets_reload(struct app *app)
+{
+    const char *secret = config_str(app->config, CONFIG_WORKERS_FLEET_SECRET);
+    struct bp_err err = {0};
+    if (!secret[0] && !is_local(app->config))
+        app->fleet_secret[0] = 0;
+    else if (strcmp(secret, app->fleet_secret) != 0 && secrets_open(app, app->config, &err) < 0)
+        log_error(LOG_CORE, "workers.fleetSecret: %s; instances to come cannot register", err.text);
+    secrets_fetch_params(app);
+}
+
 struct param_get {
     char name[1024];
-    char value[256];
+    char value[1025];
 };
 
 /* On the provider's thread. */

@@ -8,6 +8,9 @@
 
 /* Fills app->fleet_secret and app->local_token; files fleet.secret and local.token (0600) in the state directory. */
 int secrets_open(struct app *app, const struct config *c, struct bp_err *err);
+/* After a reload: takes the fleet secret that app->config says now; the local token stays. What fails is logged. [loop]
+ */
+void secrets_reload(struct app *app);
 /* Asks the params service for a fleet secret given as param:NAME; takes effect when it answers. [loop] */
 void secrets_fetch_params(struct app *app);
 

@@ -130,14 +130,26 @@ static int read_level(char *word, int *wanted, struct bp_err *err)
     return 0;
 }
 
-int log_set_levels(const char *spec, struct bp_err *err)
+static int read_levels(const char *spec, int *wanted, struct bp_err *err)
 {
-    int wanted[LOG_SUB_END] = {0};
     char *copy = strdup(spec), *rest = NULL;
     int rc = copy ? 0 : err_set(err, BP_NOMEM, "no memory for log levels");
     for (char *word = copy ? strtok_r(copy, ", ", &rest) : NULL; word && rc == 0; word = strtok_r(NULL, ", ", &rest))
         rc = read_level(word, wanted, err);
     free(copy);
+    return rc;
+}
+
+int log_check_levels(const char *spec, struct bp_err *err)
+{
+    int unused[LOG_SUB_END] = {0};
+    return read_levels(spec, unused, err);
+}
+
+int log_set_levels(const char *spec, struct bp_err *err)
+{
+    int wanted[LOG_SUB_END] = {0};
+    int rc = read_levels(spec, wanted, err);
     if (rc < 0)
         return rc;
     /* The word without a subsystem is the level of all that are not named, wherever it stands. */

@@ -48,6 +48,8 @@ void log_set_level(enum log_sub sub, int level);
 int log_get_level(enum log_sub sub);
 /* "info" or "host=debug,http=warn,info"; BP_INVALID names the unknown word and the nearest known one. */
 int log_set_levels(const char *spec, struct bp_err *err);
+/* The same check, without setting anything. */
+int log_check_levels(const char *spec, struct bp_err *err);
 const char *log_sub_name(enum log_sub sub);
 const char *log_level_name(int level);
 /* Name to number, 0 when unknown. */

@@ -115,6 +115,39 @@ def test_settings_are_read_again_and_a_bad_file_changes_nothing(daemon, noop, sh
     wait_until("SIGHUP reads it", lambda: value() == 8)
 
 
+def test_a_new_fleet_secret_is_taken_by_a_reload(daemon, noop, short_dir):
+    f = short_dir / "bpd.json"
+    old, new = "the-former-fleet-secret", "n" * 300
+    f.write_text(json.dumps({"workers": {"fleetSecret": old}}))
+    d = daemon(start=False, extra_plugins=[noop], settings={"scale.dryRun": "true"})
+    command = d.command
+    d.command = lambda: command() + ["--config", str(f)]
+    d.start()
+
+    def register(secret):
+        return d.http.post("/api/worker/register", {"worker_id": "w", "fleet_slug": "bench-noop"},
+                           headers={"X-Fleet-Secret": secret}).status
+
+    assert register(old) == 200
+    f.write_text(json.dumps({"workers": {"fleetSecret": new}}))
+    assert d.ctl("config", "reload")["changed"] == 1
+    assert register(old) == 401 and register(new) == 200
+    assert d.secret() == new
+
+
+def test_a_refused_reload_leaves_the_log_where_it_was(daemon, short_dir):
+    f = short_dir / "bpd.json"
+    f.write_text("{}")
+    d = daemon(start=False)
+    command = d.command
+    d.command = lambda: command() + ["--config", str(f)]
+    del d.settings["log.levels"]
+    d.start()
+    f.write_text(json.dumps({"log": {"path": str(short_dir / "other.log"), "levels": "hots=debug"}}))
+    assert d.ctl("config", "reload", json_form=False).returncode == 1
+    assert not (short_dir / "other.log").exists()
+
+
 def test_log_levels_change_while_running(d):
     assert d.ctl("log", "level", "debug")
     assert d.ctl("log", "level", "hots=debug", json_form=False).returncode == 1
