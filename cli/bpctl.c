@@ -59,17 +59,6 @@ static int parse(struct bpctl *b, int argc, char **argv)
     return 3;
 }
 
-static void print_fields(struct json_object *fields)
-{
-    if (!fields || !json_object_is_type(fields, json_type_object))
-        return;
-    json_object_object_foreach(fields, field, list)
-    {
-        for (size_t i = 0; json_object_is_type(list, json_type_array) && i < json_object_array_length(list); i++)
-            fprintf(stderr, "  %s: %s\n", field, json_object_get_string(json_object_array_get_idx(list, i)));
-    }
-}
-
 static void print_result(const struct bpctl *b, struct json_object *r)
 {
     struct json_object *text = json_member(r, "text");
@@ -113,7 +102,7 @@ static int ask(const struct bpctl *b, struct client *c, int argc, char **argv)
     struct json_object *r = client_call(c, "run", params, &fields, &err);
     if (!r) {
         fprintf(stderr, "bpctl: %s\n", err.text);
-        print_fields(fields);
+        client_print_fields(fields, stderr);
         json_object_put(fields);
         return 1;
     }

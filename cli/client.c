@@ -3,6 +3,7 @@
 
 #include "log/err.h"
 #include "log/json.h"
+#include "log/utf8.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,11 +105,27 @@ static struct json_object *take_answer(struct json_object *answer, struct json_o
     if (e) {
         err_set(err, (int)json_int(e, "code", BP_FAIL), "%s",
                 json_str(e, "message", "the daemon refused without a reason"));
+        utf8_make_harmless(err->text);
         if (fields && json_member(e, "data"))
             *fields = json_object_get(json_member(e, "data"));
         return NULL;
     }
     return result ? json_object_get(result) : json_object_new_object();
+}
+
+void client_print_fields(struct json_object *fields, FILE *out)
+{
+    if (!fields || !json_object_is_type(fields, json_type_object))
+        return;
+    json_object_object_foreach(fields, field, list)
+    {
+        for (size_t i = 0; json_object_is_type(list, json_type_array) && i < json_object_array_length(list); i++) {
+            char line[2048];
+            snprintf(line, sizeof line, "  %s: %s", field, json_object_get_string(json_object_array_get_idx(list, i)));
+            utf8_make_harmless(line);
+            fprintf(out, "%s\n", line);
+        }
+    }
 }
 
 struct json_object *client_call(struct client *c, const char *method, struct json_object *params,

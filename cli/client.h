@@ -19,5 +19,7 @@ struct json_object *client_call(struct client *c, const char *method, struct jso
 /* The next line the daemon sends by itself ({"method":"event",...}); NULL when the connection ended. json_object_put()
  * it. */
 struct json_object *client_next(struct client *c);
+/* One line a wrong field: "  name: message". fields may be NULL. */
+void client_print_fields(struct json_object *fields, FILE *out);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "log/err.h"
 #include "log/json.h"
+#include "log/utf8.h"
 #include "transfer.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -213,12 +214,14 @@ static void draw(const struct json_object *job_, int last)
 {
     struct json_object *job = (struct json_object *)job_;
     double p = json_num(job, "progress", 0);
-    const char *text = json_str(job, "progress_text", NULL);
+    char text[160]; /* a worker's words, on a terminal */
     int full = (int)(p * 30 + 0.5);
     if (!isatty(STDERR_FILENO))
         return;
+    snprintf(text, sizeof text, "%s", json_str(job, "progress_text", ""));
+    utf8_make_harmless(text);
     fprintf(stderr, "\r[%.*s%.*s] %3.0f%%  %-10s %-36.36s%s", full, "##############################", 30 - full,
-            "..............................", p * 100, json_str(job, "status", ""), text ? text : "", last ? "\n" : "");
+            "..............................", p * 100, json_str(job, "status", ""), text, last ? "\n" : "");
     fflush(stderr);
 }
 
@@ -248,9 +251,12 @@ static int finish(struct submit *s, struct json_object *job, struct bp_err *err)
 {
     const char *status = json_str(job, "status", "");
     const char *url = json_str(json_member(job, "output"), "url", NULL);
-    if (strcmp(status, "completed") != 0)
-        return err_set(err, BP_FAIL, "job %lld %s: %s", (long long)json_int(job, "id", 0), status,
-                       json_str(job, "error", "no reason given"));
+    if (strcmp(status, "completed") != 0) {
+        err_set(err, BP_FAIL, "job %lld %s: %s", (long long)json_int(job, "id", 0), status,
+                json_str(job, "error", "no reason given"));
+        utf8_make_harmless(err->text);
+        return err->rc;
+    }
     if (!s->output)
         return 0;
     if (!url)
@@ -261,13 +267,7 @@ static int finish(struct submit *s, struct json_object *job, struct bp_err *err)
 static void print_refusal(const struct submit *s, const struct bp_err *err)
 {
     fprintf(stderr, "bpctl: %s\n", err->text);
-    if (!s->fields || !json_object_is_type(s->fields, json_type_object))
-        return;
-    json_object_object_foreach(s->fields, field, list)
-    {
-        for (size_t i = 0; json_object_is_type(list, json_type_array) && i < json_object_array_length(list); i++)
-            fprintf(stderr, "  %s: %s\n", field, json_object_get_string(json_object_array_get_idx(list, i)));
-    }
+    client_print_fields(s->fields, stderr);
 }
 
 static int run(struct submit *s)

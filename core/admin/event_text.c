@@ -2,21 +2,27 @@
 #include "admin_priv.h"
 
 #include "log/json.h"
+#include "log/utf8.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 /* A value with blanks is quoted; control characters never reach a terminal. */
-static void write_value(FILE *out, const char *s)
+static void write_value(FILE *out, const char *value)
 {
+    char *own = strdup(value);
+    const char *s = own ? own : "";
+    if (own)
+        utf8_make_harmless(own);
     int quote = s[strcspn(s, " \"")] != 0 || !*s;
     if (quote)
         fputc('"', out);
     for (; *s; s++)
-        fputc((unsigned char)*s < 0x20 || *s == 0x7f ? ' ' : *s == '"' ? '\'' : *s, out);
+        fputc(*s == '"' ? '\'' : *s, out);
     if (quote)
         fputc('"', out);
+    free(own);
 }
 
 char *event_text(const struct event_msg *e)

@@ -5,6 +5,7 @@
 #include "log/err.h"
 #include "log/json.h"
 #include "log/log.h"
+#include "log/utf8.h"
 #include <ctype.h>
 #include <event2/buffer.h>
 #include <stdio.h>
@@ -86,7 +87,11 @@ void call_ok(struct admin_call *c, struct json_object *data)
 static void fail_plain(struct admin_conn *conn, const char *message, struct json_object *fields)
 {
     struct evbuffer *b = evbuffer_new();
-    evbuffer_add_printf(b, "error: %s\n", message);
+    char *own = strdup(message);
+    if (own)
+        utf8_make_harmless(own);
+    evbuffer_add_printf(b, "error: %s\n", own ? own : "");
+    free(own);
     if (fields && json_object_is_type(fields, json_type_object)) {
         json_object_object_foreach(fields, key, val)
         {

@@ -3,6 +3,7 @@
 #include "admin_priv.h"
 
 #include "log/json.h"
+#include "log/utf8.h"
 #include <event2/buffer.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,23 +45,11 @@ static void joined(char *out, size_t n, struct json_object *list)
                                json_object_get_string(json_object_array_get_idx(list, i)));
 }
 
-/* Terminal escapes in a tenant's text must not reach the operator's terminal; neither those of one byte (C0) nor those
- * of two in UTF-8 (C1). */
-static void make_harmless(char *s)
-{
-    for (unsigned char *p = (unsigned char *)s; *p; p++) {
-        if (*p < 0x20 || *p == 0x7f)
-            *p = ' ';
-        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
-            p[0] = p[1] = ' ';
-    }
-}
-
 /* A member's name, which may be a tenant's too. */
 static const char *harmless_key(const char *key, char *out, size_t n)
 {
     snprintf(out, n, "%s", key);
-    make_harmless(out);
+    utf8_make_harmless(out);
     return out;
 }
 
@@ -84,7 +73,7 @@ static void cell(char *out, size_t n, const struct admin_column *c, struct json_
         duration(out, n, (double)(now_ms - json_object_get_int64(v)) / 1000);
     else if (c->form == FORM_TEXT)
         snprintf(out, n, "%s", json_object_get_string(v));
-    make_harmless(out);
+    utf8_make_harmless(out);
 }
 
 static void table(struct evbuffer *out, const struct admin_column *columns, struct json_object *rows, int64_t now_ms)
@@ -142,7 +131,7 @@ static void items(struct evbuffer *out, int indent, struct json_object *list, in
         } else {
             char text[4096];
             snprintf(text, sizeof text, "%s", v ? json_object_get_string(v) : "null");
-            make_harmless(text);
+            utf8_make_harmless(text);
             evbuffer_add_printf(out, "%*s- %s\n", indent, "", text);
         }
     }
@@ -167,7 +156,7 @@ static void value_line(struct evbuffer *out, int indent, const char *key, struct
     } else {
         snprintf(text, sizeof text, "%s", json_object_get_string(v));
     }
-    make_harmless(text);
+    utf8_make_harmless(text);
     evbuffer_add_printf(out, "%*s%s: %s\n", indent, "", harmless_key(key, name, sizeof name), text);
 }
 

@@ -39,3 +39,13 @@ size_t utf8_cut(const char *s, size_t bytes, size_t max)
         max--;
     return max;
 }
+
+void utf8_make_harmless(char *s)
+{
+    for (unsigned char *p = (unsigned char *)s; *p; p++) {
+        if (*p < 0x20 || *p == 0x7f)
+            *p = ' ';
+        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
+            p[0] = p[1] = ' ';
+    }
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* utf8.h - one question about bytes: how long is the well-formed UTF-8 sequence here. */
+/* utf8.h - questions about bytes: how long is the well-formed UTF-8 sequence here, and what would a terminal obey. */
 #ifndef LOG_UTF8_H
 #define LOG_UTF8_H
 
@@ -9,5 +9,9 @@
 size_t utf8_sequence(const char *s, size_t bytes);
 /* The largest length <= max at which s (of `bytes` bytes) can be cut without splitting a sequence. */
 size_t utf8_cut(const char *s, size_t bytes, size_t max);
+
+/* Terminal escapes must not reach an operator's terminal: control characters become blanks, those of one byte (C0, DEL)
+ * and those of two (C1). In place. */
+void utf8_make_harmless(char *s);
 
 #endif

@@ -6,6 +6,7 @@
 #include "log/json.h"
 #include <event2/buffer.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NOW 1700000000000LL
@@ -136,12 +137,31 @@ static void long_text_is_cut_not_overrun(void **state)
     assert_in_range(strlen(render(&all, json)), 300, 500);
 }
 
+static void an_event_in_words_has_nothing_a_terminal_obeys(void **state)
+{
+    struct event_msg e = {.id = EVENT_JOB_PROGRESS, .seq = 1, .at_ms = NOW, .fields = json_object_new_object()};
+    (void)state;
+    json_put_str(e.fields, "text",
+                 "a\x1b[2J\xc2\x9b"
+                 "2Jb\x7f\n");
+    char *text = event_text(&e);
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+        assert_true(*p >= 0x20 && *p != 0x7f && !(*p == 0xc2 && p[1] < 0xa0));
+    assert_non_null(strstr(text, "text=\"a"));
+    free(text);
+    json_object_put(e.fields);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers_without_columns_are_lines),         cmocka_unit_test(a_listing_is_aligned),
-        cmocka_unit_test(a_listing_inside_an_answer_comes_last),     cmocka_unit_test(durations_and_numbers_read_well),
-        cmocka_unit_test(no_control_character_reaches_the_terminal), cmocka_unit_test(long_text_is_cut_not_overrun),
+        cmocka_unit_test(an_event_in_words_has_nothing_a_terminal_obeys),
+        cmocka_unit_test(answers_without_columns_are_lines),
+        cmocka_unit_test(a_listing_is_aligned),
+        cmocka_unit_test(a_listing_inside_an_answer_comes_last),
+        cmocka_unit_test(durations_and_numbers_read_well),
+        cmocka_unit_test(no_control_character_reaches_the_terminal),
+        cmocka_unit_test(long_text_is_cut_not_overrun),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
