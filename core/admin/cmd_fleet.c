@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define HOLD_MAX_S 315360000 /* ten years */
+
 /* ---- workflows ---- */
 
 static void unknown_workflow(struct admin_call *c, const char *slug)
@@ -142,11 +144,11 @@ void cmd_scale_hold(struct admin_call *c)
     struct bp_err err = {0};
     int64_t size = json_int(c->params, "size", 0);
     int64_t for_s = json_int(c->params, "for", 0);
-    int64_t until = for_s > 0 ? loop_now_ms(c->app->loop) + for_s * 1000 : 0;
-    if (size < 0 || size > 100000 || for_s < 0) {
-        call_fail(c, BP_INVALID, "scale hold: size must be 0 to 100000 and --for must not be negative", NULL);
+    if (size < 0 || size > 100000 || for_s < 0 || for_s > HOLD_MAX_S) {
+        call_fail(c, BP_INVALID, "scale hold: size must be 0 to 100000 and --for 0 to 315360000 seconds", NULL);
         return;
     }
+    int64_t until = for_s > 0 ? loop_now_ms(c->app->loop) + for_s * 1000 : 0;
     scale_hold(c->app->scale, json_str(c->params, "workflow", ""), (int32_t)size, until, c->who, &err);
     call_done(&err, c);
 }

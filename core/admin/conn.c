@@ -40,9 +40,16 @@ static int ended(struct admin_conn *c)
 void conn_write(struct admin_conn *c, const char *text, size_t n)
 {
     struct evbuffer *out = bufferevent_get_output(c->bev);
-    if (evbuffer_get_length(out) + n > OUT_LIMIT)
-        return; /* feeds lose, answers were bounded before */
-    evbuffer_add(out, text, n);
+    if (evbuffer_get_length(out) + n <= OUT_LIMIT) {
+        evbuffer_add(out, text, n);
+        return;
+    }
+    if (c->feed)
+        return; /* feeds lose */
+    log_warn(LOG_ADMIN, "an answer of %zu bytes is too large; its connection ends", n);
+    c->closing = 1; /* who waits for the answer must not wait for ever: the end of the connection tells it */
+    bufferevent_disable(c->bev, EV_READ);
+    bufferevent_trigger(c->bev, EV_WRITE, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
 }
 
 void conn_next(struct admin_conn *c)
