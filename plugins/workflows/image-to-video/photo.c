@@ -5,8 +5,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define LOBES    3  /* of the Lanczos filter */
-#define OVERREAD 64 /* bytes the CPU's vectors read past the last pixel */
+#define LOBES     3   /* of the Lanczos filter */
+#define BAND_ROWS 256 /* of the photo that are on the device at a time while it is shrunk */
+#define OVERREAD  64  /* bytes the CPU's vectors read past the last pixel */
 
 static double lanczos(double x)
 {
@@ -103,34 +104,44 @@ struct making {
     struct bp_buffer rgba, to_linear, narrow;
 };
 
-static int32_t upload_image(const struct bp_device *dev, const struct bp_image *image, struct making *m,
-                            struct bp_err *err)
+static int32_t upload_to_linear(const struct bp_device *dev, struct making *m, struct bp_err *err)
 {
     float to_linear[256];
     fill_to_linear(to_linear);
-    uint64_t bytes = (uint64_t)image->width * (uint64_t)image->height * 4;
-    int32_t rc = dev->alloc(dev, bytes, &m->rgba, err);
-    if (rc == BP_OK)
-        rc = dev->upload(dev, &m->rgba, 0, image->pixels, bytes, err);
-    if (rc == BP_OK)
-        rc = dev->alloc(dev, sizeof to_linear, &m->to_linear, err);
-    if (rc == BP_OK)
-        rc = dev->upload(dev, &m->to_linear, 0, to_linear, sizeof to_linear, err);
+    int32_t rc = dev->alloc(dev, sizeof to_linear, &m->to_linear, err);
+    return rc == BP_OK ? dev->upload(dev, &m->to_linear, 0, to_linear, sizeof to_linear, err) : rc;
+}
+
+/* Fills m->narrow. Row bands, so that the device never holds the photo as it came: that may be 400 MB. */
+static int32_t shrink_columns(const struct kernels *k, const struct bp_image *image, struct making *m,
+                              const struct photo *p, struct bp_err *err)
+{
+    const struct bp_device *dev = k->dev;
+    uint64_t row_bytes = (uint64_t)image->width * 4;
+    int32_t band = image->height < BAND_ROWS ? image->height : BAND_ROWS;
+    int32_t rc = dev->alloc(dev, row_bytes * (uint64_t)band, &m->rgba, err);
+    for (int32_t y = 0; y < image->height && rc == BP_OK; y += band) {
+        int32_t rows = image->height - y < band ? image->height - y : band;
+        struct shrink_columns_args columns = {.rgba = m->rgba.at,
+                                              .to_linear = m->to_linear.at,
+                                              .out = (uint16_t *)m->narrow.at + (size_t)y * (size_t)p->width * 4,
+                                              .filter = table_view(&m->columns),
+                                              .in_width = image->width,
+                                              .out_width = p->width};
+        rc = dev->upload(dev, &m->rgba, 0, image->pixels + (uint64_t)y * row_bytes, (uint64_t)rows * row_bytes, err);
+        if (rc == BP_OK)
+            rc = bp_launch2d(dev, k->shrink_columns, p->width, rows, &columns, err);
+    }
     return rc;
 }
 
-static int32_t launch_shrinking(const struct kernels *k, const struct bp_image *image, struct making *m,
-                                struct device_photo *out, struct bp_err *err)
+static int32_t shrink_rows(const struct kernels *k, struct making *m, const struct device_photo *out,
+                           struct bp_err *err)
 {
-    const struct bp_device *dev = k->dev;
     const struct photo *p = &out->view;
-    struct shrink_columns_args columns = {m->rgba.at,   m->to_linear.at, m->narrow.at, table_view(&m->columns),
-                                          image->width, p->width};
     struct shrink_rows_args rows = {m->narrow.at, out->pixels.at, table_view(&m->rows), p->width, p->height, p->stride};
-    int32_t rc = bp_launch2d(dev, k->shrink_columns, p->width, image->height, &columns, err);
-    if (rc == BP_OK)
-        rc = bp_launch2d(dev, k->shrink_rows, p->stride, p->height + 2 * PAD, &rows, err);
-    return rc == BP_OK ? dev->sync(dev, err) : rc;
+    int32_t rc = bp_launch2d(k->dev, k->shrink_rows, p->stride, p->height + 2 * PAD, &rows, err);
+    return rc == BP_OK ? k->dev->sync(k->dev, err) : rc;
 }
 
 static int32_t make(const struct kernels *k, const struct bp_image *image, struct making *m, struct device_photo *out,
@@ -142,13 +153,15 @@ static int32_t make(const struct kernels *k, const struct bp_image *image, struc
     if (rc == BP_OK)
         rc = table_make(dev, p->height, image->height, &m->rows, err);
     if (rc == BP_OK)
-        rc = upload_image(dev, image, m, err);
+        rc = upload_to_linear(dev, m, err);
     if (rc == BP_OK)
         rc = dev->alloc(dev, (uint64_t)p->width * (uint64_t)image->height * 8, &m->narrow, err);
     if (rc == BP_OK)
+        rc = shrink_columns(k, image, m, p, err);
+    if (rc == BP_OK)
         rc = dev->alloc(dev, (uint64_t)p->stride * (uint64_t)(p->height + 2 * PAD) * 8 + OVERREAD, &out->pixels, err);
     if (rc == BP_OK)
-        rc = launch_shrinking(k, image, m, out, err);
+        rc = shrink_rows(k, m, out, err);
     return rc;
 }
 

@@ -46,7 +46,17 @@ static int32_t read_file(const char *path, uint8_t **bytes, size_t *n, struct bp
     return rc;
 }
 
-static int32_t check_limits(const struct picture *p, struct bp_err *err)
+/*
+ * Can n bytes hold that many pixels at all? PNG: one bit a pixel, deflated at most 1032 to 1. JPEG: one bit for each
+ * block of 8 by 8. WebP has no such bound. What fails this would cost memory for nothing.
+ */
+static int is_plausible(const struct picture *p, size_t n, int64_t pixels)
+{
+    int64_t per_byte = p->format == PICTURE_PNG ? 8 * 1032 : 64 * 8;
+    return p->format == PICTURE_WEBP || pixels / per_byte <= (int64_t)n;
+}
+
+static int32_t check_limits(const struct picture *p, size_t n, struct bp_err *err)
 {
     if (p->animated)
         return bp_error(err, BP_BADINPUT, "the %s file is an animation, a single picture is needed",
@@ -58,6 +68,9 @@ static int32_t check_limits(const struct picture *p, struct bp_err *err)
     if (pixels > BP_IMAGE_MAX_PIXELS)
         return bp_error(err, BP_BADINPUT, "the picture has %lld megapixels (%d by %d), at most %lld are taken",
                         (long long)(pixels / 1000000), p->width, p->height, BP_IMAGE_MAX_PIXELS / 1000000);
+    if (!is_plausible(p, n, pixels))
+        return bp_error(err, BP_BADINPUT, "the %s file is damaged or cut short: %zu bytes cannot hold %d by %d pixels",
+                        format_names[p->format], n, p->width, p->height);
     return BP_OK;
 }
 
@@ -190,7 +203,7 @@ static int32_t read_bytes(const uint8_t *bytes, size_t n, struct bp_image *out, 
     struct picture p;
     int32_t rc = picture_probe(bytes, n, &p, err);
     if (rc == BP_OK)
-        rc = check_limits(&p, err);
+        rc = check_limits(&p, n, err);
     if (rc != BP_OK)
         return rc;
     AVFrame *frame = av_frame_alloc();

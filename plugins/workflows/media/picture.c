@@ -112,6 +112,51 @@ static void probe_webp(const uint8_t *p, size_t n, struct picture *out)
     }
 }
 
+/* What else tenants send, so that they are told what it is. The first row that fits; heads without a row are unknown.
+ */
+static const struct {
+    const char *head;
+    uint32_t at, bytes;
+    const char *what;
+} others[] = {{"ftypheic", 4, 8, "a HEIC picture"},
+              {"ftypheix", 4, 8, "a HEIC picture"},
+              {"ftypmif1", 4, 8, "a HEIF picture"},
+              {"ftypavif", 4, 8, "an AVIF picture"},
+              {"GIF8", 0, 4, "a GIF"},
+              {"BM", 0, 2, "a BMP picture"},
+              {"II*\0", 0, 4, "a TIFF picture or a camera's raw file"},
+              {"MM\0*", 0, 4, "a TIFF picture or a camera's raw file"},
+              {"%PDF", 0, 4, "a PDF"},
+              {"<svg", 0, 4, "an SVG drawing"},
+              {"ftyp", 4, 4, "a video"},
+              {"moov", 4, 4, "a video"},
+              {"AVI ", 8, 4, "a video"},
+              {"\x1a\x45\xdf\xa3", 0, 4, "a video"},
+              {"FLV", 0, 3, "a video"},
+              {"WAVE", 8, 4, "sound"},
+              {"ID3", 0, 3, "sound"},
+              {"\xff\xfb", 0, 2, "sound"},
+              {"OggS", 0, 4, "sound"},
+              {"fLaC", 0, 4, "sound"}};
+
+static const char *name_other(const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (n >= others[i].at + others[i].bytes && memcmp(p + others[i].at, others[i].head, others[i].bytes) == 0)
+            return others[i].what;
+    return NULL;
+}
+
+static int32_t refuse(const uint8_t *p, size_t n, struct bp_err *err)
+{
+    const char *other = name_other(p, n);
+    if (n == 0)
+        return bp_error(err, BP_BADINPUT, "the file is empty, a JPEG, PNG or WebP picture is needed");
+    if (other)
+        return bp_error(err, BP_BADINPUT, "the file is %s, a JPEG, PNG or WebP picture is needed", other);
+    return bp_error(err, BP_BADINPUT, "the file is not a picture: it is neither JPEG, PNG nor WebP");
+}
+
 int32_t picture_probe(const uint8_t *p, size_t n, struct picture *out, struct bp_err *err)
 {
     *out = (struct picture){.orientation = 1};
@@ -125,9 +170,7 @@ int32_t picture_probe(const uint8_t *p, size_t n, struct picture *out, struct bp
         out->format = PICTURE_WEBP;
         probe_webp(p, n, out);
     } else {
-        return bp_error(err, BP_BADINPUT, "%s",
-                        n ? "the file is not a picture: it is neither JPEG, PNG nor WebP"
-                          : "the file is empty, a JPEG, PNG or WebP picture is needed");
+        return refuse(p, n, err);
     }
     return BP_OK;
 }
