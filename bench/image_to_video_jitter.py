@@ -5,7 +5,6 @@
 Registers windows of neighbouring frames to a part of a pixel: the shift d that makes the mean square of
 a(x) - b(x + d) least (one Gauss-Newton step per frame pair, repeated). The move is smooth, so each window's
 shift should change slowly; jitter is the root mean square of what is left after a moving mean of 15 frames.
-Also writes a picture: one row of pixels near the edge over time, enlarged, the first video above the second.
 """
 import sys
 
@@ -59,25 +58,12 @@ def read(path):
     return [data[i : i + SIZE] for i in range(0, len(data), SIZE)]
 
 
-def trace(frames, x0=30, y=60, width=60, scale=8):
-    """Rows of a picture: pixels x0.. of line y, one line per frame, enlarged and stretched to full contrast."""
-    lines = [frame[y * WIDTH + x0 : y * WIDTH + x0 + width] for frame in frames[:75]]
-    low, high = min(map(min, lines)), max(map(max, lines))
-    rows = []
-    for line in lines:
-        rows += [bytes((v - low) * 255 // (high - low) for v in line for _ in range(scale))] * (scale // 2)
-    return rows
-
-
 def main():
-    zoompan, ours, picture = sys.argv[1:4]
+    zoompan, ours = sys.argv[1:3]
     both = [read(zoompan), read(ours)]
     for name, frames in zip(("zoompan", "image-to-video"), both):
         rms, worst = jitter(frames[:90])
         print(f"{name:16} jitter {rms:.4f} pixels rms, worst {worst:.3f}")
-    rows = trace(both[0]) + [bytes([255]) * 480] * 6 + trace(both[1])
-    with open(picture, "wb") as f:
-        f.write(b"P5\n480 %d\n255\n" % len(rows) + b"".join(rows))
 
 
 if __name__ == "__main__":
