@@ -37,6 +37,7 @@ struct http_client_call {
     char *text;
     size_t text_bytes;
     int64_t max_bytes, got;
+    int head_ended;
     struct bp_err err; /* why this side gave up, rc 0: it did not */
     char why[CURL_ERROR_SIZE];
     http_client_done done;
@@ -150,6 +151,19 @@ static size_t on_body(char *bytes, size_t one, size_t n, void *arg)
     return take_text(call, bytes, n);
 }
 
+/* libcurl takes a head that was cut off for a whole one with nothing behind it: the empty line that ends it is awaited.
+ */
+static size_t on_head(char *bytes, size_t one, size_t n, void *arg)
+{
+    struct http_client_call *call = arg;
+    (void)one;
+    if (n >= 5 && !memcmp(bytes, "HTTP/", 5))
+        call->head_ended = 0; /* of another answer: a redirect's is followed by the next */
+    else if (n > 0 && (bytes[0] == '\r' || bytes[0] == '\n'))
+        call->head_ended = 1;
+    return n;
+}
+
 static size_t give_file(char *into, size_t one, size_t n, void *arg)
 {
     struct http_client_call *call = arg;
@@ -204,11 +218,13 @@ static void read_outcome(struct http_client_call *call, CURLcode code, struct ht
     a->retry_after_s = (int64_t)retry;
     a->transferred = call->to_file ? call->got : (int64_t)up;
     /* A server may answer an upload before it has read all of it, and then close: the answer counts. */
-    if (code == CURLE_OK || (code == CURLE_SEND_ERROR && status >= 400)) {
+    if ((code == CURLE_OK && call->head_ended) || (code == CURLE_SEND_ERROR && status >= 400)) {
         a->status = (int)status;
         return;
     }
     a->err = call->err;
+    if (code == CURLE_OK)
+        err_set(&a->err, BP_IO, "the connection ended within the answer's head");
     if (a->err.rc == 0)
         err_set(&a->err, code == CURLE_OPERATION_TIMEDOUT ? BP_TIMEOUT : BP_IO, "%s",
                 call->why[0] ? call->why : curl_easy_strerror(code));
@@ -325,6 +341,8 @@ static void set_options(struct http_client_call *call, const struct http_client_
     curl_easy_setopt(e, CURLOPT_USERAGENT, "bpd-worker/" BP_VERSION);
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, call->headers);
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, call->why);
+    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_head);
+    curl_easy_setopt(e, CURLOPT_HEADERDATA, call);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, call);
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
