@@ -263,8 +263,22 @@ static void admit_operator(struct call *c)
         run(c);
 }
 
+/* Until every plugin has had its chance, "no such workflow" would be a lie that a client believes for good. 0, or -1:
+ * answered 503. */
+static int admit_started(struct call *c)
+{
+    const struct app *app = c->http->app;
+
+    if (app->ready || app->draining || c->route->auth == AUTH_NONE || c->route->auth == AUTH_OPERATOR)
+        return 0;
+    health_ready(c);
+    return -1;
+}
+
 void call_admit(struct call *c)
 {
+    if (admit_started(c))
+        return;
     switch (c->route->auth) {
     case AUTH_NONE:
         run(c);

@@ -57,6 +57,20 @@ static void readiness_says_what_it_waits_for(void **state)
     reply_free(a);
 }
 
+/* Chaos found it: between the start and the first scan's end a submit was told 404 Unknown workflow, for good. */
+static void a_submit_while_plugins_come_up_is_told_to_try_again(void **state)
+{
+    struct reply *a;
+
+    (void)state;
+    rig_do(r, unready, "");
+    a = ask(r, "POST /api/jobs", TENANT, "{\"workflow\":\"not-up-yet\"}");
+    assert_int_equal(a->status, 503);
+    assert_string_equal(a->body, "{\"success\":false,\"message\":\"starting\"}");
+    assert_string_equal(reply_header(a, "Retry-After"), "1");
+    reply_free(a);
+}
+
 static void an_unknown_path_is_404(void **state)
 {
     (void)state;
@@ -318,6 +332,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(anybody_may_ask_for_its_health),
         TEST(readiness_says_what_it_waits_for),
+        TEST(a_submit_while_plugins_come_up_is_told_to_try_again),
         TEST(an_unknown_path_is_404),
         TEST(a_wrong_method_is_405_with_allow),
         TEST(head_is_get_without_its_body),
