@@ -5,6 +5,9 @@ PRESET  := $(if $(SAN),$(patsubst address,asan,$(patsubst undefined,ubsan,$(pats
 JOBS    ?= $(shell nproc)
 PREFIX  ?= /usr/local
 FUZZ_S  ?= 60
+FAULTS  ?= 300
+SEED    ?= 1
+BACKEND ?= sqlite
 # Under a sanitizer the first finding ends a program, and everything may take longer.
 ifneq ($(SAN),)
 export BP_TEST_SLOW  ?= 4
@@ -13,7 +16,7 @@ export TSAN_OPTIONS  ?= halt_on_error=1:second_deadlock_stack=1:suppressions=$(C
 endif
 UNIT_JOBS := $(shell echo $$(( $(JOBS) * 2 )))
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench lint fuzz install format docs clean build coverage
+.PHONY: help setup demo test chaos bench lint fuzz install format docs clean build coverage
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -32,7 +35,10 @@ demo: ## the whole system on this machine: photo in, video out (PHOTO=file, KEEP
 test: build ## every test (SAN=address|undefined|thread for a sanitizer)
 	@ctest --test-dir build/$(PRESET) --output-on-failure --no-tests=error -j $(UNIT_JOBS) --quiet -O build/$(PRESET)/ctest.log; \
 	  rc=$$?; if [ $$rc != 0 ]; then cat build/$(PRESET)/ctest.log; else grep 'tests passed' build/$(PRESET)/ctest.log; fi; exit $$rc
-	@.venv/bin/python -m pytest -q -n $(UNIT_JOBS) --build-dir build/$(PRESET) tests/integration
+	@.venv/bin/python -m pytest -q -n $(UNIT_JOBS) --build-dir build/$(PRESET) tests/integration tests/chaos
+
+chaos: build ## kill, cut, fill and stop at random, then prove that nothing was lost or doubled (FAULTS=300 SEED=1 BACKEND=sqlite)
+	@.venv/bin/python tests/chaos/chaos.py --build-dir build/$(PRESET) --faults $(FAULTS) --seed $(SEED) --backend $(BACKEND)
 
 bench: ## measure, side by side (docs/performance.md says what each figure means)
 	@scripts/setup build bench

@@ -1,0 +1,326 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The checker: reads what the clients wrote down and what is in the database, and says which promise was broken.
+
+It shares no code with bpd and none with the clients but the reading of their files. `check.py DIRECTORY` checks a round
+that was kept.
+"""
+import collections
+import json
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from backend import BACKENDS  # noqa: E402
+from controller import TTL_S  # noqa: E402
+import history  # noqa: E402
+
+FINAL = ("completed", "failed", "cancelled")
+ENDINGS = ("complete", "fail", "requeue")
+# Interruptions that no worker caused: the attempt is given back, and they are not counted.
+UNCOUNTED = ("the worker went away before its lease reached it", "the object store could not sign its URLs")
+EXPECTED = {
+    "submit": {200, 201, 503}, "submit_other": {409, 503}, "get": {200, 503}, "cancel": {200, 409, 503}, "retry": {200, 409, 503},
+    "register": {200, 503}, "poll": {200, 401, 503}, "heartbeat": {200, 401, 404, 503}, "progress": {200, 401, 404, 503},
+    "complete": {200, 401, 404, 422, 503}, "fail": {200, 401, 404, 503}, "requeue": {200, 401, 404, 503},
+    "deregister": {200, 401, 503}, "upload": {200, 201, 503}, "put": {200, 201, 204, 403, 404, 503, 507},
+}
+
+
+class Checker:
+    def __init__(self, directory, backend):
+        self.directory = pathlib.Path(directory)
+        self.by_client = history.read(self.directory / "history")
+        self.records = sorted((r for rs in self.by_client.values() for r in rs), key=lambda r: r["t0"])
+        rows = backend.read(self.directory)
+        self.jobs, self.events, self.counts, self.keys = rows["jobs"], rows["events"], rows["counts"], rows["keys"]
+        self.wrong = [f"the database is damaged: {text}" for text in rows["damage"]]
+        self.about = collections.defaultdict(list)  # job -> records
+        self.leases = {}  # token -> the record of its poll
+        self.by_token = collections.defaultdict(list)
+        self._index()
+
+    def _index(self):
+        for r in self.records:
+            for lease in (r.get("answer") or {}).get("jobs", []) if r["op"] == "poll" else []:
+                token = lease["lease_token"]
+                if token in self.leases:
+                    self.blame(lease["dispatch_id"], f"the lease {token} was given twice")
+                self.leases[token] = {**r, "id": lease["dispatch_id"], "attempt": lease["attempt"]}
+                self.about[lease["dispatch_id"]].append(r)
+            if "id" in r:
+                self.about[r["id"]].append(r)
+            elif r["op"] == "submit" and r["status"] in (200, 201):
+                self.about[r["answer"]["id"]].append(r)
+            if "token" in r:
+                self.by_token[r["token"]].append(r)
+
+    def blame(self, id, text):
+        job = self.jobs.get(id)
+        lines = [f"job {id}: {text}"]
+        if job:
+            lines.append("  row: " + json.dumps({k: v for k, v in job.items() if v not in (None, 0, "")}))
+        lines += [f"  timeline: {e['at_ms']} {e['what']} by {e['who']}: {e['detail']}" for e in self.events.get(id, [])]
+        for r in sorted(self.about.get(id, []), key=lambda r: r["t0"])[-40:]:
+            lines.append(f"  history: {r['t0']:.3f}-{r['t1']:.3f} {r['client']} {r['op']} {r.get('token', '')} -> "
+                         f"{r['status']} {r.get('message') or r.get('error', '')} {json.dumps(r.get('answer'))[:300]}")
+        self.wrong.append("\n".join(lines))
+
+    # ---- answers ----
+
+    def answers(self):
+        """No answer is one that no client should ever see."""
+        for r in self.records:
+            if r["status"] is not None and r["status"] not in EXPECTED[r["op"]]:
+                self.wrong.append(f"{r['client']} was answered {r['status']} to {r['op']}: {json.dumps(r)[:600]}")
+
+    def authorized(self):
+        """A worker's token works until that worker registers again or says goodbye."""
+        for client, records in self.by_client.items():
+            if "twin" in client:
+                continue
+            own = [r for r in records if "worker" in r]
+            for r in (r for r in own if r["status"] == 401):
+                since = [o for o in own if o["op"] in ("register", "deregister") and o["t0"] < r["t1"] and o is not r]
+                last_good = max((o["t1"] for o in since if o["op"] == "register" and o["status"] == 200), default=0)
+                if not any(o["t0"] > last_good for o in since):
+                    self.wrong.append(f"{client}: its token stopped working by itself: {json.dumps(r)}")
+
+    # ---- submits ----
+
+    def submits(self):
+        rows_of_nonce = collections.Counter(json.loads(j["params"]).get("nonce") for j in self.jobs.values())
+        rows_of_key = collections.Counter(j["key"] for j in self.jobs.values() if j["key"])
+        for key, n in rows_of_key.items():
+            if n > 1:
+                self.wrong.append(f"the key {key} made {n} jobs: {[i for i, j in self.jobs.items() if j['key'] == key]}")
+        asked = collections.defaultdict(list)
+        for r in (r for r in self.records if r["op"] == "submit"):
+            asked[r["nonce"]].append(r)
+        for nonce, records in asked.items():
+            self._submit(nonce, records, rows_of_nonce[nonce])
+        for id, job in self.jobs.items():
+            if (job["key"] or json.loads(job["params"]).get("nonce")) not in asked:
+                self.blame(id, "nobody submitted it")
+
+    def _submit(self, nonce, records, rows):
+        ids = {r["answer"]["id"] for r in records if r["status"] in (200, 201)}
+        key = records[0]["key"]
+        if len(ids) > 1:
+            self.wrong.append(f"the submit {nonce} was accepted as several jobs: {sorted(ids)}")
+        if sum(r["status"] == 201 for r in records) > 1:
+            self.wrong.append(f"the submit {nonce} was new more than once")
+        for id in ids:
+            job = self.jobs.get(id)
+            if not job:
+                self.blame(id, f"the submit {nonce} was accepted, but the job is gone")
+            elif (key and job["key"] != key) or job["workflow"] != records[0]["workflow"]:
+                self.blame(id, f"the submit {nonce} was answered with a job that is another's")
+            elif key and self.keys.get(key) != id:
+                self.blame(id, f"its idempotency key {key} leads to {self.keys.get(key)}")
+        sure_refused = all(r["status"] == 503 and "unknown" not in (r["message"] or "") for r in records)
+        if sure_refused and rows:
+            self.wrong.append(f"the submit {nonce} was refused with 503, but there are {rows} jobs")
+        if rows > 1:
+            self.wrong.append(f"the submit {nonce} made {rows} jobs")
+
+    # ---- leases ----
+
+    def accepted(self, token, op):
+        return [r for r in self.by_token[token] if r["op"] == op and r["status"] == 200]
+
+    def endings(self):
+        """A lease ends once; what was accepted as its end is what is stored."""
+        for token, records in self.by_token.items():
+            id = records[0]["id"]
+            ends = [op for op in ENDINGS if self.accepted(token, op)]
+            if len(ends) > 1:
+                self.blame(id, f"the lease {token} ended by {' and by '.join(ends)}")
+            if "complete" in ends:
+                self._completed(id, token)
+        for id, job in self.jobs.items():
+            self._others(id, job)
+
+    def _completed(self, id, token):
+        job = self.jobs.get(id)
+        worker = self.leases[token]["worker"] if token in self.leases else None
+        if not job or job["status"] != "completed":
+            self.blame(id, f"the completion of {token} was accepted, but the job is not completed")
+        elif job["lease_token"] != token or (worker and job["worker"] != worker):
+            self.blame(id, f"the completion of {token} was accepted, but the output is that of {job['lease_token']}")
+        elif job["provider"] != token:
+            self.blame(id, f"the completion of {token} was accepted, but what was stored came with {job['provider']}")
+
+    def _others(self, id, job):
+        """Accepted failures and requeues are lines of the timeline, each lease its own."""
+        lines = collections.Counter((e["what"], e["who"]) for e in self.events[id])
+        seen = collections.Counter()
+        for token in {r["token"] for r in self.about[id] if "token" in r}:
+            worker = "worker:" + self.by_token[token][0]["worker"]
+            seen["fail", worker] += bool(self.accepted(token, "fail"))
+            seen["requeue", worker] += bool(self.accepted(token, "requeue"))
+        for (op, worker), n in seen.items():
+            words = ("requeued",) if op == "requeue" else ("retry", "failed", "cancelled")
+            if sum(lines[w, worker] for w in words) < n:
+                self.blame(id, f"{n} {op} of {worker} were accepted, the timeline has fewer")
+
+    def live(self, token, lease):
+        """From when until when the lease was certainly alive: it was answered, and later something about it was accepted.
+        Of an ending said several times only the first counts: it may have been heard."""
+        until = lease["t1"]
+        for op in ("heartbeat", "progress"):
+            until = max([until] + [r["t0"] for r in self.accepted(token, op)])
+        for op in ENDINGS:
+            if self.accepted(token, op):
+                until = max(until, min(r["t0"] for r in self.by_token[token] if r["op"] == op))
+        return lease["t1"], until
+
+    def overlaps(self):
+        """No two leases of one job at once; after its completion was accepted nobody gets the job again."""
+        of_job = collections.defaultdict(list)
+        for token, lease in self.leases.items():
+            of_job[lease["id"]].append((*self.live(token, lease), token, lease["t0"]))
+        for id, spans in of_job.items():
+            spans.sort()
+            for a, b in zip(spans, spans[1:]):
+                if b[0] < a[1]:
+                    self.blame(id, f"the leases {a[2]} and {b[2]} were alive at once")
+            done = [r["t1"] for r in self.about[id] if r["op"] == "complete" and r["status"] == 200]
+            for span in spans:
+                if done and span[3] > min(done):
+                    self.blame(id, f"it was leased as {span[2]} after its completion had been accepted")
+            granted = sum(e["what"] == "leased" for e in self.events.get(id, []))
+            if id not in self.jobs or granted < len(spans):
+                self.blame(id, f"{len(spans)} leases were given, the timeline knows {granted}")
+
+    def refusals(self):
+        """A lease that can not have run out, and that nobody ended, is not refused."""
+        for token, lease in self.leases.items():
+            records = sorted(self.by_token[token], key=lambda r: r["t0"])
+            known = lease["t0"]
+            for r in records:
+                if r["status"] == 404 and r["t1"] - known < TTL_S and not self._let_go(lease, r):
+                    self.blame(lease["id"], f"the lease {token} was refused to {r['client']} while it was alive")
+                if r["op"] in ENDINGS or r["status"] == 404:
+                    break
+                if r["status"] == 200:
+                    known = r["t0"] - (TTL_S / 2 if r["op"] == "progress" else 0)  # not all progress is stored
+
+    def _let_go(self, lease, r):
+        """Did its worker register again, say goodbye or send another last word in the meantime?"""
+        same_worker = [o for name in self.by_client for o in self.by_client[name]
+                       if name.split("-twin")[0] == lease["client"] and lease["t0"] < o["t0"] < r["t1"]]
+        return any(o["op"] in ("register", "deregister") for o in same_worker) or any(
+            o is not r and o.get("token") == r["token"] and o["op"] in ENDINGS for o in same_worker)
+
+    # ---- what was seen ----
+
+    def sightings(self):
+        """What was seen as completed stays so; what is finished is shown as finished to whoever asks later."""
+        for id, records in self.about.items():
+            gets = [r for r in records if r["op"] == "get" and r["status"] == 200]
+            done = min((r["t1"] for r in gets if r["answer"]["status"] == "completed"), default=None)
+            ack = min((r["t1"] for r in records if r["op"] == "complete" and r["status"] == 200), default=None)
+            first = min((t for t in (done, ack) if t is not None), default=None)
+            if first is None:
+                continue
+            if self.jobs.get(id, {}).get("status") != "completed":
+                self.blame(id, "it was seen completed and is no longer")
+            for r in gets:
+                if r["t0"] > first and r["answer"]["status"] != "completed":
+                    self.blame(id, f"it was completed, then it was shown as {r['answer']['status']}")
+
+    # ---- rows and timelines ----
+
+    def timelines(self):
+        for id, job in self.jobs.items():
+            text = self._timeline(job, self.events[id])
+            if text:
+                self.blame(id, text)
+            if job["status"] not in FINAL:
+                self.blame(id, f"it is still {job['status']}")
+            elif job["lease_expires_ms"]:
+                self.blame(id, "it is finished and has a lease that expires")
+
+    def _timeline(self, job, events):
+        """Runs the timeline through the states a job may have; None, or why it can not be."""
+        state, attempts, requeues, at = None, 0, 0, 0
+        for e in events:
+            what = e["what"]
+            if e["at_ms"] < at:
+                return f"its time goes back at '{what}'"
+            at = e["at_ms"]
+            by_hand = what == "retry" and (e["detail"] or "").startswith("by hand")
+            allowed, after = self._step("retried" if by_hand else what, state)
+            if state not in allowed:
+                return f"'{what}' happened while it was {state}"
+            state = after
+            attempts += (what == "leased") - (what == "requeued")
+            requeues += what == "requeued" and e["detail"] not in UNCOUNTED
+            if by_hand:
+                attempts = requeues = 0
+        if state == "waiting":
+            state = job["status"] if job["status"] in ("queued", "scheduled") else state
+        if state != job["status"]:
+            return f"its timeline ends {state}"
+        if attempts != job["attempts"] or requeues != job["requeues"]:
+            return f"its timeline counts {attempts} attempts and {requeues} interruptions"
+        return None
+
+    @staticmethod
+    def _step(what, state):
+        """From which states this may happen, and what comes of it. `over`: a lease ended and the same transaction may end
+        the job."""
+        waiting = ("waiting", "queued", "over")
+        return {
+            "submitted": ((None,), "waiting"), "due": (("waiting", "scheduled"), "queued"), "leased": (waiting, "leased"),
+            "progress": (("leased",), "leased"), "checkpoint": (("leased",), "leased"),
+            "cancel requested": (("leased",), "leased"), "requeued": (("leased",), "queued"), "expired": (("leased",), "queued"),
+            "retry": (("leased",), "scheduled"), "completed": (("leased",), "completed"),
+            "failed": (("leased", "queued"), "failed"), "cancelled": (("leased", "waiting", "queued", "scheduled"), "cancelled"),
+            "retried": (("failed", "cancelled"), "queued"),
+        }[what]
+
+    def counters(self):
+        """The counts kept beside the rows are the rows counted."""
+        real = collections.defaultdict(collections.Counter)
+        for job in self.jobs.values():
+            real[job["workflow"]][job["status"]] += 1
+        for workflow, kept in self.counts.items():
+            for status, n in kept.items():
+                if real[workflow][status] != n:
+                    self.wrong.append(f"{workflow} is said to have {n} {status} jobs; it has {real[workflow][status]}")
+
+    def outputs(self):
+        """A completed copy's object is the winner's: its lease token, or what a fleet's worker copied."""
+        path = self.directory / "outputs.jsonl"
+        for o in map(json.loads, path.read_text().splitlines() if path.exists() else []):
+            job = self.jobs.get(o["id"])
+            by_field = job and job["worker"].startswith("field-")
+            good = job and (o["body"] == job["lease_token"] if by_field else o["body"].startswith("input of "))
+            if o["status"] != 200 or not good:
+                self.blame(o["id"], f"its output reads {o}")
+
+
+def check(directory, backend):
+    """What is wrong, as texts; empty when every promise held."""
+    c = Checker(directory, backend)
+    for step in (c.answers, c.authorized, c.submits, c.endings, c.overlaps, c.refusals, c.sightings, c.timelines, c.counters,
+                 c.outputs):
+        step()
+    return c.wrong
+
+
+def summary(directory, backend):
+    c = Checker(directory, backend)
+    how = collections.Counter(j["status"] for j in c.jobs.values())
+    real = sum(1 for j in c.jobs.values() if j["worker"] and not j["worker"].startswith("field-"))
+    lost = sum(r["status"] is None for r in c.records)
+    return (f"{len(c.jobs)} jobs ({', '.join(f'{n} {s}' for s, n in sorted(how.items()))}; {real} by fleet workers), "
+            f"{len(c.records)} requests, {lost} without an answer, {len(c.leases)} leases")
+
+
+if __name__ == "__main__":
+    found = check(sys.argv[1], BACKENDS[sys.argv[2] if len(sys.argv) > 2 else "sqlite"])
+    print("\n\n".join(found) or summary(sys.argv[1], BACKENDS["sqlite"]))
+    sys.exit(1 if found else 0)
