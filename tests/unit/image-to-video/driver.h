@@ -23,7 +23,8 @@ struct driver {
     int32_t attempt;
 };
 
-/* Loads plugin `so` on device `which` ("cpu", "cuda", "auto", or "cpu:0" and "cpu:1" for an older CPU); the answer is BP_OK or a failure with err filled. */
+/* Loads plugin `so` on device `which` ("cpu", "cuda", "auto", or "cpu:0" and "cpu:1" for an older CPU); the answer is
+ * BP_OK or a failure with err filled. */
 int32_t driver_open(struct driver *d, const char *so, const char *which, struct bp_err *err);
 void driver_close(struct driver *d);
 /* Runs one job with these params (JSON). */
