@@ -57,9 +57,9 @@ def test_params_outside_their_ranges_are_refused_before_a_machine_starts(d, phot
 
 
 def test_an_interrupted_job_goes_on_at_the_frame_it_reached(d, photo, short_dir):
-    id = d.http.submit("image-to-video", {"duration": 8, "fps": 30, "width": 1280, "height": 720},
+    id = d.http.submit("image-to-video", {"duration": 24, "fps": 30, "width": 1280, "height": 720},
                        [d.http.upload(photo.read_bytes(), "p.jpg", "image/jpeg")])["id"]
-    wait_until("it is well on its way", lambda: d.http.job(id)["progress"] > 0.3, timeout=60)
+    wait_until("it is well on its way", lambda: d.http.job(id)["progress"] > 0.1, timeout=60)
     d.ctl("fleet", "inject", "image-to-video", "interrupt", d.http.job(id)["worker"])
     wait_until("it is handed back", lambda: d.http.job(id)["requeues"] == 1, timeout=20)
     j = wait_until("it completes", lambda: (j := d.http.job(id))["status"] == "completed" and j, timeout=90)
@@ -67,10 +67,10 @@ def test_an_interrupted_job_goes_on_at_the_frame_it_reached(d, photo, short_dir)
     events = d.ctl("events", "job.*", "--last", "1000")
     again = [i for i, e in enumerate(events) if e["event"] == "job.leased"][1]
     first = next(e for e in events[again:] if e["event"] == "job.progress" and e["fraction"] > 0)
-    assert first["fraction"] > 0.2, "it began again from the first frame"
+    assert first["fraction"] > 0.08, "it began again from the first frame"
     out = short_dir / "resumed.mp4"
     out.write_bytes(d.http.get_url(j["output"]["url"]).body)
-    assert int(probe(out)["nb_read_frames"]) == 240
+    assert int(probe(out)["nb_read_frames"]) == 720
 
 
 def test_an_effect_is_a_workflow_with_its_params_chosen(daemon, photo):
