@@ -13,12 +13,15 @@
  * same transaction.
  *
  * Strings are UTF-8 and NUL-terminated; NULL means absent. Times are milliseconds since the Unix epoch
- * and come from the caller (now_ms), never from the store's clock.
+ * and come from the caller (now_ms), never from the store's clock, with one exception: who leads (BP_OP_LEAD), which
+ * hosts with differing clocks must agree on.
+ *
+ * Lease order: priority high first, then interrupted jobs, then the share tag (see submit), then the oldest.
  */
 #ifndef BP_QUEUE_H
 #define BP_QUEUE_H
 
-#include <bp/plugin.h>
+#include <bp/queue_rows.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -26,101 +29,54 @@ extern "C" {
 
 #define BP_QUEUE_FACET "bp.queue/1"
 
-/* Job states; 0 is no state. */
-#define BP_JOB_SCHEDULED 1 /* waits for not_before_ms */
-#define BP_JOB_QUEUED    2
-#define BP_JOB_LEASED    3
-#define BP_JOB_COMPLETED 4
-#define BP_JOB_FAILED    5
-#define BP_JOB_CANCELLED 6
-
-/*
- * One job with its dispatch, as the store returns it. All strings (and the struct array itself, when
- * returned as one) live in memory the operation's `memory` member owns; free that with bp_host.free.
- */
-struct bp_job_row {
-    uint32_t size;
-    int32_t status;   /* BP_JOB_* */
-    int64_t id;       /* the dispatch's id: unique, ascending with submission */
-    int32_t priority; /* -1000..1000, high first */
-    int32_t attempts; /* leases that counted so far, the running one included */
-    int32_t max_attempts;
-    int32_t requeues;         /* interruptions so far */
-    int32_t cancel_requested; /* 1: a cancel waits for the worker to stop */
-    int32_t reserved;
-    int64_t created_ms, not_before_ms, leased_ms, first_leased_ms, lease_expires_ms, finished_ms,
-        updated_ms;  /* 0: never */
-    double progress; /* 0..1 */
-    const char *tenant;
-    const char *workflow;    /* slug */
-    const char *effect;      /* slug or NULL */
-    const char *params;      /* JSON object */
-    const char *inputs;      /* JSON array of {"key","mime","name"} */
-    const char *output;      /* JSON object {"key","size","mime_type",...} once completed, else NULL */
-    const char *output_key;  /* where the running attempt must write */
-    const char *worker;      /* worker id of the running or last lease */
-    const char *lease_token; /* of the running or finishing lease */
-    const char *error;       /* last error in words */
-    const char *progress_text;
-    const char *checkpoint_key; /* object key of the last checkpoint, or NULL */
-    const char *idempotency_key;
-    const char *provider_job_id;
-};
-
-/* One line of a job's timeline. */
-struct bp_job_event {
-    uint32_t size;
-    int32_t reserved;
-    int64_t seq; /* ascending over all jobs */
-    int64_t job_id;
-    int64_t at_ms;
-    const char *what;   /* submitted leased progress checkpoint requeued expired retry completed failed cancelled ... */
-    const char *who;    /* "tenant:NAME", "worker:ID", "sweeper", "operator:UID" */
-    const char *detail; /* words, or NULL */
-};
-
-/* One worker as registered. */
-struct bp_worker_row {
-    uint32_t size;
-    int32_t approved; /* 0 or 1 */
-    int32_t draining; /* 0 or 1 */
-    int32_t max_concurrency;
-    int32_t live_leases; /* counted from the jobs, filled on return only */
-    int32_t reserved;
-    int64_t registered_ms, last_seen_ms;
-    const char *worker_id;
-    const char *display_name;
-    const char *token_hash;    /* lower-case hex SHA-256 of the bearer token */
-    const char *workflows;     /* JSON array of slugs */
-    const char *fleet;         /* slug of its fleet, or NULL */
-    const char *stage;         /* or NULL */
-    const char *capabilities;  /* JSON or NULL */
-    const char *capacity_type; /* "spot", "on-demand" or NULL */
-    const char *instance_type; /* or NULL */
-    const char *source;        /* "fleet" or "admin" */
-    const char *last_ip;
-};
-
 /* ---- operations: one struct each; `in` members are borrowed for the call ---- */
 
-/* BP_OP_SUBMIT. rc BP_OK (also on replay: existed = 1) or BP_CONFLICT: same (tenant, idempotency_key), other
- * request_hash. */
+/* Why a submit was refused or is no new job: bp_op_submit.outcome. */
+#define BP_SUBMIT_NEW      1 /* a new job */
+#define BP_SUBMIT_REPLAY   2 /* BP_OK: the job of the same (tenant, idempotency_key) and request_hash */
+#define BP_SUBMIT_PENDING  3 /* BP_OK: the pending job of the same (tenant, unique_key) */
+#define BP_SUBMIT_KEY      4 /* BP_CONFLICT: the idempotency key was used for another request; id is that job's */
+#define BP_SUBMIT_AFTER    5 /* BP_NOTFOUND: after_id is not the tenant's; BP_CONFLICT: it failed or was cancelled */
+#define BP_SUBMIT_LIMIT    6 /* BP_LATER: the tenant has max_pending jobs that have not ended */
+#define BP_SUBMIT_DISABLED 7 /* BP_DENIED: the tenant is disabled */
+
+/* Most jobs that one may wait for. */
+#define BP_AFTER_MAX 32
+
+/* BP_OP_SUBMIT. The checks come in this order: idempotency key, tenant disabled, unique key, after, limit; `outcome`
+ * says which one decided. BP_INVALID (outcome 0): arguments out of range.
+ *
+ * after: the job stays scheduled until all of these completed (those that have already count as done). When one fails
+ * for good or is cancelled, the job is cancelled by the next sweep, with an error that names that job.
+ *
+ * fair = 1: weighted fair share among the tenants of the workflow, by start-time fair queueing (Goyal, Vin, Cheng
+ * 1996): the job's share tag is S = max(v, f) with v the tag of the job leased last from this workflow (the largest so
+ * far) and f the finish tag of the tenant's previous job there, which becomes S + 1/weight. fair = 0: the tag is 0. A
+ * tag stays with its job through retries and interruptions. */
 struct bp_op_submit {
     const char *tenant, *workflow, *effect, *params, *inputs;
     const char *idempotency_key; /* or NULL */
     const char *request_hash;    /* hex digest of what was asked; compared on replay */
     const char *who;             /* for the timeline */
     int32_t priority, max_attempts;
-    int64_t not_before_ms; /* 0 or past: at once */
+    int64_t not_before_ms;  /* 0 or past: at once */
+    const char *unique_key; /* 1..255 bytes, or NULL: at most one pending (scheduled, queued, leased) job has it */
+    const int64_t *after;   /* ids of jobs of the same tenant, each once */
+    uint32_t n_after;       /* 0..BP_AFTER_MAX */
+    int32_t fair;           /* 0 or 1 */
     /* out */
     int64_t id;
-    int32_t existed;
+    int32_t existed; /* 1: outcome is REPLAY or PENDING */
     int32_t status;
+    int32_t outcome; /* BP_SUBMIT_*; 0 when invalid */
+    int32_t reserved;
+    int64_t after_id; /* with BP_SUBMIT_AFTER */
 };
 
 /* BP_OP_LEASE: up to `max` jobs for a worker, priority high first, then oldest; a requeued job goes to the
  * front of its priority. The store counts the worker's live leases itself and never exceeds max_concurrency.
- * rc BP_OK also when nothing was leased (count = 0); BP_DENIED unknown, unapproved or draining worker. */
+ * rc BP_OK also when nothing was leased (count = 0); BP_DENIED unknown, unapproved or draining worker. A tenant with
+ * max_running live leases gets no more: its jobs are passed over, also with several controllers. */
 struct bp_op_lease {
     const char *worker_id;
     const char *const *workflows; /* slugs this worker may run */
@@ -165,6 +121,8 @@ struct bp_op_complete {
     int32_t replay;
     int32_t status;          /* of the job after the call */
     int64_t wait_ms, run_ms; /* submit (or due time) to first lease, last lease to now */
+    int32_t dependents;      /* jobs that wait for this one and are now due or doomed: sweep soon */
+    int32_t reserved;
 };
 
 /* BP_OP_FAIL. retryable and attempts left: back to scheduled, due after bp_retry_delay_ms(); else failed. Replay as
@@ -177,6 +135,7 @@ struct bp_op_fail {
     double jitter; /* 0..1, drawn by the caller */
     /* out */
     int32_t replay, status, attempts;
+    int32_t dependents; /* as in complete; only when the job failed for good */
     int64_t retry_at_ms;
 };
 
@@ -190,6 +149,8 @@ struct bp_op_requeue {
     int32_t max_requeues;
     /* out */
     int32_t status;
+    int32_t dependents; /* as in complete; only when the job ended */
+    int32_t reserved;
 };
 
 /* BP_OP_CANCEL: queued or scheduled: cancelled at once; leased: cancel_requested = 1 until the worker stops;
@@ -199,9 +160,12 @@ struct bp_op_cancel {
     const char *tenant, *who;
     /* out */
     int32_t status;
+    int32_t dependents; /* as in complete; only when it was cancelled at once */
 };
 
-/* BP_OP_RETRY: failed or cancelled back to queued with a full set of attempts; else BP_CONFLICT. */
+/* BP_OP_RETRY: failed or cancelled back to queued with a full set of attempts; else BP_CONFLICT. A job with `after` is
+ * scheduled again when some of these are still pending, BP_CONFLICT naming one that failed or was cancelled.
+ * BP_CONFLICT also when another pending job has taken its unique key. */
 struct bp_op_retry {
     int64_t id;
     const char *tenant, *who;
@@ -234,10 +198,13 @@ struct bp_op_list {
 };
 
 /* BP_OP_SWEEP: what time alone changes. Expired leases go back to the queue (or fail when attempts are used up, or are
- * cancelled when a cancel was asked for), due scheduled jobs become queued. Returns the rows that changed, as they are
- * now. */
+ * cancelled when a cancel was asked for), due scheduled jobs become queued, jobs that wait for one that failed or was
+ * cancelled are cancelled too, and rows that other programs put into the store are taken in. Returns the rows that
+ * changed, as they are now. BP_STALE when `epoch` is not that of the present leader: nothing happened. */
 struct bp_op_sweep {
     uint32_t limit; /* per kind */
+    uint32_t reserved;
+    int64_t epoch; /* of BP_OP_LEAD; 0: not asked */
     /* out */
     uint32_t count;
     struct bp_job_row *jobs;
@@ -302,27 +269,19 @@ struct bp_op_events {
     void *memory; /* free with bp_host.free */
 };
 
-/* BP_OP_PRUNE: finished jobs (and their timelines) and audit lines older than before_ms, at most `limit` of each. */
+/* BP_OP_PRUNE: jobs that finished before before_ms, with all that belongs to them (timeline, keys, deliveries), and
+ * audit lines older than audit_before_ms, at most `limit` of each; 0: none. `jobs` are those removed, so that their
+ * objects can be removed too. BP_STALE as in sweep. */
 struct bp_op_prune {
-    int64_t before_ms;
+    int64_t before_ms, audit_before_ms;
     uint32_t limit;
+    uint32_t reserved;
+    int64_t epoch; /* of BP_OP_LEAD; 0: not asked */
     /* out */
-    uint32_t removed;
-};
-
-/* Numbers of one workflow, all from the store. */
-struct bp_queue_stats_row {
-    char workflow[128];
-    int64_t queued, leased, scheduled;
-    int64_t completed_recent, failed_recent; /* finished within window_ms */
-    int64_t lease_expired_recent;            /* expiries within window_ms */
-    int64_t interrupted_recent;              /* distinct jobs requeued within window_ms */
-    int64_t submitted_recent;                /* submits within window_ms */
-    int64_t oldest_queued_ms;                /* when the oldest queued job became due; 0: none */
-    int64_t active_workers;                  /* approved, serving this workflow, with a live lease or seen in 5 min */
-    int64_t available_capacity;              /* sum of max_concurrency - live leases of those, never negative */
-    double run_p50_s;                        /* lease to completion of jobs completed within 10 min; 0: none */
-    double wait_p95_s;                       /* due to first lease of jobs first leased within 10 min; 0: none */
+    uint32_t removed;       /* jobs; more may be left when it is `limit` */
+    uint32_t audit_removed; /* audit lines */
+    struct bp_job_row *jobs;
+    void *memory; /* free with bp_host.free */
 };
 
 /* BP_OP_STATS: one row per workflow that has jobs or workers. window_ms: usually 300,000. */
@@ -334,25 +293,145 @@ struct bp_op_stats {
     void *memory; /* free with bp_host.free */
 };
 
-#define BP_OP_SUBMIT      1
-#define BP_OP_LEASE       2
-#define BP_OP_EXTEND      3
-#define BP_OP_COMPLETE    4
-#define BP_OP_FAIL        5
-#define BP_OP_REQUEUE     6
-#define BP_OP_CANCEL      7
-#define BP_OP_RETRY       8
-#define BP_OP_GET         9
-#define BP_OP_LIST        10
-#define BP_OP_SWEEP       11
-#define BP_OP_WORKER_PUT  12
-#define BP_OP_WORKER_AUTH 13
-#define BP_OP_WORKER_SET  14
-#define BP_OP_WORKER_DEL  15
-#define BP_OP_WORKER_LIST 16
-#define BP_OP_EVENTS      17
-#define BP_OP_PRUNE       18
-#define BP_OP_STATS       19
+/* ---- several controllers ---- */
+
+/* BP_OP_LEAD: this controller is alive and leads, or would. The leader is whoever asked first after the last one's ttl
+ * ran out, by the store's clock; it stays so by asking again in time. Each change of the leader makes a larger epoch.
+ */
+struct bp_op_lead {
+    const char *id; /* of this controller's run, unique */
+    const char *name, *url, *version;
+    int64_t started_ms;
+    int64_t ttl_ms;
+    int32_t resign; /* 1: gives leadership up and leaves the list */
+    int32_t reserved;
+    /* out */
+    int32_t leader; /* 1: this controller leads for ttl_ms from when it asked */
+    uint32_t count;
+    int64_t epoch;                         /* of the present leader; >= 1 */
+    struct bp_controller_row *controllers; /* seen within three times their ttl, the leader included */
+    void *memory;                          /* free with bp_host.free */
+};
+
+/* BP_OP_WATCH: one row per workflow that ever had a job; cheap enough for every 100 ms. Rows that other programs put
+ * into the store count as queued from the moment they are there, and move `arrivals` until they are taken in. */
+struct bp_op_watch {
+    uint64_t reserved;
+    /* out */
+    uint32_t count;
+    struct bp_watch_row *rows;
+    void *memory; /* free with bp_host.free */
+};
+
+/* ---- tenants ---- */
+
+/* BP_OP_TENANT_PUT: makes a tenant, or changes what is given: numbers < 0 and NULL texts stay, webhook_url "" removes
+ * it. The first submit of an unknown tenant makes it too, with defaults. */
+struct bp_op_tenant_put {
+    const char *name; /* 1..255 bytes */
+    int32_t weight, max_pending, max_running, disabled, webhook_version, reserved;
+    const char *webhook_url;
+    /* out */
+    int32_t existed;
+    int32_t reserved_out;
+};
+
+/* BP_OP_TENANT_LIST: by name. */
+struct bp_op_tenant_list {
+    const char *name; /* only this one; NULL: all. BP_NOTFOUND */
+    /* out */
+    uint32_t count;
+    struct bp_tenant_row *tenants;
+    void *memory; /* free with bp_host.free */
+};
+
+/* BP_OP_TOKEN_PUT. BP_NOTFOUND: no such tenant. BP_CONFLICT: the hash is there already. */
+struct bp_op_token_put {
+    const char *tenant, *token_hash; /* lower-case hex SHA-256 */
+    const char *label;               /* or NULL */
+    int64_t expires_ms;              /* 0: never */
+    /* out */
+    int64_t id;
+};
+
+/* BP_OP_TOKEN_DEL: BP_NOTFOUND when the tenant has no such token. */
+struct bp_op_token_del {
+    const char *tenant;
+    int64_t id;
+};
+
+/* BP_OP_TOKEN_LIST: of one tenant, oldest first. */
+struct bp_op_token_list {
+    const char *tenant;
+    /* out */
+    uint32_t count;
+    struct bp_token_row *tokens;
+    void *memory; /* free with bp_host.free */
+};
+
+/* BP_OP_TOKEN_AUTH: whose token. BP_NOTFOUND: nobody's, or expired. Disabled tenants are the caller's to refuse. */
+struct bp_op_token_auth {
+    const char *token_hash;
+    /* out */
+    struct bp_tenant_row *tenant;
+    void *memory; /* free with bp_host.free */
+};
+
+/* ---- webhooks: told at least once ---- */
+
+/* BP_OP_WEBHOOK_TAKE: due deliveries, oldest first; none of them is given out again for hold_ms. BP_STALE as in sweep.
+ */
+struct bp_op_webhook_take {
+    uint32_t limit; /* 1..100 */
+    uint32_t reserved;
+    int64_t hold_ms;
+    int64_t epoch;
+    /* out */
+    uint32_t count;
+    struct bp_webhook_row *rows;
+    int64_t next_due_ms; /* 0: none waits */
+    void *memory;        /* free with bp_host.free */
+};
+
+/* BP_OP_WEBHOOK_DONE: how a delivery went; a line in the job's timeline ("webhook"). retry_at_ms 0: it is over,
+ * delivered or given up. BP_NOTFOUND: no such delivery, e.g. the job ended anew or is pruned. */
+struct bp_op_webhook_done {
+    int64_t job_id, finished_ms;
+    int64_t retry_at_ms;
+    int32_t delivered; /* 0 or 1 */
+    int32_t reserved;
+    const char *detail; /* "200 in 31 ms", "connection refused; again in 30 s" */
+};
+
+#define BP_OP_SUBMIT       1
+#define BP_OP_LEASE        2
+#define BP_OP_EXTEND       3
+#define BP_OP_COMPLETE     4
+#define BP_OP_FAIL         5
+#define BP_OP_REQUEUE      6
+#define BP_OP_CANCEL       7
+#define BP_OP_RETRY        8
+#define BP_OP_GET          9
+#define BP_OP_LIST         10
+#define BP_OP_SWEEP        11
+#define BP_OP_WORKER_PUT   12
+#define BP_OP_WORKER_AUTH  13
+#define BP_OP_WORKER_SET   14
+#define BP_OP_WORKER_DEL   15
+#define BP_OP_WORKER_LIST  16
+#define BP_OP_EVENTS       17
+#define BP_OP_PRUNE        18
+#define BP_OP_STATS        19
+#define BP_OP_LEAD         20
+#define BP_OP_WATCH        21
+#define BP_OP_TENANT_PUT   22
+#define BP_OP_TENANT_LIST  23
+#define BP_OP_TOKEN_PUT    24
+#define BP_OP_TOKEN_DEL    25
+#define BP_OP_TOKEN_LIST   26
+#define BP_OP_TOKEN_AUTH   27
+#define BP_OP_WEBHOOK_TAKE 28
+#define BP_OP_WEBHOOK_DONE 29
 
 /* One operation of a batch. A store answers BP_UNSUPPORTED to a kind it does not know. */
 struct bp_op {
@@ -380,6 +459,16 @@ struct bp_op {
         struct bp_op_events events;
         struct bp_op_prune prune;
         struct bp_op_stats stats;
+        struct bp_op_lead lead;
+        struct bp_op_watch watch;
+        struct bp_op_tenant_put tenant_put;
+        struct bp_op_tenant_list tenant_list;
+        struct bp_op_token_put token_put;
+        struct bp_op_token_del token_del;
+        struct bp_op_token_list token_list;
+        struct bp_op_token_auth token_auth;
+        struct bp_op_webhook_take webhook_take;
+        struct bp_op_webhook_done webhook_done;
         uint64_t room[32]; /* the union's size is part of the ABI */
     } u;
 };
@@ -404,8 +493,22 @@ static inline void **bp_op_memory(struct bp_op *op)
         return &op->u.worker_list.memory;
     case BP_OP_EVENTS:
         return &op->u.events.memory;
+    case BP_OP_PRUNE:
+        return &op->u.prune.memory;
     case BP_OP_STATS:
         return &op->u.stats.memory;
+    case BP_OP_LEAD:
+        return &op->u.lead.memory;
+    case BP_OP_WATCH:
+        return &op->u.watch.memory;
+    case BP_OP_TENANT_LIST:
+        return &op->u.tenant_list.memory;
+    case BP_OP_TOKEN_LIST:
+        return &op->u.token_list.memory;
+    case BP_OP_TOKEN_AUTH:
+        return &op->u.token_auth.memory;
+    case BP_OP_WEBHOOK_TAKE:
+        return &op->u.webhook_take.memory;
     default:
         return NULL;
     }
