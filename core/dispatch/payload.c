@@ -63,11 +63,27 @@ static void put_default(struct json_object *o, const char *key, const char *valu
         json_object_object_add(o, key, json_object_new_string(value));
 }
 
+/* A job that another application put into the store has no params of its own: the effect's, and the defaults, are laid
+ * in here, as a submit does. */
+static struct json_object *params_of(const struct payload *p)
+{
+    struct json_object *params = object_of(p->job->params);
+    if (json_object_object_length(params) > 0)
+        return params;
+    struct json_object *fields = json_object_new_object();
+    json_object_put(params);
+    params = effect_merge(p->job->effect ? effect_find(p->d, p->job->effect) : NULL, NULL, fields);
+    if (p->workflow && p->workflow->params)
+        schema_check(p->workflow->params, params, "params", fields);
+    json_object_put(fields);
+    return params;
+}
+
 /* The params stand in input_payload twice: by themselves, where field workers look ("workflow", "assets", ...), and
  * under "params". */
 static void spread_params(struct payload *p)
 {
-    struct json_object *params = object_of(p->job->params);
+    struct json_object *params = params_of(p);
     struct json_object_iterator it = json_object_iter_begin(params), end = json_object_iter_end(params);
     for (; !json_object_iter_equal(&it, &end); json_object_iter_next(&it))
         json_object_object_add(p->input, json_object_iter_peek_name(&it),

@@ -51,9 +51,23 @@ static int did_expire(struct dispatch *d, const struct bp_job_row *job)
            (job->leased_ms > 0 && job->not_before_ms < job->leased_ms);
 }
 
-static void tell_row(struct dispatch *d, const struct bp_job_row *job)
+/* A job that another application put into the store, taken in by this sweep. */
+static void tell_taken_in(struct dispatch *d, const struct bp_job_row *job)
 {
-    if (did_expire(d, job))
+    d->counters.submitted++;
+    bus_publish(d->bus, EVENT_JOB_SUBMITTED, job->id, job->tenant, job->workflow, (int64_t)job->priority);
+    if (job->status == BP_JOB_FAILED) {
+        d->counters.failed++;
+        log_warn(LOG_DISPATCH, "job %lld of another application was refused: %s", (long long)job->id, job->error);
+        bus_publish(d->bus, EVENT_JOB_FAILED, job->id, job->tenant, job->workflow, "", job->error);
+    }
+}
+
+static void tell_row(struct dispatch *d, const struct bp_job_row *job, int64_t swept_ms)
+{
+    if (job->created_ms == swept_ms && job->leased_ms == 0)
+        tell_taken_in(d, job);
+    else if (did_expire(d, job))
         tell_expired(d, job);
     else
         bus_publish(d->bus, EVENT_JOB_DUE, job->id, job->tenant, job->workflow, (int64_t)job->attempts);
@@ -107,7 +121,7 @@ static void swept(struct bp_op *op, const struct bp_err *err, void *arg)
         if (err->rc == BP_OK) {
             const struct bp_op_sweep *w = &op->u.sweep;
             for (uint32_t i = 0; i < w->count; i++)
-                tell_row(d, &w->jobs[i]);
+                tell_row(d, &w->jobs[i], op->now_ms);
             sweeper_expect(s, w->count >= ROWS_MAX ? dispatch_now(d) : w->next_due_ms);
             probe(s);
             lanes_tell_host(d);

@@ -2,8 +2,10 @@
 """The same daemon on a real MariaDB: the same promises, and two controllers on one database."""
 import json
 import os
+import re
 import shutil
 import subprocess
+import threading
 
 import pytest
 
@@ -32,12 +34,25 @@ def on_mariadb(daemon, mariadb, request):
     """daemon(...) with the queue in a database of this test's own."""
     name = "t" + str(abs(hash(request.node.name)))
 
+    def sql(text):
+        """What statements answer, as lines of words."""
+        a = subprocess.run(["mariadb", "--no-defaults", f"--socket={mariadb}", "--user=root", "-N", name, "-e", text],
+                           capture_output=True, text=True, check=True)
+        return [line.split("\t") for line in a.stdout.splitlines()]
+
     def make(settings=None, **kw):
         plugin = {"mariadb": {"socket": mariadb, "user": "root", "database": name, "createDatabase": True}, **json.loads(local())}
         return daemon(plugins=("mariadb", "local"), settings={"services.queue": "mariadb", "plugin": json.dumps(plugin), **SHORT,
                                                               **(settings or {})}, **kw)
 
+    make.sql = sql
     return make
+
+
+def example(page, after):
+    """The first SQL of a page behind this heading, as (variables, statement)."""
+    text = (ROOT / page).read_text().split(after, 1)[1]
+    return re.search(r"```sql\n(SET [^;]*;\n)(.*?)```", text, re.S).groups()
 
 
 def test_a_fleet_works_a_job_off_from_zero_and_back(on_mariadb, test_copy):
@@ -99,3 +114,41 @@ def test_a_server_that_is_away_is_said_and_served_again_when_it_is_back(on_maria
         os.rename(socket + ".away", socket)
     wait_until("service resumes", lambda: d.http.post("/api/jobs", {"workflow": "bench-noop", "params": {}}).status == 201, timeout=60)
     assert d.http.job(first)["status"] == "queued"
+
+
+def test_a_row_inserted_as_documented_reaches_a_waiting_worker(on_mariadb, noop):
+    d = on_mariadb(extra_plugins=[noop], settings={"scale.dryRun": "true"})
+    first = d.http.submit("bench-noop", {"n": 1})["id"]
+    w = FieldWorker(d.http, d.secret(), "i-0aaaaaaaaaaaaaaa1")
+    assert w.register(fleet="bench-noop").status == 200
+    job = w.poll().data["job"]
+    assert job["dispatch_id"] == first and w.complete(job).status == 200
+    got = []
+    waiting = threading.Thread(target=lambda: got.append(w.poll(wait_seconds=30).data["job"]))
+    waiting.start()
+    tenant = on_mariadb.sql("SELECT name FROM tenants")[0][0]
+    variables, statement = example("docs/operations.md", "### Jobs from other applications")
+    assert variables.count("@") == 3
+    on_mariadb.sql(f"SET @tenant = '{tenant}', @workflow = 'bench-noop', @input_key = 'tenants/{tenant}/uploads/1/photo.jpg';"
+                   + statement)
+    waiting.join(60)
+    job = got[0]
+    assert job["input_payload"]["inputs"][0]["key"] == f"tenants/{tenant}/uploads/1/photo.jpg"
+    assert w.complete(job).status == 200
+    done = d.http.job(job["dispatch_id"])
+    assert [e["what"] for e in done["timeline"]] == ["submitted", "leased", "completed"]
+    assert on_mariadb.sql(f"SELECT status, created_at < finished_at, attempts FROM ai_job_dispatches WHERE id = {job['dispatch_id']}") == [
+        ["completed", "1", "1"]]
+
+
+def test_a_row_inserted_against_the_rules_fails_with_the_reason_and_holds_up_nothing(on_mariadb, noop):
+    d = on_mariadb(extra_plugins=[noop], settings={"scale.dryRun": "true"})
+    d.http.submit("bench-noop", {"n": 1})
+    on_mariadb.sql("INSERT INTO ai_job_dispatches (tenant_id, workflow_id, priority, input_key) SELECT t.id, w.id, 9, 'tenants/nobody/x' "
+                   "FROM tenants t JOIN workflows w")
+    bad = int(on_mariadb.sql("SELECT MAX(id) FROM ai_job_dispatches")[0][0])
+    wait_until("it is refused", lambda: d.http.job(bad)["status"] == "failed", timeout=60)
+    assert "below tenants/" in d.http.job(bad)["error"]
+    w = FieldWorker(d.http, d.secret(), "i-0aaaaaaaaaaaaaaa1")
+    assert w.register(fleet="bench-noop").status == 200
+    assert w.complete(w.poll().data["job"]).status == 200

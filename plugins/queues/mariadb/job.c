@@ -44,6 +44,8 @@ static void read_numbers(const struct reply *q, struct job *j)
     r->updated_ms = column_int(q, 23);
     r->progress = column_double(q, 24);
     j->duration_s = column_double(q, 25);
+    j->share_tag = column_double(q, 29);
+    j->foreign = r->created_ms == 0 && (r->status == BP_JOB_QUEUED || r->status == BP_JOB_SCHEDULED);
 }
 
 int32_t job_read_content(struct store *s, const struct reply *q, int at, struct job *j)

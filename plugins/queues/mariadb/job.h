@@ -28,6 +28,7 @@ struct job {
     int64_t tenant_id, workflow_id, effect_id, worker_no;
     int64_t queued_ms, wait_ms;
     int32_t sort_key; /* -1: in front of its priority, else 0 */
+    double share_tag;
     int32_t ended_by;
     double duration_s;
     const char *suffix; /* of the output key */
@@ -35,16 +36,17 @@ struct job {
     int64_t saved_worker; /* with saved_status: whose live lease it was */
     bool dirty, content;  /* content: params, inputs, output and keys are there */
     bool listed;          /* in its front */
+    bool foreign;         /* put there by another application and not adopted yet, see adopt.h */
     bool fresh, visible;  /* inserted by this segment; its submit has run */
 };
 
 #define DISPATCH_COLUMNS                                                                                               \
-    "d.id, d.tenant_id, d.workflow_id, d.effect_id, d.status, d.priority, d.sort_key, d.attempts, d.max_attempts, "    \
+    "d.id, d.tenant_id, d.workflow_id, d.effect_id, d.status+0, d.priority, d.sort_key, d.attempts, d.max_attempts, "  \
     "d.requeues, d.cancel_requested, d.ended_by, d.worker_id, d.lease_token, d.output_suffix, d.due_ms, "              \
     "d.created_ms, d.queued_ms, d.not_before_ms, d.leased_ms, d.first_leased_ms, d.wait_ms, d.finished_ms, "           \
-    "d.updated_ms, d.progress, d.duration_seconds, d.last_error, d.progress_text, d.checkpoint_key"
+    "d.updated_ms, d.progress, d.duration_seconds, d.last_error, d.progress_text, d.checkpoint_key, d.share_tag"
 #define CONTENT_COLUMNS "j.params, j.inputs, j.output, j.idempotency_key, j.provider_job_id"
-#define CONTENT_FIRST   29
+#define CONTENT_FIRST   30
 
 /* Fills a new job in s->mem from a row of DISPATCH_COLUMNS, and CONTENT_COLUMNS when `content`. Names are filled by
  * job_names, which may query. */

@@ -181,7 +181,7 @@ static void front_add(struct store *s, const struct front *f)
     sql_add(&s->q,
             "SELECT " DISPATCH_COLUMNS
             " FROM ai_job_dispatches d FORCE INDEX (dispatches_queue) WHERE d.workflow_id=%l "
-            "AND d.status=2 ORDER BY d.queue_order, d.sort_key, d.id LIMIT %l FOR UPDATE SKIP LOCKED;",
+            "AND d.status=2 ORDER BY d.queue_order, d.sort_key, d.share_tag, d.id LIMIT %l FOR UPDATE SKIP LOCKED;",
             f->workflow_id, (int64_t)f->limit);
 }
 
@@ -191,8 +191,9 @@ static void load_text(struct store *s, struct load *l)
     if (l->workers.n)
         sql_add(&s->q,
                 "SELECT id, approved, draining, max_concurrency, last_seen_ms FROM workers WHERE id IN (%r)%r;"
-                "SELECT worker_id, COUNT(*) FROM ai_job_dispatches WHERE status=3 AND worker_id IN (%r) "
-                "GROUP BY worker_id;",
+                "SELECT due_of, COUNT(*) FROM ai_job_dispatches FORCE INDEX (dispatches_due) WHERE status=3 AND due_of "
+                "IN (%r) "
+                "GROUP BY due_of;",
                 l->workers.list.text, lock(s), l->workers.list.text);
     if (l->jobs.n)
         sql_add(&s->q, "SELECT " DISPATCH_COLUMNS " FROM ai_job_dispatches d WHERE d.id IN (%r)%r;", l->jobs.list.text,
@@ -202,7 +203,7 @@ static void load_text(struct store *s, struct load *l)
     if (l->keys.n)
         sql_add(
             &s->q,
-            "SELECT k.tenant_id, k.idempotency_key, k.dispatch_id, k.request_hash, d.status FROM idempotency_keys k "
+            "SELECT k.tenant_id, k.idempotency_key, k.dispatch_id, k.request_hash, d.status+0 FROM idempotency_keys k "
             "LEFT JOIN ai_job_dispatches d ON d.id = k.dispatch_id WHERE %r;",
             l->keys.text);
     for (size_t i = 0; i < b->n_fronts; i++) {

@@ -2,6 +2,7 @@
 /* What tenants and operators do to a job: cancel it, retry it. */
 #include <string.h>
 
+#include "adopt.h"
 #include "ops.h"
 #include "timeline.h"
 
@@ -32,6 +33,8 @@ int32_t op_cancel(struct store *s, struct bp_op *op)
     struct job *j = job_for(s, op, c->id, c->tenant);
     if (!j)
         return BP_OK;
+    if ((rc = job_adopt(s, j, op->now_ms)) != BP_OK)
+        return rc;
     c->status = j->row.status;
     if (j->row.status >= BP_JOB_COMPLETED)
         return op_error(op, BP_CONFLICT, "job %lld is already %s", (long long)c->id,

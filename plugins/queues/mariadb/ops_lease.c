@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "adopt.h"
 #include "counters.h"
 #include "ops.h"
 #include "timeline.h"
@@ -22,6 +23,8 @@ static bool before(const struct job *x, const struct job *y)
         return x->row.priority > y->row.priority;
     if (x->sort_key != y->sort_key)
         return x->sort_key < y->sort_key;
+    if (x->share_tag < y->share_tag || x->share_tag > y->share_tag)
+        return x->share_tag < y->share_tag;
     return x->row.id < y->row.id;
 }
 
@@ -95,6 +98,19 @@ static int32_t give(struct store *s, struct bp_op *op, struct job *j, uint32_t i
     return rc ? rc : job_save(s, j, now);
 }
 
+/* The next to be given, NULL: none. One that another application put there is adopted now, and may turn out to be none.
+ */
+static int32_t next_job(struct store *s, struct bp_op *op, struct job **out)
+{
+    int32_t rc;
+    do {
+        rc = choose(s, &op->u.lease, out);
+        if (!rc && *out && (*out)->foreign)
+            rc = job_adopt(s, *out, op->now_ms);
+    } while (!rc && *out && (*out)->row.status != BP_JOB_QUEUED);
+    return rc;
+}
+
 static int32_t lease_jobs(struct store *s, struct bp_op *op, int64_t worker_no, uint32_t want)
 {
     struct job *given = mem_alloc(&s->mem, want * sizeof *given);
@@ -103,12 +119,11 @@ static int32_t lease_jobs(struct store *s, struct bp_op *op, int64_t worker_no, 
         return store_nomem(s);
     for (; n < want; n++) {
         struct job *j;
-        int32_t rc = choose(s, &op->u.lease, &j);
-        if (rc || !j) {
-            if (rc)
-                return rc;
+        int32_t rc = next_job(s, op, &j);
+        if (rc)
+            return rc;
+        if (!j)
             break;
-        }
         if ((rc = give(s, op, j, n, worker_no)) != BP_OK)
             return rc;
         given[n] = *j;

@@ -170,8 +170,8 @@ static int32_t prune_find(struct store *s, const struct bp_op_prune *p, uint32_t
         return rc;
     sql_clear(&s->q);
     sql_add(&s->q,
-            "SELECT d.id, d.workflow_id, d.status FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE "
-            "d.status IN (4,5,6) AND d.workflow_id IN (%r) AND d.due_ms < %l LIMIT %l FOR UPDATE SKIP LOCKED",
+            "SELECT d.id, d.workflow_id, d.status+0 FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE "
+            "d.status IN (4,5,6) AND d.due_of IN (%r) AND d.due_ms < %l LIMIT %l FOR UPDATE SKIP LOCKED",
             s->workflow_list.text, p->before_ms, (int64_t)limit);
     rc = query_one(s, &s->q, &r);
     while (!rc && reply_next(&r)) {

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What time alone changes: expired leases and due jobs. */
+/* What time alone changes: expired leases and due jobs; and what other applications put into the queue. */
 #include <stdio.h>
 
+#include "adopt.h"
 #include "counters.h"
 #include "ops.h"
 #include "timeline.h"
 
 #define LIMIT_MAX 10000
-#define FIRST_DUE                                                                                                      \
-    "SELECT (SELECT d.due_ms FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE d.status=%i AND "             \
-    "d.workflow_id = w.id ORDER BY d.due_ms LIMIT 1) FROM workflows w"
 
 int32_t workflow_list(struct store *s)
 {
@@ -24,22 +22,37 @@ int32_t workflow_list(struct store *s)
     return rc;
 }
 
-/* The rows of a query, at most `limit` of its jobs, in s->mem. The index leads to them workflow by workflow. */
-static int32_t ids_due(struct store *s, int32_t status, const struct bp_op *op, int64_t *ids, uint32_t *n)
+static int32_t ids_take(struct store *s, uint32_t limit, int64_t *ids, uint32_t *n)
 {
     struct reply r;
-    uint32_t limit = op->u.sweep.limit;
     *n = 0;
-    sql_clear(&s->q);
-    sql_add(&s->q,
-            "SELECT d.id FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE d.status=%i AND d.workflow_id IN "
-            "(%r) AND d.due_ms <= %l ORDER BY d.due_ms LIMIT %l FOR UPDATE SKIP LOCKED",
-            status, s->workflow_list.n ? s->workflow_list.text : "0", op->now_ms, (int64_t)limit);
     int32_t rc = query_one(s, &s->q, &r);
     while (!rc && reply_next(&r) && *n < limit)
         ids[(*n)++] = column_int(&r, 0);
     reply_done(&r);
     return rc;
+}
+
+/* Expired leases. All running ones are looked at, in the index alone. */
+static int32_t ids_expired(struct store *s, const struct bp_op *op, int64_t *ids, uint32_t *n)
+{
+    sql_clear(&s->q);
+    sql_add(&s->q,
+            "SELECT d.id FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE d.status=3 AND d.due_ms <= %l "
+            "ORDER BY d.due_ms LIMIT %l FOR UPDATE SKIP LOCKED",
+            op->now_ms, (int64_t)op->u.sweep.limit);
+    return ids_take(s, op->u.sweep.limit, ids, n);
+}
+
+/* Due jobs. The index leads to them workflow by workflow. */
+static int32_t ids_due(struct store *s, const struct bp_op *op, int64_t *ids, uint32_t *n)
+{
+    sql_clear(&s->q);
+    sql_add(&s->q,
+            "SELECT d.id FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE d.status=1 AND d.due_of IN "
+            "(%r) AND d.due_ms <= %l ORDER BY d.due_ms LIMIT %l FOR UPDATE SKIP LOCKED",
+            s->workflow_list.n ? s->workflow_list.text : "0", op->now_ms, (int64_t)op->u.sweep.limit);
+    return ids_take(s, op->u.sweep.limit, ids, n);
 }
 
 static int32_t expire_to_end(struct store *s, struct job *j, int64_t now_ms)
@@ -108,7 +121,9 @@ static int32_t next_due(struct store *s, int64_t *next_ms)
     struct reply r;
     *next_ms = 0;
     sql_clear(&s->q);
-    sql_add(&s->q, FIRST_DUE " UNION ALL " FIRST_DUE, BP_JOB_LEASED, BP_JOB_SCHEDULED);
+    sql_add(&s->q, "SELECT MIN(due_ms) FROM ai_job_dispatches FORCE INDEX (dispatches_due) WHERE status=3 UNION ALL "
+                   "SELECT (SELECT d.due_ms FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE d.status=1 AND "
+                   "d.due_of = w.id ORDER BY d.due_ms LIMIT 1) FROM workflows w");
     int32_t rc = query_one(s, &s->q, &r);
     while (!rc && reply_next(&r)) {
         int64_t due = column_int(&r, 0);
@@ -118,14 +133,28 @@ static int32_t next_due(struct store *s, int64_t *next_ms)
     return rc;
 }
 
+/* Those adopted are written first: one with a time ahead is not to be found as due. */
+static int32_t sweep_foreign(struct store *s, struct bp_op *op, int64_t *ids, struct job *jobs, uint32_t *n)
+{
+    int32_t rc = adopt_find(s, op->u.sweep.limit, ids, n);
+    if (rc || !*n)
+        return rc;
+    rc = change_each(s, op->now_ms, ids, *n, jobs, job_adopt);
+    return rc ? rc : batch_flush(s);
+}
+
 static int32_t sweep_all(struct store *s, struct bp_op *op, int64_t *ids, struct job *jobs, uint32_t *n)
 {
     uint32_t n_expired = 0, n_due = 0;
-    int32_t rc = ids_due(s, BP_JOB_LEASED, op, ids, &n_expired);
-    rc = rc ? rc : ids_due(s, BP_JOB_SCHEDULED, op, ids + n_expired, &n_due);
+    int32_t rc = sweep_foreign(s, op, ids, jobs, n);
+    ids += *n;
+    jobs += *n;
+    rc = rc ? rc : workflow_list(s);
+    rc = rc ? rc : ids_expired(s, op, ids, &n_expired);
+    rc = rc ? rc : ids_due(s, op, ids + n_expired, &n_due);
     rc = rc ? rc : change_each(s, op->now_ms, ids, n_expired, jobs, expire);
     rc = rc ? rc : change_each(s, op->now_ms, ids + n_expired, n_due, jobs + n_expired, make_due);
-    *n = n_expired + n_due;
+    *n += n_expired + n_due;
     return rc;
 }
 
@@ -138,12 +167,11 @@ int32_t op_sweep(struct store *s, struct bp_op *op)
     w->jobs = NULL;
     w->memory = NULL;
     w->next_due_ms = 0;
-    int64_t *ids = mem_alloc(&s->mem, 2 * (size_t)w->limit * sizeof *ids);
-    struct job *jobs = mem_alloc(&s->mem, 2 * (size_t)w->limit * sizeof *jobs);
+    int64_t *ids = mem_alloc(&s->mem, 3 * (size_t)w->limit * sizeof *ids);
+    struct job *jobs = mem_alloc(&s->mem, 3 * (size_t)w->limit * sizeof *jobs);
     if (!ids || !jobs)
         return store_nomem(s);
-    int32_t rc = workflow_list(s);
-    rc = rc ? rc : sweep_all(s, op, ids, jobs, &n);
+    int32_t rc = sweep_all(s, op, ids, jobs, &n);
     rc = rc ? rc : jobs_pack(s, jobs, n, &w->jobs, &w->memory);
     w->count = rc ? 0 : n;
     rc = rc ? rc : batch_flush(s);

@@ -57,7 +57,7 @@ static int32_t release(struct store *s, int64_t no, int64_t now_ms, const char *
     struct reply r;
     size_t n = 0;
     sql_clear(&s->q);
-    sql_add(&s->q, "SELECT id FROM ai_job_dispatches WHERE worker_id=%l AND status=3 ORDER BY id FOR UPDATE", no);
+    sql_add(&s->q, "SELECT id FROM ai_job_dispatches WHERE status=3 AND due_of=%l ORDER BY id FOR UPDATE", no);
     int32_t rc = query_one(s, &s->q, &r);
     size_t rows = rc ? 0 : (size_t)mysql_num_rows(r.result);
     int64_t *ids = mem_alloc(&s->mem, rows * sizeof *ids + 1);

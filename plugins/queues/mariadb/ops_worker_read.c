@@ -67,7 +67,7 @@ static char *copy_row(struct bp_worker_row *to, const struct bp_worker_row *from
 #define WORKER_COLUMNS                                                                                                 \
     "SELECT w.approved, w.draining, w.max_concurrency, w.registered_ms, w.last_seen_ms, n.name, w.display_name, "      \
     "w.token_hash, w.workflows, w.fleet, w.stage, w.capabilities, w.capacity_type, w.instance_type, w.source, "        \
-    "w.last_ip, w.id, (SELECT COUNT(*) FROM ai_job_dispatches d WHERE d.worker_id = w.id AND d.status = 3) "           \
+    "w.last_ip, w.id, (SELECT COUNT(*) FROM ai_job_dispatches d WHERE d.status = 3 AND d.due_of = w.id) "              \
     "FROM workers w JOIN worker_names n ON n.id = w.id "
 
 /* Reads all rows of the query in s->q into one block of host memory. */

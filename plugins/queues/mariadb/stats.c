@@ -50,9 +50,9 @@ static void questions(struct store *s, const struct bp_op *op)
             from, now);
     sql_add(&s->q,
             "SELECT w.id, (SELECT d.due_ms FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE d.status=2 "
-            "AND d.workflow_id = w.id ORDER BY d.due_ms LIMIT 1) FROM workflows w;");
+            "AND d.due_of = w.id AND d.due_ms > 0 ORDER BY d.due_ms LIMIT 1) FROM workflows w;");
     sql_add(&s->q, "SELECT w.max_concurrency, w.last_seen_ms, (SELECT COUNT(*) FROM ai_job_dispatches d WHERE "
-                   "d.worker_id = w.id AND d.status = 3), x.workflow_id FROM workers w JOIN worker_workflows x ON "
+                   "d.status = 3 AND d.due_of = w.id), x.workflow_id FROM workers w JOIN worker_workflows x ON "
                    "x.worker_id = w.id WHERE w.approved = 1");
 }
 

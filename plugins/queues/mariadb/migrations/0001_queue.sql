@@ -16,17 +16,23 @@ CREATE TABLE IF NOT EXISTS worker_names (
     id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, name VARCHAR(255) NOT NULL UNIQUE
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
 
--- The central row of a job. status: 1 scheduled 2 queued 3 leased 4 completed 5 failed 6 cancelled.
+-- The central row of a job. Other applications may insert queued rows: see external producers in docs/operations.md, and
+-- adopt.c. A row of theirs has due_ms = 0 until it is adopted; ours never has.
+-- The columns *_at say in UTC what the columns *_ms say, for people; they take no room.
 CREATE TABLE IF NOT EXISTS ai_job_dispatches (
     id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     tenant_id BIGINT NOT NULL DEFAULT 0,
+    tenant_job_id BIGINT NOT NULL DEFAULT 0,         -- of the private row in the tenant's pool; 0: the same as id
     workflow_id BIGINT NOT NULL DEFAULT 0,
     effect_id BIGINT NOT NULL DEFAULT 0,             -- 0: none
-    status TINYINT NOT NULL DEFAULT 2,
+    -- In SQL also by number: 1 scheduled 2 queued 3 leased 4 completed 5 failed 6 cancelled.
+    status ENUM('scheduled','queued','leased','completed','failed','cancelled') NOT NULL DEFAULT 'queued',
     priority SMALLINT NOT NULL DEFAULT 0,
-    -- Ascending in the order of leases, so that one plain index serves servers with and without descending indexes.
+    -- Jobs are leased by priority, high first, then in ascending order of all else. An index on (priority DESC, ...) needs
+    -- MariaDB 10.8; with the priority's negative in its place a plain one has that order on every server.
     queue_order SMALLINT GENERATED ALWAYS AS (-priority) STORED,
     sort_key TINYINT NOT NULL DEFAULT 0,             -- -1: an interruption put the job in front of its priority
+    share_tag DOUBLE NOT NULL DEFAULT 0,             -- between tenants: when it would be served if all had their share
     attempts INT NOT NULL DEFAULT 0,
     max_attempts INT NOT NULL DEFAULT 3,
     requeues INT NOT NULL DEFAULT 0,
@@ -36,6 +42,9 @@ CREATE TABLE IF NOT EXISTS ai_job_dispatches (
     lease_token VARCHAR(128),
     output_suffix VARCHAR(255),
     due_ms BIGINT NOT NULL DEFAULT 0,                -- of its state: not before, queued since, lease expires, finished
+    -- What due_ms is looked up by: the worker of a running lease, else the workflow. So one index finds expired leases, due
+    -- and waiting jobs, old ones, and what a worker has.
+    due_of BIGINT GENERATED ALWAYS AS (IF(status = 3, worker_id, workflow_id)) STORED,
     created_ms BIGINT NOT NULL DEFAULT 0,
     queued_ms BIGINT NOT NULL DEFAULT 0,             -- when it became due, last
     not_before_ms BIGINT NOT NULL DEFAULT 0,
@@ -49,9 +58,16 @@ CREATE TABLE IF NOT EXISTS ai_job_dispatches (
     last_error TEXT,
     progress_text TEXT,
     checkpoint_key VARCHAR(1024),
-    KEY dispatches_queue (workflow_id, status, queue_order, sort_key, id),
-    KEY dispatches_due (status, workflow_id, due_ms),
-    KEY dispatches_worker (worker_id, status),
+    input_key VARCHAR(1024),                         -- from other applications: the object to work on
+    input_mime VARCHAR(255),                         -- and its type; NULL: by the key's extension
+    created_at DATETIME(3) AS (IF(created_ms = 0, NULL, '1970-01-01' + INTERVAL created_ms * 1000 MICROSECOND)) VIRTUAL,
+    updated_at DATETIME(3) AS (IF(updated_ms = 0, NULL, '1970-01-01' + INTERVAL updated_ms * 1000 MICROSECOND)) VIRTUAL,
+    leased_at DATETIME(3) AS (IF(leased_ms = 0, NULL, '1970-01-01' + INTERVAL leased_ms * 1000 MICROSECOND)) VIRTUAL,
+    finished_at DATETIME(3) AS (IF(finished_ms = 0, NULL, '1970-01-01' + INTERVAL finished_ms * 1000 MICROSECOND)) VIRTUAL,
+    lease_expires_at DATETIME(3) AS (IF(status = 3, '1970-01-01' + INTERVAL due_ms * 1000 MICROSECOND, NULL)) VIRTUAL,
+    -- Exactly the order of leases.
+    KEY dispatches_queue (workflow_id, status, queue_order, sort_key, share_tag, id),
+    KEY dispatches_due (status, due_of, due_ms),
     KEY dispatches_tenant (tenant_id, id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
 

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * adopt.h - jobs that other applications put into ai_job_dispatches with an INSERT of their own.
+ *
+ * Such a row is queued with created_ms and due_ms 0; nothing else has those. Whoever locks it first adopts it: it gets
+ * its times, its private row, its place in the counters and the first line of its timeline, or becomes failed with the
+ * reason. From then on it is a job like any other.
+ */
+#ifndef MARIADB_ADOPT_H
+#define MARIADB_ADOPT_H
+
+#include "job.h"
+
+/* Adopts a locked foreign row: it is queued, scheduled or failed then, and saved. Another is left as it is. */
+int32_t job_adopt(struct store *s, struct job *j, int64_t now_ms);
+/* The ids of at most `limit` rows that wait to be adopted, locked; those another controller holds are passed over. */
+int32_t adopt_find(struct store *s, uint32_t limit, int64_t *ids, uint32_t *n);
+
+#endif

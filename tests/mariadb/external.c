@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Jobs that other applications put into ai_job_dispatches with an INSERT of their own. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cm.h"
+#include "database.h"
+
+#define NOW INT64_C(1700000000000) /* as queue_run has it */
+
+static struct fake_host *h;
+
+/* A queue that knows tenant acme and workflow a, with a worker. */
+static int fresh(void **state)
+{
+    struct bp_err err;
+    (void)state;
+    database_fresh();
+    h = queue_start(NULL, "", &err);
+    if (!h)
+        fail_msg("start: %s", err.text);
+    queue_worker(h, "w");
+    database_run("INSERT INTO DB.tenants (name) VALUES ('acme')");
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    fake_host_stop(h);
+    return 0;
+}
+
+/* Inserts a row of tenant acme and workflow a with these columns more. */
+static void insert(const char *columns, const char *values)
+{
+    char sql[1024];
+    snprintf(
+        sql, sizeof sql,
+        "INSERT INTO DB.ai_job_dispatches (tenant_id, workflow_id, %s) SELECT t.id, w.id, %s FROM DB.tenants t JOIN "
+        "DB.workflows w WHERE t.name = 'acme' AND w.name = 'a'",
+        columns, values);
+    database_run(sql);
+}
+
+static int64_t last_id(void)
+{
+    return database_int("SELECT MAX(id) FROM DB.ai_job_dispatches");
+}
+
+static const struct bp_op_sweep *swept(struct bp_op *op)
+{
+    struct bp_err err = {0};
+    *op = (struct bp_op){.kind = BP_OP_SWEEP};
+    op->u.sweep.limit = 100;
+    if (queue_run(h, op, &err) != BP_OK || op->err.rc != BP_OK)
+        fail_msg("sweep: %s %s", err.text, op->err.text);
+    return &op->u.sweep;
+}
+
+/* One sweep, that changes one job, into failed with these words. */
+static void refused(const char *words)
+{
+    struct bp_op op;
+    const struct bp_op_sweep *w = swept(&op);
+    assert_int_equal(w->count, 1);
+    assert_int_equal(w->jobs[0].status, BP_JOB_FAILED);
+    if (!strstr(w->jobs[0].error, words))
+        fail_msg("'%s' does not say '%s'", w->jobs[0].error, words);
+    fake_host_free(op.u.sweep.memory);
+    assert_int_equal(swept(&op)->count, 0);
+    assert_int_equal(
+        database_int(
+            "SELECT COUNT(*) FROM DB.ai_job_dispatches WHERE status='failed' AND last_error LIKE 'inserted with%'"),
+        1);
+    assert_int_equal(queue_lease(h, "w", "t"), 0);
+}
+
+static void a_sweep_takes_a_row_in_as_if_it_had_been_submitted(void **state)
+{
+    struct bp_op op, get = {.kind = BP_OP_GET};
+    struct bp_err err;
+    (void)state;
+    insert("input_key, input_mime, priority", "'tenants/acme/uploads/1/a \"b\".jpg', 'image/jpeg', 7");
+    const struct bp_op_sweep *w = swept(&op);
+    assert_int_equal(w->count, 1);
+    assert_int_equal(w->jobs[0].id, last_id());
+    assert_int_equal(w->jobs[0].status, BP_JOB_QUEUED);
+    assert_int_equal(w->jobs[0].priority, 7);
+    assert_int_equal(w->jobs[0].max_attempts, 3);
+    assert_int_equal(w->jobs[0].created_ms, NOW);
+    assert_string_equal(w->jobs[0].tenant, "acme");
+    assert_string_equal(w->jobs[0].workflow, "a");
+    fake_host_free(op.u.sweep.memory);
+    get.u.get.id = last_id();
+    get.u.get.with_events = 1;
+    assert_int_equal(queue_run(h, &get, &err), BP_OK);
+    assert_int_equal(get.err.rc, BP_OK);
+    assert_string_equal(get.u.get.job->inputs,
+                        "[{\"key\":\"tenants/acme/uploads/1/a \\\"b\\\".jpg\",\"mime\":\"image/jpeg\","
+                        "\"name\":\"a \\\"b\\\".jpg\"}]");
+    assert_string_equal(get.u.get.job->params, "{}");
+    assert_int_equal(get.u.get.n_events, 1);
+    assert_string_equal(get.u.get.events[0].what, "submitted");
+    assert_string_equal(get.u.get.events[0].who, "external");
+    fake_host_free(get.u.get.memory);
+    assert_int_equal(swept(&op)->count, 0);
+    assert_int_equal(database_int("SELECT SUM(queued) FROM DB.workflow_counters"), 1);
+    assert_int_equal(database_int("SELECT SUM(submitted) FROM DB.workflow_seconds"), 1);
+}
+
+static void a_lease_takes_the_row_before_any_sweep(void **state)
+{
+    (void)state;
+    insert("input_key", "'tenants/acme/uploads/1/a.jpg'");
+    assert_int_equal(queue_lease(h, "w", "t"), last_id());
+    assert_int_equal(database_int("SELECT leased FROM DB.workflow_counters"), 1);
+    assert_int_equal(database_int("SELECT COUNT(*) FROM DB.job_events"), 2);
+    assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches WHERE created_at IS NOT NULL AND "
+                                  "lease_expires_at > leased_at"),
+                     1);
+    assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_jobs WHERE inputs LIKE '%tenants/acme/uploads/1/a.jpg%'"),
+                     1);
+}
+
+static void rows_of_others_keep_their_place_in_the_order(void **state)
+{
+    struct bp_err err;
+    int64_t ours;
+    (void)state;
+    assert_int_equal(queue_submit(h, NULL, &ours, &err), BP_OK);
+    insert("priority", "0");
+    insert("priority", "5");
+    assert_int_equal(queue_lease(h, "w", "t1"), ours + 2);
+    assert_int_equal(queue_lease(h, "w", "t2"), ours);
+    assert_int_equal(queue_lease(h, "w", "t3"), ours + 1);
+}
+
+static void a_row_with_a_time_ahead_waits_for_it(void **state)
+{
+    struct bp_op op;
+    (void)state;
+    insert("not_before_ms", "1700000005000");
+    const struct bp_op_sweep *w = swept(&op);
+    assert_int_equal(w->count, 1);
+    assert_int_equal(w->jobs[0].status, BP_JOB_SCHEDULED);
+    assert_int_equal(w->next_due_ms, NOW + 5000);
+    fake_host_free(op.u.sweep.memory);
+    assert_int_equal(queue_lease(h, "w", "t"), 0);
+}
+
+static void a_row_can_be_cancelled_before_it_was_taken_in(void **state)
+{
+    struct bp_err err;
+    struct bp_op op = {.kind = BP_OP_CANCEL};
+    (void)state;
+    insert("priority", "0");
+    op.u.cancel.id = last_id();
+    op.u.cancel.tenant = "acme";
+    assert_int_equal(queue_run(h, &op, &err), BP_OK);
+    assert_int_equal(op.u.cancel.status, BP_JOB_CANCELLED);
+    assert_int_equal(database_int("SELECT queued FROM DB.workflow_counters"), 0);
+    assert_int_equal(database_int("SELECT cancelled FROM DB.workflow_counters"), 1);
+}
+
+static void an_unknown_tenant_is_refused(void **state)
+{
+    (void)state;
+    database_run("INSERT INTO DB.ai_job_dispatches (tenant_id, workflow_id) SELECT 99, id FROM DB.workflows");
+    refused("tenant_id 99");
+}
+
+static void an_unknown_workflow_is_refused(void **state)
+{
+    (void)state;
+    database_run("INSERT INTO DB.ai_job_dispatches (tenant_id, workflow_id) SELECT id, 98 FROM DB.tenants");
+    refused("workflow_id 98");
+}
+
+static void a_priority_out_of_range_is_refused(void **state)
+{
+    (void)state;
+    insert("priority", "1001");
+    refused("priority 1001");
+}
+
+static void the_key_of_another_tenant_is_refused_for_good(void **state)
+{
+    (void)state;
+    insert("input_key", "'tenants/acme-2/uploads/1/a.jpg'");
+    refused("below tenants/acme/");
+    assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_jobs WHERE inputs <> '[]'"), 0);
+}
+
+static void a_key_that_climbs_out_is_refused(void **state)
+{
+    (void)state;
+    insert("input_key", "'tenants/acme/../other/a.jpg'");
+    refused("below tenants/acme/");
+}
+
+static void bad_rows_do_not_hold_up_the_good_ones_behind_them(void **state)
+{
+    (void)state;
+    insert("priority", "2000");
+    insert("input_key", "'elsewhere'");
+    insert("input_key", "'tenants/acme/uploads/1/a.jpg'");
+    assert_int_equal(queue_lease(h, "w", "t"), last_id());
+    assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches WHERE status='failed'"), 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_sweep_takes_a_row_in_as_if_it_had_been_submitted, fresh, stop),
+        cmocka_unit_test_setup_teardown(a_lease_takes_the_row_before_any_sweep, fresh, stop),
+        cmocka_unit_test_setup_teardown(rows_of_others_keep_their_place_in_the_order, fresh, stop),
+        cmocka_unit_test_setup_teardown(a_row_with_a_time_ahead_waits_for_it, fresh, stop),
+        cmocka_unit_test_setup_teardown(a_row_can_be_cancelled_before_it_was_taken_in, fresh, stop),
+        cmocka_unit_test_setup_teardown(an_unknown_tenant_is_refused, fresh, stop),
+        cmocka_unit_test_setup_teardown(an_unknown_workflow_is_refused, fresh, stop),
+        cmocka_unit_test_setup_teardown(a_priority_out_of_range_is_refused, fresh, stop),
+        cmocka_unit_test_setup_teardown(the_key_of_another_tenant_is_refused_for_good, fresh, stop),
+        cmocka_unit_test_setup_teardown(a_key_that_climbs_out_is_refused, fresh, stop),
+        cmocka_unit_test_setup_teardown(bad_rows_do_not_hold_up_the_good_ones_behind_them, fresh, stop),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
