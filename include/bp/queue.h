@@ -46,18 +46,20 @@ extern "C" {
 /* BP_OP_SUBMIT. The checks come in this order: idempotency key, tenant disabled, unique key, after, limit; `outcome`
  * says which one decided. BP_INVALID (outcome 0): arguments out of range.
  *
- * after: the job stays scheduled until all of these completed (those that have already count as done). When one fails
- * for good or is cancelled, the job is cancelled by the next sweep, with an error that names that job.
+ * after: the job stays scheduled until all of these completed (those that have already count as done) and not_before_ms
+ * has come; a sweep queues it, and only from then on it waits in the sense of wait_ms. When one fails for good or is
+ * cancelled, the job is doomed: cancelled by the next sweep, with an error that names the first such job, whatever
+ * becomes of the others meanwhile.
  *
  * fair = 1: weighted fair share among the tenants of the workflow, by start-time fair queueing (Goyal, Vin, Cheng
  * 1996): the job's share tag is S = max(v, f) with v the tag of the job leased last from this workflow (the largest so
  * far) and f the finish tag of the tenant's previous job there, which becomes S + 1/weight. fair = 0: the tag is 0. A
  * tag stays with its job through retries and interruptions. */
 struct bp_op_submit {
-    const char *tenant, *workflow, *effect, *params, *inputs;
-    const char *idempotency_key; /* or NULL */
-    const char *request_hash;    /* hex digest of what was asked; compared on replay */
-    const char *who;             /* for the timeline */
+    const char *tenant, *workflow, *effect, *params, *inputs; /* tenant: 1..255 bytes */
+    const char *idempotency_key;                              /* at most 255 bytes, or NULL */
+    const char *request_hash;                                 /* hex digest of what was asked; compared on replay */
+    const char *who;                                          /* for the timeline */
     int32_t priority, max_attempts;
     int64_t not_before_ms;  /* 0 or past: at once */
     const char *unique_key; /* 1..255 bytes, or NULL: at most one pending (scheduled, queued, leased) job has it */
@@ -121,7 +123,7 @@ struct bp_op_complete {
     int32_t replay;
     int32_t status;          /* of the job after the call */
     int64_t wait_ms, run_ms; /* submit (or due time) to first lease, last lease to now */
-    int32_t dependents;      /* jobs that wait for this one and are now due or doomed: sweep soon */
+    int32_t dependents;      /* jobs that waited for this one and are now due, or doomed by it: sweep soon */
     int32_t reserved;
 };
 
@@ -199,8 +201,9 @@ struct bp_op_list {
 
 /* BP_OP_SWEEP: what time alone changes. Expired leases go back to the queue (or fail when attempts are used up, or are
  * cancelled when a cancel was asked for), due scheduled jobs become queued, jobs that wait for one that failed or was
- * cancelled are cancelled too, and rows that other programs put into the store are taken in. Returns the rows that
- * changed, as they are now. BP_STALE when `epoch` is not that of the present leader: nothing happened. */
+ * cancelled are cancelled too (those that wait for these in turn by the next sweep), and rows that other programs put
+ * into the store are taken in. Returns the rows that changed, as they are now. BP_STALE when `epoch` is not that of the
+ * present leader: nothing happened. */
 struct bp_op_sweep {
     uint32_t limit; /* per kind */
     uint32_t reserved;
@@ -297,7 +300,7 @@ struct bp_op_stats {
 
 /* BP_OP_LEAD: this controller is alive and leads, or would. The leader is whoever asked first after the last one's ttl
  * ran out, by the store's clock; it stays so by asking again in time. Each change of the leader makes a larger epoch.
- */
+ * After a resignation nobody leads, and its epoch is stale. BP_INVALID: no id, or a ttl below 1. */
 struct bp_op_lead {
     const char *id; /* of this controller's run, unique */
     const char *name, *url, *version;
@@ -326,7 +329,8 @@ struct bp_op_watch {
 /* ---- tenants ---- */
 
 /* BP_OP_TENANT_PUT: makes a tenant, or changes what is given: numbers < 0 and NULL texts stay, webhook_url "" removes
- * it. The first submit of an unknown tenant makes it too, with defaults. */
+ * it and what is not delivered yet. The first submit of an unknown tenant makes it too, with defaults. BP_INVALID:
+ * something out of range. */
 struct bp_op_tenant_put {
     const char *name; /* 1..255 bytes */
     int32_t weight, max_pending, max_running, disabled, webhook_version, reserved;
@@ -336,7 +340,7 @@ struct bp_op_tenant_put {
     int32_t reserved_out;
 };
 
-/* BP_OP_TENANT_LIST: by name. */
+/* BP_OP_TENANT_LIST: by name, as bytes compare. */
 struct bp_op_tenant_list {
     const char *name; /* only this one; NULL: all. BP_NOTFOUND */
     /* out */
@@ -360,7 +364,7 @@ struct bp_op_token_del {
     int64_t id;
 };
 
-/* BP_OP_TOKEN_LIST: of one tenant, oldest first. */
+/* BP_OP_TOKEN_LIST: of one tenant, oldest first. BP_NOTFOUND: no such tenant. */
 struct bp_op_token_list {
     const char *tenant;
     /* out */
@@ -379,8 +383,8 @@ struct bp_op_token_auth {
 
 /* ---- webhooks: told at least once ---- */
 
-/* BP_OP_WEBHOOK_TAKE: due deliveries, oldest first; none of them is given out again for hold_ms. BP_STALE as in sweep.
- */
+/* BP_OP_WEBHOOK_TAKE: due deliveries, the longest due first; none of them is given out again for hold_ms. BP_STALE as
+ * in sweep. */
 struct bp_op_webhook_take {
     uint32_t limit; /* 1..100 */
     uint32_t reserved;

@@ -51,7 +51,7 @@ struct bp_job_row {
     const char *idempotency_key;
     const char *provider_job_id;
     const char *unique_key; /* as submitted, or NULL */
-    const char *after;      /* JSON array of the ids it waits or waited for, or NULL; only BP_OP_GET fills it */
+    const char *after; /* JSON array, ascending, of the ids it waits or waited for, or NULL; only BP_OP_GET fills it */
 };
 
 /* One line of a job's timeline. */
@@ -145,8 +145,8 @@ struct bp_webhook_row {
     uint32_t size;
     int32_t attempts; /* so far, this one not counted */
     int64_t job_id;
-    int64_t finished_ms; /* which end of the job: a retried job ends again */
-    int32_t webhook_version;
+    int64_t finished_ms;     /* which end of the job: a retried job ends again */
+    int32_t webhook_version; /* this and the URL: the tenant's at present */
     int32_t reserved;
     const char *url;
     struct bp_job_row *job; /* as it is now */

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
+#include <time.h>
 
 struct world world;
 
@@ -66,6 +67,14 @@ void advance(int64_t ms)
     world.now += ms;
 }
 
+void pass(int64_t ms)
+{
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+    while (nanosleep(&t, &t) != 0)
+        ;
+    advance(ms);
+}
+
 /* xorshift64*: the sequence must be the same everywhere. */
 uint64_t random_below(uint64_t n)
 {
@@ -86,38 +95,14 @@ struct bp_op *op_new(int32_t kind)
     return op;
 }
 
-static void *memory_of(const struct bp_op *op)
-{
-    switch (op->kind) {
-    case BP_OP_LEASE:
-        return op->u.lease.memory;
-    case BP_OP_EXTEND:
-        return op->u.extend.memory;
-    case BP_OP_GET:
-        return op->u.get.memory;
-    case BP_OP_LIST:
-        return op->u.list.memory;
-    case BP_OP_SWEEP:
-        return op->u.sweep.memory;
-    case BP_OP_WORKER_AUTH:
-        return op->u.worker_auth.memory;
-    case BP_OP_WORKER_LIST:
-        return op->u.worker_list.memory;
-    case BP_OP_EVENTS:
-        return op->u.events.memory;
-    case BP_OP_STATS:
-        return op->u.stats.memory;
-    default:
-        return NULL;
-    }
-}
-
 int32_t apply_try(struct bp_op *const *ops, uint32_t n)
 {
     struct bp_err err = {0};
     int32_t rc = fake_host_queue(world.host)->apply(fake_host_instance(world.host), ops, n, &err);
-    for (uint32_t i = 0; i < n; i++)
-        keep(memory_of(ops[i]));
+    for (uint32_t i = 0; i < n; i++) {
+        void **memory = bp_op_memory(ops[i]);
+        keep(memory ? *memory : NULL);
+    }
     return rc;
 }
 
@@ -234,6 +219,32 @@ int64_t lease_id(const char *worker)
     struct bp_op *op = lease_op(worker, "a", 1);
     CHECK_INT(apply_one(op), BP_OK);
     return leased(op, &l, 1) ? l.id : 0;
+}
+
+struct bp_op *after_op(const int64_t *ids, uint32_t n)
+{
+    struct bp_op *op = submit_op("a");
+    int64_t *copy = scrap((n + 1) * sizeof *copy);
+    memcpy(copy, ids, n * sizeof *copy);
+    op->u.submit.after = copy;
+    op->u.submit.n_after = n;
+    return op;
+}
+
+int64_t submit_after(int64_t id)
+{
+    struct bp_op *op = after_op(&id, 1);
+    CHECK_INT(apply_one(op), BP_OK);
+    return op->u.submit.id;
+}
+
+struct bp_op *tenant_op(const char *name)
+{
+    struct bp_op *op = op_new(BP_OP_TENANT_PUT);
+    struct bp_op_tenant_put *t = &op->u.tenant_put;
+    t->name = name;
+    t->weight = t->max_pending = t->max_running = t->disabled = t->webhook_version = -1;
+    return op;
 }
 
 /* A copy of the lease whose texts outlive the caller's. */
@@ -376,6 +387,18 @@ const struct bp_queue_stats_row *stats_of(const char *workflow)
         if (strcmp(op->u.stats.rows[i].workflow, workflow) == 0)
             return &op->u.stats.rows[i];
     return NULL;
+}
+
+const struct bp_tenant_row *tenant_row(const char *name)
+{
+    struct bp_op *op = op_new(BP_OP_TENANT_LIST);
+    op->u.tenant_list.name = name;
+    if (apply_one(op) == BP_NOTFOUND)
+        return NULL;
+    CHECK_INT(op->err.rc, BP_OK);
+    CHECK_INT(op->u.tenant_list.count, 1);
+    CHECK_STR(op->u.tenant_list.tenants[0].name, name);
+    return op->u.tenant_list.tenants;
 }
 
 const struct bp_worker_row *worker_row(const char *id)

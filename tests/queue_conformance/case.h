@@ -75,6 +75,8 @@ void world_free_memory(void);
 /* Stops the plugin and starts it again on the same state. */
 void world_restart(void);
 void advance(int64_t ms);
+/* The same, and that much time really passes: for what goes by the store's own clock. */
+void pass(int64_t ms);
 uint64_t random_below(uint64_t n);
 
 struct lease {
@@ -87,6 +89,12 @@ struct lease {
 struct bp_op *submit_op(const char *workflow);
 int64_t submit(const char *workflow);
 int64_t submit_priority(const char *workflow, int32_t priority);
+/* A submit of workflow "a" that waits for these jobs. */
+struct bp_op *after_op(const int64_t *ids, uint32_t n);
+/* One that waits for one job; its id. */
+int64_t submit_after(int64_t id);
+/* A change of a tenant that changes nothing yet. */
+struct bp_op *tenant_op(const char *name);
 /* An approved worker of source "fleet" with token hash "hash-<id>"; workflows is a JSON array. */
 void worker_put(const char *id, const char *workflows, int32_t max_concurrency);
 /* One that serves "a" and "b" with room for 1000. */
@@ -116,6 +124,8 @@ const char *timeline(int64_t id);
 const struct bp_op_list *list_of(const char *tenant, const char *workflow, int32_t status);
 /* The workflow's row of the statistics, NULL: none. */
 const struct bp_queue_stats_row *stats_of(const char *workflow);
+/* The tenant's row, NULL: none. */
+const struct bp_tenant_row *tenant_row(const char *name);
 /* The worker's row, NULL: none. */
 const struct bp_worker_row *worker_row(const char *id);
 

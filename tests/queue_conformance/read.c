@@ -287,3 +287,56 @@ CASE(read, prune_frees_the_idempotency_key)
     CHECK_INT(apply_one(again), BP_OK);
     CHECK_INT(again->u.submit.existed, 0);
 }
+
+CASE(read, prune_tells_what_it_removed)
+{
+    worker_any("w");
+    int64_t first = completed_job();
+    advance(1000);
+    int64_t second = completed_job();
+    advance(1000);
+    completed_job();
+    struct bp_op *op = op_new(BP_OP_PRUNE);
+    op->u.prune.before_ms = world.now;
+    op->u.prune.limit = 10;
+    CHECK_INT(apply_one(op), BP_OK);
+    CHECK_INT(op->u.prune.removed, 2);
+    CHECK_INT(op->u.prune.jobs[0].id, first);
+    CHECK_INT(op->u.prune.jobs[1].id, second);
+    CHECK_STR(op->u.prune.jobs[0].tenant, "acme");
+    CHECK(op->u.prune.jobs[0].output && op->u.prune.jobs[0].output_key && op->u.prune.jobs[0].inputs);
+}
+
+CASE(read, prune_of_audit_lines_is_separate_and_limited)
+{
+    for (int i = 0; i < 5; i++)
+        worker_any("w");
+    advance(1000);
+    worker_any("w");
+    struct bp_op *none = op_new(BP_OP_PRUNE), *some = op_new(BP_OP_PRUNE), *rest = op_new(BP_OP_PRUNE);
+    none->u.prune.before_ms = world.now;
+    some->u.prune.audit_before_ms = rest->u.prune.audit_before_ms = world.now;
+    none->u.prune.limit = rest->u.prune.limit = 100;
+    some->u.prune.limit = 3;
+    CHECK_INT(apply_one(none), BP_OK);
+    CHECK_INT(none->u.prune.audit_removed, 0);
+    CHECK_INT(apply_one(some), BP_OK);
+    CHECK_INT(some->u.prune.audit_removed, 3);
+    CHECK_INT(apply_one(rest), BP_OK);
+    CHECK_INT(rest->u.prune.audit_removed, 2);
+    CHECK_INT(rest->u.prune.removed, 0);
+}
+
+CASE(read, prune_of_jobs_before_0_is_none)
+{
+    worker_any("w");
+    int64_t id = completed_job();
+    advance(1000);
+    struct bp_op *op = op_new(BP_OP_PRUNE);
+    op->u.prune.audit_before_ms = world.now;
+    op->u.prune.limit = 100;
+    CHECK_INT(apply_one(op), BP_OK);
+    CHECK_INT(op->u.prune.removed, 0);
+    CHECK(op->u.prune.audit_removed > 0);
+    CHECK_INT(status_of(id), BP_JOB_COMPLETED);
+}
