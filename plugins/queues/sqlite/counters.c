@@ -47,6 +47,8 @@ static int32_t load_after(struct store *s, int64_t after)
         struct workflow *w = &s->workflow[s->n_workflows - 1];
         for (int i = 1; i <= BP_JOB_CANCELLED; i++)
             w->count[i] = sqlite3_column_int64(q, i + 1);
+        w->arrivals = sqlite3_column_int64(q, 8);
+        w->share_tag = sqlite3_column_int64(q, 9);
     }
     statement_done(q);
     return rc;
@@ -87,6 +89,14 @@ void counter_move(struct store *s, int64_t workflow_id, int32_t from, int32_t to
         w->count[from]--;
     if (to)
         w->count[to]++;
+    w->arrivals += to == BP_JOB_QUEUED || w->arrivals == 0;
+}
+
+void counter_tag(struct store *s, int64_t workflow_id, int64_t share_tag)
+{
+    struct workflow *w = workflow_of(s, workflow_id);
+    if (w && share_tag > w->share_tag)
+        w->share_tag = share_tag; /* written with the counts, which a lease always changes */
 }
 
 static int32_t second_flush(struct store *s, struct workflow *w)
@@ -137,9 +147,9 @@ int32_t counters_flush(struct store *s)
         struct workflow *w = &s->workflow[s->changed[i]];
         int32_t rc = second_flush(s, w);
         if (!rc && w->counts_changed)
-            rc = statement_run(s, ST_WORKFLOW_SAVE, "lllllll", w->count[BP_JOB_SCHEDULED], w->count[BP_JOB_QUEUED],
+            rc = statement_run(s, ST_WORKFLOW_SAVE, "lllllllll", w->count[BP_JOB_SCHEDULED], w->count[BP_JOB_QUEUED],
                                w->count[BP_JOB_LEASED], w->count[BP_JOB_COMPLETED], w->count[BP_JOB_FAILED],
-                               w->count[BP_JOB_CANCELLED], w->id);
+                               w->count[BP_JOB_CANCELLED], w->arrivals, w->share_tag, w->id);
         if (rc)
             return rc;
         w->listed_changed = w->counts_changed = false;

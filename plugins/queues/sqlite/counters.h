@@ -30,8 +30,10 @@ int32_t counters_load(struct store *s);
 int32_t workflow_get(struct store *s, const char *slug, int64_t *id);
 /* The numbers of a workflow that has an id. */
 struct workflow *workflow_of(struct store *s, int64_t id);
-/* One dispatch goes from one state to another; 0: from or to nothing. */
+/* One dispatch of a workflow goes from one state to another; 0: from or to nothing. */
 void counter_move(struct store *s, int64_t workflow_id, int32_t from, int32_t to);
+/* A dispatch with this share tag was leased. */
+void counter_tag(struct store *s, int64_t workflow_id, int64_t share_tag);
 /* Something happened now; what is COUNT_*. */
 int32_t counter_add(struct store *s, int64_t workflow_id, int64_t now_ms, int what);
 /* A measured time. */

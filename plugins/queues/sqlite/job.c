@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "counters.h"
+#include "depend.h"
+#include "tenant.h"
 #include "timeline.h"
 
 static const char *text_column(struct store *s, sqlite3_stmt *q, int column, int32_t *rc)
@@ -28,7 +30,7 @@ static void read_numbers(sqlite3_stmt *q, struct job *j)
     j->effect_id = sqlite3_column_int64(q, 3);
     r->status = j->loaded_status = sqlite3_column_int(q, 4);
     r->priority = sqlite3_column_int(q, 5);
-    j->sort_key = sqlite3_column_int64(q, 6);
+    j->share_key = sqlite3_column_int64(q, 6);
     r->attempts = sqlite3_column_int(q, 7);
     r->max_attempts = sqlite3_column_int(q, 8);
     r->requeues = sqlite3_column_int(q, 9);
@@ -47,6 +49,10 @@ static void read_numbers(sqlite3_stmt *q, struct job *j)
     r->progress = sqlite3_column_double(q, 24);
     j->duration_s = sqlite3_column_double(q, 25);
     j->last_event = sqlite3_column_int64(q, 26);
+    j->due_ms = sqlite3_column_int64(q, 30);
+    r->waits_for = sqlite3_column_int(q, 31);
+    j->doomed_by = sqlite3_column_int64(q, 32);
+    j->flags = sqlite3_column_int(q, 33);
 }
 
 static int32_t read_names(struct store *s, struct job *j)
@@ -70,11 +76,12 @@ int32_t job_read(struct store *s, sqlite3_stmt *q, int parts, struct job *j)
     r->progress_text = text_column(s, q, 28, &rc);
     r->checkpoint_key = text_column(s, q, 29, &rc);
     if (parts == JOB_WHOLE) {
-        r->params = text_column(s, q, 30, &rc);
-        r->inputs = text_column(s, q, 31, &rc);
-        r->output = text_column(s, q, 32, &rc);
-        r->idempotency_key = text_column(s, q, 33, &rc);
-        r->provider_job_id = text_column(s, q, 34, &rc);
+        r->params = text_column(s, q, 34, &rc);
+        r->inputs = text_column(s, q, 35, &rc);
+        r->output = text_column(s, q, 36, &rc);
+        r->idempotency_key = text_column(s, q, 37, &rc);
+        r->provider_job_id = text_column(s, q, 38, &rc);
+        r->unique_key = text_column(s, q, 39, &rc);
     }
     rc = rc ? rc : read_names(s, j);
     return rc ? rc : job_output_key(s, j);
@@ -104,23 +111,41 @@ int32_t job_load(struct store *s, int64_t id, int parts, struct job *j)
     return rc ? rc : found;
 }
 
+/* What follows from an end. */
+static int32_t ended(struct store *s, struct job *j, int64_t now_ms)
+{
+    struct tenant *t;
+    int32_t rc = tenant_of(s, j->tenant_id, &t);
+    if (!rc && j->flags & JOB_HAS_UNIQUE)
+        rc = statement_run(s, ST_UNIQUE_DELETE, "ll", j->tenant_id, j->row.id);
+    if (!rc && j->flags & JOB_HAS_DEPENDENTS)
+        rc = depend_ended(s, j, now_ms);
+    if (!rc && t->hook)
+        rc = statement_run(s, ST_HOOK_PUT, "lll", j->row.id, j->tenant_id, now_ms);
+    return rc;
+}
+
 int32_t job_save(struct store *s, struct job *j, int64_t now_ms)
 {
     const struct bp_job_row *r = &j->row;
     j->row.updated_ms = now_ms;
-    int32_t rc = statement_run(s, ST_DISPATCH_SAVE, "iliiiizssllllllllddlssslis", r->status, j->sort_key, r->attempts,
-                               r->requeues, r->cancel_requested, j->ended_by, j->worker_no, r->lease_token, j->suffix,
-                               r->lease_expires_ms, j->queued_ms, r->not_before_ms, r->leased_ms, r->first_leased_ms,
-                               j->wait_ms, r->finished_ms, r->updated_ms, r->progress, j->duration_s, j->last_event,
-                               r->error, r->progress_text, r->checkpoint_key, r->id, j->loaded_status, j->loaded_token);
+    int32_t rc = statement_run(s, ST_DISPATCH_SAVE, "iliiiizssllllllllddlssslillis", r->status, j->share_key,
+                               r->attempts, r->requeues, r->cancel_requested, j->ended_by, j->worker_no, r->lease_token,
+                               j->suffix, r->lease_expires_ms, j->queued_ms, r->not_before_ms, r->leased_ms,
+                               r->first_leased_ms, j->wait_ms, r->finished_ms, r->updated_ms, r->progress,
+                               j->duration_s, j->last_event, r->error, r->progress_text, r->checkpoint_key, j->due_ms,
+                               r->waits_for, j->doomed_by, r->id, j->loaded_status, j->loaded_token);
     if (rc)
         return rc;
     if (sqlite3_changes(s->db) != 1)
         return store_fail(s, BP_FAIL, "job %lld changed under its own transaction", (long long)r->id);
     counter_move(s, j->workflow_id, j->loaded_status, r->status);
+    rc = tenant_move(s, j->tenant_id, j->loaded_status, r->status);
+    if (!rc && r->status >= BP_JOB_COMPLETED && j->loaded_status < BP_JOB_COMPLETED)
+        rc = ended(s, j, now_ms);
     j->loaded_status = r->status;
     j->loaded_token = r->lease_token;
-    return BP_OK;
+    return rc;
 }
 
 bool job_leased_by(const struct job *j, const char *token, const char *worker_id)
@@ -137,12 +162,17 @@ void job_drop_lease(struct job *j)
     j->ended_by = ENDED_NOT;
 }
 
+int64_t job_tag(const struct job *j)
+{
+    return j->share_key < 0 ? j->share_key + SHARE_FRONT : j->share_key;
+}
+
 void job_to_queue(struct job *j, int64_t now_ms, bool front)
 {
     j->row.status = BP_JOB_QUEUED;
     j->row.lease_expires_ms = 0;
     j->queued_ms = now_ms;
-    j->sort_key = front ? j->row.id - SORT_FRONT : j->row.id;
+    j->share_key = front ? job_tag(j) - SHARE_FRONT : job_tag(j);
 }
 
 void job_to_end(struct job *j, int64_t now_ms, int32_t status, const char *error)

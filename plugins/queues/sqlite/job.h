@@ -15,14 +15,24 @@
 #define ENDED_COMPLETE 1
 #define ENDED_FAIL     2
 
-/* A requeued job's sort key is this far below its id: in front of its priority, oldest first. */
-#define SORT_FRONT (INT64_C(1) << 60)
+/* An interrupted job's share key is this far below its tag: in front of its priority. */
+#define SHARE_FRONT (INT64_C(1) << 62)
+/* When a job is due that waits for others. */
+#define DUE_NEVER (INT64_C(1) << 60)
+
+/* Flags of a dispatch. */
+#define JOB_HAS_DEPENDENTS 1 /* others wait or waited for it */
+#define JOB_HAS_UNIQUE     2 /* it has a unique key */
+#define JOB_HAS_AFTER      4 /* it waits or waited for others */
 
 struct job {
     struct bp_job_row row; /* texts live in store.mem or in names */
     int64_t tenant_id, workflow_id, effect_id, worker_no;
-    int64_t sort_key, queued_ms, wait_ms, last_event;
-    int32_t ended_by;
+    int64_t share_key, queued_ms, wait_ms, last_event;
+    int64_t due_ms;    /* of a scheduled job: when the sweep is to look at it */
+    int64_t doomed_by; /* the job that came to a bad end; negative: that was cancelled */
+    int32_t flags, ended_by;
+    int32_t dependents; /* jobs that its end woke or doomed */
     double duration_s;
     const char *suffix; /* of the output key */
     int32_t loaded_status;
@@ -37,7 +47,8 @@ struct job {
 int32_t job_load(struct store *s, int64_t id, int parts, struct job *j);
 /* Fills `j` from the current row of a query that selects JOB_COLUMNS (or DISPATCH_COLUMNS). */
 int32_t job_read(struct store *s, struct sqlite3_stmt *q, int parts, struct job *j);
-/* Writes what changed and moves the workflow's counters. */
+/* Writes what changed and moves the counters. When it ends by this, all that follows is done too: jobs that wait for
+ * it, its unique key, its webhook. */
 int32_t job_save(struct store *s, struct job *j, int64_t now_ms);
 /* Sets row.output_key from the suffix. */
 int32_t job_output_key(struct store *s, struct job *j);
@@ -46,6 +57,8 @@ bool job_leased_by(const struct job *j, const char *token, const char *worker_id
 
 /* ---- transitions several operations share; the caller saves ---- */
 
+/* The share tag, whether it is in front or not. */
+int64_t job_tag(const struct job *j);
 /* Into the queue. front: before all others of its priority. */
 void job_to_queue(struct job *j, int64_t now_ms, bool front);
 /* Into a final state; status is BP_JOB_COMPLETED, BP_JOB_FAILED or BP_JOB_CANCELLED. error: NULL leaves it. */

@@ -9,6 +9,7 @@
 
 #include "schema.h"
 #include "store.h"
+#include "tenant.h"
 
 #define BUSY_MS          2000
 #define CHECKPOINT_PAGES 4000
@@ -115,6 +116,7 @@ void store_close(struct store *s)
     names_clear(&s->effects);
     names_clear(&s->workers);
     names_clear(&s->workflow_names);
+    tenants_forget(s);
     free(s->workflow);
     free(s->changed);
     s->workflow = NULL;

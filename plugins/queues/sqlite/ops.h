@@ -25,5 +25,15 @@ int32_t op_worker_list(struct store *s, struct bp_op *op);
 int32_t op_events(struct store *s, struct bp_op *op);
 int32_t op_prune(struct store *s, struct bp_op *op);
 int32_t op_stats(struct store *s, struct bp_op *op);
+int32_t op_lead(struct store *s, struct bp_op *op);
+int32_t op_watch(struct store *s, struct bp_op *op);
+int32_t op_tenant_put(struct store *s, struct bp_op *op);
+int32_t op_tenant_list(struct store *s, struct bp_op *op);
+int32_t op_token_put(struct store *s, struct bp_op *op);
+int32_t op_token_del(struct store *s, struct bp_op *op);
+int32_t op_token_list(struct store *s, struct bp_op *op);
+int32_t op_token_auth(struct store *s, struct bp_op *op);
+int32_t op_webhook_take(struct store *s, struct bp_op *op);
+int32_t op_webhook_done(struct store *s, struct bp_op *op);
 
 #endif

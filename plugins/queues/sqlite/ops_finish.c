@@ -31,7 +31,7 @@ int32_t op_complete(struct store *s, struct bp_op *op)
     struct bp_op_complete *c = &op->u.complete;
     struct job j;
     c->replay = 0;
-    c->status = 0;
+    c->status = c->dependents = 0;
     c->wait_ms = c->run_ms = 0;
     int32_t rc = job_load(s, c->id, JOB_DISPATCH, &j);
     if (rc < 0)
@@ -45,6 +45,7 @@ int32_t op_complete(struct store *s, struct bp_op *op)
     else
         return stale(op, c->id);
     c->status = j.row.status;
+    c->dependents = j.dependents;
     c->wait_ms = j.wait_ms;
     c->run_ms = j.row.finished_ms > j.row.leased_ms ? j.row.finished_ms - j.row.leased_ms : 0;
     return rc;
@@ -67,7 +68,8 @@ static int32_t fail_now(struct store *s, struct bp_op *op, struct job *j)
         r->status = BP_JOB_SCHEDULED;
         r->lease_expires_ms = 0;
         r->error = error;
-        r->not_before_ms = now + bp_retry_delay_ms(r->attempts, f->retry_base_ms, f->retry_cap_ms, f->jitter);
+        r->not_before_ms = j->due_ms =
+            now + bp_retry_delay_ms(r->attempts, f->retry_base_ms, f->retry_cap_ms, f->jitter);
         what = EVENT_RETRY;
     } else {
         job_to_end(j, now, BP_JOB_FAILED, error);
@@ -82,7 +84,7 @@ int32_t op_fail(struct store *s, struct bp_op *op)
     struct bp_op_fail *f = &op->u.fail;
     struct job j;
     f->replay = 0;
-    f->status = f->attempts = 0;
+    f->status = f->attempts = f->dependents = 0;
     f->retry_at_ms = 0;
     int32_t rc = job_load(s, f->id, JOB_DISPATCH, &j);
     if (rc < 0)
@@ -97,6 +99,7 @@ int32_t op_fail(struct store *s, struct bp_op *op)
         return stale(op, f->id);
     f->status = j.row.status;
     f->attempts = j.row.attempts;
+    f->dependents = j.dependents;
     f->retry_at_ms = j.row.status == BP_JOB_SCHEDULED ? j.row.not_before_ms : 0;
     return rc;
 }
@@ -105,7 +108,7 @@ int32_t op_requeue(struct store *s, struct bp_op *op)
 {
     struct bp_op_requeue *q = &op->u.requeue;
     struct job j;
-    q->status = 0;
+    q->status = q->dependents = 0;
     int32_t rc = job_load(s, q->id, JOB_DISPATCH, &j);
     if (rc < 0)
         return rc;
@@ -115,5 +118,6 @@ int32_t op_requeue(struct store *s, struct bp_op *op)
         j.row.checkpoint_key = q->checkpoint_key;
     rc = job_interrupt(s, &j, op->now_ms, who_worker(s, q->worker_id), q->reason, q->max_requeues);
     q->status = j.row.status;
+    q->dependents = j.dependents;
     return rc;
 }

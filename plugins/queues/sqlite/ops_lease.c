@@ -6,14 +6,21 @@
 
 #include "counters.h"
 #include "ops.h"
+#include "tenant.h"
 #include "timeline.h"
 #include "worker.h"
 
 #define LEASE_MAX 64
 
 struct candidate {
-    int64_t id, sort_key;
+    int64_t id, share_key, lane;
     int32_t priority;
+};
+
+struct candidates {
+    struct candidate *at;
+    uint32_t n, room;
+    uint32_t fronts; /* queues they come from */
 };
 
 static int by_order(const void *a, const void *b)
@@ -21,18 +28,56 @@ static int by_order(const void *a, const void *b)
     const struct candidate *x = a, *y = b;
     if (x->priority != y->priority)
         return x->priority > y->priority ? -1 : 1;
-    return x->sort_key < y->sort_key ? -1 : x->sort_key > y->sort_key;
+    if (x->share_key != y->share_key)
+        return x->share_key < y->share_key ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* The first `want` of one workflow's queue, appended to `c`. */
-static int32_t front_of(struct store *s, int64_t workflow_id, uint32_t want, struct candidate *c, uint32_t *n)
+/* Room for `more` behind those there. */
+static int32_t reserve(struct store *s, struct candidates *c, uint32_t more)
 {
-    sqlite3_stmt *q = statement_query(s, ST_QUEUE_FRONT, "ll", workflow_id, (int64_t)want);
-    int32_t rc;
+    if (c->room - c->n >= more)
+        return BP_OK;
+    uint32_t room = 2 * c->room + more;
+    struct candidate *at = mem_alloc(&s->mem, room * sizeof *at);
+    if (!at)
+        return store_fail(s, BP_NOMEM, "out of memory while leasing");
+    if (c->n)
+        memcpy(at, c->at, c->n * sizeof *at);
+    c->at = at;
+    c->room = room;
+    return BP_OK;
+}
+
+/* The first `want` of a lane of a workflow's queue, appended to `c`. */
+static int32_t front_of(struct store *s, int64_t workflow_id, int64_t lane, uint32_t want, struct candidates *c)
+{
+    int32_t rc = reserve(s, c, want);
+    if (rc)
+        return rc;
+    sqlite3_stmt *q = statement_query(s, ST_QUEUE_FRONT, "lll", workflow_id, lane, (int64_t)want);
     while ((rc = statement_next(s, q)) > 0)
-        c[(*n)++] =
-            (struct candidate){sqlite3_column_int64(q, 0), sqlite3_column_int64(q, 2), sqlite3_column_int(q, 1)};
+        c->at[c->n++] =
+            (struct candidate){sqlite3_column_int64(q, 0), sqlite3_column_int64(q, 2), lane, sqlite3_column_int(q, 1)};
     statement_done(q);
+    c->fronts++;
+    return rc;
+}
+
+/* The same of every lane whose tenant may have more. Tenants without max_running share lane 0. */
+static int32_t fronts_of(struct store *s, int64_t workflow_id, uint32_t want, struct candidates *c)
+{
+    int32_t rc = front_of(s, workflow_id, 0, want, c);
+    for (size_t i = 0; !rc && i < s->n_lanes; i++) {
+        struct tenant *t;
+        rc = tenant_of(s, s->lanes[i], &t);
+        if (rc)
+            break;
+        t->chosen = 0;
+        int64_t room = tenant_room(t);
+        if (room > 0 && t->count[BP_JOB_QUEUED] > 0)
+            rc = front_of(s, workflow_id, t->id, room < want ? (uint32_t)room : want, c);
+    }
     return rc;
 }
 
@@ -60,25 +105,40 @@ static int32_t workflows_waiting(struct store *s, const struct bp_op_lease *l, i
     return BP_OK;
 }
 
+/* Keeps the first `want` whose tenants may have them. */
+static void pick(struct store *s, struct candidates *c, uint32_t want)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < c->n && n < want; i++) {
+        struct tenant *t = c->at[i].lane ? s->tenant[c->at[i].lane] : NULL;
+        if (t && tenant_room(t) <= 0)
+            continue;
+        if (t)
+            t->chosen++;
+        c->at[n++] = c->at[i];
+    }
+    c->n = n;
+    for (size_t i = 0; i < s->n_lanes; i++)
+        s->tenant[s->lanes[i]]->chosen = 0;
+}
+
 /* The jobs to lease, in order: a merge of the fronts of the worker's workflows. */
-static int32_t choose(struct store *s, const struct bp_op_lease *l, uint32_t want, struct candidate **out, uint32_t *n)
+static int32_t choose(struct store *s, const struct bp_op_lease *l, uint32_t want, struct candidates *c)
 {
     uint32_t n_ids = 0;
     int64_t *ids = mem_alloc(&s->mem, (l->n_workflows + 1) * sizeof *ids);
     if (!ids)
         return store_fail(s, BP_NOMEM, "out of memory while leasing");
     int32_t rc = workflows_waiting(s, l, ids, &n_ids);
-    struct candidate *c = mem_alloc(&s->mem, ((size_t)n_ids * want + 1) * sizeof *c);
-    if (!c)
-        return store_fail(s, BP_NOMEM, "out of memory while leasing");
-    *n = 0;
     for (uint32_t i = 0; !rc && i < n_ids; i++)
-        rc = front_of(s, ids[i], want, c, n);
-    if (n_ids > 1)
-        qsort(c, *n, sizeof *c, by_order);
-    *n = *n < want ? *n : want;
-    *out = c;
-    return rc;
+        rc = fronts_of(s, ids[i], want, c);
+    if (rc)
+        return rc;
+    if (c->fronts > 1)
+        qsort(c->at, c->n, sizeof *c->at, by_order);
+    if (c->n)
+        pick(s, c, want);
+    return BP_OK;
 }
 
 static int32_t give(struct store *s, struct bp_op *op, struct job *j, uint32_t i, int64_t worker_no)
@@ -102,6 +162,7 @@ static int32_t give(struct store *s, struct bp_op *op, struct job *j, uint32_t i
         j->wait_ms = now > j->queued_ms ? now - j->queued_ms : 0;
         rc = counter_sample(s, &(struct workflow_sample){j->workflow_id, r->id, now, j->wait_ms, SAMPLE_WAIT});
     }
+    counter_tag(s, j->workflow_id, job_tag(j));
     char attempt[64];
     snprintf(attempt, sizeof attempt, "attempt %d of %d", r->attempts, r->max_attempts);
     rc = rc ? rc : job_event(s, j, now, EVENT_LEASED, who_worker(s, l->worker_id), attempt);
@@ -111,24 +172,23 @@ static int32_t give(struct store *s, struct bp_op *op, struct job *j, uint32_t i
 static int32_t lease_jobs(struct store *s, struct bp_op *op, int64_t worker_no, uint32_t want)
 {
     struct bp_op_lease *l = &op->u.lease;
-    struct candidate *c = NULL;
-    uint32_t n = 0;
-    int32_t rc = choose(s, l, want, &c, &n);
-    if (rc || n == 0)
+    struct candidates c = {0};
+    int32_t rc = choose(s, l, want, &c);
+    if (rc || c.n == 0)
         return rc;
-    struct job *jobs = mem_alloc(&s->mem, n * sizeof *jobs);
+    struct job *jobs = mem_alloc(&s->mem, c.n * sizeof *jobs);
     if (!jobs)
         return store_fail(s, BP_NOMEM, "out of memory while leasing");
-    for (uint32_t i = 0; i < n; i++) {
-        rc = job_load(s, c[i].id, JOB_WHOLE, &jobs[i]);
+    for (uint32_t i = 0; i < c.n; i++) {
+        rc = job_load(s, c.at[i].id, JOB_WHOLE, &jobs[i]);
         if (rc == 0)
             rc = store_fail(s, BP_IO, "job %lld is in the queue but has no row; the file is damaged",
-                            (long long)c[i].id);
+                            (long long)c.at[i].id);
         if (rc < 0 || (rc = give(s, op, &jobs[i], i, worker_no)) != BP_OK)
             return rc;
     }
-    rc = jobs_pack(s, jobs, n, &l->jobs, &l->memory);
-    l->count = rc ? 0 : n;
+    rc = jobs_pack(s, jobs, c.n, &l->jobs, &l->memory);
+    l->count = rc ? 0 : c.n;
     return rc;
 }
 

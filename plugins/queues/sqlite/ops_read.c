@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading jobs and timelines, and pruning what is old. */
+/* Reading jobs and timelines. */
 #include <string.h>
 
-#include "counters.h"
+#include "depend.h"
 #include "ops.h"
 #include "timeline.h"
 
@@ -45,6 +45,9 @@ int32_t op_get(struct store *s, struct bp_op *op)
         return op_error(op, BP_NOTFOUND, "no job %lld", (long long)g->id);
     struct bp_job_event *events = NULL;
     uint32_t n = 0;
+    rc = depend_list(s, &j);
+    if (rc)
+        return rc;
     rc = g->with_events ? timeline_read(s, j.last_event, 0, TIMELINE_MAX, &events, &n) : BP_OK;
     return rc ? rc : get_pack(s, g, &j, events, n);
 }
@@ -128,50 +131,4 @@ int32_t op_events(struct store *s, struct bp_op *op)
     rc = e->job_id ? timeline_read(s, j.last_event, e->after_seq, limit, &events, &n)
                    : timeline_read_all(s, e->after_seq, limit, &events, &n);
     return rc ? rc : events_pack(s, e, events, n);
-}
-
-/* ---- prune ---- */
-
-static int32_t prune_job(struct store *s, int64_t id)
-{
-    struct job j;
-    int32_t rc = job_load(s, id, JOB_WHOLE, &j);
-    if (rc <= 0)
-        return rc;
-    rc = timeline_delete(s, j.last_event);
-    if (!rc && j.row.idempotency_key)
-        rc = statement_run(s, ST_KEY_DELETE, "lsl", j.tenant_id, j.row.idempotency_key, id);
-    rc = rc ? rc : statement_run(s, ST_JOB_DELETE, "l", id);
-    rc = rc ? rc : statement_run(s, ST_DISPATCH_DELETE, "l", id);
-    if (!rc)
-        counter_move(s, j.workflow_id, j.row.status, 0);
-    return rc;
-}
-
-/* Ids are never given twice, not even when the newest rows are gone at the next start. */
-static int32_t prune_keep_ids(struct store *s)
-{
-    int32_t rc = statement_run(s, ST_COUNTER_PUT, "sl", "next_id", s->next_id);
-    return rc ? rc : statement_run(s, ST_COUNTER_PUT, "sl", "next_seq", s->next_seq);
-}
-
-int32_t op_prune(struct store *s, struct bp_op *op)
-{
-    struct bp_op_prune *p = &op->u.prune;
-    uint32_t limit = p->limit < EVENTS_MAX ? p->limit : EVENTS_MAX, n = 0;
-    p->removed = 0;
-    int64_t *ids = mem_alloc(&s->mem, limit * sizeof *ids + 1);
-    if (!ids)
-        return store_fail(s, BP_NOMEM, "out of memory while pruning");
-    sqlite3_stmt *q = statement_query(s, ST_PRUNE_FIND, "ll", p->before_ms, (int64_t)limit);
-    int32_t rc;
-    while ((rc = statement_next(s, q)) > 0 && n < limit)
-        ids[n++] = sqlite3_column_int64(q, 0);
-    statement_done(q);
-    rc = rc < 0 ? rc : n ? prune_keep_ids(s) : BP_OK;
-    for (uint32_t i = 0; !rc && i < n; i++)
-        rc = prune_job(s, ids[i]);
-    rc = rc ? rc : statement_run(s, ST_AUDIT_PRUNE, "ll", p->before_ms, (int64_t)limit);
-    p->removed = rc ? 0 : n + (uint32_t)sqlite3_changes(s->db);
-    return rc;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What time alone changes: expired leases and due jobs. */
+/* What time alone changes: expired leases, due and doomed jobs. */
 #include <stdio.h>
 
 #include "counters.h"
+#include "depend.h"
+#include "lead.h"
 #include "ops.h"
 #include "timeline.h"
 
@@ -57,8 +59,13 @@ static int32_t expire(struct store *s, struct job *j, int64_t now_ms)
 
 static int32_t make_due(struct store *s, struct job *j, int64_t now_ms)
 {
+    int32_t rc;
+    if (j->doomed_by) {
+        rc = depend_cancel(s, j, now_ms);
+        return rc ? rc : job_save(s, j, now_ms);
+    }
     job_to_queue(j, j->row.not_before_ms, false);
-    int32_t rc = job_event(s, j, now_ms, EVENT_DUE, "sweeper", NULL);
+    rc = job_event(s, j, now_ms, EVENT_DUE, "sweeper", NULL);
     return rc ? rc : job_save(s, j, now_ms);
 }
 
@@ -86,6 +93,7 @@ static int32_t next_due(struct store *s, int64_t *next_ms)
     rc = rc ? rc : statement_int(s, ST_NEXT_DUE, &due, 0);
     if (rc)
         return rc;
+    due = due < DUE_NEVER ? due : 0;
     *next_ms = expiry && (!due || expiry < due) ? expiry : due;
     return BP_OK;
 }
@@ -98,11 +106,14 @@ int32_t op_sweep(struct store *s, struct bp_op *op)
     w->jobs = NULL;
     w->memory = NULL;
     w->next_due_ms = 0;
+    int32_t rc = lead_check(s, op, w->epoch);
+    if (rc || op->err.rc)
+        return rc;
     limit = limit < 10000 ? limit : 10000;
     int64_t *ids = mem_alloc(&s->mem, 2 * (size_t)limit * sizeof *ids);
     if (!ids)
         return store_fail(s, BP_NOMEM, "out of memory while sweeping");
-    int32_t rc = ids_due(s, ST_EXPIRED, op->now_ms, ids, limit, &n_expired);
+    rc = ids_due(s, ST_EXPIRED, op->now_ms, ids, limit, &n_expired);
     rc = rc ? rc : ids_due(s, ST_DUE, op->now_ms, ids + n_expired, limit, &n_due);
     struct job *jobs = mem_alloc(&s->mem, ((size_t)n_expired + n_due + 1) * sizeof *jobs);
     if (!jobs)

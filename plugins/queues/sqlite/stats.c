@@ -161,3 +161,30 @@ int32_t op_stats(struct store *s, struct bp_op *op)
     t->rows = t->memory = rows;
     return rc;
 }
+
+int32_t op_watch(struct store *s, struct bp_op *op)
+{
+    struct bp_op_watch *w = &op->u.watch;
+    w->count = 0;
+    w->rows = NULL;
+    w->memory = NULL;
+    if (s->n_workflows == 0)
+        return BP_OK;
+    struct bp_watch_row *rows = s->host->alloc(s->n_workflows * sizeof *rows);
+    if (!rows)
+        return store_fail(s, BP_NOMEM, "out of memory while watching");
+    w->rows = w->memory = rows;
+    for (size_t i = 0; i < s->n_workflows; i++) {
+        const struct workflow *f = &s->workflow[i];
+        const char *name;
+        int32_t rc = f->arrivals ? names_text(s, &s->workflow_names, f->id, &name) : BP_OK;
+        if (rc)
+            return rc;
+        if (!f->arrivals)
+            continue;
+        struct bp_watch_row *r = &rows[w->count++];
+        *r = (struct bp_watch_row){.queued = f->count[BP_JOB_QUEUED], .arrivals = f->arrivals};
+        strncpy(r->workflow, name ? name : "", sizeof r->workflow - 1);
+    }
+    return BP_OK;
+}

@@ -11,6 +11,7 @@
 #include "counters.h"
 #include "ops.h"
 #include "schema.h"
+#include "tenant.h"
 
 /* ---- errors ---- */
 
@@ -81,6 +82,7 @@ static void forget(struct store *s)
     names_clear(&s->effects);
     names_clear(&s->workers);
     names_clear(&s->workflow_names);
+    tenants_forget(s);
     s->n_workflows = s->n_changed = 0;
     s->fresh = false;
 }
@@ -106,6 +108,7 @@ int32_t store_refresh(struct store *s)
         return rc;
     forget(s);
     rc = counters_load(s);
+    rc = rc ? rc : tenants_load(s);
     rc = rc ? rc : next_number(s, ST_MAX_DISPATCH, "next_id", &s->next_id);
     rc = rc ? rc : next_number(s, ST_MAX_EVENT, "next_seq", &s->next_seq);
     s->data_version = version;
@@ -137,6 +140,16 @@ static const op_fn HANDLERS[] = {
     [BP_OP_EVENTS] = op_events,
     [BP_OP_PRUNE] = op_prune,
     [BP_OP_STATS] = op_stats,
+    [BP_OP_LEAD] = op_lead,
+    [BP_OP_WATCH] = op_watch,
+    [BP_OP_TENANT_PUT] = op_tenant_put,
+    [BP_OP_TENANT_LIST] = op_tenant_list,
+    [BP_OP_TOKEN_PUT] = op_token_put,
+    [BP_OP_TOKEN_DEL] = op_token_del,
+    [BP_OP_TOKEN_LIST] = op_token_list,
+    [BP_OP_TOKEN_AUTH] = op_token_auth,
+    [BP_OP_WEBHOOK_TAKE] = op_webhook_take,
+    [BP_OP_WEBHOOK_DONE] = op_webhook_done,
 };
 
 static int32_t op_run(struct store *s, struct bp_op *op)
@@ -187,6 +200,7 @@ static int32_t batch_begin(struct store *s)
     names_trim(&s->workers);
     names_trim(&s->tenants);
     names_trim(&s->effects);
+    tenants_trim(s);
     int32_t rc = statement_run(s, ST_BEGIN, "");
     return rc ? rc : store_refresh(s);
 }
@@ -200,6 +214,7 @@ int32_t store_apply(struct store *s, struct bp_op *const *ops, uint32_t n, struc
     while (!rc && ran < n)
         rc = op_run(s, ops[ran++]);
     rc = rc ? rc : counters_flush(s);
+    rc = rc ? rc : tenants_flush(s);
     rc = rc ? rc : statement_run(s, ST_COMMIT, "");
     mem_reset(&s->mem);
     if (rc) {

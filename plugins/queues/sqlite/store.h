@@ -39,9 +39,13 @@ struct workflow {
     int64_t second;                      /* the bucket the four below belong to */
     int64_t submitted, completed, failed, expired;
     int64_t sample_second[3], samples[3]; /* by SAMPLE_* */
+    int64_t arrivals;                     /* how often something became queued; 0: never had a job */
+    int64_t share_tag;                    /* the largest leased so far, see tenant.h */
     bool counts_changed;
     bool listed_changed; /* in store.changed */
 };
+
+struct tenant;
 
 struct store {
     uint32_t magic;
@@ -63,6 +67,11 @@ struct store {
     size_t n_workflows, cap_workflows;
     size_t *changed; /* indexes of workflows with something to write at commit */
     size_t n_changed;
+    struct tenant **tenant; /* by number, NULL: not loaded */
+    size_t cap_tenants, n_tenants;
+    struct tenant *changed_tenants; /* with something to write at commit */
+    int64_t *lanes;                 /* numbers of tenants with a lane */
+    size_t n_lanes, cap_lanes;
 };
 
 /* Opens the file and brings its schema up to date. */

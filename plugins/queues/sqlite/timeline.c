@@ -9,6 +9,7 @@ static const char *const WORDS[EVENT_MAX + 1] = {
     [EVENT_CHECKPOINT] = "checkpoint", [EVENT_REQUEUED] = "requeued",       [EVENT_EXPIRED] = "expired",
     [EVENT_RETRY] = "retry",           [EVENT_COMPLETED] = "completed",     [EVENT_FAILED] = "failed",
     [EVENT_CANCELLED] = "cancelled",   [EVENT_CANCEL] = "cancel requested", [EVENT_DUE] = "due",
+    [EVENT_WEBHOOK] = "webhook",
 };
 
 const char *who_worker(struct store *s, const char *worker_id)
@@ -37,10 +38,9 @@ int32_t job_event(struct store *s, struct job *j, int64_t at_ms, int what, const
     return rc;
 }
 
-int32_t job_event_first(struct store *s, int64_t job_id, int64_t at_ms, const char *who, int64_t *seq)
+int32_t job_event_first(struct store *s, int64_t job_id, int64_t at_ms, const char *who, const char *detail)
 {
-    *seq = s->next_seq;
-    return append(s, job_id, 0, at_ms, EVENT_SUBMITTED, who, NULL);
+    return append(s, job_id, 0, at_ms, EVENT_SUBMITTED, who, detail);
 }
 
 static int32_t read_line(struct store *s, sqlite3_stmt *q, struct bp_job_event *e)

@@ -18,12 +18,13 @@
 #define EVENT_CANCELLED  10
 #define EVENT_CANCEL     11
 #define EVENT_DUE        12
-#define EVENT_MAX        12
+#define EVENT_WEBHOOK    13
+#define EVENT_MAX        13
 
 /* Appends a line to the job's timeline and remembers it as its newest; job_save makes it so. detail may be NULL. */
 int32_t job_event(struct store *s, struct job *j, int64_t at_ms, int what, const char *who, const char *detail);
 /* A line that starts a timeline: of a job that has no row yet. */
-int32_t job_event_first(struct store *s, int64_t job_id, int64_t at_ms, const char *who, int64_t *seq);
+int32_t job_event_first(struct store *s, int64_t job_id, int64_t at_ms, const char *who, const char *detail);
 /* The lines after `after_seq`, oldest first, at most `limit`, as an array in s->mem. newest: the last line. */
 int32_t timeline_read(struct store *s, int64_t newest, int64_t after_seq, uint32_t limit, struct bp_job_event **events,
                       uint32_t *n);

@@ -2,7 +2,34 @@
 -- The queue's first schema. Times are milliseconds since the Unix epoch, 0 means never. Names that repeat in
 -- every row (tenants, workflows, effects, worker ids) are stored once and referred to by number.
 
-CREATE TABLE tenants (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+-- One row per tenant with the number of its dispatches in each state before the end, kept in the transaction that changes
+-- them. lane: 1 since it first had max_running; its dispatches queue in a lane of their own from then on.
+CREATE TABLE tenants (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    created_ms INTEGER NOT NULL,
+    weight INTEGER NOT NULL DEFAULT 1,
+    max_pending INTEGER NOT NULL DEFAULT 0,
+    max_running INTEGER NOT NULL DEFAULT 0,
+    disabled INTEGER NOT NULL DEFAULT 0,
+    lane INTEGER NOT NULL DEFAULT 0,
+    webhook_version INTEGER NOT NULL DEFAULT 1,
+    webhook_url TEXT,
+    scheduled INTEGER NOT NULL DEFAULT 0,
+    queued INTEGER NOT NULL DEFAULT 0,
+    leased INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX tenants_lane ON tenants (id, lane) WHERE lane = 1;
+CREATE TABLE tenant_tokens (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant_id INTEGER NOT NULL REFERENCES tenants(id),
+    token_hash TEXT NOT NULL UNIQUE,
+    label TEXT,
+    created_ms INTEGER NOT NULL,
+    last_used_ms INTEGER NOT NULL DEFAULT 0,
+    expires_ms INTEGER NOT NULL
+);
+CREATE INDEX tenant_tokens_tenant ON tenant_tokens (tenant_id, id);
 CREATE TABLE effects (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 -- Every worker id ever seen: finished jobs name their worker after its registration is gone.
 CREATE TABLE worker_names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -16,8 +43,17 @@ CREATE TABLE workflows (
     leased INTEGER NOT NULL DEFAULT 0,
     completed INTEGER NOT NULL DEFAULT 0,
     failed INTEGER NOT NULL DEFAULT 0,
-    cancelled INTEGER NOT NULL DEFAULT 0
+    cancelled INTEGER NOT NULL DEFAULT 0,
+    arrivals INTEGER NOT NULL DEFAULT 0, -- how often something became queued; 0: never had a job
+    share_tag INTEGER NOT NULL DEFAULT 0 -- the largest leased so far
 );
+-- Where a tenant's next fair job in a workflow begins, at the earliest. Tags are in units of 1/46126080.
+CREATE TABLE tenant_shares (
+    workflow_id INTEGER NOT NULL REFERENCES workflows(id),
+    tenant_id INTEGER NOT NULL REFERENCES tenants(id),
+    finish_tag INTEGER NOT NULL,
+    PRIMARY KEY (workflow_id, tenant_id)
+) WITHOUT ROWID;
 
 -- The central row of a job. status: 1 scheduled 2 queued 3 leased 4 completed 5 failed 6 cancelled.
 CREATE TABLE ai_job_dispatches (
@@ -27,7 +63,11 @@ CREATE TABLE ai_job_dispatches (
     effect_id INTEGER REFERENCES effects(id),
     status INTEGER NOT NULL,
     priority INTEGER NOT NULL,
-    sort_key INTEGER NOT NULL,          -- the id; far below every id when an interruption put the job in front
+    lane INTEGER NOT NULL DEFAULT 0,    -- tenant_id when the tenant has a lane, see tenants
+    share_key INTEGER NOT NULL DEFAULT 0, -- the share tag; far below every tag when an interruption put the job in front
+    flags INTEGER NOT NULL DEFAULT 0,   -- 1: others wait for it, 2: has a unique key, 4: waits or waited for others
+    waits_for INTEGER NOT NULL DEFAULT 0, -- jobs it waits for that have not completed
+    doomed_by INTEGER NOT NULL DEFAULT 0, -- the one of these that failed; negative: that was cancelled
     attempts INTEGER NOT NULL DEFAULT 0,
     max_attempts INTEGER NOT NULL,
     requeues INTEGER NOT NULL DEFAULT 0,
@@ -40,6 +80,7 @@ CREATE TABLE ai_job_dispatches (
     created_ms INTEGER NOT NULL,
     queued_ms INTEGER NOT NULL,          -- when it became due, last
     not_before_ms INTEGER NOT NULL DEFAULT 0,
+    due_ms INTEGER NOT NULL DEFAULT 0,   -- when the sweep is to look at it, if scheduled; far off while it waits for jobs
     leased_ms INTEGER NOT NULL DEFAULT 0,
     first_leased_ms INTEGER NOT NULL DEFAULT 0,
     wait_ms INTEGER NOT NULL DEFAULT 0,  -- due to first lease
@@ -54,9 +95,9 @@ CREATE TABLE ai_job_dispatches (
 );
 -- The first is exactly the order leases are given in. Each carries the status, which its rows share, because SQLite checks
 -- the condition again and would fetch the row for it.
-CREATE INDEX dispatches_queue ON ai_job_dispatches (workflow_id, priority DESC, sort_key, status) WHERE status = 2;
+CREATE INDEX dispatches_queue ON ai_job_dispatches (workflow_id, lane, status, priority DESC, share_key) WHERE status = 2;
 CREATE INDEX dispatches_oldest ON ai_job_dispatches (workflow_id, queued_ms, status) WHERE status = 2;
-CREATE INDEX dispatches_due ON ai_job_dispatches (not_before_ms, status) WHERE status = 1;
+CREATE INDEX dispatches_due ON ai_job_dispatches (due_ms, status) WHERE status = 1;
 CREATE INDEX dispatches_expiry ON ai_job_dispatches (lease_expires_ms, status) WHERE status = 3;
 CREATE INDEX dispatches_worker ON ai_job_dispatches (worker_id, status) WHERE status = 3;
 CREATE INDEX dispatches_finished ON ai_job_dispatches (finished_ms) WHERE finished_ms > 0;
@@ -70,7 +111,8 @@ CREATE TABLE ai_jobs (
     inputs TEXT NOT NULL,
     output TEXT,
     idempotency_key TEXT,
-    provider_job_id TEXT
+    provider_job_id TEXT,
+    unique_key TEXT
 );
 
 CREATE TABLE idempotency_keys (
@@ -80,6 +122,34 @@ CREATE TABLE idempotency_keys (
     request_hash TEXT NOT NULL,
     PRIMARY KEY (tenant_id, key)
 ) WITHOUT ROWID;
+
+-- The pending job of each unique key.
+CREATE TABLE unique_keys (
+    tenant_id INTEGER NOT NULL REFERENCES tenants(id),
+    key TEXT NOT NULL,
+    dispatch_id INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, key)
+) WITHOUT ROWID;
+
+-- What a job waits or waited for. done: that job completed; it stays so when that job is pruned.
+CREATE TABLE job_dependencies (
+    job_id INTEGER NOT NULL,
+    after_id INTEGER NOT NULL,
+    done INTEGER NOT NULL,
+    PRIMARY KEY (job_id, after_id)
+) WITHOUT ROWID;
+CREATE INDEX job_dependencies_after ON job_dependencies (after_id);
+
+-- Ends of jobs that a tenant is to be told of; the newest end of each.
+CREATE TABLE webhook_deliveries (
+    job_id INTEGER PRIMARY KEY,
+    tenant_id INTEGER NOT NULL REFERENCES tenants(id),
+    finished_ms INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    due_ms INTEGER NOT NULL
+);
+CREATE INDEX webhook_deliveries_due ON webhook_deliveries (due_ms);
+CREATE INDEX webhook_deliveries_tenant ON webhook_deliveries (tenant_id);
 
 -- The timeline. A job's lines are a list: its row points at the newest, each line at the one before. Appending costs one
 -- insert at the end of one tree, and no index.
@@ -154,6 +224,23 @@ CREATE TABLE workflow_interruptions (
     job_id INTEGER NOT NULL,
     PRIMARY KEY (workflow_id, at_ms, job_id)
 ) WITHOUT ROWID;
+
+-- Who shares the file, and who of them leads.
+CREATE TABLE controllers (
+    id TEXT PRIMARY KEY,
+    name TEXT,
+    url TEXT,
+    version TEXT,
+    started_ms INTEGER NOT NULL,
+    seen_ms INTEGER NOT NULL,
+    ttl_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE leadership (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    holder TEXT, -- NULL: nobody since a resignation
+    epoch INTEGER NOT NULL,
+    expires_ms INTEGER NOT NULL
+);
 
 -- Numbers that must not go back when the newest rows are pruned.
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
