@@ -19,6 +19,52 @@ static struct bp_op *make_submit(void)
     op->u.submit.max_attempts = 1 + (int32_t)random_below(4);
     if (random_below(5) == 0)
         op->u.submit.not_before_ms = world.now + (int64_t)random_below(20000);
+    op->u.submit.tenant = model_tenants[random_below(MODEL_TENANTS)];
+    op->u.submit.fair = random_below(3) > 0;
+    if (random_below(8) == 0)
+        op->u.submit.unique_key = model_keys[random_below(MODEL_KEYS)];
+    if (random_below(40) == 0)
+        op->u.submit.idempotency_key = model_keys[random_below(MODEL_KEYS)];
+    op->u.submit.request_hash = random_below(4) ? "a" : "b";
+    return op;
+}
+
+/* One of the last jobs, or none that there is. */
+static int64_t late_job(void)
+{
+    uint32_t n = model->n_jobs;
+    return n && random_below(30) ? model->jobs[n - 1 - random_below(n < 12 ? n : 12)].id : 1000000;
+}
+
+static struct bp_op *make_submit_after(void)
+{
+    struct bp_op *op = make_submit();
+    struct bp_op_submit *s = &op->u.submit;
+    static int64_t ids[BATCH_MAX][MODEL_AFTER];
+    static uint32_t at;
+    int64_t *after = ids[at++ % BATCH_MAX];
+    after[0] = late_job();
+    after[1] = late_job();
+    s->after = after;
+    s->n_after = after[0] == after[1] ? 1 : 1 + (uint32_t)random_below(MODEL_AFTER);
+    const struct model_job *j = model_job(model, after[0]);
+    if (j)
+        s->tenant = model_tenants[j->tenant];
+    return op;
+}
+
+/* Weights are powers of two, so that tags are exact however a store keeps them. */
+static struct bp_op *make_tenant(void)
+{
+    struct bp_op *op = tenant_op(model_tenants[random_below(MODEL_TENANTS)]);
+    struct bp_op_tenant_put *p = &op->u.tenant_put;
+    if (random_below(2))
+        p->weight = 1 << random_below(4);
+    if (random_below(2))
+        p->max_pending = random_below(2) ? 0 : 10 + (int32_t)random_below(30);
+    if (random_below(2))
+        p->max_running = random_below(2) ? 0 : 1 + (int32_t)random_below(4);
+    p->disabled = random_below(8) == 0;
     return op;
 }
 
@@ -93,8 +139,10 @@ static struct bp_op *make_worker(int32_t i)
 static struct bp_op *make_any(void)
 {
     uint64_t pick = random_below(100);
-    if (pick < 28)
+    if (pick < 22)
         return make_submit();
+    if (pick < 28)
+        return make_submit_after();
     if (pick < 55)
         return make_lease();
     if (pick < 88)
@@ -102,7 +150,7 @@ static struct bp_op *make_any(void)
     if (pick < 94)
         return make_change();
     if (pick < 95)
-        return make_worker((int32_t)random_below(MODEL_WORKERS));
+        return random_below(2) ? make_tenant() : make_worker((int32_t)random_below(MODEL_WORKERS));
     struct bp_op *op = op_new(BP_OP_SWEEP);
     op->u.sweep.limit = 10000;
     return op;

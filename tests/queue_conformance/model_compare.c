@@ -17,6 +17,11 @@ static void compare_row(const struct model_job *j, const struct bp_job_row *r)
     CHECK_INT(r->requeues, j->requeues);
     CHECK_INT(r->cancel_requested, j->cancel);
     CHECK_INT(r->finished_ms, j->finished_ms);
+    CHECK_STR(r->tenant, model_tenants[j->tenant]);
+    if (j->unique)
+        CHECK_STR(r->unique_key, model_keys[j->unique]);
+    if (j->status == BP_JOB_SCHEDULED)
+        CHECK_INT(r->waits_for, j->waits_for);
     CHECK_STR(r->workflow, model_workflows[j->workflow]);
     if (j->status == BP_JOB_LEASED) {
         CHECK_INT(r->lease_expires_ms, j->expires_ms);
@@ -136,8 +141,45 @@ static void compare_stats(struct model *m, int32_t workflow)
     compare_percentile(m, workflow, MODEL_WAIT, 0.95, s->wait_p95_s);
 }
 
+static void compare_tenants(const struct model *m)
+{
+    for (int32_t i = 0; i < MODEL_TENANTS; i++) {
+        const struct model_tenant *t = &m->tenants[i];
+        const struct bp_tenant_row *r = tenant_row(model_tenants[i]);
+        CHECK((r != NULL) == t->there);
+        if (!r)
+            continue;
+        CHECK_INT(r->weight, t->weight);
+        CHECK_INT(r->max_pending, t->max_pending);
+        CHECK_INT(r->max_running, t->max_running);
+        CHECK_INT(r->disabled, t->disabled);
+        CHECK_INT(r->scheduled, model_count(m, i, BP_JOB_SCHEDULED));
+        CHECK_INT(r->queued, model_count(m, i, BP_JOB_QUEUED));
+        CHECK_INT(r->leased, model_count(m, i, BP_JOB_LEASED));
+    }
+}
+
+static void compare_watch(struct model *m)
+{
+    struct bp_op *op = op_new(BP_OP_WATCH);
+    CHECK_INT(apply_one(op), BP_OK);
+    for (uint32_t k = 0; k < op->u.watch.count; k++) {
+        const struct bp_watch_row *r = &op->u.watch.rows[k];
+        int32_t w = model_index(model_workflows, MODEL_WORKFLOWS, r->workflow);
+        int64_t queued = 0;
+        for (uint32_t i = 0; i < m->n_jobs; i++)
+            queued += m->jobs[i].workflow == w && m->jobs[i].status == BP_JOB_QUEUED;
+        CHECK_INT(r->queued, queued);
+        CHECK(r->arrivals > m->arrivals[w]);
+        m->arrivals[w] = r->arrivals;
+    }
+    CHECK_INT(op->u.watch.count, MODEL_WORKFLOWS);
+}
+
 void model_compare(struct model *m)
 {
+    compare_tenants(m);
+    compare_watch(m);
     for (int32_t status = 0; status <= BP_JOB_CANCELLED; status++)
         compare_list(m, status);
     for (int32_t w = 0; w < MODEL_WORKFLOWS; w++)
