@@ -130,6 +130,8 @@ static int32_t choose(struct store *s, const struct bp_op_lease *l, uint32_t wan
     if (!ids)
         return store_fail(s, BP_NOMEM, "out of memory while leasing");
     int32_t rc = workflows_waiting(s, l, ids, &n_ids);
+    if (!rc && s->n_lanes)
+        rc = tenants_count(s);
     for (uint32_t i = 0; !rc && i < n_ids; i++)
         rc = fronts_of(s, ids[i], want, c);
     if (rc)

@@ -125,7 +125,10 @@ static int32_t checks(struct store *s, struct bp_op *op, struct plan *plan)
     if (rc || plan->answered)
         return rc;
     rc = depend_check(s, op, &plan->waits_for, &plan->answered);
-    if (rc || plan->answered || t->max_pending == 0 || tenant_pending(t) < t->max_pending)
+    if (rc || plan->answered || t->max_pending == 0)
+        return rc;
+    rc = tenants_count(s);
+    if (rc || tenant_pending(t) < t->max_pending)
         return rc;
     plan->answered = true;
     u->outcome = BP_SUBMIT_LIMIT;

@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "ops.h"
+#include "rows.h"
 #include "tenant.h"
-#include "tenant_rows.h"
 
-#define FIRST_TEXT 10
+#define FIRST_TEXT 7
 
 static const size_t TEXTS[] = {offsetof(struct bp_tenant_row, name), offsetof(struct bp_tenant_row, webhook_url)};
 
@@ -42,8 +42,11 @@ static const struct rows_kind TENANT_ROWS = {
 int32_t tenant_rows(struct store *s, int64_t id, struct bp_tenant_row **rows, uint32_t *n)
 {
     void *out;
+    int32_t rc = tenants_count(s);
+    if (rc)
+        return rc;
     sqlite3_stmt *q = id ? statement_query(s, ST_TENANT_ROW, "l", id) : statement_query(s, ST_TENANT_ROWS, "");
-    int32_t rc = rows_read(s, q, &TENANT_ROWS, &out, n);
+    rc = rows_read(s, q, &TENANT_ROWS, &out, n);
     *rows = out;
     return rc;
 }

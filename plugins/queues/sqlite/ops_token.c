@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tenants' bearer tokens, by their hashes. */
 #include "ops.h"
-#include "tenant_rows.h"
+#include "rows.h"
+#include "tenant.h"
 
 /* Uses within this much of the last one that was written down are not. */
 #define USED_EVERY_MS (10 * 60 * 1000)
@@ -99,7 +100,7 @@ int32_t op_token_auth(struct store *s, struct bp_op *op)
 {
     struct bp_op_token_auth *a = &op->u.token_auth;
     struct token t;
-    uint32_t n;
+    uint32_t n = 0;
     a->tenant = NULL;
     a->memory = NULL;
     int32_t rc = find(s, a->token_hash, &t);

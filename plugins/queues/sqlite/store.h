@@ -69,6 +69,8 @@ struct store {
     size_t n_changed;
     struct tenant **tenant; /* by number, NULL: not loaded */
     size_t cap_tenants, n_tenants;
+    size_t trim_tenants;            /* how many are too many */
+    bool tenants_counted;           /* all that have pending jobs are there, with their counts */
     struct tenant *changed_tenants; /* with something to write at commit */
     int64_t *lanes;                 /* numbers of tenants with a lane */
     size_t n_lanes, cap_lanes;

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#define TENANTS_MAX 65536 /* in memory */
+#define TENANTS_MAX 65536 /* in memory, beside those with pending jobs */
 
 static int32_t no_memory(struct store *s)
 {
@@ -69,14 +69,12 @@ static void settings_read(sqlite3_stmt *q, struct tenant *t)
     t->hook = sqlite3_column_int(q, 6) != 0;
 }
 
-static int32_t load(struct store *s, struct tenant *t, bool counts)
+static int32_t load(struct store *s, struct tenant *t)
 {
     sqlite3_stmt *q = statement_query(s, ST_TENANT_LOAD, "l", t->id);
     int32_t rc = statement_next(s, q);
     if (rc > 0)
         settings_read(q, t);
-    for (int i = BP_JOB_SCHEDULED; rc > 0 && counts && i <= BP_JOB_LEASED; i++)
-        t->count[i] = sqlite3_column_int64(q, 6 + i);
     statement_done(q);
     if (rc == 0)
         return store_fail(s, BP_IO, "tenant %lld has no row; the file is damaged", (long long)t->id);
@@ -96,7 +94,7 @@ int32_t tenant_of(struct store *s, int64_t id, struct tenant **t)
     if (!fresh)
         return no_memory(s);
     fresh->id = id;
-    rc = load(s, fresh, true);
+    rc = load(s, fresh);
     if (rc) {
         free(fresh);
         return rc;
@@ -109,7 +107,7 @@ int32_t tenant_of(struct store *s, int64_t id, struct tenant **t)
 
 int32_t tenant_reload(struct store *s, struct tenant *t)
 {
-    return load(s, t, false);
+    return load(s, t);
 }
 
 int32_t tenant_get(struct store *s, const char *name, int64_t now_ms, int64_t *id)
@@ -136,7 +134,7 @@ static void list_changed(struct store *s, struct tenant *t)
 int32_t tenant_move(struct store *s, int64_t id, int32_t from, int32_t to)
 {
     struct tenant *t;
-    if (from == to || (from > BP_JOB_LEASED && to == 0))
+    if (!s->tenants_counted || from == to)
         return BP_OK;
     int32_t rc = tenant_of(s, id, &t);
     if (rc)
@@ -145,8 +143,33 @@ int32_t tenant_move(struct store *s, int64_t id, int32_t from, int32_t to)
         t->count[from]--;
     if (to >= BP_JOB_SCHEDULED && to <= BP_JOB_LEASED)
         t->count[to]++;
-    list_changed(s, t);
     return BP_OK;
+}
+
+static int32_t count_state(struct store *s, int statement, int32_t status)
+{
+    sqlite3_stmt *q = statement_query(s, statement, "");
+    int32_t rc;
+    while ((rc = statement_next(s, q)) > 0) {
+        struct tenant *t;
+        rc = tenant_of(s, sqlite3_column_int64(q, 0), &t);
+        if (rc)
+            break;
+        t->count[status]++;
+    }
+    statement_done(q);
+    return rc;
+}
+
+int32_t tenants_count(struct store *s)
+{
+    if (s->tenants_counted)
+        return BP_OK;
+    int32_t rc = count_state(s, ST_TENANTS_SCHEDULED, BP_JOB_SCHEDULED);
+    rc = rc ? rc : count_state(s, ST_TENANTS_QUEUED, BP_JOB_QUEUED);
+    rc = rc ? rc : count_state(s, ST_TENANTS_LEASED, BP_JOB_LEASED);
+    s->tenants_counted = rc == BP_OK;
+    return rc;
 }
 
 int64_t tenant_pending(const struct tenant *t)
@@ -197,8 +220,7 @@ int32_t tenant_tag(struct store *s, struct tenant *t, const struct workflow *w, 
 
 static int32_t flush(struct store *s, struct tenant *t)
 {
-    int32_t rc = statement_run(s, ST_TENANT_SAVE, "llll", t->count[BP_JOB_SCHEDULED], t->count[BP_JOB_QUEUED],
-                               t->count[BP_JOB_LEASED], t->id);
+    int32_t rc = BP_OK;
     for (size_t i = 0; !rc && i < t->n_shares; i++) {
         struct tenant_share *share = &t->shares[i];
         if (share->changed)
@@ -219,28 +241,34 @@ int32_t tenants_flush(struct store *s)
     return BP_OK;
 }
 
+static void drop(struct store *s, size_t i)
+{
+    free(s->tenant[i]->shares);
+    free(s->tenant[i]);
+    s->tenant[i] = NULL;
+    s->n_tenants--;
+}
+
 void tenants_forget(struct store *s)
 {
-    for (size_t i = 0; s->n_tenants > 0 && i < s->cap_tenants; i++) {
-        if (!s->tenant[i])
-            continue;
-        free(s->tenant[i]->shares);
-        free(s->tenant[i]);
-        s->tenant[i] = NULL;
-        s->n_tenants--;
-    }
+    for (size_t i = 0; s->n_tenants > 0 && i < s->cap_tenants; i++)
+        if (s->tenant[i])
+            drop(s, i);
     free(s->tenant);
     free(s->lanes);
     s->tenant = NULL;
     s->lanes = NULL;
     s->changed_tenants = NULL;
-    s->cap_tenants = s->n_lanes = s->cap_lanes = 0;
+    s->cap_tenants = s->n_lanes = s->cap_lanes = s->trim_tenants = 0;
+    s->tenants_counted = false;
 }
 
 void tenants_trim(struct store *s)
 {
-    if (s->n_tenants <= TENANTS_MAX)
+    if (s->n_tenants <= TENANTS_MAX || s->n_tenants <= s->trim_tenants)
         return;
-    tenants_forget(s);
-    s->fresh = false;
+    for (size_t i = 0; i < s->cap_tenants; i++)
+        if (s->tenant[i] && (!s->tenants_counted || tenant_pending(s->tenant[i]) == 0))
+            drop(s, i);
+    s->trim_tenants = 2 * s->n_tenants;
 }

@@ -2,8 +2,9 @@
 /*
  * tenant.h - what decides about a tenant's jobs: its settings, its counts and its share of each workflow.
  *
- * Read from the file when first asked for, changed in memory during a batch, written once before its commit. A tenant
- * stays where it is in memory until the batch ends.
+ * Settings and shares are read from the file when first asked for; shares are written once before a commit. Counts are
+ * in memory alone: taken from the file when something first depends on them, followed from then on. A tenant stays
+ * where it is in memory until the batch ends.
  */
 #ifndef SQLITE_TENANT_H
 #define SQLITE_TENANT_H
@@ -23,11 +24,11 @@ struct tenant_share {
 
 struct tenant {
     int64_t id;
-    int64_t count[BP_JOB_LEASED + 1]; /* dispatches by state */
+    int64_t count[BP_JOB_LEASED + 1]; /* dispatches by state; after tenants_count() */
     int32_t weight, max_pending, max_running, webhook_version;
     bool disabled, hook; /* hook: has a URL */
     bool lane;           /* its dispatches queue in a lane of their own */
-    bool changed;        /* the counts; listed in store.changed_tenants */
+    bool changed;        /* a share; listed in store.changed_tenants */
     uint32_t chosen;     /* by the lease that is being put together */
     struct tenant_share *shares;
     size_t n_shares;
@@ -38,6 +39,8 @@ struct tenant {
 int32_t tenants_load(struct store *s);
 /* Remembers that a tenant has one. */
 int32_t tenants_lane(struct store *s, int64_t id);
+/* Counts everybody's dispatches unless they are counted already: once after each start, by indexes. */
+int32_t tenants_count(struct store *s);
 /* The tenant of a number; there must be one. */
 int32_t tenant_of(struct store *s, int64_t id, struct tenant **t);
 /* The number of a name, making the tenant when there is none. */
@@ -54,6 +57,8 @@ int32_t tenant_tag(struct store *s, struct tenant *t, const struct workflow *w, 
 int32_t tenant_reload(struct store *s, struct tenant *t);
 /* Writes what changed; before commit. */
 int32_t tenants_flush(struct store *s);
+/* One tenant as the host sees it by its number, or all by name (id 0), in one block of host memory. */
+int32_t tenant_rows(struct store *s, int64_t id, struct bp_tenant_row **rows, uint32_t *n);
 /* Forgets all of them. */
 void tenants_forget(struct store *s);
 /* Keeps memory bounded; only between batches. */

@@ -2,8 +2,7 @@
 -- The queue's first schema. Times are milliseconds since the Unix epoch, 0 means never. Names that repeat in
 -- every row (tenants, workflows, effects, worker ids) are stored once and referred to by number.
 
--- One row per tenant with the number of its dispatches in each state before the end, kept in the transaction that changes
--- them. lane: 1 since it first had max_running; its dispatches queue in a lane of their own from then on.
+-- lane: 1 since the tenant first had max_running; its dispatches queue in a lane of their own from then on.
 CREATE TABLE tenants (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -14,10 +13,7 @@ CREATE TABLE tenants (
     disabled INTEGER NOT NULL DEFAULT 0,
     lane INTEGER NOT NULL DEFAULT 0,
     webhook_version INTEGER NOT NULL DEFAULT 1,
-    webhook_url TEXT,
-    scheduled INTEGER NOT NULL DEFAULT 0,
-    queued INTEGER NOT NULL DEFAULT 0,
-    leased INTEGER NOT NULL DEFAULT 0
+    webhook_url TEXT
 );
 CREATE INDEX tenants_lane ON tenants (id, lane) WHERE lane = 1;
 CREATE TABLE tenant_tokens (
@@ -94,11 +90,11 @@ CREATE TABLE ai_job_dispatches (
     checkpoint_key TEXT
 );
 -- The first is exactly the order leases are given in. Each carries the status, which its rows share, because SQLite checks
--- the condition again and would fetch the row for it.
+-- the condition again and would fetch the row for it; three carry the tenant, whose dispatches are counted by them.
 CREATE INDEX dispatches_queue ON ai_job_dispatches (workflow_id, lane, status, priority DESC, share_key) WHERE status = 2;
-CREATE INDEX dispatches_oldest ON ai_job_dispatches (workflow_id, queued_ms, status) WHERE status = 2;
-CREATE INDEX dispatches_due ON ai_job_dispatches (due_ms, status) WHERE status = 1;
-CREATE INDEX dispatches_expiry ON ai_job_dispatches (lease_expires_ms, status) WHERE status = 3;
+CREATE INDEX dispatches_oldest ON ai_job_dispatches (workflow_id, queued_ms, status, tenant_id) WHERE status = 2;
+CREATE INDEX dispatches_due ON ai_job_dispatches (due_ms, status, tenant_id) WHERE status = 1;
+CREATE INDEX dispatches_expiry ON ai_job_dispatches (lease_expires_ms, status, tenant_id) WHERE status = 3;
 CREATE INDEX dispatches_worker ON ai_job_dispatches (worker_id, status) WHERE status = 3;
 CREATE INDEX dispatches_finished ON ai_job_dispatches (finished_ms) WHERE finished_ms > 0;
 CREATE INDEX dispatches_unsuccessful ON ai_job_dispatches (status, id) WHERE status > 4;
