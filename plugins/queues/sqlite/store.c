@@ -177,6 +177,8 @@ static void batch_undo(struct store *s, struct bp_op *const *ops, uint32_t ran)
     struct bp_err why = s->failure;
     if (s->db && !sqlite3_get_autocommit(s->db))
         statement_run(s, ST_ROLLBACK, "");
+    if (s->db && !sqlite3_get_autocommit(s->db))
+        s->reopen = true; /* not even memory to roll back: closing does it */
     s->failure = why;
     forget(s);
     for (uint32_t i = 0; i < ran; i++)

@@ -74,6 +74,7 @@ static void a_full_queue_refuses_and_resumes_after_pruning(void **state)
     prune.u.prune.before_ms = NOW + 1;
     prune.u.prune.limit = 1000;
     queue_run(h, &prune);
+    fake_host_free(prune.u.prune.memory);
     assert_int_equal(queue_submit(h, 10000, NULL), BP_OK);
     assert_int_equal(queue_jobs(h), n - 100 + 1);
     fake_host_stop(h);
