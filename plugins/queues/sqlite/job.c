@@ -125,6 +125,21 @@ static int32_t ended(struct store *s, struct job *j, int64_t now_ms)
     return rc;
 }
 
+/* After the row is written: counts, and what follows from an end. */
+static int32_t saved(struct store *s, struct job *j, int64_t now_ms)
+{
+    const struct bp_job_row *r = &j->row;
+    if (sqlite3_changes(s->db) != 1)
+        return store_fail(s, BP_FAIL, "job %lld changed under its own transaction", (long long)r->id);
+    counter_move(s, j->workflow_id, j->loaded_status, r->status);
+    int32_t rc = tenant_move(s, j->tenant_id, j->loaded_status, r->status);
+    if (!rc && r->status >= BP_JOB_COMPLETED && j->loaded_status < BP_JOB_COMPLETED)
+        rc = ended(s, j, now_ms);
+    j->loaded_status = r->status;
+    j->loaded_token = r->lease_token;
+    return rc;
+}
+
 int32_t job_save(struct store *s, struct job *j, int64_t now_ms)
 {
     const struct bp_job_row *r = &j->row;
@@ -135,17 +150,26 @@ int32_t job_save(struct store *s, struct job *j, int64_t now_ms)
                                r->first_leased_ms, j->wait_ms, r->finished_ms, r->updated_ms, r->progress,
                                j->duration_s, j->last_event, r->error, r->progress_text, r->checkpoint_key, j->due_ms,
                                r->waits_for, j->doomed_by, r->id, j->loaded_status, j->loaded_token);
-    if (rc)
-        return rc;
-    if (sqlite3_changes(s->db) != 1)
-        return store_fail(s, BP_FAIL, "job %lld changed under its own transaction", (long long)r->id);
-    counter_move(s, j->workflow_id, j->loaded_status, r->status);
-    rc = tenant_move(s, j->tenant_id, j->loaded_status, r->status);
-    if (!rc && r->status >= BP_JOB_COMPLETED && j->loaded_status < BP_JOB_COMPLETED)
-        rc = ended(s, j, now_ms);
-    j->loaded_status = r->status;
-    j->loaded_token = r->lease_token;
-    return rc;
+    return rc ? rc : saved(s, j, now_ms);
+}
+
+int32_t job_save_leased(struct store *s, struct job *j, int64_t now_ms)
+{
+    struct bp_job_row *r = &j->row;
+    r->updated_ms = now_ms;
+    int32_t rc =
+        statement_run(s, ST_DISPATCH_LEASE, "izsslllllll", r->attempts, j->worker_no, r->lease_token, j->suffix,
+                      r->lease_expires_ms, r->leased_ms, r->first_leased_ms, j->wait_ms, now_ms, j->last_event, r->id);
+    return rc ? rc : saved(s, j, now_ms);
+}
+
+int32_t job_save_completed(struct store *s, struct job *j, int64_t now_ms)
+{
+    struct bp_job_row *r = &j->row;
+    r->updated_ms = now_ms;
+    int32_t rc = statement_run(s, ST_DISPATCH_COMPLETE, "lldlls", r->finished_ms, now_ms, j->duration_s, j->last_event,
+                               r->id, j->loaded_token);
+    return rc ? rc : saved(s, j, now_ms);
 }
 
 bool job_leased_by(const struct job *j, const char *token, const char *worker_id)

@@ -50,6 +50,9 @@ int32_t job_read(struct store *s, struct sqlite3_stmt *q, int parts, struct job 
 /* Writes what changed and moves the counters. When it ends by this, all that follows is done too: jobs that wait for
  * it, its unique key, its webhook. */
 int32_t job_save(struct store *s, struct job *j, int64_t now_ms);
+/* The same for a queued job that was leased, and for a leased one that completed: quicker. */
+int32_t job_save_leased(struct store *s, struct job *j, int64_t now_ms);
+int32_t job_save_completed(struct store *s, struct job *j, int64_t now_ms);
 /* Sets row.output_key from the suffix. */
 int32_t job_output_key(struct store *s, struct job *j);
 /* Is this the lease the row runs under? */

@@ -20,7 +20,7 @@ static int32_t complete_now(struct store *s, struct bp_op *op, struct job *j)
     j->row.progress = 1;
     j->ended_by = ENDED_COMPLETE;
     int32_t rc = job_event(s, j, now, EVENT_COMPLETED, who_worker(s, c->worker_id), NULL);
-    rc = rc ? rc : job_save(s, j, now);
+    rc = rc ? rc : job_save_completed(s, j, now);
     rc = rc ? rc : statement_run(s, ST_JOB_FINISH, "ssl", c->output ? c->output : "{}", c->provider_job_id, j->row.id);
     rc = rc ? rc : counter_add(s, j->workflow_id, now, COUNT_COMPLETED);
     return rc ? rc : counter_sample(s, &(struct workflow_sample){j->workflow_id, j->row.id, now, run, SAMPLE_RUN});

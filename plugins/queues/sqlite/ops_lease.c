@@ -168,7 +168,7 @@ static int32_t give(struct store *s, struct bp_op *op, struct job *j, uint32_t i
     char attempt[64];
     snprintf(attempt, sizeof attempt, "attempt %d of %d", r->attempts, r->max_attempts);
     rc = rc ? rc : job_event(s, j, now, EVENT_LEASED, who_worker(s, l->worker_id), attempt);
-    return rc ? rc : job_save(s, j, now);
+    return rc ? rc : job_save_leased(s, j, now);
 }
 
 static int32_t lease_jobs(struct store *s, struct bp_op *op, int64_t worker_no, uint32_t want)
