@@ -10,7 +10,7 @@ _bpctl()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} first=${COMP_WORDS[1]} second=${COMP_WORDS[2]}
     if [ "$COMP_CWORD" = 1 ]; then
-        COMPREPLY=($(compgen -W "$(_bpctl_names help name | cut -d' ' -f1 | sort -u) submit --json --socket --help" -- "$cur"))
+        COMPREPLY=($(compgen -W "$(_bpctl_names help name | cut -d' ' -f1 | sort -u) submit migrate --json --socket --help" -- "$cur"))
         return
     fi
     case "$first $second" in
@@ -24,6 +24,10 @@ _bpctl()
         ;;
     "plugin show" | "plugin reload" | "plugin retire")
         COMPREPLY=($(compgen -W "$(_bpctl_names plugin name)" -- "$cur"))
+        return
+        ;;
+    "migrate "*)
+        COMPREPLY=($(compgen -W "central pools --config --set --plugins-dir --dry-run --status --json" -- "$cur"))
         return
         ;;
     "plugin load") COMPREPLY=($(compgen -f -- "$cur")); return ;;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bpctl.c - the operator's command. It knows no commands of its own but submit: what is typed goes to the daemon, whose
- * one table parses it, checks it and gives the answer in words or as JSON.
+ * bpctl.c - the operator's command. It knows no commands of its own but submit and migrate: what else is typed goes to
+ * the daemon, whose one table parses it, checks it and gives the answer in words or as JSON.
  */
 #include "client.h"
 #include "log/json.h"
+#include "migrate.h"
 #include "submit.h"
 #include <curl/curl.h>
 #include <stdio.h>
@@ -26,7 +27,8 @@ static void help(FILE *out)
           "  -V, --version      the version\n\n"
           "Often used: status, workflows, jobs, job N, submit, workers, plugin, scale, fleet, events --follow, log\n"
           "bpctl submit --help says how to submit a job from files.\n"
-          "Exit status: 0 done, 1 refused or failed, 2 wrong usage.\n",
+          "bpctl migrate --help says how to bring the queue's schema up to date; it needs no running bpd.\n"
+          "Exit status: 0 done, 1 refused or failed, 2 wrong usage; of migrate also 3.\n",
           out);
 }
 
@@ -133,6 +135,8 @@ int main(int argc, char **argv)
     int rc = parse(&b, argc, argv);
     if (rc)
         return rc - 1;
+    if (strcmp(argv[b.first], "migrate") == 0)
+        return migrate_main(argc - b.first - 1, argv + b.first + 1, b.json);
     int submits = strcmp(argv[b.first], "submit") == 0 && !(argc > b.first + 1 && argv[b.first + 1][0] == '{');
     if (submits && argc > b.first + 1 &&
         (strcmp(argv[b.first + 1], "--help") == 0 || strcmp(argv[b.first + 1], "-h") == 0)) {

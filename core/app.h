@@ -26,7 +26,7 @@ struct app {
     int64_t started_ms;
     int ready; /* 1: services are up */
     int draining;
-    char not_ready[256]; /* why not ready, in words */
+    char not_ready[512]; /* why not ready, in words */
     /* Asked by the doors; set by main. */
     int (*reload)(struct app *app, uint32_t *changed, struct bp_err *err);
     void (*shutdown)(struct app *app, const char *why);        /* begins a drain and ends the process */

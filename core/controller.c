@@ -12,6 +12,7 @@
 #include "app.h"
 #include "http/http.h"
 #include "log/err.h"
+#include "log/json.h"
 #include "log/log.h"
 #include "paths.h"
 #include "reload.h"
@@ -155,6 +156,21 @@ static void become_ready(struct controller *k)
     bus_publish(app->bus, EVENT_CORE_STATE, "ready", "");
 }
 
+/* Why there is no queue: the words of the plugin that should be it. */
+static void queue_missing(struct app *app)
+{
+    const char *chosen = json_str(config_map(app->config, CONFIG_SERVICES), "queue", NULL);
+    struct json_object *plugins = host_describe(app->host);
+    snprintf(app->not_ready, sizeof app->not_ready, "no queue plugin is running; see bpctl plugin list for the reason");
+    for (size_t i = 0; i < json_object_array_length(plugins); i++) {
+        struct json_object *p = json_object_array_get_idx(plugins, i);
+        const char *name = json_str(p, "name", ""), *reason = json_str(p, "reason", "");
+        if (strcmp(json_str(p, "kind", ""), "queue") == 0 && *reason && (!chosen || strcmp(chosen, name) == 0))
+            snprintf(app->not_ready, sizeof app->not_ready, "the queue plugin %s is not running: %s", name, reason);
+    }
+    json_object_put(plugins);
+}
+
 /* Ready once the first scan is over and a queue serves; called again whenever a plugin moved. */
 static void check_ready(struct controller *k)
 {
@@ -164,8 +180,7 @@ static void check_ready(struct controller *k)
     if (bus_has_service(app->bus, "queue"))
         become_ready(k);
     else
-        snprintf(app->not_ready, sizeof app->not_ready,
-                 "no queue plugin is running; see bpctl plugin list for the reason");
+        queue_missing(app);
 }
 
 static void on_plugin_event(const struct event_msg *e, void *arg)

@@ -6,6 +6,7 @@
 #include "log/err.h"
 #include "log/log.h"
 #include "logging.h"
+#include "migrate.h"
 #include "options.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -60,6 +61,19 @@ static int check(const struct options *o)
     return 0;
 }
 
+static int migrate(const struct options *o)
+{
+    struct bp_err err = {0};
+    struct config *c = load_config(o, &err);
+    if (!c)
+        return complain(&err);
+    log_ident("migrate");
+    log_open(NULL, LOG_FORM_TEXT, &err);
+    int status = migrate_main(o, c);
+    config_free(c);
+    return status;
+}
+
 static int start(const struct options *o)
 {
     struct bp_err err = {0};
@@ -94,6 +108,8 @@ int main(int argc, char **argv)
         return printed();
     case OPTIONS_CHECK_CONFIG:
         return check(&o);
+    case OPTIONS_MIGRATE:
+        return migrate(&o);
     case OPTIONS_RUN:
         break;
     }

@@ -3,6 +3,7 @@
 
 #include "log/err.h"
 #include "log/json.h"
+#include <bp/queue.h>
 #include <string.h>
 
 /* What an option does with its value; value is NULL for options without one. */
@@ -51,6 +52,43 @@ static int add_set(struct options *o, const char *value, struct bp_err *err)
     return add(o->sets, &o->n_sets, value, err);
 }
 
+static int set_migrate(struct options *o, const char *value, struct bp_err *err)
+{
+    if (strcmp(value, "central") != 0 && strcmp(value, "pools") != 0)
+        return err_set(err, BP_INVALID, "--migrate is \"%s\", but must be central or pools", value);
+    o->migrate = value;
+    o->action = OPTIONS_MIGRATE;
+    return 0;
+}
+
+static int set_mode(struct options *o, int32_t mode, struct bp_err *err)
+{
+    if (o->migrate_mode)
+        return err_set(err, BP_INVALID, "give --dry-run or --status, not both");
+    o->migrate_mode = mode;
+    return 0;
+}
+
+static int set_dry_run(struct options *o, const char *value, struct bp_err *err)
+{
+    (void)value;
+    return set_mode(o, BP_MIGRATE_DRY_RUN, err);
+}
+
+static int set_status(struct options *o, const char *value, struct bp_err *err)
+{
+    (void)value;
+    return set_mode(o, BP_MIGRATE_STATUS, err);
+}
+
+static int set_json(struct options *o, const char *value, struct bp_err *err)
+{
+    (void)value;
+    (void)err;
+    o->json = 1;
+    return 0;
+}
+
 #define ACTION(name, action_id)                                                                                        \
     static int name(struct options *o, const char *value, struct bp_err *err)                                          \
     {                                                                                                                  \
@@ -70,6 +108,10 @@ static const struct option_row rows[] = {
     {"plugins-dir", 'p', "DIR", add_plugins_dir, "watch DIR for plugins; may be given several times"},
     {"set", 's', "KEY=VALUE", add_set, "set one key, over file and environment; may be given several times"},
     {"role", 'r', "ROLE", set_role, "controller (default), or worker: run jobs on this machine"},
+    {"migrate", 0, "WHAT", set_migrate, "bring the queue's schema (central, or pools) up to date, and end"},
+    {"dry-run", 0, NULL, set_dry_run, "with --migrate: only say what it would run"},
+    {"status", 0, NULL, set_status, "with --migrate: only say what is applied and what is not"},
+    {"json", 0, NULL, set_json, "with --migrate: print JSON"},
     {"check-config", 0, NULL, do_check, "check the settings, say what is wrong, and end: 0 good, 2 not"},
     {"help-config", 0, NULL, do_help_config, "list every setting with type, default, range and meaning"},
     {"help-config-markdown", 0, NULL, do_help_config_md, "the same as a Markdown page"},
@@ -143,6 +185,8 @@ int options_parse(struct options *o, int argc, char **argv, struct bp_err *err)
         if (rc < 0)
             return rc;
     }
+    if ((o->migrate_mode || o->json) && !o->migrate)
+        return err_set(err, BP_INVALID, "--dry-run, --status and --json go with --migrate central or --migrate pools");
     return 0;
 }
 
@@ -161,8 +205,10 @@ void options_help(FILE *out)
                  rows[i].value ? rows[i].value : "");
         fprintf(out, "  %-30s %s\n", left, rows[i].help);
     }
-    fputs("\nAny setting can also come from the environment: BPD_HTTP_LISTEN sets http.listen.\n"
-          "Exit status: 0 ended as asked, 1 could not start or failed, 2 wrong options or settings.\n"
-          "Talk to a running bpd with bpctl.\n",
-          out);
+    fputs(
+        "\nAny setting can also come from the environment: BPD_HTTP_LISTEN sets http.listen.\n"
+        "Exit status: 0 ended as asked, 1 could not start or failed, 2 wrong options or settings, 3 with --status or\n"
+        "--dry-run: steps are pending.\n"
+        "Talk to a running bpd with bpctl.\n",
+        out);
 }

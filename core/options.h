@@ -11,6 +11,7 @@
 enum options_action {
     OPTIONS_RUN = 1,
     OPTIONS_CHECK_CONFIG,
+    OPTIONS_MIGRATE,
     OPTIONS_HELP,
     OPTIONS_HELP_CONFIG,
     OPTIONS_HELP_CONFIG_MD,
@@ -26,6 +27,9 @@ struct options {
     uint32_t n_plugins_dirs;
     const char *sets[OPTIONS_MAX];
     uint32_t n_sets;
+    const char *migrate;  /* "central" or "pools" with OPTIONS_MIGRATE */
+    int32_t migrate_mode; /* BP_MIGRATE_*, 0: not said */
+    int json;             /* what is printed is JSON */
 };
 
 /* BP_INVALID with a sentence that names the option, the nearest one, and where to look. */

@@ -28,7 +28,7 @@ static int make_dirs(char *path, struct bp_err *err)
     }
 }
 
-int state_dir_open(const struct config *c, char *out, size_t n, struct bp_err *err)
+int state_dir_path(const struct config *c, char *out, size_t n, struct bp_err *err)
 {
     const char *set = config_str(c, CONFIG_STATE_DIR);
     const char *home = getenv("HOME");
@@ -47,8 +47,13 @@ int state_dir_open(const struct config *c, char *out, size_t n, struct bp_err *e
         return err_set(err, BP_INVALID, "no state directory: HOME is not set; set state.dir");
     if (len < 0 || (size_t)len >= n)
         return err_set(err, BP_INVALID, "state.dir is too long");
-    int rc = make_dirs(out, err);
-    if (rc < 0)
+    return 0;
+}
+
+int state_dir_open(const struct config *c, char *out, size_t n, struct bp_err *err)
+{
+    int rc = state_dir_path(c, out, n, err);
+    if (rc < 0 || (rc = make_dirs(out, err)) < 0)
         return rc;
     if (access(out, W_OK | X_OK) < 0)
         return err_set(err, BP_IO, "cannot write the state directory %s: %s", out, strerror(errno));

@@ -7,7 +7,9 @@
 #include "config/config.h"
 #include <bp/plugin.h>
 
-/* The configured directory, else /var/lib/bpd for root, else ~/.local/state/bpd; created with mode 0700. */
+/* The configured directory, else /var/lib/bpd for root, else ~/.local/state/bpd; nothing is created. */
+int state_dir_path(const struct config *c, char *out, size_t n, struct bp_err *err);
+/* The same, created with mode 0700. */
 int state_dir_open(const struct config *c, char *out, size_t n, struct bp_err *err);
 /* Takes the directory for this process until it ends. BP_CONFLICT: another bpd has it. */
 int state_dir_lock(const char *dir, struct bp_err *err);

@@ -100,6 +100,8 @@ void generation_refuse(struct generation *g, const char *reason)
         p->coming = NULL;
     if (s)
         source_refused(s, p->name, kind_name(g->manifest->kind), reason);
+    if (s && g->later && !g->stuck)
+        source_again(s);
     err_set(&err, BP_INVALID, "%s refused: %s", p->name, reason);
     generation_move(g, REFUSED, reason);
     keeps_running(p, g);
@@ -155,9 +157,12 @@ void generation_ready(struct generation *g)
     struct generation *old = p->current;
     struct outcome o = g->outcome;
     struct bp_err ok = {0};
+    struct source *s = source_find(h, g->file);
     memset(&g->outcome, 0, sizeof(g->outcome));
     if (p->coming == g)
         p->coming = NULL;
+    if (s)
+        source_up(s);
     generation_move(g, READY, NULL);
     if (unwanted(g)) {
         turn_away(g, &o, unwanted(g));

@@ -8,6 +8,8 @@
 
 #define PATIENCE_MS 2000 /* an incomplete file may still be being written, as long as it changed within */
 #define RETRY_MS    200
+#define REST_MIN_MS 1000
+#define REST_MAX_MS 30000
 
 /* One vetting on its way through the files actor. Everything in it is its own. */
 struct vetting {
@@ -29,8 +31,26 @@ struct source *source_find(struct host *h, const char *path)
 static void retry(void *arg)
 {
     struct source *s = arg;
-    if (!s->busy && !s->gone)
+    const struct plugin *p = s->name ? plugin_find(s->host, s->name) : NULL;
+    if (!s->busy && !s->gone && !(p && p->coming))
         source_vet(s);
+}
+
+void source_again(struct source *s)
+{
+    if (s->gone || s->busy || s->host->stopping)
+        return;
+    s->rest_ms = s->rest_ms ? s->rest_ms * 2 : REST_MIN_MS;
+    if (s->rest_ms > REST_MAX_MS)
+        s->rest_ms = REST_MAX_MS;
+    s->force = 1; /* whoever asked for it at first, it is wanted */
+    loop_timer_after(s->retry, s->rest_ms);
+}
+
+void source_up(struct source *s)
+{
+    s->rest_ms = 0;
+    loop_timer_cancel(s->retry);
 }
 
 struct source *source_take(struct host *h, const char *path, int dir)
@@ -283,6 +303,7 @@ void source_vet(struct source *s)
     struct host *h = s->host;
     struct bp_err err = {0};
     assert(!s->busy);
+    loop_timer_cancel(s->retry);
     struct arrow a = {base_name(s->path, base, sizeof(base)), NULL, s->path, 0, 0, FOUND};
     if (s->told_ms != s->changed_ms)
         arrow_tell(h, &a);

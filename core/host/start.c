@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The calls that run plugin code run on the plugin's own thread and see only what is in their struct call. */
+#include "host/load.h"
 #include "host/queue_batch.h"
 #include "host/self.h"
 #include "host/state.h"
 #include "log/err.h"
 #include "log/log.h"
 #include <bp/queue.h>
-#include <dlfcn.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,98 +33,32 @@ struct call {
 
 /* ---- on the plugin's thread ---- */
 
-static void text_clean(struct bp_err *err, const char *fallback)
-{
-    err->text[sizeof(err->text) - 1] = '\0';
-    if (err->text[0] == '\0')
-        err_set(err, BP_FAIL, "%s", fallback);
-    for (char *p = err->text; *p; p++) {
-        if ((unsigned char)*p < ' ' || *p == 0x7f)
-            *p = ' ';
-    }
-}
-
-/* dlerror() without the path of the private copy, which tells an operator nothing. */
-static int load_error(const char *copy, struct bp_err *err)
-{
-    const char *why = dlerror();
-    size_t n = strlen(copy);
-    if (!why)
-        why = "no reason given";
-    if (strncmp(why, copy, n) == 0 && why[n] == ':')
-        why += n + 1;
-    while (*why == ' ')
-        why++;
-    return err_set(err, BP_INVALID, "it cannot be loaded: %.200s", why);
-}
-
-static int api_check(const struct bp_plugin *api, const struct manifest *m, struct bp_err *err)
-{
-    if (api->size < offsetof(struct bp_plugin, facet) + sizeof(api->facet))
-        return err_set(err, BP_INVALID, "its table " BP_ENTRY_SYMBOL " has only %u bytes", api->size);
-    if (BP_ABI_MAJOR(api->abi) != BP_ABI_MAJOR(BP_ABI_VERSION))
-        return err_set(err, BP_INVALID, "its code is built for plugin ABI %u.%u, this bpd speaks %u; rebuild it",
-                       BP_ABI_MAJOR(api->abi), BP_ABI_MINOR(api->abi), BP_ABI_MAJOR(BP_ABI_VERSION));
-    if (!api->name || strcmp(api->name, m->name) != 0)
-        return err_set(err, BP_INVALID, "name mismatch: its manifest says \"%s\", its code \"%.64s\"", m->name,
-                       api->name ? api->name : "");
-    if (!api->start || !api->stop || !api->facet)
-        return err_set(err, BP_INVALID, "start, stop or facet is missing in its table " BP_ENTRY_SYMBOL);
-    return BP_OK;
-}
-
 static int load_run(const void *table, void *inst, void *args, struct bp_err *err)
 {
     struct call *c = args;
     (void)table, (void)inst;
     if (dir_make(self_state_dir(c->self), err))
         return err->rc;
-    dlerror();
-    void *handle = dlopen(c->copy, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    if (!handle)
-        return load_error(c->copy, err);
-    c->api = dlsym(handle, BP_ENTRY_SYMBOL);
-    if (!c->api)
-        return err_set(err, BP_INVALID, "it exports no symbol " BP_ENTRY_SYMBOL);
-    return api_check(c->api, c->manifest, err);
+    return load_code(c->copy, c->manifest, &c->api, err);
 }
 
-static int offers_take(struct call *c, struct bp_err *err)
-{
-    int all = !manifest_lists_facets(c->manifest);
-    for (int i = 0; i < FACETS; i++) {
-        const struct facet *f = &facets[i];
-        int listed = manifest_has_facet(c->manifest, f->id);
-        if (f->kind != c->manifest->kind || (!listed && !all))
-            continue;
-        const void *t = c->api->facet(c->inst, f->id);
-        if (!t && listed)
-            return err_set(err, BP_INVALID, "its manifest lists the facet %s, but its code does not offer it", f->id);
-        if (!t)
-            continue;
-        if (facet_check(f, t, err))
-            return BP_INVALID;
-        c->offers[c->n_offers++] = (struct offer){f, t};
-    }
-    if (c->n_offers == 0)
-        return err_set(err, BP_INVALID, "it offers no facet that a %s plugin may offer", kind_name(c->manifest->kind));
-    return BP_OK;
-}
-
-/* A store counts as running only with its schema up to date. */
+/* A store counts as running only when it can be reached and its schema is the one it needs. */
 static int migrate(const struct call *c, struct bp_err *err)
 {
-    char *plan = NULL;
+    const struct bp_migrate ready = {.size = sizeof ready, .mode = BP_MIGRATE_CHECK};
     const struct bp_queue *q = c->offers[0].table;
     if (c->manifest->kind != KIND_QUEUE)
         return BP_OK;
-    int32_t rc = q->migrate(c->inst, 0, &plan, err);
-    free(plan);
-    if (!rc)
-        return BP_OK;
-    text_clean(err, "it does not say why");
-    err_prefix(err, "its schema cannot be brought up to date: ");
+    int32_t rc = q->migrate(c->inst, &ready, NULL, err);
+    if (rc)
+        load_text_clean(err, "it does not say why");
     return rc;
+}
+
+/* Not the plugin's own rc: BP_TIMEOUT would read as if it had not returned. */
+static int start_rc(int32_t rc)
+{
+    return rc == BP_OK || rc == BP_LATER ? rc : BP_FAIL;
 }
 
 static int start_run(const void *table, void *inst, void *args, struct bp_err *err)
@@ -133,15 +67,16 @@ static int start_run(const void *table, void *inst, void *args, struct bp_err *e
     (void)table, (void)inst;
     int32_t rc = c->api->start(c->self, &host_table, &c->inst, err);
     if (rc) {
-        text_clean(err, "it does not say why");
+        load_text_clean(err, "it does not say why");
         err_prefix(err, "its start failed: ");
-        return BP_FAIL; /* not rc: BP_TIMEOUT would read as if it had not returned */
+        return start_rc(rc);
     }
     memset(err, 0, sizeof(*err));
-    if (offers_take(c, err) == BP_OK && migrate(c, err) == BP_OK)
-        return BP_OK;
-    c->api->stop(c->inst);
-    return BP_FAIL;
+    rc = load_offers(c->api, c->inst, c->manifest, c->offers, &c->n_offers, err);
+    rc = rc ? rc : migrate(c, err);
+    if (rc)
+        c->api->stop(c->inst);
+    return start_rc(rc);
 }
 
 static int stop_run(const void *table, void *inst, void *args, struct bp_err *err)
@@ -235,7 +170,26 @@ static void too_slow(struct generation *g, struct call *c)
     snprintf(why, sizeof(why), "it did not start within %lld s (plugins.startTimeoutSeconds)",
              (long long)config_int(g->host->config, CONFIG_PLUGINS_START_TIMEOUT_S));
     g->stuck = call_runs(c);
+    g->later = g->manifest->kind == KIND_QUEUE; /* its server may not answer */
     generation_refuse(g, why);
+}
+
+/* A call that the refusal could not wait for has returned. */
+static void returned_late(struct generation *g)
+{
+    struct source *s = source_find(g->host, g->file);
+    g->stuck = 0;
+    if (s && g->later)
+        source_again(s);
+    generation_close(g);
+}
+
+static void refuse_for_now(struct generation *g, const char *why)
+{
+    char text[320];
+    g->later = 1;
+    snprintf(text, sizeof text, "%s; it is tried again by itself", why);
+    generation_refuse(g, text);
 }
 
 static void start_done(void *args, const struct bp_err *err, void *arg)
@@ -246,7 +200,7 @@ static void start_done(void *args, const struct bp_err *err, void *arg)
         return;
     }
     if (err->rc) {
-        generation_refuse(g, err->text);
+        (err->rc == BP_LATER ? refuse_for_now : generation_refuse)(g, err->text);
         return;
     }
     const struct call *c = args;
@@ -269,11 +223,10 @@ static void start_late(void *args, const struct bp_err *err, void *arg)
     const struct call *c = args;
     if (c->state == CALL_GIVEN_UP)
         return; /* g is gone */
-    g->stuck = 0;
     log_info(LOG_HOST, "%s %u: its start has returned at last; it is stopped", g->plugin->name, g->number);
     g->inst = c->inst;
     g->started = err->rc == BP_OK;
-    generation_close(g);
+    returned_late(g);
 }
 
 static void load_late(void *args, const struct bp_err *err, void *arg)
@@ -282,8 +235,7 @@ static void load_late(void *args, const struct bp_err *err, void *arg)
     (void)err;
     if (((const struct call *)args)->state == CALL_GIVEN_UP)
         return; /* g is gone */
-    g->stuck = 0;
-    generation_close(g);
+    returned_late(g);
 }
 
 static void load_done(void *args, const struct bp_err *err, void *arg)

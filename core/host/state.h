@@ -47,6 +47,7 @@ struct source {
         force;          /* being vetted; changed meanwhile; removed meanwhile; also when its content is the same */
     int64_t changed_ms; /* monotonic; when print last changed */
     int64_t told_ms;    /* changed_ms of what was told as found */
+    int64_t rest_ms;    /* before the next try of a start that said BP_LATER, doubled each time; 0: none failed so */
     struct loop_timer *retry;
     struct host *host;
     char *name, *kind, *reason; /* of the last refusal; reason NULL: not refused */
@@ -77,6 +78,7 @@ struct generation {
     int started;                   /* stop() is due */
     int abandon;                   /* end it as soon as it is up: its file is gone, or the daemon stops */
     int stuck; /* a call of its start or stop has not returned in time; it is ended when that returns */
+    int later; /* what its start needs is not there now; it is tried again */
     int ended; /* quarantined and nothing of it runs any more */
     struct outcome outcome;
 };
@@ -159,6 +161,10 @@ struct source *source_find(struct host *h, const char *path);
 struct source *source_take(struct host *h, const char *path, int dir);
 void source_vet(struct source *s); /* [s is not busy] */
 void source_refused(struct source *s, const char *name, const char *kind, const char *reason);
+/* Brings it up again by itself, after a rest that doubles up to 30 s. */
+void source_again(struct source *s);
+/* It came up: no more tries. */
+void source_up(struct source *s);
 void source_scanned(const struct scan *scan, void *host);
 void source_free(struct source *s);
 

@@ -518,12 +518,32 @@ static inline void **bp_op_memory(struct bp_op *op)
     }
 }
 
+/* What migrate() is asked to do. */
+#define BP_MIGRATE_CHECK   1 /* the daemon starts: connect, and be ready for apply() or say why not */
+#define BP_MIGRATE_STATUS  2 /* report what is applied and what is not */
+#define BP_MIGRATE_DRY_RUN 3 /* the same, with the text of the steps that APPLY would run */
+#define BP_MIGRATE_APPLY   4 /* apply what is missing, and report */
+
+struct bp_migrate {
+    uint32_t size;
+    int32_t mode;       /* BP_MIGRATE_* */
+    const char *target; /* "central": the queue's own schema; "pools": that of the tenants' pools; CHECK: NULL, all */
+};
+
 struct bp_queue {
     uint32_t size;
     uint32_t reserved;
-    /* Brings the schema up to date. dry_run = 1: only says in *plan (JSON array of step names; bp_host.free) what would
-     * run. */
-    int32_t (*migrate)(void *inst, int32_t dry_run, char **plan, struct bp_err *err);
+    /*
+     * Looks at the schema or brings it up to date. Steps are applied forward only, each once, and any number of hosts
+     * may ask at the same time. The daemon calls it with CHECK after start() and before the first apply(): a store that
+     * migrates by itself does so then, another one refuses an old schema and names the command to run. BP_LATER from
+     * CHECK (or from start()): what it needs is not there yet; the host keeps saying why and tries again by itself.
+     * BP_UNSUPPORTED: there is no such target here.
+     * *report, when report is not NULL and BP_OK is returned: NULL (CHECK) or JSON text, freed with bp_host.free:
+     * {"databases":[{"where":"...","steps":[{"version":1,"name":"...","checksum":"...","state":"applied" or "pending",
+     * "applied_ms":0,"now":true when this call applied it,"sql":"..." with DRY_RUN}]}],"message":"..." or nothing}
+     */
+    int32_t (*migrate)(void *inst, const struct bp_migrate *what, char **report, struct bp_err *err);
     /* One transaction, see above. Returns BP_OK, or an error for the whole batch: nothing happened. */
     int32_t (*apply)(void *inst, struct bp_op *const *ops, uint32_t n, struct bp_err *err);
 };

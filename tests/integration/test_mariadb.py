@@ -41,7 +41,7 @@ def on_mariadb(daemon, mariadb, request):
         return [line.split("\t") for line in a.stdout.splitlines()]
 
     def make(settings=None, **kw):
-        plugin = {"mariadb": {"socket": mariadb, "user": "root", "database": name, "createDatabase": True}, **json.loads(local())}
+        plugin = {"mariadb": {"socket": mariadb, "user": "root", "database": name, "createDatabase": True, "autoMigrate": True}, **json.loads(local())}
         return daemon(plugins=("mariadb", "local"), settings={"services.queue": "mariadb", "plugin": json.dumps(plugin), **SHORT,
                                                               **(settings or {})}, **kw)
 

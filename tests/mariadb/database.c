@@ -47,6 +47,20 @@ void database_run(const char *sql)
     mysql_close(ask(sql));
 }
 
+static MYSQL *held;
+
+void database_hold(const char *sql)
+{
+    held = ask(sql);
+    mysql_free_result(mysql_store_result(held));
+}
+
+void database_release(void)
+{
+    mysql_close(held);
+    held = NULL;
+}
+
 int64_t database_int(const char *sql)
 {
     MYSQL *db = ask(sql);
@@ -59,13 +73,23 @@ int64_t database_int(const char *sql)
     return n;
 }
 
+static const char *settings_of(const char *socket, const char *extra)
+{
+    static char settings[2048];
+    const char *root = ",\"user\":\"root\",\"createDatabase\":true,\"autoMigrate\":true";
+    snprintf(settings, sizeof settings, "{\"socket\":\"%s\",\"database\":\"%s\"%s%s}",
+             socket ? socket : database_socket(), name, strstr(extra, "\"user\"") ? "" : root, extra);
+    return settings;
+}
+
 struct fake_host *queue_start(const char *socket, const char *extra, struct bp_err *err)
 {
-    char settings[2048];
-    snprintf(settings, sizeof settings, "{\"socket\":\"%s\",\"database\":\"%s\"%s%s}",
-             socket ? socket : database_socket(), name,
-             strstr(extra, "\"user\"") ? "" : ",\"user\":\"root\",\"createDatabase\":true", extra);
-    return fake_host_start(MARIADB_PLUGIN, ".", settings, err);
+    return fake_host_start(MARIADB_PLUGIN, ".", settings_of(socket, extra), err);
+}
+
+struct fake_host *queue_load(const char *extra, struct bp_err *err)
+{
+    return fake_host_load(MARIADB_PLUGIN, ".", settings_of(NULL, extra), err);
 }
 
 int32_t queue_run(struct fake_host *h, struct bp_op *op, struct bp_err *err)

@@ -11,12 +11,17 @@
 void database_fresh(void);
 /* Runs a statement as root in no database; "DB" in it stands for the test's. */
 void database_run(const char *sql);
+/* Runs a statement on a connection that stays open, with its locks, until database_release(). */
+void database_hold(const char *sql);
+void database_release(void);
 /* The single integer a query answers. */
 int64_t database_int(const char *sql);
 const char *database_socket(void);
 /* Starts a queue. extra: more settings as JSON members ("" or ",\"user\":..."); socket NULL: the server's. NULL on
  * failure. */
 struct fake_host *queue_start(const char *socket, const char *extra, struct bp_err *err);
+/* The same without migrate(): nothing is connected yet. */
+struct fake_host *queue_load(const char *extra, struct bp_err *err);
 /* One operation in one transaction; the batch's rc. */
 int32_t queue_run(struct fake_host *h, struct bp_op *op, struct bp_err *err);
 /* Submits a job of workflow "a"; the batch's rc. */

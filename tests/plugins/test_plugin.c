@@ -89,14 +89,20 @@ static const struct bp_params short_params = {.size = 16, .get = get, .put = put
 
 /* ---- queue: the tenant of a submit says how to misbehave ---- */
 
-static int32_t migrate(void *inst, int32_t dry_run, char **plan, struct bp_err *err)
+static int32_t migrate(void *inst, const struct bp_migrate *what, char **report, struct bp_err *err)
 {
     struct plugin *p = inst;
-    if (dry_run)
-        *plan = p->host->alloc(3);
-    if (T_MIGRATE_RC)
+    if (report && what->mode != BP_MIGRATE_CHECK)
+        *report = p->host->alloc(3);
+    char there[1024];
+    snprintf(there, sizeof(there), "%s/there", p->host->state_dir(p->self));
+    if (T_MIGRATE_RC == BP_LATER && access(there, F_OK) != 0)
+        snprintf(err->text, sizeof(err->text), "there is no server at db.example.com");
+    else if (T_MIGRATE_RC != BP_LATER && T_MIGRATE_RC)
         snprintf(err->text, sizeof(err->text), "the schema is newer than this plugin");
-    return T_MIGRATE_RC;
+    if (err->text[0])
+        return T_MIGRATE_RC;
+    return BP_OK;
 }
 
 static void submit(struct bp_op *op)

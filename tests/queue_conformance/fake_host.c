@@ -98,7 +98,8 @@ static struct fake_host *refuse(struct fake_host *h, struct bp_err *err, int32_t
     return NULL;
 }
 
-struct fake_host *fake_host_start(const char *plugin, const char *state_dir, const char *settings, struct bp_err *err)
+static struct fake_host *start(const char *plugin, const char *state_dir, const char *settings, int check,
+                               struct bp_err *err)
 {
     struct fake_host *h = calloc(1, sizeof *h);
     void *so = h ? dlopen(plugin, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) : NULL;
@@ -119,7 +120,22 @@ struct fake_host *fake_host_start(const char *plugin, const char *state_dir, con
         h->plugin->stop(h->inst);
         return refuse(h, err, BP_UNSUPPORTED, "the plugin does not offer " BP_QUEUE_FACET);
     }
+    const struct bp_migrate ready = {sizeof ready, BP_MIGRATE_CHECK, NULL};
+    if (check && h->queue->migrate(h->inst, &ready, NULL, err) != BP_OK) {
+        fake_host_stop(h);
+        return NULL;
+    }
     return h;
+}
+
+struct fake_host *fake_host_start(const char *plugin, const char *state_dir, const char *settings, struct bp_err *err)
+{
+    return start(plugin, state_dir, settings, 1, err);
+}
+
+struct fake_host *fake_host_load(const char *plugin, const char *state_dir, const char *settings, struct bp_err *err)
+{
+    return start(plugin, state_dir, settings, 0, err);
 }
 
 void fake_host_stop(struct fake_host *h)

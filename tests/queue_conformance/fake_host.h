@@ -12,9 +12,11 @@
 
 struct fake_host; /* one running plugin */
 
-/* Loads the plugin file (once per path) and starts it in state_dir, which must exist. settings: JSON or NULL.
- * NULL on failure, with the reason in err. */
+/* Loads the plugin file (once per path) and starts it in state_dir, which must exist: start(), then migrate() with
+ * CHECK. settings: JSON or NULL. NULL on failure, with the reason in err. */
 struct fake_host *fake_host_start(const char *plugin, const char *state_dir, const char *settings, struct bp_err *err);
+/* The same without the migrate(). */
+struct fake_host *fake_host_load(const char *plugin, const char *state_dir, const char *settings, struct bp_err *err);
 void fake_host_stop(struct fake_host *h);
 const struct bp_queue *fake_host_queue(struct fake_host *h);
 void *fake_host_instance(struct fake_host *h);

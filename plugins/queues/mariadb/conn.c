@@ -1,77 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "conn.h"
 
-#include <errmsg.h>
-#include <mysqld_error.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "store.h"
 
-/* ---- errors ---- */
-
-static int fault_of(unsigned int code)
-{
-    switch (code) {
-    case ER_LOCK_DEADLOCK:
-    case ER_LOCK_WAIT_TIMEOUT:
-    case ER_DUP_ENTRY:
-    case ER_CHECKREAD:
-        return FAULT_RETRY;
-    case CR_SERVER_GONE_ERROR:
-    case CR_SERVER_LOST:
-    case ER_SERVER_SHUTDOWN:
-    case ER_CONNECTION_KILLED:
-    case ER_NEW_ABORTING_CONNECTION:
-    case CR_COMMANDS_OUT_OF_SYNC:
-    case CR_MALFORMED_PACKET:
-    case CR_UNKNOWN_ERROR:
-        return FAULT_LOST;
-    default:
-        return FAULT_OTHER;
-    }
-}
-
-/* What to do about it, "" when the server's words say it. */
-static const char *remedy_of(unsigned int code)
-{
-    switch (code) {
-    case ER_ACCESS_DENIED_ERROR:
-        return "; check user and password";
-    case ER_DBACCESS_DENIED_ERROR:
-    case ER_TABLEACCESS_DENIED_ERROR:
-    case ER_COLUMNACCESS_DENIED_ERROR:
-    case ER_SPECIFIC_ACCESS_DENIED_ERROR:
-        return "; GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, DROP on the database to this user";
-    case ER_BAD_DB_ERROR:
-        return "; create the database or set createDatabase";
-    case ER_OPTION_PREVENTS_STATEMENT:
-        return "; the server takes no writes: name the primary, not a replica";
-    case ER_RECORD_FILE_FULL:
-        return "; the server's disk is full, it resumes by itself when there is room";
-    default:
-        return "";
-    }
-}
+#define PATIENT_S    86400 /* of a connection that migrates: a step may take hours on a large table */
+#define TABLE_WAIT_S 60    /* a step waits for a table this long; whoever needs the table waits behind it */
 
 static int32_t fail_from_server(struct store *s, const char *doing)
 {
-    unsigned int code = mysql_errno(s->db);
-    s->fault = fault_of(code);
-    int32_t rc = s->fault == FAULT_LOST             ? BP_LATER
-                 : s->fault == FAULT_RETRY          ? BP_LATER
-                 : code == ER_RECORD_FILE_FULL      ? BP_NOSPACE
-                 : code == CR_OUT_OF_MEMORY         ? BP_NOMEM
-                 : code == ER_OUTOFMEMORY           ? BP_NOMEM
-                 : code == ER_STATEMENT_TIMEOUT     ? BP_LATER
-                 : code == ER_ACCESS_DENIED_ERROR   ? BP_DENIED
-                 : code == ER_DBACCESS_DENIED_ERROR ? BP_DENIED
-                                                    : BP_FAIL;
-    const char *remedy = remedy_of(code);
-    char text[250];
-    snprintf(text, sizeof text, "cannot %s at %.90s: %.90s (%u)", doing, s->settings.where, mysql_error(s->db), code);
-    return store_fail(s, rc, "%.*s%s", (int)(sizeof s->failure.text - 1 - strlen(remedy)), text, remedy);
+    s->fault = remedy_fault(mysql_errno(s->db));
+    return remedy_fail(s->db, doing, s->settings.where, &s->failure);
 }
 
 /* ---- opening ---- */
@@ -79,10 +20,11 @@ static int32_t fail_from_server(struct store *s, const char *doing)
 static void options_set(struct store *s)
 {
     const struct settings *c = &s->settings;
+    const unsigned int wait_s = s->patient ? PATIENT_S : c->query_timeout_s;
     my_bool on = 1, off = 0, tls = strcmp(c->tls, "off") != 0, verify = strcmp(c->tls, "verify") == 0;
     mysql_optionsv(s->db, MYSQL_OPT_CONNECT_TIMEOUT, &c->connect_timeout_s);
-    mysql_optionsv(s->db, MYSQL_OPT_READ_TIMEOUT, &c->query_timeout_s);
-    mysql_optionsv(s->db, MYSQL_OPT_WRITE_TIMEOUT, &c->query_timeout_s);
+    mysql_optionsv(s->db, MYSQL_OPT_READ_TIMEOUT, &wait_s);
+    mysql_optionsv(s->db, MYSQL_OPT_WRITE_TIMEOUT, &wait_s);
     mysql_optionsv(s->db, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     mysql_optionsv(s->db, MYSQL_OPT_RECONNECT, &off);
     mysql_optionsv(s->db, MYSQL_OPT_LOCAL_INFILE, &off);
@@ -101,8 +43,9 @@ static int32_t session_set(struct store *s)
     sql_add(&q,
             "SET NAMES utf8mb4 COLLATE utf8mb4_nopad_bin; SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;"
             "SET SESSION sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', autocommit=1, "
-            "innodb_lock_wait_timeout=%l, wait_timeout=%l, max_statement_time=%l",
-            (int64_t)s->settings.lock_timeout_s, INT64_C(3600), (int64_t)s->settings.query_timeout_s);
+            "innodb_lock_wait_timeout=%l, lock_wait_timeout=%l, wait_timeout=%l, max_statement_time=%l",
+            (int64_t)s->settings.lock_timeout_s, (int64_t)(s->patient ? TABLE_WAIT_S : s->settings.lock_timeout_s),
+            INT64_C(3600), (int64_t)(s->patient ? 0 : s->settings.query_timeout_s));
     int32_t rc = query_run(s, &q);
     sql_free(&q);
     return rc;
@@ -130,10 +73,8 @@ int32_t conn_open(struct store *s)
     if (!mysql_real_connect(s->db, local ? NULL : c->host, c->user, c->password, NULL, local ? 0 : c->port,
                             local && *c->socket ? c->socket : NULL, CLIENT_MULTI_STATEMENTS | CLIENT_FOUND_ROWS)) {
         int32_t rc = fail_from_server(s, "connect");
-        if (mysql_errno(s->db) >= CR_MIN_ERROR || mysql_errno(s->db) == ER_CON_COUNT_ERROR) {
+        if (rc == BP_LATER)
             s->fault = FAULT_LOST;
-            rc = s->failure.rc = BP_LATER;
-        }
         conn_close(s);
         return rc;
     }

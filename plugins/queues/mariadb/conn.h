@@ -10,17 +10,13 @@
 
 #include <mysql.h>
 
+#include "remedy.h"
 #include "sql.h"
 
 struct store;
 
-/* Why the last statement failed, for those who may try again. */
-#define FAULT_NONE  0
-#define FAULT_RETRY 1 /* deadlock, lock wait or a race for a unique key: the transaction can be repeated */
-#define FAULT_LOST  2 /* the connection is gone */
-#define FAULT_OTHER 3
-
-/* Connects and prepares the session. Sets the store's failure and fault. */
+/* Connects and prepares the session; with store.patient, one that no timeout ends. Sets the store's failure and fault.
+ */
 int32_t conn_open(struct store *s);
 void conn_close(struct store *s);
 

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "schema.h"
+#include "server.h"
 
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 5000
@@ -30,13 +31,42 @@ static int32_t writer_put(struct store *s)
     return query_run(s, &s->q);
 }
 
+/* On a connection of its own that no timeout ends: a step may take long. */
+static int32_t migrate_now(struct store *s)
+{
+    conn_close(s);
+    s->patient = true;
+    int32_t rc = conn_open(s);
+    if (!rc) {
+        struct schema c = store_schema(s);
+        rc = schema_migrate(&c, NULL, &s->failure);
+    }
+    s->patient = false;
+    conn_close(s);
+    return rc ? rc : conn_open(s);
+}
+
+static int32_t schema_ready(struct store *s)
+{
+    struct schema c = store_schema(s);
+    int32_t rc = schema_check(&c, &s->failure);
+    if (rc)
+        s->fault = FAULT_OTHER;
+    return rc == BP_CONFLICT && s->settings.auto_migrate ? migrate_now(s) : rc;
+}
+
 static int32_t connect_and_check(struct store *s)
 {
     int32_t rc = conn_open(s);
     rc = rc ? rc : server_check(s);
-    rc = rc ? rc : s->settings.auto_migrate ? schema_migrate(s) : schema_check(s);
+    rc = rc ? rc : schema_ready(s);
     rc = rc ? rc : privileges_check(s);
     return rc ? rc : writer_put(s);
+}
+
+struct schema store_schema(struct store *s)
+{
+    return (struct schema){s->db, s->settings.where, &schema_central, s->host, s->self};
 }
 
 int32_t store_connect(struct store *s)
@@ -52,6 +82,7 @@ int32_t store_connect(struct store *s)
         return BP_OK;
     }
     conn_close(s);
+    rc = s->failure.rc = rc == BP_NOMEM ? BP_NOMEM : BP_LATER;
     s->unreachable = s->failure;
     int32_t next = s->backoff_ms ? s->backoff_ms * 2 : BACKOFF_MIN_MS;
     s->backoff_ms = next < BACKOFF_MAX_MS ? next : BACKOFF_MAX_MS;

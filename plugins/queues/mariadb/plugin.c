@@ -5,31 +5,15 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "schema.h"
-
-static int32_t queue_migrate(void *inst, int32_t dry_run, char **plan, struct bp_err *err)
-{
-    struct store *s = inst;
-    if (plan)
-        *plan = NULL;
-    s->fault = FAULT_NONE;
-    int32_t rc = s->db ? BP_OK : conn_open(s);
-    rc = rc ? rc : server_check(s);
-    if (!rc && dry_run && plan)
-        rc = schema_plan(s, plan);
-    else if (!rc && !dry_run)
-        rc = schema_migrate(s);
-    if (rc)
-        *err = s->failure;
-    return rc;
-}
+#include "migrate.h"
+#include "store.h"
 
 static int32_t queue_apply(void *inst, struct bp_op *const *ops, uint32_t n, struct bp_err *err)
 {
     return store_apply(inst, ops, n, err);
 }
 
-static const struct bp_queue QUEUE = {.size = sizeof QUEUE, .migrate = queue_migrate, .apply = queue_apply};
+static const struct bp_queue QUEUE = {.size = sizeof QUEUE, .migrate = store_migrate, .apply = queue_apply};
 
 /* ---- lifecycle ---- */
 
@@ -56,20 +40,7 @@ static void tables_init(struct store *s)
     s->shard = (int32_t)(s->writer_id % 64);
 }
 
-/* A server that cannot be reached is no reason not to start: requests are refused with the reason until it can. */
-static int32_t first_connection(struct store *s, struct bp_err *err)
-{
-    int32_t rc = store_connect(s);
-    if (rc == BP_LATER) {
-        s->host->log(s->self, BP_LOG_ERROR, "%s; it is tried again with every request", s->failure.text);
-        s->sick = true;
-        return BP_OK;
-    }
-    if (rc)
-        *err = s->failure;
-    return rc;
-}
-
+/* Reads the settings only: migrate() with CHECK, which the host calls next, connects. */
 static int32_t plugin_start(struct bp_self *self, const struct bp_host *host, void **inst, struct bp_err *err)
 {
     struct store *s = calloc(1, sizeof *s);
@@ -83,7 +54,6 @@ static int32_t plugin_start(struct bp_self *self, const struct bp_host *host, vo
     s->host = host;
     tables_init(s);
     int32_t rc = settings_read(&s->settings, host->config(self), err);
-    rc = rc ? rc : first_connection(s, err);
     if (rc) {
         plugin_stop(s);
         return rc;

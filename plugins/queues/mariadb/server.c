@@ -1,34 +1,65 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a server must be like, each refused with its remedy. */
+#include "server.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#include "schema.h"
+#include <strings.h>
 
 #define PACKET_MIN   (4 << 20)
 #define PACKET_SPARE (1 << 20) /* of a text, for what is not the tenant's */
 
 struct server {
-    char version[64], format[16], isolation[32];
-    int64_t read_only, packet, log_bin;
+    char version[64], format[16], isolation[32], read_only[32];
+    int64_t innodb_read_only, packet, log_bin, flush_log, sync_binlog;
 };
 
 static int32_t server_read(struct store *s, struct server *v)
 {
     struct reply r;
     sql_clear(&s->q);
-    sql_add(&s->q, "SELECT @@version, @@read_only, @@max_allowed_packet, @@log_bin, @@binlog_format, @@tx_isolation");
+    sql_add(&s->q, "SELECT @@version, @@read_only, @@max_allowed_packet, @@log_bin, @@binlog_format, @@tx_isolation, "
+                   "@@innodb_read_only, @@innodb_flush_log_at_trx_commit, @@sync_binlog");
     int32_t rc = query_one(s, &s->q, &r);
     if (!rc && reply_next(&r)) {
         strncpy(v->version, r.row[0], sizeof v->version - 1);
-        v->read_only = column_int(&r, 1);
+        strncpy(v->read_only, r.row[1], sizeof v->read_only - 1);
         v->packet = column_int(&r, 2);
         v->log_bin = column_int(&r, 3);
         strncpy(v->format, r.row[4], sizeof v->format - 1);
         strncpy(v->isolation, r.row[5], sizeof v->isolation - 1);
+        v->innodb_read_only = column_int(&r, 6);
+        v->flush_log = column_int(&r, 7);
+        v->sync_binlog = column_int(&r, 8);
     }
     reply_done(&r);
     return rc;
+}
+
+/* A number up to MariaDB 11, a word since 12. */
+static bool is_read_only(const struct server *v)
+{
+    return v->innodb_read_only || (strcmp(v->read_only, "0") != 0 && strcasecmp(v->read_only, "OFF") != 0);
+}
+
+/* It works, but what it promised may be gone after a crash. */
+static void durability_warn(struct store *s, const struct server *v)
+{
+    if (s->warned)
+        return;
+    s->warned = true;
+    if (v->flush_log != 1)
+        s->host->log(
+            s->self, BP_LOG_WARN,
+            "innodb_flush_log_at_trx_commit of the server at %s is %lld: a crash of the server loses jobs that "
+            "were accepted and results that were delivered; set it to 1",
+            s->settings.where, (long long)v->flush_log);
+    if (v->log_bin && v->sync_binlog != 1)
+        s->host->log(
+            s->self, BP_LOG_WARN,
+            "sync_binlog of the server at %s is %lld: after a crash of the server a replica may lack jobs that "
+            "were accepted; set it to 1",
+            s->settings.where, (long long)v->sync_binlog);
 }
 
 /* MariaDB 10.6 or newer: SKIP LOCKED since 10.6, INSERT ... RETURNING since 10.5. */
@@ -49,7 +80,7 @@ int32_t server_check(struct store *s)
     if (!version_fits(v.version))
         return store_fail(s, BP_INVALID, "the server at %.100s is %.40s; the queue needs MariaDB 10.6 or newer", where,
                           v.version);
-    if (v.read_only)
+    if (is_read_only(&v))
         return store_fail(s, BP_INVALID, "the server at %.100s is read-only: a replica? Name the primary", where);
     if (v.packet < PACKET_MIN)
         return store_fail(s, BP_INVALID,
@@ -61,6 +92,7 @@ int32_t server_check(struct store *s)
     if (strcmp(v.isolation, "READ-COMMITTED") != 0)
         return store_fail(s, BP_INVALID, "the server at %.100s keeps isolation %.20s; let sessions set READ COMMITTED",
                           where, v.isolation);
+    durability_warn(s, &v);
     s->text_max = (size_t)v.packet - PACKET_SPARE;
     return BP_OK;
 }

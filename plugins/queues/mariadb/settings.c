@@ -47,7 +47,7 @@ static void read_all(struct settings *s, struct json_object *o)
     s->query_timeout_s = number_of(o, "queryTimeoutSeconds", 30);
     s->lock_timeout_s = number_of(o, "lockTimeoutSeconds", 5);
     s->create_database = flag_of(o, "createDatabase", false);
-    s->auto_migrate = flag_of(o, "autoMigrate", true);
+    s->auto_migrate = flag_of(o, "autoMigrate", false);
 }
 
 static int32_t refuse(struct bp_err *err, int32_t rc, const char *why)

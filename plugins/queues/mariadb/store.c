@@ -196,7 +196,8 @@ static void roll_back(struct store *s)
 {
     struct bp_err why = s->failure;
     int fault = s->fault;
-    if (s->db && (fault == FAULT_LOST || query_end(s) != BP_OK || query_text(s, "ROLLBACK") != BP_OK))
+    if (s->db &&
+        (fault == FAULT_LOST || fault == FAULT_MOVED || query_end(s) != BP_OK || query_text(s, "ROLLBACK") != BP_OK))
         conn_close(s);
     s->failure = why;
     s->fault = fault;

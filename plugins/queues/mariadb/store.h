@@ -54,9 +54,12 @@ struct store {
     bool committing;           /* the attempt ended in its commit, with an unknown outcome */
     int64_t cleaned_ms;        /* when old seconds and samples were last removed */
     bool sick;                 /* the last batch failed; logged once */
+    bool patient;              /* the connection is for migrating: no timeout ends a statement */
+    bool warned;               /* of settings of the server that lose what was accepted; once */
 };
 
-/* Connects, checks the server and brings the schema up to date or refuses it. BP_LATER: it cannot be reached now. */
+/* Connects, checks server, schema and privileges; brings the schema up to date when autoMigrate says so. BP_LATER with
+ * the reason: not now, whatever the reason, since an operator may mend each without a restart. */
 int32_t store_connect(struct store *s);
 void store_close(struct store *s);
 

@@ -8,19 +8,24 @@
 #include "schema.h"
 #include "store.h"
 
-static int32_t queue_migrate(void *inst, int32_t dry_run, char **plan, struct bp_err *err)
+/* The file migrates by itself when it is opened; only looking at it must leave it as it is. */
+static int32_t queue_migrate(void *inst, const struct bp_migrate *what, char **report, struct bp_err *err)
 {
     struct store *s = inst;
-    int32_t rc = s->db ? BP_OK : store_open(s, err);
-    if (rc)
-        return rc;
-    if (plan)
-        *plan = NULL;
-    if (dry_run && plan)
-        rc = schema_plan(s, plan);
-    else if (!dry_run)
-        rc = schema_migrate(s);
-    if (rc)
+    int before = 0;
+    int32_t rc = BP_OK;
+    if (report)
+        *report = NULL;
+    if (what->mode == BP_MIGRATE_CHECK)
+        return s->db ? BP_OK : store_open(s, err);
+    if (!what->target || strcmp(what->target, "central") != 0)
+        return schema_other(s, what->target, report, err);
+    if (what->mode == BP_MIGRATE_APPLY) {
+        rc = schema_version(s, &before);
+        rc = rc || s->db ? rc : store_open(s, err);
+    }
+    rc = rc ? rc : schema_report(s, what->mode, before, report);
+    if (rc && s->failure.rc)
         *err = s->failure;
     return rc;
 }
@@ -90,6 +95,7 @@ static void plugin_stop(void *inst)
     free(s);
 }
 
+/* Reads the settings only: migrate() with CHECK, which the host calls next, opens the file. */
 static int32_t plugin_start(struct bp_self *self, const struct bp_host *host, void **inst, struct bp_err *err)
 {
     struct store *s = calloc(1, sizeof *s);
@@ -102,7 +108,6 @@ static int32_t plugin_start(struct bp_self *self, const struct bp_host *host, vo
     s->self = self;
     s->host = host;
     int32_t rc = settings_read(s, err);
-    rc = rc ? rc : store_open(s, err);
     if (rc) {
         plugin_stop(s);
         return rc;

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "schema.h"
 
+#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "timeline.h"
+
+#define LOOK_BUSY_MS 2000
 
 /* In migrations.S. */
 extern const char sqlite_migration_0001[];
@@ -130,22 +134,122 @@ int32_t schema_migrate(struct store *s)
     return rc;
 }
 
-int32_t schema_plan(struct store *s, char **plan)
+/* ---- looking at it ---- */
+
+/* When each step was applied, 0: not. The file may be open elsewhere, even in another process. */
+static int32_t times_read(struct store *s, sqlite3 *db, int64_t *applied_ms)
 {
-    int version;
-    size_t room = 3 + N_MIGRATIONS * 64;
-    int32_t rc = applied(s, &version);
-    *plan = rc ? NULL : s->host->alloc(room);
+    sqlite3_stmt *q = NULL;
+    int32_t rc = BP_OK;
+    sqlite3_busy_timeout(db, LOOK_BUSY_MS);
+    int got = sqlite3_prepare_v2(db, "SELECT version, checksum, applied_ms FROM schema_migrations", -1, &q, NULL);
+    if (got != SQLITE_OK && got != SQLITE_ERROR) /* SQLITE_ERROR: there is no such table */
+        return store_fail(s, BP_IO, "cannot read the schema of %.150s: %.60s", s->settings.path, sqlite3_errmsg(db));
+    while (!rc && q && sqlite3_step(q) == SQLITE_ROW) {
+        int version = sqlite3_column_int(q, 0);
+        rc = compare(s, version, (const char *)sqlite3_column_text(q, 1));
+        if (!rc && version > 0)
+            applied_ms[version - 1] = sqlite3_column_int64(q, 2);
+    }
+    sqlite3_finalize(q);
+    return rc;
+}
+
+static int32_t times(struct store *s, int64_t applied_ms[N_MIGRATIONS])
+{
+    sqlite3 *db = NULL;
+    memset(applied_ms, 0, N_MIGRATIONS * sizeof *applied_ms);
+    if (s->db)
+        return times_read(s, s->db, applied_ms);
+    if (access(s->settings.path, F_OK) < 0)
+        return BP_OK; /* nothing is applied to what is not there */
+    int32_t rc = BP_OK;
+    if (sqlite3_open_v2(s->settings.path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK)
+        rc = times_read(s, db, applied_ms);
+    else
+        rc = store_fail(s, BP_IO, "cannot open the queue %.150s: %.60s", s->settings.path, sqlite3_errmsg(db));
+    sqlite3_close_v2(db);
+    return rc;
+}
+
+int32_t schema_version(struct store *s, int *version)
+{
+    int64_t applied_ms[N_MIGRATIONS];
+    int32_t rc = times(s, applied_ms);
+    *version = 0;
+    for (int i = 0; !rc && i < N_MIGRATIONS; i++)
+        if (applied_ms[i])
+            *version = i + 1;
+    return rc;
+}
+
+/* *text in the host's memory. */
+static int32_t hand_over(struct store *s, struct json_object *report, char **text)
+{
+    const char *json = json_object_to_json_string_ext(report, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+    if (!text)
+        return BP_OK;
+    *text = json ? s->host->alloc(strlen(json) + 1) : NULL;
+    if (!*text)
+        return store_fail(s, BP_NOMEM, "out of memory for the report");
+    strcpy(*text, json);
+    return BP_OK;
+}
+
+static struct json_object *step_json(int i, int64_t applied_ms, bool with_sql)
+{
+    char sum[17];
+    struct json_object *o = json_object_new_object();
+    checksum(MIGRATIONS[i].sql, sum);
+    json_object_object_add(o, "version", json_object_new_int(i + 1));
+    json_object_object_add(o, "name", json_object_new_string(MIGRATIONS[i].name));
+    json_object_object_add(o, "checksum", json_object_new_string(sum));
+    json_object_object_add(o, "state", json_object_new_string(applied_ms ? "applied" : "pending"));
+    if (applied_ms)
+        json_object_object_add(o, "applied_ms", json_object_new_int64(applied_ms));
+    else if (with_sql)
+        json_object_object_add(o, "sql", json_object_new_string(MIGRATIONS[i].sql));
+    return o;
+}
+
+int32_t schema_report(struct store *s, int32_t mode, int before, char **text)
+{
+    int64_t applied_ms[N_MIGRATIONS];
+    int32_t rc = times(s, applied_ms);
     if (rc)
         return rc;
-    if (!*plan)
-        return store_fail(s, BP_NOMEM, "out of memory for the plan");
-    strcpy(*plan, "[");
-    for (int i = version; i < N_MIGRATIONS; i++) {
-        strcat(*plan, i > version ? ",\"" : "\"");
-        strcat(*plan, MIGRATIONS[i].name);
-        strcat(*plan, "\"");
+    struct json_object *report = json_object_new_object(), *databases = json_object_new_array();
+    struct json_object *database = json_object_new_object(), *list = json_object_new_array();
+    for (int i = 0; i < N_MIGRATIONS; i++) {
+        struct json_object *o = step_json(i, applied_ms[i], mode == BP_MIGRATE_DRY_RUN);
+        if (mode == BP_MIGRATE_APPLY && i >= before)
+            json_object_object_add(o, "now", json_object_new_boolean(1));
+        json_object_array_add(list, o);
     }
-    strcat(*plan, "]");
-    return BP_OK;
+    json_object_object_add(database, "where", json_object_new_string(s->settings.path));
+    json_object_object_add(database, "steps", list);
+    json_object_array_add(databases, database);
+    json_object_object_add(report, "databases", databases);
+    json_object_object_add(report, "message", json_object_new_string("the embedded queue migrates by itself at start"));
+    rc = hand_over(s, report, text);
+    json_object_put(report);
+    return rc;
+}
+
+int32_t schema_other(struct store *s, const char *target, char **text, struct bp_err *err)
+{
+    if (!target || strcmp(target, "pools") != 0) {
+        err->rc = BP_UNSUPPORTED;
+        snprintf(err->text, sizeof err->text, "there is nothing called \"%.40s\" to migrate: central or pools",
+                 target ? target : "");
+        return err->rc;
+    }
+    struct json_object *report = json_object_new_object();
+    json_object_object_add(report, "databases", json_object_new_array());
+    json_object_object_add(report, "message", json_object_new_string("the embedded queue has no pools"));
+    int32_t rc = hand_over(s, report, text);
+    json_object_put(report);
+    if (rc)
+        *err = s->failure;
+    return rc;
 }

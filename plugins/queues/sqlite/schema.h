@@ -16,7 +16,12 @@
 int32_t schema_check_owner(struct store *s);
 /* Applies what is missing. */
 int32_t schema_migrate(struct store *s);
-/* What schema_migrate would apply: a JSON array of names, freed with host->free. */
-int32_t schema_plan(struct store *s, char **plan);
+/* The newest applied step of the file, 0 when there is none; leaves the file as it is. */
+int32_t schema_version(struct store *s, int *version);
+/* The facet's report (bp/queue.h) on the queue's schema, looked at without changing it; *report is freed with
+ * host->free. Steps after version `before` are marked as applied now in mode BP_MIGRATE_APPLY. */
+int32_t schema_report(struct store *s, int32_t mode, int before, char **report);
+/* The same for a target that is not the queue's own: an embedded queue has no pools. */
+int32_t schema_other(struct store *s, const char *target, char **report, struct bp_err *err);
 
 #endif

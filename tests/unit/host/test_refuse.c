@@ -42,7 +42,7 @@ static struct broken broken[] = {
     {"refuses_a_table_shorter_than_1_0", "short-table",
      "short-table 1 loaded>refused its table of bp.params/1 has 16 bytes, but 1.0 has 24"},
     {"refuses_a_store_whose_schema_cannot_be_migrated", "failing-migrate",
-     "failing-migrate 1 loaded>refused its schema cannot be brought up to date: the schema is newer"},
+     "failing-migrate 1 loaded>refused the schema is newer"},
     {"refuses_a_workflow_the_runner_cannot_load", "probe-refused", "refuse-me 1 vetted>refused the plugin needs a GPU"},
     {"refuses_a_workflow_that_crashes_the_runner", "probe-crash",
      "crash-me 1 vetted>refused bp-runner --probe crashed when it loaded it (signal 11"},
@@ -73,6 +73,51 @@ static void refuses(void **state)
     }
     assert_true(told);
     json_object_put(list);
+    rig_free(r);
+}
+
+static void server_comes(struct rig *r)
+{
+    char path[700];
+    snprintf(path, sizeof path, "%s/plugin/late-store/there", r->state);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fclose(f);
+}
+
+static int runs(struct rig *r, const void *name)
+{
+    return strcmp(rig_entry(r, name, "running", "state"), "running") == 0;
+}
+
+static void a_store_whose_server_comes_later_comes_up_by_itself(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(HOST_CONTROLLER, NULL);
+    rig_put(r, "late-store", "late-store");
+    rig_start(r); /* and settles: a daemon is not kept from starting */
+    rig_assert_arrow(r,
+                     "late-store 1 loaded>refused there is no server at db.example.com; it is tried again by itself");
+    rig_until_arrow(r, "late-store 2 loaded>refused");
+    assert_false(bus_has_service(r->bus, "queue"));
+    server_comes(r);
+    rig_until(r, runs, "late-store");
+    assert_true(bus_has_service(r->bus, "queue"));
+    rig_free(r);
+}
+
+static void a_reload_does_not_wait_for_the_next_try(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(HOST_CONTROLLER, NULL);
+    rig_put(r, "late-store", "late-store");
+    rig_start(r);
+    server_comes(r);
+    host_reload(r->host, "late-store", rig_done, r);
+    assert_int_equal(rig_outcome(r), BP_OK);
+    assert_true(runs(r, "late-store"));
+    rig_pause(r, 1500); /* the try that was due starts nothing more */
+    assert_string_equal(rig_entry(r, "late-store", "running", "generation"), "2");
     rig_free(r);
 }
 
@@ -297,6 +342,8 @@ static void a_newer_minor_is_welcome_with_keys_and_facets_unknown_here(void **st
 }
 
 static const struct CMUnitTest single[] = {
+    cmocka_unit_test(a_store_whose_server_comes_later_comes_up_by_itself),
+    cmocka_unit_test(a_reload_does_not_wait_for_the_next_try),
     cmocka_unit_test(refuses_an_unreadable_file),
     cmocka_unit_test(refuses_a_group_writable_file),
     cmocka_unit_test(refuses_a_world_writable_file),

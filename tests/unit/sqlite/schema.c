@@ -55,13 +55,42 @@ static void opening_again_migrates_nothing(void **state)
     fake_host_stop(queue_start(NULL));
     struct fake_host *h = queue_start(NULL);
     struct bp_err err;
-    char *plan = NULL;
-    assert_int_equal(fake_host_queue(h)->migrate(fake_host_instance(h), 1, &plan, &err), BP_OK);
-    assert_string_equal(plan, "[]");
-    fake_host_free(plan);
-    assert_int_equal(fake_host_queue(h)->migrate(fake_host_instance(h), 0, &plan, &err), BP_OK);
+    char *report = NULL;
+    struct bp_migrate what = {sizeof what, BP_MIGRATE_DRY_RUN, "central"};
+    assert_int_equal(fake_host_queue(h)->migrate(fake_host_instance(h), &what, &report, &err), BP_OK);
+    assert_null(strstr(report, "pending"));
+    fake_host_free(report);
+    what.mode = BP_MIGRATE_APPLY;
+    assert_int_equal(fake_host_queue(h)->migrate(fake_host_instance(h), &what, NULL, &err), BP_OK);
     fake_host_stop(h);
     assert_int_equal(file_int("queue.db", "SELECT count(*) FROM schema_migrations"), 1);
+}
+
+/* Asks a queue that was not opened, and frees its report. */
+static void asked(int32_t mode, const char *target, const char *has, const char *has_not)
+{
+    struct bp_err err;
+    char *report = NULL;
+    struct bp_migrate what = {sizeof what, mode, target};
+    struct fake_host *h = fake_host_load(SQLITE_PLUGIN, ".", NULL, &err);
+    assert_non_null(h);
+    assert_int_equal(fake_host_queue(h)->migrate(fake_host_instance(h), &what, &report, &err), BP_OK);
+    if (!strstr(report, has) || (has_not && strstr(report, has_not)))
+        fail_msg("%s", report);
+    fake_host_free(report);
+    fake_host_stop(h);
+}
+
+static void looking_at_the_schema_changes_nothing(void **state)
+{
+    (void)state;
+    asked(BP_MIGRATE_STATUS, "central", "\"state\":\"pending\"", "CREATE TABLE");
+    asked(BP_MIGRATE_DRY_RUN, "central", "CREATE TABLE", "\"now\"");
+    assert_int_equal(access("queue.db", F_OK), -1);
+    asked(BP_MIGRATE_APPLY, "central", "\"now\":true", "pending");
+    asked(BP_MIGRATE_APPLY, "central", "\"state\":\"applied\"", "\"now\"");
+    asked(BP_MIGRATE_STATUS, "central", "\"state\":\"applied\"", "pending");
+    asked(BP_MIGRATE_APPLY, "pools", "no pools", NULL);
 }
 
 static void a_newer_schema_is_refused_and_left_alone(void **state)
@@ -133,6 +162,7 @@ int main(void)
         cmocka_unit_test_setup(the_file_is_for_its_owner_alone, fresh),
         cmocka_unit_test_setup(the_path_can_be_chosen, fresh),
         cmocka_unit_test_setup(opening_again_migrates_nothing, fresh),
+        cmocka_unit_test_setup(looking_at_the_schema_changes_nothing, fresh),
         cmocka_unit_test_setup(a_newer_schema_is_refused_and_left_alone, fresh),
         cmocka_unit_test_setup(an_edited_migration_is_refused, fresh),
         cmocka_unit_test_setup(another_programs_database_is_refused_and_left_alone, fresh),
