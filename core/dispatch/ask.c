@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* An older failure says nothing about now: the next answer may be long in coming where nothing is asked. */
+#define QUEUE_ERROR_KEEP_MS (2 * QUEUE_TIMEOUT_MS)
+
 /* An answer that waits until the call that caused it has returned. */
 struct late_answer {
     struct ask *ask;
@@ -140,7 +143,26 @@ static void queue_replied(struct bp_op *op, const struct bp_err *err, void *arg)
         return;
     }
     a->on_loop = 1;
+    queue_heard(a->d, err);
     a->step(a, op, err);
+}
+
+void queue_heard(struct dispatch *d, const struct bp_err *err)
+{
+    if (err->rc == BP_OK) {
+        d->queue_err.rc = BP_OK;
+    } else if (err->rc == BP_LATER || err->rc == BP_NOSPACE || err->rc == BP_TIMEOUT) {
+        d->queue_err = *err;
+        d->queue_err_ms = mono_ms();
+    }
+}
+
+const char *dispatch_queue_error(const struct dispatch *d)
+{
+    if (d->started && !bus_has_service(d->bus, "queue"))
+        return "no queue plugin is running; see bpctl plugin list";
+    int fresh = mono_ms() - d->queue_err_ms < QUEUE_ERROR_KEEP_MS;
+    return d->queue_err.rc != BP_OK && fresh ? d->queue_err.text : NULL;
 }
 
 int ask_queue(struct ask *a, struct queue_call *q, ask_step step)

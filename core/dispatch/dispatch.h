@@ -114,6 +114,10 @@ struct dispatch_counters {
 };
 void dispatch_counters(const struct dispatch *d, struct dispatch_counters *out);
 
+/* Why the queue takes nothing now (its database is down, its disk is full), in words; NULL: it works, or nobody asked
+ * it lately. */
+const char *dispatch_queue_error(const struct dispatch *d);
+
 /* ---- checking params ---- */
 
 /* Checks value against the subset of JSON Schema that manifests use (docs/plugins.md), filling defaults in. Wrong

@@ -48,6 +48,8 @@ struct dispatch {
     struct auth_cache *auth;
     struct sweeper *sweeper;
     struct stats *stats;
+    struct bp_err queue_err; /* why the queue takes nothing, of the last reply that said so; rc BP_OK: it does */
+    int64_t queue_err_ms;    /* monotonic */
 };
 
 void dispatch_ref(struct dispatch *d);
@@ -84,6 +86,8 @@ void ask_forget(struct ask *a);
 
 /* The answer to a failed request: rc, sentence and retry_after_s from err. `text` holds the sentence. */
 void answer_from_err(struct dispatch *d, const struct bp_err *err, struct dispatch_answer *out, char text[400]);
+/* Learns from a reply's batch whether the queue works: dispatch_queue_error(). */
+void queue_heard(struct dispatch *d, const struct bp_err *err);
 /* Sends a queue operation whose outcome nobody waits for; says so in the log when it fails. */
 void queue_tell(struct dispatch *d, struct queue_call *q);
 /* bus_request/queue_call_send outcome "no provider" is not the operation's "no such thing": as BP_LATER in words. */

@@ -7,7 +7,7 @@
 
 static int rc_known(int32_t rc)
 {
-    return rc <= BP_OK && rc >= BP_IO;
+    return rc <= BP_OK && rc >= BP_TOOLARGE;
 }
 
 /* Why the results of a successful op cannot be used, or NULL: a count without rows would crash whoever reads them. */

@@ -74,6 +74,8 @@ int answer_status(int rc, const char *message)
     case BP_INVALID:
     case BP_BADINPUT:
         return 422;
+    case BP_TOOLARGE:
+        return 413;
     case BP_NOTFOUND:
     case BP_STALE:
         return 404;

@@ -16,11 +16,17 @@ void health_alive(struct call *c)
 void health_ready(struct call *c)
 {
     const struct app *app = c->http->app;
+    const char *queue = dispatch_queue_error(app->dispatch);
 
-    if (app->ready && !app->draining) {
+    if (app->ready && !app->draining && !queue) {
         answer_ok(c, 200, NULL, "ready");
         return;
     }
     call_add_header(c, "Retry-After", "1");
-    answer_error(c, 503, app->draining ? "draining" : app->not_ready[0] ? app->not_ready : "starting", NULL);
+    answer_error(c, 503,
+                 app->draining         ? "draining"
+                 : app->not_ready[0]   ? app->not_ready
+                 : app->ready && queue ? queue
+                                       : "starting",
+                 NULL);
 }

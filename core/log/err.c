@@ -25,6 +25,7 @@ static const struct {
     {BP_BADINPUT, "bad_input"},
     {BP_NOMEM, "no_memory"},
     {BP_IO, "io"},
+    {BP_TOOLARGE, "too_large"},
 };
 
 const char *err_name(int rc)

@@ -62,6 +62,7 @@ extern "C" {
 #define BP_BADINPUT    (-12) /* the tenant's input cannot be processed; terminal for the job */
 #define BP_NOMEM       (-13) /* out of memory (host or device) */
 #define BP_IO          (-14) /* reading or writing a file or a device failed */
+#define BP_TOOLARGE    (-15) /* what was given has more bytes than can be taken; nothing was accepted */
 
 /* The caller's storage for one error. rc repeats the return code; text is one sentence, NUL-terminated. */
 struct bp_err {

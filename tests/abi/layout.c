@@ -22,7 +22,8 @@ _Static_assert(sizeof(((struct bp_op *)0)->u) == 256, "the union of struct bp_op
 _Static_assert(BP_ABI_VERSION == BP_ABI(1, 0), "a new minor needs its own lines in v1.def");
 _Static_assert(BP_OK == 0 && BP_FAIL == -1 && BP_INVALID == -2 && BP_NOTFOUND == -3 && BP_CONFLICT == -4 &&
                    BP_LATER == -5 && BP_TIMEOUT == -6 && BP_NOSPACE == -7 && BP_UNSUPPORTED == -8 && BP_DENIED == -9 &&
-                   BP_STALE == -10 && BP_STOPPED == -11 && BP_BADINPUT == -12 && BP_NOMEM == -13 && BP_IO == -14,
+                   BP_STALE == -10 && BP_STOPPED == -11 && BP_BADINPUT == -12 && BP_NOMEM == -13 && BP_IO == -14 &&
+                   BP_TOOLARGE == -15,
                "return codes are numbers of ABI 1");
 /* NOLINTEND(misc-redundant-expression) */
 

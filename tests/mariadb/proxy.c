@@ -13,7 +13,7 @@
 
 #include "cm.h"
 
-static atomic_int mode, cuts;
+static atomic_int mode, cuts, frozen;
 static char target[108];
 static int listener = -1;
 
@@ -52,12 +52,24 @@ static bool from_client(int client, int server)
     return false;
 }
 
+/* Takes what the client says and passes nothing on; false: the connection ends. */
+static bool hold(int client)
+{
+    char bytes[65536];
+    struct pollfd p = {client, POLLIN, 0};
+    while (frozen) {
+        if (poll(&p, 1, 20) > 0 && read(client, bytes, sizeof bytes) <= 0)
+            return false;
+    }
+    return true;
+}
+
 static void relay(int client, int server)
 {
     char bytes[65536];
     for (;;) {
         struct pollfd p[2] = {{client, POLLIN, 0}, {server, POLLIN, 0}};
-        if (poll(p, 2, -1) < 0)
+        if (poll(p, 2, 20) < 0 || !hold(client))
             return;
         if (p[0].revents && !from_client(client, server))
             return;
@@ -103,6 +115,11 @@ const char *proxy_start(const char *server_socket)
 void proxy_cut(int how)
 {
     mode = how;
+}
+
+void proxy_freeze(int on)
+{
+    frozen = on;
 }
 
 int proxy_cuts(void)

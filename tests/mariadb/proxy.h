@@ -11,6 +11,8 @@
 const char *proxy_start(const char *server_socket);
 /* What happens at the next COMMIT; once. */
 void proxy_cut(int how);
+/* From now on connections are accepted and nothing is answered; 0: goes on, without what was said meanwhile. */
+void proxy_freeze(int on);
 /* Cuts made so far. */
 int proxy_cuts(void);
 

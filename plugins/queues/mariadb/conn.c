@@ -51,15 +51,37 @@ static int32_t session_set(struct store *s)
     return rc;
 }
 
-static int32_t database_use(struct store *s)
+/* One statement with the name of the database at its end. */
+static int32_t on_database(struct store *s, const char *doing, const char *sql)
 {
     struct sql q = {0};
-    if (s->settings.create_database)
-        sql_add(&q, "CREATE DATABASE IF NOT EXISTS %q;", s->settings.database);
-    sql_add(&q, "USE %q", s->settings.database);
-    int32_t rc = query_run(s, &q);
+    int32_t rc = BP_OK;
+    sql_add(&q, "%r %q", sql, s->settings.database);
+    if (q.failed)
+        rc = store_nomem(s);
+    else if (mysql_real_query(s->db, q.text, q.n) != 0)
+        rc = fail_from_server(s, doing);
     sql_free(&q);
     return rc;
+}
+
+static int32_t database_use(struct store *s)
+{
+    int32_t rc = BP_OK;
+    if (s->settings.create_database)
+        rc = on_database(s, "create the database", "CREATE DATABASE IF NOT EXISTS");
+    return rc ? rc : on_database(s, "use the database", "USE");
+}
+
+/* The library goes on in plain text with a server that offers no TLS. */
+static int32_t encryption_check(struct store *s)
+{
+    if (strcmp(s->settings.tls, "off") == 0 || mysql_get_ssl_cipher(s->db))
+        return BP_OK;
+    return store_fail(s, BP_DENIED,
+                      "the server at %.100s offers no TLS, but tls is %s; give the server a certificate (ssl_cert, "
+                      "ssl_key)",
+                      s->settings.where, s->settings.tls);
 }
 
 int32_t conn_open(struct store *s)
@@ -79,7 +101,8 @@ int32_t conn_open(struct store *s)
         return rc;
     }
     s->thread_id = mysql_thread_id(s->db);
-    int32_t rc = session_set(s);
+    int32_t rc = encryption_check(s);
+    rc = rc ? rc : session_set(s);
     rc = rc ? rc : database_use(s);
     if (rc)
         conn_close(s);

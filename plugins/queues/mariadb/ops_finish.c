@@ -30,12 +30,14 @@ static int32_t complete_now(struct store *s, struct bp_op *op, struct job *j)
     return rc ? rc : counter_sample(s, &(struct workflow_sample){j->workflow_id, j->row.id, now, run, SAMPLE_RUN});
 }
 
+static const char TOO_LARGE[] = "the output is larger than the server's max_allowed_packet lets through";
+
 static const char *complete_wrong(const struct store *s, const struct bp_op_complete *c)
 {
     if (!text_fits(c->output, SIZE_MAX) || !text_fits(c->provider_job_id, KEY_MAX))
         return "the output must be UTF-8, the provider's job id at most 255 bytes";
     if (c->output && 2 * strlen(c->output) > s->text_max)
-        return "the output is larger than the server's max_allowed_packet lets through";
+        return TOO_LARGE;
     return NULL;
 }
 
@@ -51,7 +53,7 @@ int32_t op_complete(struct store *s, struct bp_op *op)
         return stale(op, c->id);
     const char *why = complete_wrong(s, c);
     if (why)
-        return op_error(op, BP_INVALID, "%s", why);
+        return op_error(op, why == TOO_LARGE ? BP_TOOLARGE : BP_INVALID, "%s", why);
     if (j->row.status == BP_JOB_LEASED)
         rc = complete_now(s, op, j);
     else if (j->row.status == BP_JOB_COMPLETED && j->ended_by == ENDED_COMPLETE)

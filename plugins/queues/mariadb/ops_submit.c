@@ -10,6 +10,9 @@ static size_t bytes_of(const char *text)
     return text ? strlen(text) : 0;
 }
 
+static const char TOO_LARGE[] =
+    "params and inputs are larger than the server's max_allowed_packet lets through; raise it or send less";
+
 const char *submit_wrong(const struct store *s, const struct bp_op_submit *u)
 {
     if (!u->tenant || !*u->tenant || !text_fits(u->tenant, NAME_MAX_BYTES))
@@ -27,7 +30,7 @@ const char *submit_wrong(const struct store *s, const struct bp_op_submit *u)
     if (!text_fits(u->params, SIZE_MAX) || !text_fits(u->inputs, SIZE_MAX))
         return "params and inputs must be UTF-8";
     if (2 * (bytes_of(u->params) + bytes_of(u->inputs)) > s->text_max)
-        return "params and inputs are larger than the server's max_allowed_packet lets through; raise it or send less";
+        return TOO_LARGE;
     return NULL;
 }
 
@@ -75,6 +78,6 @@ int32_t op_submit(struct store *s, struct bp_op *op, const struct submit_plan *p
     u->existed = 0;
     u->status = 0;
     if (plan->why)
-        return op_error(op, BP_INVALID, "%s", plan->why);
+        return op_error(op, plan->why == TOO_LARGE ? BP_TOOLARGE : BP_INVALID, "%s", plan->why);
     return plan->job ? created(s, op, plan->job) : repeated(s, op, plan->known);
 }

@@ -273,6 +273,12 @@ void dispatch_stats(struct dispatch *d, dispatch_reply fn, void *arg)
     reply_later(NULL, data, fn, arg);
 }
 
+const char *dispatch_queue_error(const struct dispatch *d)
+{
+    (void)d;
+    return NULL;
+}
+
 void dispatch_counters(const struct dispatch *d, struct dispatch_counters *out)
 {
     (void)d;
