@@ -57,7 +57,8 @@ static void put_daemon(struct text *t, struct http *h)
 
     family(t, "bpd_build", "info", "What runs here.");
     text_puts(t, "bpd_build_info{version=\"" BP_VERSION "\"} 1\n");
-    gauge(t, "bpd_ready", "1 when all services are up.", app->ready && !app->draining);
+    gauge(t, "bpd_ready", "1 when all services are up.",
+          app->ready && !app->draining && !dispatch_queue_error(app->dispatch));
     gauge(t, "bpd_start_time_seconds", "When the daemon started, seconds since the epoch.",
           (double)app->started_ms / 1000);
     gauge(t, "bpd_resident_memory_bytes", "Memory of the daemon that is in RAM.", resident_bytes());

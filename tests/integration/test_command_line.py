@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """bpd and bpctl as command line programs: help, version, mistakes."""
+import json
 import subprocess
 
 
@@ -85,3 +86,37 @@ def test_a_second_daemon_on_the_same_state_is_refused(build, daemon):
 def test_bpctl_without_a_daemon_says_where_it_looked(build, tmp_path):
     r = run(build, "bpctl", "--socket", str(tmp_path / "no.sock"), "status")
     assert r.returncode == 1 and "no.sock" in r.stderr and "running" in r.stderr
+
+
+def test_migrate_says_what_is_wrong_with_its_words(build):
+    for program, words, said in (("bpctl", ("migrate",), "central|pools"), ("bpctl", ("migrate", "ponds"), "central or pools"),
+                                 ("bpd", ("--dry-run",), "--migrate"), ("bpd", ("--migrate", "central", "--dry-run", "--status"), "not both"),
+                                 ("bpctl", ("migrate", "central", "--sttus"), "--status")):
+        r = run(build, program, *words)
+        assert r.returncode == 2 and said in r.stderr, r
+    r = run(build, "bpctl", "migrate", "--help")
+    assert r.returncode == 0 and r.stdout.startswith("Usage: bpctl migrate central|pools")
+
+
+def test_migrate_names_a_plugin_that_is_not_there_or_is_refused(build, tmp_path):
+    words = ("migrate", "central", "--plugins-dir", str(tmp_path), "--set", "services.queue=mariadb")
+    r = run(build, "bpctl", *words)
+    assert r.returncode == 1 and "no queue plugin mariadb" in r.stderr and str(tmp_path) in r.stderr
+    (tmp_path / "mariadb.so").write_text("not a plugin")
+    r = run(build, "bpctl", *words)
+    assert r.returncode == 1 and "mariadb.so refused: not an ELF file" in r.stderr
+    r = run(build, "bpctl", "--json", *words)
+    assert r.returncode == 1 and "not an ELF file" in json.loads(r.stdout)["error"]
+
+
+def test_migrate_looks_at_the_embedded_queue_of_a_running_daemon_and_leaves_it_alone(build, daemon, noop):
+    d = daemon(extra_plugins=[noop], settings={"scale.dryRun": "true"})
+    words = ("--plugins-dir", str(d.plugins), "--set", f"state.dir={d.state}")
+    for more in (("--status",), ("--dry-run",), ()):
+        r = run(build, "bpctl", "migrate", "central", *more, *words)
+        assert r.returncode == 0 and "up to date" in r.stdout and f"{d.state}/plugin/sqlite/queue.db" in r.stdout, r
+        assert d.http.submit("bench-noop")["id"] > 0
+    r = run(build, "bpctl", "migrate", "pools", *words)
+    assert r.returncode == 0 and "no pools" in r.stdout
+    r = run(build, "bpctl", "migrate", "central", "--status", "--plugins-dir", str(d.plugins), "--set", f"state.dir={d.dir}/none")
+    assert r.returncode == 3 and "pending" in r.stdout and not (d.dir / "none").exists()

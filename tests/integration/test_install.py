@@ -17,6 +17,7 @@ def test_an_installation_runs_with_its_own_plugins_and_runner(build, short_dir):
         ask = lambda *words: subprocess.run([str(prefix / "bin/bpctl"), *words], env=env, capture_output=True, text=True)
         wait_until("it is ready", lambda: "ready: true" in ask("status").stdout)
         assert "image-to-video" in ask("workflows").stdout
+        assert ask("migrate", "central", "--status").returncode == 0  # bpctl finds bpd
         assert ask("shutdown").returncode == 0
         assert bpd.wait(20) == 0
     finally:

@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 from conftest import ROOT, wait_until
+from test_fleet import local
 
 QUIET = {"scale.dryRun": "true", "dispatch.sweepMilliseconds": "100"}
 QUICK = {"connectTimeoutSeconds": 1, "queryTimeoutSeconds": 2, "lockTimeoutSeconds": 1}
@@ -244,6 +245,25 @@ def test_a_server_that_stops_answering_holds_neither_requests_nor_the_shutdown(d
         assert d.stop(timeout=60) == 0
     finally:
         s.signal(signal.SIGCONT)
+
+
+def test_a_worker_delivers_what_it_did_while_the_database_was_down(daemon, server, test_copy, short_dir, name):
+    link = short_dir / "db.sock"
+    link.symlink_to(server.socket)
+    settings = {**json.loads(plugin(name, socket=str(link), createDatabase=True, autoMigrate=True)), **json.loads(local())}
+    d = daemon(plugins=("mariadb", "local"), extra_plugins=[test_copy],
+               settings={"services.queue": "mariadb", "plugin": json.dumps(settings), "dispatch.leaseTtlSeconds": "120"})
+    id = d.http.submit("test-copy", {"steps": 30, "step_ms": 50}, [d.http.upload(b"kept")])["id"]
+    wait_until("it runs", lambda: d.http.job(id)["status"] == "leased", timeout=60)
+    link.unlink()
+    kill_connections(server, name)
+    refused = 'route="/api/worker/complete",code="503"'
+    wait_until("the worker cannot deliver yet", lambda: refused in d.http.get("/metrics").body.decode(), timeout=60)
+    link.symlink_to(server.socket)
+    is_ready(d)
+    job = wait_until("it is delivered", lambda: (j := d.http.job(id))["status"] == "completed" and j, timeout=90)
+    assert job["attempts"] == 1 and d.http.get_url(job["output"]["url"]).body == b"kept"
+    assert [e["what"] for e in job["timeline"]].count("leased") == 1
 
 
 # ---- payloads ----
