@@ -43,7 +43,7 @@ static void submit_across(int how)
     assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches"), 2);
     assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_jobs"), 2);
     assert_int_equal(database_int("SELECT COUNT(*) FROM DB.job_events"), 2);
-    assert_int_equal(database_int("SELECT SUM(queued) FROM DB.workflow_counters"), 2);
+    assert_int_equal(database_int("SELECT SUM(queued) FROM DB.dispatch_counters WHERE owner=1"), 2);
     assert_int_equal(database_int("SELECT MAX(id) FROM DB.ai_job_dispatches"), id);
     fake_host_stop(h);
 }
@@ -136,8 +136,8 @@ static void controllers_share_a_queue_without_doubles(void **state)
     assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches WHERE status=3 AND attempts=1"), JOBS);
     assert_int_equal(database_int("SELECT COUNT(*) FROM DB.job_events WHERE what=1"), JOBS);
     assert_int_equal(database_int("SELECT COUNT(*) FROM DB.job_events WHERE what=2"), JOBS);
-    assert_int_equal(database_int("SELECT SUM(leased) FROM DB.workflow_counters"), JOBS);
-    assert_int_equal(database_int("SELECT SUM(queued) FROM DB.workflow_counters"), 0);
+    assert_int_equal(database_int("SELECT SUM(leased) FROM DB.dispatch_counters WHERE owner=1"), JOBS);
+    assert_int_equal(database_int("SELECT SUM(queued) FROM DB.dispatch_counters WHERE owner=1"), 0);
 }
 
 int main(void)

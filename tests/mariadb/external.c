@@ -106,7 +106,7 @@ static void a_sweep_takes_a_row_in_as_if_it_had_been_submitted(void **state)
     assert_string_equal(get.u.get.events[0].who, "external");
     fake_host_free(get.u.get.memory);
     assert_int_equal(swept(&op)->count, 0);
-    assert_int_equal(database_int("SELECT SUM(queued) FROM DB.workflow_counters"), 1);
+    assert_int_equal(database_int("SELECT SUM(queued) FROM DB.dispatch_counters WHERE owner=1"), 1);
     assert_int_equal(database_int("SELECT SUM(submitted) FROM DB.workflow_seconds"), 1);
 }
 
@@ -115,7 +115,7 @@ static void a_lease_takes_the_row_before_any_sweep(void **state)
     (void)state;
     insert("input_key", "'tenants/acme/uploads/1/a.jpg'");
     assert_int_equal(queue_lease(h, "w", "t"), last_id());
-    assert_int_equal(database_int("SELECT leased FROM DB.workflow_counters"), 1);
+    assert_int_equal(database_int("SELECT leased FROM DB.dispatch_counters WHERE owner=1"), 1);
     assert_int_equal(database_int("SELECT COUNT(*) FROM DB.job_events"), 2);
     assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches WHERE created_at IS NOT NULL AND "
                                   "lease_expires_at > leased_at"),
@@ -160,8 +160,8 @@ static void a_row_can_be_cancelled_before_it_was_taken_in(void **state)
     op.u.cancel.tenant = "acme";
     assert_int_equal(queue_run(h, &op, &err), BP_OK);
     assert_int_equal(op.u.cancel.status, BP_JOB_CANCELLED);
-    assert_int_equal(database_int("SELECT queued FROM DB.workflow_counters"), 0);
-    assert_int_equal(database_int("SELECT cancelled FROM DB.workflow_counters"), 1);
+    assert_int_equal(database_int("SELECT queued FROM DB.dispatch_counters WHERE owner=1"), 0);
+    assert_int_equal(database_int("SELECT cancelled FROM DB.dispatch_counters WHERE owner=1"), 1);
 }
 
 static void an_unknown_tenant_is_refused(void **state)

@@ -105,7 +105,7 @@ static int32_t begin(struct store *s, struct job *j, int64_t now_ms)
     rc = rc ? rc : counter_add(s, j->workflow_id, now_ms, COUNT_SUBMITTED);
     rc = rc ? rc : job_event(s, j, now_ms, EVENT_SUBMITTED, WHO, NULL);
     sql_comma(&s->batch.jobs);
-    sql_add(&s->batch.jobs, "(%l,%s,%s,%s)", r->id, r->params, r->inputs, (const char *)NULL);
+    sql_add(&s->batch.jobs, "(%l,%s,%s,NULL,NULL)", r->id, r->params, r->inputs);
     return rc ? rc : batch_spill(s);
 }
 
@@ -128,6 +128,7 @@ int32_t job_adopt(struct store *s, struct job *j, int64_t now_ms)
         if (!error)
             return store_nomem(s);
         job_to_end(j, now_ms, BP_JOB_FAILED, error);
+        counter_arrival(s, j->workflow_id); /* it did count as one, see watch.c */
         rc = counter_add(s, j->workflow_id, now_ms, COUNT_FAILED);
         rc = rc ? rc : job_event(s, j, now_ms, EVENT_FAILED, WHO, error);
     }

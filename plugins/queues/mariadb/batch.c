@@ -84,6 +84,30 @@ int32_t batch_dirty(struct store *s, struct job *j)
     return BP_OK;
 }
 
+int32_t links_add(struct store *s, struct link **list, struct job *j)
+{
+    struct link *l = mem_alloc(&s->mem, sizeof *l);
+    if (!l)
+        return store_nomem(s);
+    *l = (struct link){.job = j, .next = *list};
+    *list = l;
+    return BP_OK;
+}
+
+int32_t batch_rare(struct store *s, struct job *j)
+{
+    int32_t rc = j->rare ? BP_OK : links_add(s, &s->batch.rare, j);
+    j->rare = true;
+    return rc;
+}
+
+void batch_withdraw(struct store *s, const struct job *j)
+{
+    struct sql *q = &s->batch.withdrawn;
+    sql_comma(q);
+    sql_add(q, "%l", j->row.id);
+}
+
 /* ---- fronts ---- */
 
 struct front *batch_front(struct store *s, int64_t workflow_id, bool create)
@@ -108,6 +132,12 @@ int32_t front_put(struct store *s, struct front *f, struct job *j, bool local)
     *cap = (uint32_t)room;
     (*list)[(*n)++] = j;
     return BP_OK;
+}
+
+void fronts_stale(struct store *s)
+{
+    for (size_t i = 0; i < s->batch.n_fronts; i++)
+        s->batch.fronts[i].stale = true;
 }
 
 static void fronts_clear(struct batch *b)
@@ -153,6 +183,18 @@ struct workflow *batch_workflow(struct store *s, int64_t id)
     return &b->workflows[b->n_workflows++];
 }
 
+struct tenant_load *batch_tenant(struct store *s, int64_t id)
+{
+    struct batch *b = &s->batch;
+    for (size_t i = 0; i < b->n_tenants; i++)
+        if (b->tenants[i].id == id)
+            return &b->tenants[i];
+    if (!room_for(&b->tenants, b->n_tenants, &b->cap_tenants, sizeof *b->tenants))
+        return NULL;
+    b->tenants[b->n_tenants] = (struct tenant_load){.id = id};
+    return &b->tenants[b->n_tenants++];
+}
+
 int32_t batch_pend(struct store *s, struct bp_op *op, struct job *jobs, uint32_t n)
 {
     struct pending *p = mem_alloc(&s->mem, sizeof *p);
@@ -173,6 +215,12 @@ static void map_clear(struct batch *b)
     b->n_jobs = b->n_dirty = 0;
     b->n_workers = 0;
     fronts_clear(b);
+    b->edges = NULL;
+    b->uniques = NULL;
+    b->uniques_new = NULL;
+    b->uniques_touched = NULL;
+    b->rare = NULL;
+    b->n_shares = 0;
 }
 
 void batch_forget_rows(struct store *s)
@@ -180,17 +228,25 @@ void batch_forget_rows(struct store *s)
     map_clear(&s->batch);
 }
 
+static void rows_each(struct batch *b, void (*fn)(struct sql *q))
+{
+    struct sql *rows[] = {&b->jobs,          &b->keys,    &b->outputs,      &b->events,   &b->samples,
+                          &b->interruptions, &b->seconds, &b->dependencies, &b->webhooks, &b->withdrawn};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        fn(rows[i]);
+}
+
 void batch_reset(struct store *s)
 {
     struct batch *b = &s->batch;
-    struct sql *rows[] = {&b->jobs, &b->keys, &b->outputs, &b->events, &b->samples, &b->interruptions, &b->seconds};
     map_clear(b);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        sql_clear(rows[i]);
+    rows_each(b, sql_clear);
+    b->n_tenants = 0;
     for (size_t i = 0; i < b->n_workflows; i++) {
         struct workflow *w = &b->workflows[i];
         memset(w->delta, 0, sizeof w->delta);
-        w->submitted = w->completed = w->failed = w->expired = 0;
+        w->submitted = w->completed = w->failed = w->expired = w->arrivals = 0;
+        w->clock = w->clock_leased = 0;
     }
     b->begun = b->read_only = false;
     b->plans = NULL;
@@ -204,14 +260,13 @@ void batch_free(struct store *s)
 {
     struct batch *b = &s->batch;
     batch_reset(s);
-    struct sql *rows[] = {&b->jobs, &b->keys, &b->outputs, &b->events, &b->samples, &b->interruptions, &b->seconds};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        sql_free(rows[i]);
+    rows_each(b, sql_free);
     free(b->slots);
     free(b->dirty);
     free(b->fronts);
     free(b->workers);
     free(b->workflows);
+    free(b->tenants);
     *b = (struct batch){0};
     mem_free(&s->mem);
 }

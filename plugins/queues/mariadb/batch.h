@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "sql.h"
+#include "tenants.h"
 
 struct store;
 struct job;
@@ -30,6 +31,7 @@ struct front {
     double want;
     uint32_t limit;                /* of the last query */
     bool more;                     /* the queue may go on behind `fetched` */
+    bool stale;                    /* a tenant that was passed over may have jobs again */
     uint32_t start;                /* those before it are gone */
     struct job **fetched, **local; /* local: put into the queue by this batch */
     uint32_t n_fetched, n_local, cap_fetched, cap_local;
@@ -42,7 +44,37 @@ struct workflow {
     int64_t second;                      /* the bucket the four below belong to */
     int64_t submitted, completed, failed, expired;
     int64_t sample_second[3], samples[3]; /* by SAMPLE_* */
+    int64_t arrivals;                     /* jobs that became queued */
+    double clock, clock_leased;           /* largest share tag leased: as read, and of this batch */
 };
+
+/* The finish tag of a tenant in a workflow. */
+struct share {
+    int64_t workflow, tenant;
+    double finish, guess; /* guess: if all submits planned so far are taken */
+    bool moved;
+};
+
+/* A job in a list. */
+struct link {
+    struct job *job;
+    struct link *next;
+};
+
+/* A new job that waits for another. */
+struct edge {
+    struct job *child;
+    int64_t parent;
+    struct edge *next;
+};
+
+/* A new job with a unique key. */
+struct unique_new {
+    struct job *job;
+    const char *hash;
+    struct unique_new *next;
+};
+struct unique_known;
 
 /* An operation whose rows are handed over at the end: those it saw, copied. */
 struct pending {
@@ -57,6 +89,7 @@ struct key_known {
     int64_t tenant, id;
     int32_t status; /* as the database said */
     const char *key, *hash;
+    bool doubtful; /* a submit of this segment that may be refused is to make it */
     struct key_known *next;
 };
 
@@ -64,7 +97,7 @@ struct key_known {
 struct submit_plan {
     const char *why;         /* refused, in words */
     struct key_known *known; /* its key; with job NULL: a repetition */
-    struct job *job;         /* the row inserted for it */
+    struct job *job; /* the row inserted for it; withdrawn when its turn comes and it is refused or a repetition */
 };
 
 struct batch {
@@ -80,10 +113,21 @@ struct batch {
     size_t n_workers, cap_workers;
     struct workflow *workflows; /* kept between batches */
     size_t n_workflows, cap_workflows;
+    struct tenant_load *tenants; /* those whose jobs moved or that are locked */
+    size_t n_tenants, cap_tenants;
+    struct share *shares; /* of the segment */
+    size_t n_shares;
+    struct edge *edges; /* these six until the flush */
+    struct unique_known *uniques;
+    struct unique_new *uniques_new;
+    struct link *uniques_touched;
+    struct link *rare; /* jobs with something in the rare columns to write */
+    struct sql withdrawn;
     struct pending *first, **last;
     struct submit_plan *plans; /* by operation of the segment */
     struct key_known *keys_known;
     struct sql jobs, keys, outputs, events, samples, interruptions, seconds; /* rows to insert, commas between */
+    struct sql dependencies, webhooks;                                       /* the same */
 };
 
 /* Forgets the rows in memory: all is written. */
@@ -103,13 +147,23 @@ int32_t front_put(struct store *s, struct front *f, struct job *j, bool local);
 struct worker_state *batch_worker(struct store *s, int64_t no);
 int32_t batch_worker_add(struct store *s, int64_t no);
 struct workflow *batch_workflow(struct store *s, int64_t id);
+/* NULL: no memory. Valid until the next call. */
+struct tenant_load *batch_tenant(struct store *s, int64_t id);
+/* A change of flags, waits_for or share_tag is to be written. */
+int32_t batch_rare(struct store *s, struct job *j);
+int32_t links_add(struct store *s, struct link **list, struct job *j);
+/* A new row is not to be: removed by the flush, invisible until then. */
+void batch_withdraw(struct store *s, const struct job *j);
+/* The fronts of all queues are to be read again before the next lease. */
+void fronts_stale(struct store *s);
 /* Remembers to hand copies of the jobs to the operation; jobs in s->mem. */
 int32_t batch_pend(struct store *s, struct bp_op *op, struct job *jobs, uint32_t n);
 
 /* Begins the transaction when that has not been done. */
 int32_t batch_begin(struct store *s);
-/* The same, added to s->q. */
+/* The same, added to s->q; batch_begun takes its answer. */
 void batch_begin_text(struct store *s);
+int32_t batch_begun(struct store *s, int64_t *version);
 /* Reads the numbers of all names the operations use and writes new ones; before the transaction. (load.c) */
 int32_t batch_names(struct store *s, struct bp_op *const *ops, uint32_t n);
 /* Reads and locks what the operations of a segment will need. */

@@ -43,9 +43,11 @@ static int32_t session_set(struct store *s)
     sql_add(&q,
             "SET NAMES utf8mb4 COLLATE utf8mb4_nopad_bin; SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;"
             "SET SESSION sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', autocommit=1, "
-            "innodb_lock_wait_timeout=%l, lock_wait_timeout=%l, wait_timeout=%l, max_statement_time=%l",
+            "innodb_lock_wait_timeout=%l, lock_wait_timeout=%l, wait_timeout=%l, max_statement_time=%l, "
+            "idle_transaction_timeout=%l",
             (int64_t)s->settings.lock_timeout_s, (int64_t)(s->patient ? TABLE_WAIT_S : s->settings.lock_timeout_s),
-            INT64_C(3600), (int64_t)(s->patient ? 0 : s->settings.query_timeout_s));
+            INT64_C(3600), (int64_t)(s->patient ? 0 : s->settings.query_timeout_s),
+            (int64_t)(s->patient ? 0 : s->settings.lock_timeout_s));
     int32_t rc = query_run(s, &q);
     sql_free(&q);
     return rc;

@@ -2,6 +2,7 @@
 #include "counters.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int32_t counter_move(struct store *s, int64_t workflow_id, int32_t from, int32_t to)
 {
@@ -14,7 +15,15 @@ int32_t counter_move(struct store *s, int64_t workflow_id, int32_t from, int32_t
         w->delta[from]--;
     if (to)
         w->delta[to]++;
+    w->arrivals += to == BP_JOB_QUEUED;
     return BP_OK;
+}
+
+void counter_arrival(struct store *s, int64_t workflow_id)
+{
+    struct workflow *w = batch_workflow(s, workflow_id);
+    if (w)
+        w->arrivals++;
 }
 
 static void second_write(struct store *s, struct workflow *w)
@@ -67,10 +76,10 @@ void counter_interruption(struct store *s, int64_t workflow_id, int64_t at_ms, i
     sql_add(q, "(%l,%l,%l)", workflow_id, at_ms, job_id);
 }
 
-static bool moved(const struct workflow *w)
+static bool any_of(const int64_t *delta, int last)
 {
-    for (int i = 1; i <= BP_JOB_CANCELLED; i++)
-        if (w->delta[i])
+    for (int i = BP_JOB_SCHEDULED; i <= last; i++)
+        if (delta[i])
             return true;
     return false;
 }
@@ -81,6 +90,39 @@ static int by_id(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
+static int by_tenant(const void *a, const void *b)
+{
+    const struct tenant_load *x = a, *y = b;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static void row_begin(struct sql *q, bool *any)
+{
+    sql_add(q, *any ? "," : "INSERT INTO dispatch_counters VALUES ");
+    *any = true;
+}
+
+static void workflow_row(struct store *s, struct workflow *w, struct sql *q, bool *any)
+{
+    if (!any_of(w->delta, BP_JOB_CANCELLED) && !w->arrivals && !(w->clock_leased > 0))
+        return;
+    row_begin(q, any);
+    sql_add(q, "(%i,%l,%i,%l,%l,%l,%l,%l,%l,%l,%d)", COUNTER_WORKFLOW, w->id, s->shard, w->delta[1], w->delta[2],
+            w->delta[3], w->delta[4], w->delta[5], w->delta[6], w->arrivals, w->clock_leased);
+    memset(w->delta, 0, sizeof w->delta);
+    w->arrivals = 0;
+    w->clock_leased = 0;
+}
+
+static void tenant_row(struct store *s, const struct tenant_load *t, struct sql *q, bool *any)
+{
+    if (!any_of(t->delta, BP_JOB_LEASED))
+        return;
+    row_begin(q, any);
+    sql_add(q, "(%i,%l,%i,%l,%l,%l,0,0,0,0,0)", COUNTER_TENANT, t->id, s->shard % COUNTER_TENANT_SHARDS,
+            t->delta[BP_JOB_SCHEDULED], t->delta[BP_JOB_QUEUED], t->delta[BP_JOB_LEASED]);
+}
+
 void counters_write(struct store *s, struct sql *q)
 {
     struct batch *b = &s->batch;
@@ -88,22 +130,20 @@ void counters_write(struct store *s, struct sql *q)
     /* In the same order in every transaction: two that share a shard wait for each other, and never in a circle. */
     if (b->n_workflows)
         qsort(b->workflows, b->n_workflows, sizeof *b->workflows, by_id);
+    if (b->n_tenants)
+        qsort(b->tenants, b->n_tenants, sizeof *b->tenants, by_tenant);
     for (size_t i = 0; i < b->n_workflows; i++) {
-        struct workflow *w = &b->workflows[i];
-        second_write(s, w);
-        if (!moved(w))
-            continue;
-        sql_add(q, any ? "," : "INSERT INTO workflow_counters VALUES ");
-        sql_add(q, "(%l,%i,%l,%l,%l,%l,%l,%l)", w->id, s->shard, w->delta[1], w->delta[2], w->delta[3], w->delta[4],
-                w->delta[5], w->delta[6]);
-        for (int k = 0; k <= BP_JOB_CANCELLED; k++)
-            w->delta[k] = 0;
-        any = true;
+        second_write(s, &b->workflows[i]);
+        workflow_row(s, &b->workflows[i], q, &any);
     }
+    for (size_t i = 0; i < b->n_tenants; i++)
+        tenant_row(s, &b->tenants[i], q, &any);
     if (any)
         sql_add(q, " ON DUPLICATE KEY UPDATE scheduled=scheduled+VALUES(scheduled), queued=queued+VALUES(queued), "
                    "leased=leased+VALUES(leased), completed=completed+VALUES(completed), "
-                   "failed=failed+VALUES(failed), cancelled=cancelled+VALUES(cancelled);");
+                   "failed=failed+VALUES(failed), cancelled=cancelled+VALUES(cancelled), "
+                   "arrivals=arrivals+VALUES(arrivals), share_clock=GREATEST(share_clock, VALUES(share_clock));");
+    tenants_flushed(s);
 }
 
 int32_t counters_clean(struct store *s, int64_t now_ms)

@@ -11,6 +11,12 @@
 /* Most samples of one kind kept for a second of a workflow. */
 #define SAMPLES_PER_SECOND 16
 
+/* Whose numbers a row of dispatch_counters holds. */
+#define COUNTER_WORKFLOW 1
+#define COUNTER_TENANT   2
+/* Tenants are many: their numbers are spread over fewer rows. */
+#define COUNTER_TENANT_SHARDS 16
+
 #define COUNT_SUBMITTED 1
 #define COUNT_COMPLETED 2
 #define COUNT_FAILED    3
@@ -26,6 +32,8 @@ struct workflow_sample {
 
 /* One dispatch goes from one state to another; 0: from or to nothing. */
 int32_t counter_move(struct store *s, int64_t workflow_id, int32_t from, int32_t to);
+/* A job became queued and is so no more. */
+void counter_arrival(struct store *s, int64_t workflow_id);
 /* Something happened now; what is COUNT_*. */
 int32_t counter_add(struct store *s, int64_t workflow_id, int64_t now_ms, int what);
 /* A measured time. */

@@ -4,6 +4,7 @@
 
 #include "counters.h"
 #include "job.h"
+#include "special.h"
 
 /* A row buffer longer than this goes out by itself. */
 #define SPILL_BYTES (256 << 10)
@@ -13,19 +14,22 @@ struct table {
     struct sql *rows;
     const char *before, *after;
 };
-#define N_TABLES 7
+#define N_TABLES 9
 
 /* In the order they are written. Jobs come before outputs, which may be of the same job. */
 static void tables(struct batch *b, struct table t[N_TABLES])
 {
     const struct table all[N_TABLES] = {
-        {&b->jobs, "INSERT INTO ai_jobs (id, params, inputs, idempotency_key) VALUES ", ";"},
+        {&b->jobs, "INSERT INTO ai_jobs (id, params, inputs, idempotency_key, unique_key) VALUES ", ";"},
         {&b->keys, "INSERT INTO idempotency_keys (tenant_id, idempotency_key, dispatch_id, request_hash) VALUES ", ";"},
         {&b->outputs, "INSERT INTO ai_jobs (id, output, provider_job_id) VALUES ",
          " ON DUPLICATE KEY UPDATE output=VALUES(output), provider_job_id=VALUES(provider_job_id);"},
         {&b->events, "INSERT INTO job_events (job_id, at_ms, what, who, detail) VALUES ", ";"},
         {&b->samples, "INSERT IGNORE INTO workflow_samples VALUES ", ";"},
         {&b->interruptions, "INSERT IGNORE INTO workflow_interruptions VALUES ", ";"},
+        {&b->dependencies, "INSERT INTO job_dependencies (job_id, after_id) VALUES ", ";"},
+        {&b->webhooks, "INSERT INTO webhook_deliveries (job_id, tenant_id, finished_ms, due_ms) VALUES ",
+         " ON DUPLICATE KEY UPDATE finished_ms=VALUES(finished_ms), due_ms=VALUES(due_ms), attempts=0;"},
         {&b->seconds, "INSERT INTO workflow_seconds VALUES ",
          " ON DUPLICATE KEY UPDATE submitted=submitted+VALUES(submitted), completed=completed+VALUES(completed), "
          "failed=failed+VALUES(failed), expired=expired+VALUES(expired);"},
@@ -169,6 +173,7 @@ int32_t batch_flush(struct store *s)
         return rc;
     counters_write(s, &s->q); /* closes the current second's row too */
     workers_seen_write(s);
+    special_write(s, &s->q);
     for (int i = 0; i < N_TABLES; i++)
         table_write(s, &t[i]);
     bool contents = contents_text(s);

@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "counters.h"
+#include "depend.h"
 #include "timeline.h"
+#include "unique.h"
+#include "webhooks.h"
 
 static const char *text_column(struct store *s, const struct reply *r, int column, int32_t *rc)
 {
@@ -45,6 +48,8 @@ static void read_numbers(const struct reply *q, struct job *j)
     r->progress = column_double(q, 24);
     j->duration_s = column_double(q, 25);
     j->share_tag = column_double(q, 29);
+    j->flags = (int32_t)column_int(q, 30);
+    r->waits_for = (int32_t)column_int(q, 31);
     j->foreign = r->created_ms == 0 && (r->status == BP_JOB_QUEUED || r->status == BP_JOB_SCHEDULED);
 }
 
@@ -57,6 +62,7 @@ int32_t job_read_content(struct store *s, const struct reply *q, int at, struct 
     r->output = text_column(s, q, at + 2, &rc);
     r->idempotency_key = text_column(s, q, at + 3, &rc);
     r->provider_job_id = text_column(s, q, at + 4, &rc);
+    r->unique_key = text_column(s, q, at + 5, &rc);
     r->params = r->params ? r->params : "{}";
     r->inputs = r->inputs ? r->inputs : "[]";
     j->content = true;
@@ -118,18 +124,40 @@ static void count_live(struct store *s, const struct job *j)
         after->live++;
 }
 
+/* What hangs on a job's being pending. */
+static int32_t job_ended(struct store *s, struct job *j, int64_t now_ms)
+{
+    webhook_note(s, j, now_ms);
+    int32_t rc = unique_touch(s, j);
+    return rc ? rc : depend_end(s, j, now_ms);
+}
+
 int32_t job_save(struct store *s, struct job *j, int64_t now_ms)
 {
+    bool ends = j->row.status >= BP_JOB_COMPLETED && j->saved_status < BP_JOB_COMPLETED;
     j->row.updated_ms = now_ms;
     count_live(s, j);
     int32_t rc = counter_move(s, j->workflow_id, j->saved_status, j->row.status);
+    rc = rc ? rc : tenant_move(s, j->tenant_id, j->saved_status, j->row.status);
     if (!rc && j->row.status == BP_JOB_QUEUED && j->saved_status != BP_JOB_QUEUED) {
         struct front *f = batch_front(s, j->workflow_id, false);
         rc = f ? front_put(s, f, j, true) : BP_OK;
     }
     j->saved_status = j->row.status;
     j->saved_worker = j->worker_no;
-    return rc ? rc : batch_dirty(s, j);
+    rc = rc ? rc : batch_dirty(s, j);
+    return rc || !ends ? rc : job_ended(s, j, now_ms);
+}
+
+int job_order(const struct job *x, const struct job *y)
+{
+    if (x->row.priority != y->row.priority)
+        return x->row.priority > y->row.priority ? -1 : 1;
+    if (x->sort_key != y->sort_key)
+        return x->sort_key < y->sort_key ? -1 : 1;
+    if (x->share_tag < y->share_tag || x->share_tag > y->share_tag)
+        return x->share_tag < y->share_tag ? -1 : 1;
+    return x->row.id < y->row.id ? -1 : x->row.id > y->row.id;
 }
 
 bool job_leased_by(const struct job *j, const char *token, const char *worker_id)
@@ -143,7 +171,11 @@ int64_t job_due_ms(const struct job *j)
 {
     switch (j->row.status) {
     case BP_JOB_SCHEDULED:
-        return j->row.not_before_ms;
+        if (j->flags & FLAG_DOOMED)
+            return j->queued_ms;
+        if (j->row.waits_for)
+            return DUE_NEVER;
+        return j->row.not_before_ms > j->queued_ms ? j->row.not_before_ms : j->queued_ms;
     case BP_JOB_QUEUED:
         return j->queued_ms;
     case BP_JOB_LEASED:

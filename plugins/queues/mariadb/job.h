@@ -14,6 +14,15 @@
 #define ENDED_COMPLETE 1
 #define ENDED_FAIL     2
 
+/* Flags of a dispatch. */
+#define FLAG_PARENT 1 /* others wait or waited for it */
+#define FLAG_CHILD  2 /* it waits or waited for others */
+#define FLAG_UNIQUE 4 /* it has a unique key */
+#define FLAG_DOOMED 8 /* one it waits for came to a bad end: the next sweep cancels it */
+
+/* due_ms of a job that time alone does not make due. */
+#define DUE_NEVER (INT64_C(1) << 62)
+
 /* Longest texts the columns take, bytes. */
 #define TOKEN_MAX     128
 #define SUFFIX_MAX    255
@@ -30,6 +39,8 @@ struct job {
     int32_t sort_key; /* -1: in front of its priority, else 0 */
     double share_tag;
     int32_t ended_by;
+    int32_t flags;      /* FLAG_* */
+    int32_t dependents; /* of its end: how many that wait for it are now due or doomed */
     double duration_s;
     const char *suffix; /* of the output key */
     int32_t saved_status;
@@ -38,15 +49,17 @@ struct job {
     bool listed;          /* in its front */
     bool foreign;         /* put there by another application and not adopted yet, see adopt.h */
     bool fresh, visible;  /* inserted by this segment; its submit has run */
+    bool rare;            /* flags, waits_for or share_tag are to be written */
 };
 
 #define DISPATCH_COLUMNS                                                                                               \
     "d.id, d.tenant_id, d.workflow_id, d.effect_id, d.status+0, d.priority, d.sort_key, d.attempts, d.max_attempts, "  \
     "d.requeues, d.cancel_requested, d.ended_by, d.worker_id, d.lease_token, d.output_suffix, d.due_ms, "              \
     "d.created_ms, d.queued_ms, d.not_before_ms, d.leased_ms, d.first_leased_ms, d.wait_ms, d.finished_ms, "           \
-    "d.updated_ms, d.progress, d.duration_seconds, d.last_error, d.progress_text, d.checkpoint_key, d.share_tag"
-#define CONTENT_COLUMNS "j.params, j.inputs, j.output, j.idempotency_key, j.provider_job_id"
-#define CONTENT_FIRST   30
+    "d.updated_ms, d.progress, d.duration_seconds, d.last_error, d.progress_text, d.checkpoint_key, d.share_tag, "     \
+    "d.flags, d.waits_for"
+#define CONTENT_COLUMNS "j.params, j.inputs, j.output, j.idempotency_key, j.provider_job_id, j.unique_key"
+#define CONTENT_FIRST   32
 
 /* Fills a new job in s->mem from a row of DISPATCH_COLUMNS, and CONTENT_COLUMNS when `content`. Names are filled by
  * job_names, which may query. */
@@ -58,6 +71,8 @@ int32_t job_names(struct store *s, struct job *j);
 int32_t job_save(struct store *s, struct job *j, int64_t now_ms);
 /* Sets row.output_key from the suffix. */
 int32_t job_output_key(struct store *s, struct job *j);
+/* The order of leases: negative when x comes before y. */
+int job_order(const struct job *x, const struct job *y);
 /* Is this the lease the row runs under? */
 bool job_leased_by(const struct job *j, const char *token, const char *worker_id);
 /* What stands in due_ms. */

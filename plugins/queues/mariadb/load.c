@@ -4,10 +4,14 @@
  * the new jobs' rows, inserted in one statement that answers their ids.
  */
 #include <json-c/json.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "depend.h"
 #include "job.h"
 #include "ops.h"
+#include "share.h"
+#include "special.h"
 
 /* Numbers in a list, each added once by the caller or not at all harmful twice. */
 struct ids {
@@ -44,6 +48,7 @@ static int32_t want_create(struct store *s, const struct bp_op *op)
     const struct bp_worker_row *w = op->u.worker_put.worker;
     int32_t rc = BP_OK;
     if (op->kind == BP_OP_SUBMIT && !submit_wrong(s, u)) {
+        s->tenants.now_ms = op->now_ms;
         rc = names_want(s, &s->tenants, u->tenant);
         rc = rc ? rc : names_want(s, &s->workflows, u->workflow);
         rc = rc ? rc : names_want(s, &s->effects, u->effect);
@@ -181,8 +186,11 @@ static void front_add(struct store *s, const struct front *f)
     sql_add(&s->q,
             "SELECT " DISPATCH_COLUMNS
             " FROM ai_job_dispatches d FORCE INDEX (dispatches_queue) WHERE d.workflow_id=%l "
-            "AND d.status=2 ORDER BY d.queue_order, d.sort_key, d.share_tag, d.id LIMIT %l FOR UPDATE SKIP LOCKED;",
-            f->workflow_id, (int64_t)f->limit);
+            "AND d.status=2",
+            f->workflow_id);
+    tenants_passed_over(s, &s->q);
+    sql_add(&s->q, " ORDER BY d.queue_order, d.sort_key, d.share_tag, d.id LIMIT %l FOR UPDATE SKIP LOCKED;",
+            (int64_t)f->limit);
 }
 
 static void load_text(struct store *s, struct load *l)
@@ -305,9 +313,29 @@ static int32_t load_take(struct store *s, const struct load *l)
     return rc ? rc : query_end(s);
 }
 
+/* The limits of the tenants met on the way. */
+static int32_t front_limits(struct store *s, const struct front *f)
+{
+    uint32_t n = f->n_fetched - f->start;
+    int64_t *ids = s->rules.limits ? mem_alloc(&s->mem, n * sizeof *ids + 1) : NULL;
+    if (!s->rules.limits)
+        return BP_OK;
+    if (!ids)
+        return store_nomem(s);
+    for (uint32_t i = 0; i < n; i++)
+        ids[i] = f->fetched[f->start + i]->tenant_id;
+    return tenants_lock(s, ids, n);
+}
+
+static int in_order(const void *a, const void *b)
+{
+    return job_order(*(struct job *const *)a, *(struct job *const *)b);
+}
+
 int32_t front_more(struct store *s, struct front *f)
 {
     f->limit = f->limit * 2 + 8;
+    f->stale = false;
     sql_clear(&s->q);
     front_add(s, f);
     int32_t rc = query_send(s, &s->q);
@@ -315,7 +343,10 @@ int32_t front_more(struct store *s, struct front *f)
     rc = rc ? rc : query_end(s);
     for (uint32_t i = f->start; !rc && i < f->n_fetched; i++)
         rc = f->fetched[i]->row.tenant ? BP_OK : job_names(s, f->fetched[i]);
-    return rc;
+    /* What was passed over before may stand in front of what was read already. */
+    if (!rc && f->n_fetched > f->start)
+        qsort(f->fetched + f->start, f->n_fetched - f->start, sizeof *f->fetched, in_order);
+    return rc ? rc : front_limits(s, f);
 }
 
 int32_t batch_load_jobs(struct store *s, const int64_t *ids, size_t n)
@@ -360,34 +391,38 @@ static int32_t new_row(struct store *s, const struct bp_op *op, struct submit_pl
     r->params = u->params ? u->params : "{}";
     r->inputs = u->inputs ? u->inputs : "[]";
     r->idempotency_key = u->idempotency_key;
+    r->unique_key = u->unique_key;
     j->content = j->fresh = true;
     int32_t rc = names_find(s, &s->tenants, u->tenant, &j->tenant_id);
     rc = rc ? rc : names_find(s, &s->workflows, u->workflow, &j->workflow_id);
     if (!rc && u->effect)
         rc = names_find(s, &s->effects, u->effect, &j->effect_id);
+    if (!rc && u->fair)
+        j->share_tag = share_guess(s, j);
     plan->job = j;
     return rc;
 }
 
-/* A submit is new unless its key is known, from the table or from a submit before it. */
+/* A submit is new unless its key is known, from the table or from a submit before it that is surely taken. */
 static int32_t plan_one(struct store *s, const struct bp_op *op, struct submit_plan *plan)
 {
     const struct bp_op_submit *u = &op->u.submit;
     int64_t tenant = 0;
     if (plan->why)
         return BP_OK;
-    if (u->idempotency_key) {
-        int32_t rc = names_find(s, &s->tenants, u->tenant, &tenant);
-        if (rc)
-            return rc;
+    int32_t rc = names_find(s, &s->tenants, u->tenant, &tenant);
+    if (!rc && u->idempotency_key) {
+        bool doubtful = special_doubtful(s, u, tenant);
         plan->known = key_find(s, tenant, u->idempotency_key);
-        if (plan->known)
+        if (plan->known && !plan->known->doubtful)
             return BP_OK;
-        plan->known = key_add(s, tenant, u->idempotency_key, u->request_hash ? u->request_hash : "");
+        if (!plan->known)
+            plan->known = key_add(s, tenant, u->idempotency_key, u->request_hash ? u->request_hash : "");
         if (!plan->known)
             return store_nomem(s);
+        plan->known->doubtful = doubtful;
     }
-    return new_row(s, op, plan);
+    return rc ? rc : new_row(s, op, plan);
 }
 
 static void insert_text(struct store *s, const struct job *j)
@@ -396,9 +431,10 @@ static void insert_text(struct store *s, const struct job *j)
     sql_add(&s->q, s->q.n ? ","
                           : "INSERT INTO ai_job_dispatches (tenant_id, workflow_id, effect_id, status, priority, "
                             "max_attempts, due_ms, "
-                            "created_ms, queued_ms, not_before_ms, updated_ms) VALUES ");
-    sql_add(&s->q, "(%l,%l,%l,%i,%i,%i,%l,%l,%l,%l,%l)", j->tenant_id, j->workflow_id, j->effect_id, r->status,
-            r->priority, r->max_attempts, job_due_ms(j), r->created_ms, j->queued_ms, r->not_before_ms, r->updated_ms);
+                            "created_ms, queued_ms, not_before_ms, updated_ms, share_tag) VALUES ");
+    sql_add(&s->q, "(%l,%l,%l,%i,%i,%i,%l,%l,%l,%l,%l,%d)", j->tenant_id, j->workflow_id, j->effect_id, r->status,
+            r->priority, r->max_attempts, job_due_ms(j), r->created_ms, j->queued_ms, r->not_before_ms, r->updated_ms,
+            j->share_tag);
 }
 
 static int32_t insert_take(struct store *s, uint32_t n)
@@ -415,7 +451,7 @@ static int32_t insert_take(struct store *s, uint32_t n)
             break;
         }
         j->row.id = column_int(&r, 0);
-        if (plans[i].known)
+        if (plans[i].known && !plans[i].known->id)
             plans[i].known->id = j->row.id;
         rc = batch_add(s, j);
     }
@@ -461,6 +497,9 @@ static int32_t load_wants(struct store *s, struct bp_op *const *ops, uint32_t n,
             rc = want_fronts(s, &op->u.lease);
         if (!rc && op->kind == BP_OP_SUBMIT)
             rc = want_key(s, &op->u.submit, &s->batch.plans[i], &l->keys);
+        if (!rc && op->kind == BP_OP_SUBMIT && !s->batch.plans[i].why)
+            for (uint32_t k = 0; k < op->u.submit.n_after; k++)
+                ids_add(&l->jobs, op->u.submit.after[k]);
     }
     for (size_t i = 0; i < s->batch.n_workers; i++)
         ids_add(&l->workers, s->batch.workers[i].no);
@@ -491,18 +530,23 @@ int32_t batch_load(struct store *s, struct bp_op *const *ops, uint32_t n)
     s->batch.keys_known = NULL;
     if (!s->batch.plans)
         return store_nomem(s);
+    int64_t version = s->rules.version;
     int32_t rc = load_wants(s, ops, n, &l);
+    bool begins = !s->batch.begun && !s->batch.read_only;
     sql_clear(&s->q);
-    if (!rc && !s->batch.begun && !s->batch.read_only)
+    if (!rc && begins)
         batch_begin_text(s);
     load_text(s, &l);
     if (!rc && (l.jobs.list.failed || l.contents.list.failed || l.workers.list.failed || l.keys.failed))
         rc = store_nomem(s);
     if (!rc && s->q.n) {
         rc = query_send(s, &s->q);
+        rc = rc || !begins ? rc : batch_begun(s, &version);
         rc = rc ? rc : load_take(s, &l);
+        rc = rc ? rc : tenants_current(s, version);
     }
     load_free(&l);
+    rc = rc ? rc : special_load(s, ops, n);
     rc = rc ? rc : insert_new(s, ops, n);
     return rc ? rc : names_of_all(s);
 }

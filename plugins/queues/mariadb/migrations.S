@@ -6,4 +6,9 @@
 mariadb_migration_0001:
     .incbin "0001_queue.sql"
     .byte 0
+    .global mariadb_migration_0002
+    .hidden mariadb_migration_0002
+mariadb_migration_0002:
+    .incbin "0002_features.sql"
+    .byte 0
     .section .note.GNU-stack,"",%progbits

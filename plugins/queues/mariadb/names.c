@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "names.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -142,10 +143,13 @@ static int32_t read_missing(struct store *s, struct names *t)
 int32_t names_resolve(struct store *s, struct names *t, bool create)
 {
     int32_t rc = t->n_missing ? read_missing(s, t) : BP_OK;
-    list_missing(t, "(", ")");
+    char after[32] = ")";
+    if (t->now_ms)
+        snprintf(after, sizeof after, ",%lld)", (long long)t->now_ms);
+    list_missing(t, "(", after);
     if (!rc && create && t->missing.n) {
         sql_clear(&s->q);
-        sql_add(&s->q, "INSERT IGNORE INTO %r (name) VALUES ", t->table);
+        sql_add(&s->q, "INSERT IGNORE INTO %r (name%r) VALUES ", t->table, t->now_ms ? ", created_ms" : "");
         sql_join(&s->q, &t->missing);
         rc = query_run(s, &s->q);
         rc = rc ? rc : read_missing(s, t);

@@ -20,6 +20,7 @@ struct name;
 
 struct names {
     const char *table;
+    int64_t now_ms; /* of new rows, for tables that keep it; 0: the table does not */
     struct name *entries;
     uint32_t *by_text, *by_id; /* open addressing; entry index + 1 */
     size_t n, slots;

@@ -27,12 +27,24 @@ int32_t op_worker_list(struct store *s, struct bp_op *op);
 int32_t op_events(struct store *s, struct bp_op *op);
 int32_t op_prune(struct store *s, struct bp_op *op);
 int32_t op_stats(struct store *s, struct bp_op *op);
+int32_t op_lead(struct store *s, struct bp_op *op);
+int32_t op_watch(struct store *s, struct bp_op *op);
+int32_t op_tenant_put(struct store *s, struct bp_op *op);
+int32_t op_tenant_list(struct store *s, struct bp_op *op);
+int32_t op_token_put(struct store *s, struct bp_op *op);
+int32_t op_token_del(struct store *s, struct bp_op *op);
+int32_t op_token_list(struct store *s, struct bp_op *op);
+int32_t op_token_auth(struct store *s, struct bp_op *op);
+int32_t op_webhook_take(struct store *s, struct bp_op *op);
+int32_t op_webhook_done(struct store *s, struct bp_op *op);
 
 /* Why a submit cannot be taken, NULL: it can. */
 const char *submit_wrong(const struct store *s, const struct bp_op_submit *u);
 /* All workflows as a list for IN, in s->workflow_list: it leads through indexes that have the workflow in front. */
 int32_t workflow_list(struct store *s);
+/* Tenants by name, or the one of a number, in one block of host memory. */
+int32_t tenants_hand(struct store *s, int64_t id, struct bp_tenant_row **tenants, uint32_t *n, void **memory);
 /* Hands a job and its timeline to a get. */
-int32_t get_pack(struct store *s, struct bp_op *op, const struct job *j);
+int32_t get_pack(struct store *s, struct bp_op *op, struct job *j);
 
 #endif

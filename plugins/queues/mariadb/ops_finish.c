@@ -48,6 +48,7 @@ int32_t op_complete(struct store *s, struct bp_op *op)
     c->replay = 0;
     c->status = 0;
     c->wait_ms = c->run_ms = 0;
+    c->dependents = 0;
     int32_t rc = BP_OK;
     if (!j || !job_leased_by(j, c->token, c->worker_id))
         return stale(op, c->id);
@@ -55,7 +56,7 @@ int32_t op_complete(struct store *s, struct bp_op *op)
     if (why)
         return op_error(op, why == TOO_LARGE ? BP_TOOLARGE : BP_INVALID, "%s", why);
     if (j->row.status == BP_JOB_LEASED)
-        rc = complete_now(s, op, j);
+        rc = complete_now(s, op, j), c->dependents = j->dependents;
     else if (j->row.status == BP_JOB_COMPLETED && j->ended_by == ENDED_COMPLETE)
         rc = BP_OK, c->replay = 1;
     else
@@ -98,13 +99,13 @@ int32_t op_fail(struct store *s, struct bp_op *op)
     struct bp_op_fail *f = &op->u.fail;
     struct job *j = batch_job(s, f->id);
     f->replay = 0;
-    f->status = f->attempts = 0;
+    f->status = f->attempts = f->dependents = 0;
     f->retry_at_ms = 0;
     int32_t rc = BP_OK;
     if (!j || !job_leased_by(j, f->token, f->worker_id))
         return stale(op, f->id);
     if (j->row.status == BP_JOB_LEASED)
-        rc = fail_now(s, op, j);
+        rc = fail_now(s, op, j), f->dependents = j->dependents;
     else if (j->ended_by == ENDED_FAIL)
         rc = BP_OK, f->replay = 1;
     else
@@ -119,7 +120,7 @@ int32_t op_requeue(struct store *s, struct bp_op *op)
 {
     struct bp_op_requeue *q = &op->u.requeue;
     struct job *j = batch_job(s, q->id);
-    q->status = 0;
+    q->status = q->dependents = 0;
     int32_t rc = BP_OK;
     if (!j || j->row.status != BP_JOB_LEASED || !job_leased_by(j, q->token, q->worker_id))
         return stale(op, q->id);
@@ -129,5 +130,6 @@ int32_t op_requeue(struct store *s, struct bp_op *op)
         j->row.checkpoint_key = q->checkpoint_key;
     rc = job_interrupt(s, j, op->now_ms, who_worker(s, q->worker_id), q->reason, q->max_requeues);
     q->status = j->row.status;
+    q->dependents = j->dependents;
     return rc;
 }

@@ -6,6 +6,7 @@
 #include "adopt.h"
 #include "counters.h"
 #include "ops.h"
+#include "share.h"
 #include "timeline.h"
 
 #define LEASE_MAX     64
@@ -17,37 +18,38 @@ static void worker_seen(struct worker_state *w, int64_t now_ms)
         w->seen_ms = w->last_seen_ms = now_ms;
 }
 
-static bool before(const struct job *x, const struct job *y)
+/* Waits, and its tenant may have one more lease. */
+static bool available(struct store *s, const struct job *j)
 {
-    if (x->row.priority != y->row.priority)
-        return x->row.priority > y->row.priority;
-    if (x->sort_key != y->sort_key)
-        return x->sort_key < y->sort_key;
-    if (x->share_tag < y->share_tag || x->share_tag > y->share_tag)
-        return x->share_tag < y->share_tag;
-    return x->row.id < y->row.id;
+    return j->row.status == BP_JOB_QUEUED && !tenant_full(s, j->tenant_id);
 }
 
-/* The first waiting job of a queue, NULL: none. Those fetched are in order; those this batch queued are not. */
+/* The first of those fetched, which are in order. */
+static struct job *first_fetched(struct store *s, struct front *f)
+{
+    while (f->start < f->n_fetched && f->fetched[f->start]->row.status != BP_JOB_QUEUED)
+        f->start++;
+    for (uint32_t i = f->start; i < f->n_fetched; i++)
+        if (available(s, f->fetched[i]))
+            return f->fetched[i];
+    return NULL;
+}
+
+/* The first job of a queue that may be leased, NULL: none. Those this batch queued are in no order. */
 static int32_t first_of(struct store *s, struct front *f, struct job **out)
 {
-    *out = NULL;
-    for (;;) {
-        while (f->start < f->n_fetched && f->fetched[f->start]->row.status != BP_JOB_QUEUED)
-            f->start++;
-        if (f->start < f->n_fetched || !f->more)
-            break;
+    *out = f->stale ? NULL : first_fetched(s, f);
+    while (!*out && (f->more || f->stale)) {
         int32_t rc = front_more(s, f);
         if (rc)
             return rc;
+        *out = first_fetched(s, f);
     }
-    if (f->start < f->n_fetched)
-        *out = f->fetched[f->start];
     for (uint32_t i = 0; i < f->n_local; i++) {
         struct job *j = f->local[i];
         if (j->row.status != BP_JOB_QUEUED)
             f->local[i--] = f->local[--f->n_local];
-        else if (!*out || before(j, *out))
+        else if (available(s, j) && (!*out || job_order(j, *out) < 0))
             *out = j;
     }
     return BP_OK;
@@ -65,7 +67,7 @@ static int32_t choose(struct store *s, const struct bp_op_lease *l, struct job *
         rc = rc || !f ? rc : first_of(s, f, &j);
         if (rc)
             return rc;
-        if (j && (!*out || before(j, *out)))
+        if (j && (!*out || job_order(j, *out) < 0))
             *out = j;
     }
     return BP_OK;
@@ -92,6 +94,7 @@ static int32_t give(struct store *s, struct bp_op *op, struct job *j, uint32_t i
         j->wait_ms = now > j->queued_ms ? now - j->queued_ms : 0;
         rc = counter_sample(s, &(struct workflow_sample){j->workflow_id, r->id, now, j->wait_ms, SAMPLE_WAIT});
     }
+    share_leased(s, j);
     char attempt[64];
     snprintf(attempt, sizeof attempt, "attempt %d of %d", r->attempts, r->max_attempts);
     rc = rc ? rc : job_event(s, j, now, EVENT_LEASED, who_worker(s, l->worker_id), attempt);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading jobs and timelines, and pruning what is old. */
+/* Reading jobs and timelines. */
 #include <string.h>
 
-#include "counters.h"
+#include "depend.h"
 #include "ops.h"
 #include "timeline.h"
 
@@ -30,19 +30,21 @@ static int32_t get_block(struct store *s, struct bp_op_get *g, const struct job 
     return BP_OK;
 }
 
-int32_t get_pack(struct store *s, struct bp_op *op, const struct job *j)
+int32_t get_pack(struct store *s, struct bp_op *op, struct job *j)
 {
     struct bp_op_get *g = &op->u.get;
     struct bp_job_event *events = NULL;
     uint32_t n = 0;
-    int32_t rc = g->with_events ? timeline_read(s, g->id, 0, TIMELINE_MAX, &events, &n) : BP_OK;
+    int32_t rc = depend_tell(s, j);
+    if (!rc && g->with_events)
+        rc = timeline_read(s, g->id, 0, TIMELINE_MAX, &events, &n);
     return rc ? rc : get_block(s, g, j, events, n);
 }
 
 int32_t op_get(struct store *s, struct bp_op *op)
 {
     struct bp_op_get *g = &op->u.get;
-    const struct job *j = batch_job(s, g->id);
+    struct job *j = batch_job(s, g->id);
     g->job = NULL;
     g->events = NULL;
     g->n_events = 0;
@@ -156,62 +158,4 @@ int32_t op_events(struct store *s, struct bp_op *op)
         return op_error(op, BP_NOTFOUND, "no job %lld", (long long)e->job_id);
     rc = rc ? rc : timeline_read(s, e->job_id, e->after_seq, limit, &events, &n);
     return rc ? rc : events_pack(s, e, events, n);
-}
-
-/* ---- prune ---- */
-
-/* Finished rows nobody holds, with what has to be counted and forgotten of each. */
-static int32_t prune_find(struct store *s, const struct bp_op_prune *p, uint32_t limit, struct sql *ids, uint32_t *n)
-{
-    struct reply r;
-    *n = 0;
-    int32_t rc = workflow_list(s);
-    if (rc || !s->workflow_list.n)
-        return rc;
-    sql_clear(&s->q);
-    sql_add(&s->q,
-            "SELECT d.id, d.workflow_id, d.status+0 FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE "
-            "d.status IN (4,5,6) AND d.due_of IN (%r) AND d.due_ms < %l LIMIT %l FOR UPDATE SKIP LOCKED",
-            s->workflow_list.text, p->before_ms, (int64_t)limit);
-    rc = query_one(s, &s->q, &r);
-    while (!rc && reply_next(&r)) {
-        sql_add(ids, (*n)++ ? ",%l" : "%l", column_int(&r, 0));
-        rc = counter_move(s, column_int(&r, 1), (int32_t)column_int(&r, 2), 0);
-    }
-    reply_done(&r);
-    return rc;
-}
-
-static int32_t prune_jobs(struct store *s, const struct sql *ids)
-{
-    sql_clear(&s->q);
-    sql_add(&s->q,
-            "DELETE k FROM ai_jobs j JOIN ai_job_dispatches d ON d.id = j.id JOIN idempotency_keys k ON "
-            "k.tenant_id = d.tenant_id AND k.idempotency_key = j.idempotency_key AND k.dispatch_id = j.id "
-            "WHERE j.id IN (%r);DELETE FROM job_events WHERE job_id IN (%r);DELETE FROM ai_jobs WHERE id IN (%r);"
-            "DELETE FROM ai_job_dispatches WHERE id IN (%r)",
-            ids->text, ids->text, ids->text, ids->text);
-    return query_run(s, &s->q);
-}
-
-int32_t op_prune(struct store *s, struct bp_op *op)
-{
-    struct bp_op_prune *p = &op->u.prune;
-    struct sql ids = {0};
-    uint32_t limit = p->limit < EVENTS_MAX ? p->limit : EVENTS_MAX, n = 0;
-    p->removed = 0;
-    int32_t rc = prune_find(s, p, limit, &ids, &n);
-    if (!rc && ids.failed)
-        rc = store_nomem(s);
-    if (!rc && n)
-        rc = prune_jobs(s, &ids);
-    sql_free(&ids);
-    if (rc)
-        return rc;
-    sql_clear(&s->q);
-    sql_add(&s->q, "DELETE FROM worker_audit_logs WHERE at_ms < %l ORDER BY at_ms LIMIT %l", p->before_ms,
-            (int64_t)limit);
-    rc = query_run(s, &s->q);
-    p->removed = rc ? 0 : n + (uint32_t)s->affected;
-    return rc;
 }

@@ -2,8 +2,11 @@
 #include <string.h>
 
 #include "counters.h"
+#include "depend.h"
 #include "ops.h"
+#include "special.h"
 #include "timeline.h"
+#include "unique.h"
 
 static size_t bytes_of(const char *text)
 {
@@ -31,7 +34,11 @@ const char *submit_wrong(const struct store *s, const struct bp_op_submit *u)
         return "params and inputs must be UTF-8";
     if (2 * (bytes_of(u->params) + bytes_of(u->inputs)) > s->text_max)
         return TOO_LARGE;
-    return NULL;
+    if (u->unique_key && (!*u->unique_key || !text_fits(u->unique_key, UNIQUE_KEY_MAX)))
+        return "a unique key must be 1 to 255 bytes of UTF-8";
+    if (u->fair != 0 && u->fair != 1)
+        return "fair must be 0 or 1";
+    return depend_wrong(u);
 }
 
 static int32_t repeated(struct store *s, struct bp_op *op, const struct key_known *k)
@@ -39,9 +46,11 @@ static int32_t repeated(struct store *s, struct bp_op *op, const struct key_know
     struct bp_op_submit *u = &op->u.submit;
     const struct job *j = batch_job(s, k->id);
     u->id = k->id;
+    u->outcome = BP_SUBMIT_KEY;
     if (strcmp(k->hash, u->request_hash ? u->request_hash : "") != 0)
         return op_error(op, BP_CONFLICT, "the idempotency key '%.100s' was used for another request (job %lld)",
                         u->idempotency_key, (long long)k->id);
+    u->outcome = BP_SUBMIT_REPLAY;
     u->existed = 1;
     u->status = j ? j->row.status : k->status;
     return BP_OK;
@@ -52,11 +61,13 @@ static int32_t created(struct store *s, struct bp_op *op, struct job *j)
 {
     struct bp_op_submit *u = &op->u.submit;
     struct batch *b = &s->batch;
+    int32_t rc = special_take(s, op, j);
     u->id = j->row.id;
     u->status = j->row.status;
-    int32_t rc = job_event(s, j, op->now_ms, EVENT_SUBMITTED, u->who, NULL);
+    u->outcome = BP_SUBMIT_NEW;
+    rc = rc ? rc : job_event(s, j, op->now_ms, EVENT_SUBMITTED, u->who, depend_detail(s, u));
     sql_comma(&b->jobs);
-    sql_add(&b->jobs, "(%l,%s,%s,%s)", u->id, j->row.params, j->row.inputs, u->idempotency_key);
+    sql_add(&b->jobs, "(%l,%s,%s,%s,%s)", u->id, j->row.params, j->row.inputs, u->idempotency_key, u->unique_key);
     if (u->idempotency_key) {
         sql_comma(&b->keys);
         sql_add(&b->keys, "(%l,%s,%l,%s)", j->tenant_id, u->idempotency_key, u->id,
@@ -64,6 +75,7 @@ static int32_t created(struct store *s, struct bp_op *op, struct job *j)
     }
     rc = rc ? rc : batch_spill(s);
     rc = rc ? rc : counter_move(s, j->workflow_id, 0, u->status);
+    rc = rc ? rc : tenant_move(s, j->tenant_id, 0, u->status);
     rc = rc ? rc : counter_add(s, j->workflow_id, op->now_ms, COUNT_SUBMITTED);
     struct front *f = u->status == BP_JOB_QUEUED ? batch_front(s, j->workflow_id, false) : NULL;
     j->saved_status = u->status;
@@ -71,13 +83,37 @@ static int32_t created(struct store *s, struct bp_op *op, struct job *j)
     return rc || !f ? rc : front_put(s, f, j, true);
 }
 
+/* Its turn has come: is the row that was inserted for it to be? */
+static int32_t decided(struct store *s, struct bp_op *op, const struct submit_plan *plan)
+{
+    const struct bp_op_submit *u = &op->u.submit;
+    struct job *j = plan->job;
+    struct key_known *k = plan->known;
+    bool repetition = k && k->id && (!j || k->id != j->row.id);
+    if (!repetition && special_taken(s, op, j)) {
+        if (k) {
+            k->id = j->row.id;
+            k->hash = u->request_hash ? u->request_hash : "";
+        }
+        return created(s, op, j);
+    }
+    if (j)
+        batch_withdraw(s, j);
+    if (repetition)
+        return repeated(s, op, k);
+    if (k)
+        k->id = 0;
+    return BP_OK;
+}
+
 int32_t op_submit(struct store *s, struct bp_op *op, const struct submit_plan *plan)
 {
     struct bp_op_submit *u = &op->u.submit;
-    u->id = 0;
+    u->id = u->after_id = 0;
     u->existed = 0;
     u->status = 0;
+    u->outcome = 0;
     if (plan->why)
         return op_error(op, plan->why == TOO_LARGE ? BP_TOOLARGE : BP_INVALID, "%s", plan->why);
-    return plan->job ? created(s, op, plan->job) : repeated(s, op, plan->known);
+    return decided(s, op, plan);
 }

@@ -4,6 +4,7 @@
 
 #include "adopt.h"
 #include "counters.h"
+#include "lead.h"
 #include "ops.h"
 #include "timeline.h"
 
@@ -94,7 +95,12 @@ static int32_t expire(struct store *s, struct job *j, int64_t now_ms)
 
 static int32_t make_due(struct store *s, struct job *j, int64_t now_ms)
 {
-    job_to_queue(j, j->row.not_before_ms, false);
+    if (j->flags & FLAG_DOOMED) {
+        job_to_end(j, now_ms, BP_JOB_CANCELLED, NULL);
+        int32_t rc = job_event(s, j, now_ms, EVENT_CANCELLED, "sweeper", j->row.error);
+        return rc ? rc : job_save(s, j, now_ms);
+    }
+    job_to_queue(j, job_due_ms(j), false);
     int32_t rc = job_event(s, j, now_ms, EVENT_DUE, "sweeper", NULL);
     return rc ? rc : job_save(s, j, now_ms);
 }
@@ -127,7 +133,8 @@ static int32_t next_due(struct store *s, int64_t *next_ms)
     int32_t rc = query_one(s, &s->q, &r);
     while (!rc && reply_next(&r)) {
         int64_t due = column_int(&r, 0);
-        *next_ms = due && (!*next_ms || due < *next_ms) ? due : *next_ms;
+        if (due && due != DUE_NEVER && (!*next_ms || due < *next_ms))
+            *next_ms = due;
     }
     reply_done(&r);
     return rc;
@@ -167,11 +174,15 @@ int32_t op_sweep(struct store *s, struct bp_op *op)
     w->jobs = NULL;
     w->memory = NULL;
     w->next_due_ms = 0;
+    bool leads;
+    int32_t rc = lead_check(s, op, w->epoch, &leads);
+    if (rc || !leads)
+        return rc;
     int64_t *ids = mem_alloc(&s->mem, 3 * (size_t)w->limit * sizeof *ids);
     struct job *jobs = mem_alloc(&s->mem, 3 * (size_t)w->limit * sizeof *jobs);
     if (!ids || !jobs)
         return store_nomem(s);
-    int32_t rc = sweep_all(s, op, ids, jobs, &n);
+    rc = sweep_all(s, op, ids, jobs, &n);
     rc = rc ? rc : jobs_pack(s, jobs, n, &w->jobs, &w->memory);
     w->count = rc ? 0 : n;
     rc = rc ? rc : batch_flush(s);

@@ -13,6 +13,7 @@ static const size_t TEXTS[] = {
     offsetof(struct bp_job_row, lease_token),     offsetof(struct bp_job_row, error),
     offsetof(struct bp_job_row, progress_text),   offsetof(struct bp_job_row, checkpoint_key),
     offsetof(struct bp_job_row, idempotency_key), offsetof(struct bp_job_row, provider_job_id),
+    offsetof(struct bp_job_row, unique_key),      offsetof(struct bp_job_row, after),
 };
 #define N_TEXTS (sizeof TEXTS / sizeof TEXTS[0])
 

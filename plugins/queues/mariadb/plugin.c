@@ -34,6 +34,7 @@ static void tables_init(struct store *s)
     s->workers.table = "worker_names";
     s->workflows.table = "workflows";
     s->batch.last = &s->batch.first;
+    s->rules.version = -1;
     if (getrandom(&s->writer_id, sizeof s->writer_id, 0) != (ssize_t)sizeof s->writer_id)
         s->writer_id = s->host->now_ms(s->self);
     s->writer_id &= INT64_MAX;

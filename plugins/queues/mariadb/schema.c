@@ -14,10 +14,11 @@
 #define LOCK_SLICE_S 2 /* less than any timeout of a connection */
 
 /* In migrations.S. */
-extern const char mariadb_migration_0001[];
+extern const char mariadb_migration_0001[], mariadb_migration_0002[];
 
 static const struct schema_step CENTRAL[] = {
     {"0001_queue", mariadb_migration_0001},
+    {"0002_features", mariadb_migration_0002},
 };
 const struct schema_steps schema_central = {"central", CENTRAL, sizeof CENTRAL / sizeof CENTRAL[0], timeline_words};
 

@@ -101,11 +101,11 @@ int32_t server_check(struct store *s)
 int32_t privileges_check(struct store *s)
 {
     static const char *const TABLES[] = {"ai_job_dispatches", "ai_jobs",           "job_events",
-                                         "workers",           "workflow_counters", "writers"};
+                                         "workers",           "dispatch_counters", "writers"};
     sql_clear(&s->q);
     for (size_t i = 0; i < sizeof TABLES / sizeof TABLES[0]; i++) {
         const char *id = strcmp(TABLES[i], "job_events") == 0          ? "seq"
-                         : strcmp(TABLES[i], "workflow_counters") == 0 ? "workflow_id"
+                         : strcmp(TABLES[i], "dispatch_counters") == 0 ? "owner_id"
                                                                        : "id";
         sql_add(&s->q, "EXPLAIN SELECT * FROM %r WHERE %r=0;EXPLAIN UPDATE %r SET %r=1 WHERE %r=0;", TABLES[i], id,
                 TABLES[i], id, id);

@@ -38,7 +38,8 @@ static void questions(struct store *s, const struct bp_op *op)
             "SELECT w.id, w.name, COALESCE(SUM(c.scheduled),0), COALESCE(SUM(c.queued),0), COALESCE(SUM(c.leased),0), "
             "COALESCE(SUM(c.scheduled+c.queued+c.leased+c.completed+c.failed+c.cancelled),0) AS jobs, "
             "EXISTS (SELECT 1 FROM worker_workflows x WHERE x.workflow_id = w.id) AS served FROM workflows w "
-            "LEFT JOIN workflow_counters c ON c.workflow_id = w.id GROUP BY w.id, w.name HAVING jobs <> 0 OR served "
+            "LEFT JOIN dispatch_counters c ON c.owner = 1 AND c.owner_id = w.id GROUP BY w.id, w.name HAVING jobs <> 0 "
+            "OR served "
             "ORDER BY w.id;");
     sql_add(&s->q,
             "SELECT w.id, SUM(x.submitted), SUM(x.completed), SUM(x.failed), SUM(x.expired) FROM workflows w JOIN "

@@ -70,6 +70,16 @@ static const struct kind {
     [BP_OP_EVENTS] = {op_events, READS | ALONE},
     [BP_OP_PRUNE] = {op_prune, ALONE},
     [BP_OP_STATS] = {op_stats, READS | ALONE},
+    [BP_OP_LEAD] = {op_lead, ALONE},
+    [BP_OP_WATCH] = {op_watch, READS | ALONE},
+    [BP_OP_TENANT_PUT] = {op_tenant_put, ALONE},
+    [BP_OP_TENANT_LIST] = {op_tenant_list, READS | ALONE},
+    [BP_OP_TOKEN_PUT] = {op_token_put, ALONE},
+    [BP_OP_TOKEN_DEL] = {op_token_del, ALONE},
+    [BP_OP_TOKEN_LIST] = {op_token_list, READS | ALONE},
+    [BP_OP_TOKEN_AUTH] = {op_token_auth, READS | ALONE}, /* but for when it was last used, of no weight */
+    [BP_OP_WEBHOOK_TAKE] = {op_webhook_take, ALONE},
+    [BP_OP_WEBHOOK_DONE] = {op_webhook_done, ALONE},
 };
 
 static const struct kind *kind_of(const struct bp_op *op)
@@ -101,17 +111,32 @@ void batch_begin_text(struct store *s)
     s->batch.begun = true;
     sql_add(&s->q,
             "START TRANSACTION;INSERT INTO writers (id, batch, seen_ms) VALUES (%l,%l,%l) ON DUPLICATE KEY UPDATE "
-            "batch=VALUES(batch), seen_ms=VALUES(seen_ms);",
+            "batch=VALUES(batch), seen_ms=VALUES(seen_ms) RETURNING (SELECT version FROM tenants_version);",
             s->writer_id, s->batch_no, s->host->now_ms(s->self));
+}
+
+int32_t batch_begun(struct store *s, int64_t *version)
+{
+    struct reply r;
+    *version = 0;
+    int32_t rc = query_rows(s, &r);
+    if (!rc && reply_next(&r))
+        *version = column_int(&r, 0);
+    reply_done(&r);
+    return rc;
 }
 
 int32_t batch_begin(struct store *s)
 {
     if (s->batch.begun || s->batch.read_only)
         return BP_OK;
+    int64_t version = 0;
     sql_clear(&s->q);
     batch_begin_text(s);
-    return query_run(s, &s->q);
+    int32_t rc = query_send(s, &s->q);
+    rc = rc ? rc : batch_begun(s, &version);
+    rc = rc ? rc : query_end(s);
+    return rc ? rc : tenants_current(s, version);
 }
 
 static int32_t op_run(struct store *s, struct bp_op *op, const struct submit_plan *plan)
@@ -159,7 +184,7 @@ static int32_t attempt(struct store *s, struct bp_op *const *ops, uint32_t n)
     batch_reset(s);
     s->failure = (struct bp_err){0};
     s->fault = FAULT_NONE;
-    s->committing = false;
+    s->committing = s->tenant_made = false;
     int32_t rc = s->db ? BP_OK : store_connect(s);
     if (rc) {
         s->failure = s->unreachable;
@@ -201,6 +226,10 @@ static void roll_back(struct store *s)
         conn_close(s);
     s->failure = why;
     s->fault = fault;
+    s->rules.version = -1; /* what was read may be what was just undone */
+    if (s->tenant_made)
+        names_clear(&s->tenants);
+    s->tenant_made = false;
 }
 
 /* What the operations point to belongs to nobody before an attempt. */
@@ -277,6 +306,7 @@ void store_close(struct store *s)
     names_clear(&s->effects);
     names_clear(&s->workers);
     names_clear(&s->workflows);
+    tenants_free(s);
     batch_free(s);
     sql_free(&s->q);
     sql_free(&s->workflow_list);

@@ -22,6 +22,7 @@
 #include "conn.h"
 #include "names.h"
 #include "settings.h"
+#include "tenants.h"
 #include "text.h"
 
 #define STORE_MAGIC 0x6d616471u
@@ -45,6 +46,8 @@ struct store {
     struct mem mem;           /* lives as long as the attempt */
     struct names tenants, effects, workers, workflows;
     struct batch batch;
+    struct tenant_rules rules;
+    bool tenant_made;            /* by this attempt: its name may be known already and must not outlive a rollback */
     int64_t writer_id, batch_no; /* our row in writers */
     int32_t shard;               /* our rows of the counters */
     size_t text_max;             /* largest text the server takes */

@@ -9,6 +9,7 @@ static const char *const WORDS[EVENT_MAX + 1] = {
     [EVENT_CHECKPOINT] = "checkpoint", [EVENT_REQUEUED] = "requeued",       [EVENT_EXPIRED] = "expired",
     [EVENT_RETRY] = "retry",           [EVENT_COMPLETED] = "completed",     [EVENT_FAILED] = "failed",
     [EVENT_CANCELLED] = "cancelled",   [EVENT_CANCEL] = "cancel requested", [EVENT_DUE] = "due",
+    [EVENT_WEBHOOK] = "webhook",
 };
 
 const char *who_worker(struct store *s, const char *worker_id)

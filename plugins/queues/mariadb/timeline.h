@@ -18,7 +18,8 @@
 #define EVENT_CANCELLED  10
 #define EVENT_CANCEL     11
 #define EVENT_DUE        12
-#define EVENT_MAX        12
+#define EVENT_WEBHOOK    13
+#define EVENT_MAX        13
 
 /* Appends a line to the job's timeline; written at the next flush. detail may be NULL. */
 int32_t job_event(struct store *s, const struct job *j, int64_t at_ms, int what, const char *who, const char *detail);

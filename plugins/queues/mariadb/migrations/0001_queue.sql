@@ -137,10 +137,12 @@ CREATE TABLE IF NOT EXISTS worker_audit_logs (
     KEY worker_audit_logs_at (at_ms)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
 
--- The number of a workflow's dispatches in each state, kept in the transactions that change them. A controller adds to a
--- row (shard) of its own, so that controllers do not wait for each other; the sum over the shards counts.
-CREATE TABLE IF NOT EXISTS workflow_counters (
-    workflow_id BIGINT NOT NULL,
+-- The number of dispatches in each state, kept in the transactions that change them: of a workflow (owner 1) and of a
+-- tenant (owner 2; only those that have not ended). A controller adds to a row (shard) of its own, so that controllers do
+-- not wait for each other; the sum over the shards counts.
+CREATE TABLE IF NOT EXISTS dispatch_counters (
+    owner TINYINT NOT NULL,
+    owner_id BIGINT NOT NULL,
     shard INT NOT NULL,
     scheduled BIGINT NOT NULL DEFAULT 0,
     queued BIGINT NOT NULL DEFAULT 0,
@@ -148,7 +150,9 @@ CREATE TABLE IF NOT EXISTS workflow_counters (
     completed BIGINT NOT NULL DEFAULT 0,
     failed BIGINT NOT NULL DEFAULT 0,
     cancelled BIGINT NOT NULL DEFAULT 0,
-    PRIMARY KEY (workflow_id, shard)
+    arrivals BIGINT NOT NULL DEFAULT 0,              -- how often a dispatch became queued
+    share_clock DOUBLE NOT NULL DEFAULT 0,           -- the largest share tag leased; the largest over the shards counts
+    PRIMARY KEY (owner, owner_id, shard)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
 -- What happened to a workflow in each second: windows are summed from here, never from the queue.
 CREATE TABLE IF NOT EXISTS workflow_seconds (

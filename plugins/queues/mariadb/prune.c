@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Removing what is old, in transactions as short as the caller asks, past rows that others hold. */
+#include "counters.h"
+#include "job.h"
+#include "lead.h"
+#include "ops.h"
+
+#define PRUNE_MAX 1000
+
+/* Finished rows nobody holds. */
+static int32_t prune_find(struct store *s, const struct bp_op_prune *p, int64_t *ids, uint32_t limit, uint32_t *n)
+{
+    struct reply r;
+    int32_t rc = workflow_list(s);
+    if (rc || !s->workflow_list.n)
+        return rc;
+    sql_clear(&s->q);
+    sql_add(&s->q,
+            "SELECT d.id FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE d.status IN (4,5,6) AND "
+            "d.due_of IN (%r) AND d.due_ms < %l LIMIT %l FOR UPDATE SKIP LOCKED",
+            s->workflow_list.text, p->before_ms, (int64_t)limit);
+    rc = query_one(s, &s->q, &r);
+    while (!rc && *n < limit && reply_next(&r))
+        ids[(*n)++] = column_int(&r, 0);
+    reply_done(&r);
+    return rc;
+}
+
+/* What goes with the dispatches of a list of ids, each found by an index. */
+static const struct {
+    const char *before, *after;
+} REMOVED[] = {
+    {"DELETE FROM job_events WHERE job_id IN (", ");"},
+    {"DELETE FROM job_dependencies WHERE job_id IN (", ");"},
+    {"DELETE FROM job_dependencies WHERE after_id IN (", ");"},
+    {"DELETE FROM unique_keys WHERE dispatch_id IN (", ");"},
+    {"DELETE FROM webhook_deliveries WHERE job_id IN (", ");"},
+    {"DELETE FROM ai_jobs WHERE id IN (", ");"},
+    {"DELETE FROM ai_job_dispatches WHERE id IN (", ");"},
+};
+
+static int32_t prune_jobs(struct store *s, const struct job *jobs, uint32_t n)
+{
+    bool any = false;
+    sql_clear(&s->q);
+    for (uint32_t i = 0; i < n; i++) {
+        if (!jobs[i].row.idempotency_key)
+            continue;
+        sql_add(&s->q, any ? " OR " : "DELETE FROM idempotency_keys WHERE ");
+        sql_add(&s->q, "(tenant_id=%l AND idempotency_key=%s AND dispatch_id=%l)", jobs[i].tenant_id,
+                jobs[i].row.idempotency_key, jobs[i].row.id);
+        any = true;
+    }
+    if (any)
+        sql_add(&s->q, ";");
+    for (size_t k = 0; k < sizeof REMOVED / sizeof REMOVED[0]; k++) {
+        sql_add(&s->q, "%r", REMOVED[k].before);
+        for (uint32_t i = 0; i < n; i++)
+            sql_add(&s->q, i ? ",%l" : "%l", jobs[i].row.id);
+        sql_add(&s->q, "%r", REMOVED[k].after);
+    }
+    return query_run(s, &s->q);
+}
+
+/* Reads the rows, counts them out of their workflows and hands them over; then they go. */
+static int32_t prune_all(struct store *s, struct bp_op_prune *p, const int64_t *ids, uint32_t n)
+{
+    struct job *jobs = mem_alloc(&s->mem, n * sizeof *jobs + 1);
+    if (!jobs)
+        return store_nomem(s);
+    int32_t rc = batch_load_jobs(s, ids, n);
+    for (uint32_t i = 0; !rc && i < n; i++) {
+        struct job *j = batch_job(s, ids[i]);
+        if (!j)
+            return store_fail(s, BP_FAIL, "job %lld was locked and is gone", (long long)ids[i]);
+        rc = counter_move(s, j->workflow_id, j->row.status, 0);
+        jobs[i] = *j;
+    }
+    rc = rc ? rc : jobs_pack(s, jobs, n, &p->jobs, &p->memory);
+    rc = rc ? rc : prune_jobs(s, jobs, n);
+    p->removed = rc ? 0 : n;
+    return rc;
+}
+
+static int32_t prune_audit(struct store *s, struct bp_op_prune *p, uint32_t limit)
+{
+    if (p->audit_before_ms <= 0)
+        return BP_OK;
+    sql_clear(&s->q);
+    sql_add(&s->q, "DELETE FROM worker_audit_logs WHERE at_ms < %l ORDER BY at_ms LIMIT %l", p->audit_before_ms,
+            (int64_t)limit);
+    int32_t rc = query_run(s, &s->q);
+    p->audit_removed = rc ? 0 : (uint32_t)s->affected;
+    return rc;
+}
+
+int32_t op_prune(struct store *s, struct bp_op *op)
+{
+    struct bp_op_prune *p = &op->u.prune;
+    uint32_t limit = p->limit < PRUNE_MAX ? p->limit : PRUNE_MAX, n = 0;
+    bool leads;
+    p->removed = p->audit_removed = 0;
+    p->jobs = NULL;
+    p->memory = NULL;
+    int32_t rc = lead_check(s, op, p->epoch, &leads);
+    if (rc || !leads || !limit)
+        return rc;
+    int64_t *ids = mem_alloc(&s->mem, limit * sizeof *ids);
+    if (!ids)
+        return store_nomem(s);
+    if (p->before_ms > 0)
+        rc = prune_find(s, p, ids, limit, &n);
+    if (!rc && n)
+        rc = prune_all(s, p, ids, n);
+    return rc ? rc : prune_audit(s, p, limit);
+}
