@@ -35,9 +35,9 @@ demo: ## the whole system on this machine: photo in, video out (PHOTO=file, KEEP
 test: build ## every test (SAN=address|undefined|thread for a sanitizer)
 	@ctest --test-dir build/$(PRESET) --output-on-failure --no-tests=error -j $(UNIT_JOBS) --quiet -O build/$(PRESET)/ctest.log; \
 	  rc=$$?; if [ $$rc != 0 ]; then cat build/$(PRESET)/ctest.log; else grep 'tests passed' build/$(PRESET)/ctest.log; fi; exit $$rc
-	@.venv/bin/python -m pytest -q -n $(UNIT_JOBS) --build-dir build/$(PRESET) tests/integration
+	@.venv/bin/python -m pytest -q -n $(UNIT_JOBS) --build-dir build/$(PRESET) tests/integration tests/chaos
 
-chaos: build ## kill, cut, fill and stop at random, then prove that nothing was lost or doubled (FAULTS=300 SEED=1 BACKEND=sqlite)
+chaos: build ## kill, cut, fill and stop at random, then prove that nothing was lost or doubled (FAULTS=300 SEED=1 BACKEND=sqlite|mariadb)
 	@.venv/bin/python tests/chaos/chaos.py --build-dir build/$(PRESET) --faults $(FAULTS) --seed $(SEED) --backend $(BACKEND)
 
 bench: ## measure, side by side (docs/performance.md says what each figure means)

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Chaos: a real bpd under load, faults at random, and a checker that trusts nobody.
 
-    tests/chaos/chaos.py --seed 7 --faults 300 [--round 3] [--backend sqlite] [--build-dir build/debug] [--keep]
+    tests/chaos/chaos.py --seed 7 --faults 300 [--round 3] [--backend sqlite|mariadb] [--build-dir build/debug] [--keep]
 
-The faults and what each client does are drawn from the seed; --round runs one round of a longer run again. Ends with 0
-when every promise held; otherwise prints the seed, the faults and the histories of the jobs in question, and leaves all of
-it in the directory it names.
+The faults and what each client does are drawn from the seed; --round runs one round of a longer run again, or one that it
+would have. Ends with 0 when every promise held; otherwise prints the seed, the faults and the histories of the jobs in
+question, and leaves all of it in the directory it names.
 """
 import argparse
 import json
@@ -18,12 +18,13 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import check  # noqa: E402
-from backend import BACKENDS  # noqa: E402
+from backends import BACKENDS  # noqa: E402
 from clients import Producer, Worker, World  # noqa: E402
 from controller import Broken, Controller, free_port, SLOW  # noqa: E402
 from faults import Faults, draw  # noqa: E402
 from history import Caller, History  # noqa: E402
 from proxy import Proxy  # noqa: E402
+from trouble import Trouble  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FAULTS_A_ROUND = 30
@@ -31,18 +32,25 @@ DRAIN_S = 60
 
 
 class Round:
+    """Rounds with an even number have a fleet of real workers; those with an odd number have as many controllers as the
+    queue can have. A fleet's objects lie in files of one controller, so that a round has one or the other."""
+
     def __init__(self, options, number, count, directory):
         self.seed = f"{options.seed}.{number}"
         self.dir = directory
         self.fleet = number % 2 == 0
         (directory / "history").mkdir(parents=True)
-        self.backend = BACKENDS[options.backend](directory)
-        self.faults = draw(self.seed, count, self.backend.faults(), self.fleet)
-        port = free_port()
-        self.proxy = Proxy(port, self.seed)
-        self.controller = Controller(options.build_dir, directory, self.backend, port, f"http://127.0.0.1:{self.proxy.port}", self.fleet)
-        self.world = World(self.proxy.port, directory / "history", self.seed, self.controller)
         self.fault_log = open(directory / "faults.jsonl", "w", buffering=1)
+        self.backend = BACKENDS[options.backend](directory, options.build_dir, self.seed, Trouble(options.build_dir, directory / "trouble"))
+        self.faults = draw(self.seed, count, self.backend.faults, self.fleet)
+        self.controllers, self.proxies = [], []
+        for n in range(1 if self.fleet else self.backend.controllers):
+            port = free_port()
+            self.proxies.append(Proxy(port, f"{self.seed}/{n}"))
+            self.controllers.append(Controller(options.build_dir, directory, n, self.backend, port,
+                                               f"http://127.0.0.1:{self.proxies[n].port}", self.fleet))
+        workflows = ["bench-noop"] + ["test-copy"] * (len(self.controllers) == 1)
+        self.world = World([p.port for p in self.proxies], directory / "history", self.seed, workflows)
 
     def note(self, record):
         self.fault_log.write(json.dumps(record) + "\n")
@@ -51,19 +59,23 @@ class Round:
         """What went wrong, as a list of texts."""
         clients = []
         try:
-            self.controller.start()
+            self.backend.start()
+            for c in self.controllers:
+                c.start()
             clients = [Worker(self.world, f"w{n}") for n in range(14)] + [Producer(self.world, f"p{n}", 0.06) for n in range(5)]
             for c in clients:
                 c.start()
-            Faults(self.controller, self.proxy, self.backend, self.note).run(self.faults)
+            Faults(self.seed, self.controllers, self.proxies, self.backend, self.note).run(self.faults)
             self.drain(clients)
             self.outputs()
-            self.controller.term()
+            for c in self.controllers:
+                c.term()
         except Broken as e:
             return [str(e), *self.world.errors]
         finally:
             self.finish(clients)
-        return self.world.errors + self.controller.findings() + check.check(self.dir, type(self.backend))
+        found = [text for c in self.controllers for text in c.findings()] + self.backend.findings()
+        return self.world.errors + found + check.check(self.dir, type(self.backend))
 
     def drain(self, clients):
         """No more faults: within a bounded time every job has its end."""
@@ -77,7 +89,8 @@ class Round:
                     raise Broken(f"{c.name} got no answer within {30 * SLOW:.0f} s after the last fault")
         began = time.monotonic()
         while left := self.unfinished():
-            self.controller.assert_alive()
+            for c in self.controllers:
+                c.assert_alive()
             if time.monotonic() - began > DRAIN_S * SLOW:
                 raise Broken(self.stuck(left))
             time.sleep(0.1)
@@ -87,9 +100,9 @@ class Round:
         self.note({"drained": round(time.monotonic() - began, 2)})
 
     def api(self, path):
-        caller = Caller(self.controller.port, Nowhere())
+        caller = Caller([self.controllers[0].port], Nowhere())
         try:
-            status, answer, _ = caller.call("api", "GET", path, headers={"Authorization": f"Bearer {self.controller.token()}"})
+            status, answer, _ = caller.call("api", "GET", path, headers={"Authorization": f"Bearer {Controller.TENANT}"})
             return answer["data"] if status == 200 else None
         finally:
             caller.close()
@@ -104,7 +117,8 @@ class Round:
     def stuck(self, left):
         ids = [j["id"] for j in left if j]
         shown = json.dumps([self.api(f"/api/jobs/{id}") for id in ids[:5]], indent=1)
-        return f"stuck {DRAIN_S * SLOW:.0f} s after the last fault: jobs {ids[:50]}\n{shown}\n{self.controller.log_tail()}"
+        logs = "\n".join(c.log_tail() for c in self.controllers)
+        return f"stuck {DRAIN_S * SLOW:.0f} s after the last fault: jobs {ids[:50]}\n{shown}\n{logs}"
 
     def outputs(self):
         """What the output of each completed copy says, through the API, for the checker."""
@@ -131,13 +145,17 @@ class Round:
 
     def finish(self, clients):
         self.world.producing = self.world.working = False
-        self.controller.clean_up()
+        for c in self.controllers:
+            c.clean_up()
         for c in clients:
             c.join(15)
-        self.backend.copy_to(self.dir)
-        self.proxy.stop()
-        self.backend.stop()
-        self.fault_log.close()
+        try:
+            self.backend.copy_to(self.dir)
+        finally:
+            for proxy in self.proxies:
+                proxy.stop()
+            self.backend.stop()
+            self.fault_log.close()
 
 
 class Nowhere(History):
@@ -152,7 +170,7 @@ class Nowhere(History):
 
 def report(round, number, options, wrong):
     print(f"\nCHAOS FAILED: --seed {options.seed} --faults {options.faults} --round {number} --backend {options.backend}")
-    print(f"everything is in {round.dir}; check it again with: tests/chaos/check.py {round.dir}")
+    print(f"everything is in {round.dir}; check it again with: tests/chaos/check.py {round.dir} {options.backend}")
     print("faults:", " ".join(f"{kind}({size})" for kind, _, size in round.faults))
     for text in wrong[:20]:
         print("\n* " + text)
@@ -177,7 +195,9 @@ def rounds_of(options):
     counts = [FAULTS_A_ROUND] * (options.faults // FAULTS_A_ROUND)
     if options.faults % FAULTS_A_ROUND or not counts:
         counts.append(options.faults % FAULTS_A_ROUND)
-    return [(n, c) for n, c in enumerate(counts) if options.round is None or n == options.round]
+    if options.round is not None:
+        return [(options.round, counts[options.round] if options.round < len(counts) else counts[0])]
+    return list(enumerate(counts))
 
 
 def main():

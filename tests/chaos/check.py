@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The checker: reads what the clients wrote down and what is in the database, and says which promise was broken.
 
-It shares no code with bpd and none with the clients but the reading of their files. `check.py DIRECTORY` checks a round
-that was kept.
+It shares no code with bpd and none with the clients but the reading of their files, and asks no bpd: the rows come from the
+database itself. `check.py DIRECTORY` checks a round that was kept.
 """
 import collections
 import json
@@ -11,14 +11,13 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from backend import BACKENDS  # noqa: E402
-from controller import TTL_S  # noqa: E402
+from backends import BACKENDS  # noqa: E402
 import history  # noqa: E402
+from timeline import FINAL, why_impossible  # noqa: E402
+from controller import TTL_S  # noqa: E402
 
-FINAL = ("completed", "failed", "cancelled")
 ENDINGS = ("complete", "fail", "requeue")
-# Interruptions that no worker caused: the attempt is given back, and they are not counted.
-UNCOUNTED = ("the worker went away before its lease reached it", "the object store could not sign its URLs")
+MAYBE = (200, None)  # accepted, or perhaps
 EXPECTED = {
     "submit": {200, 201, 503}, "submit_other": {409, 503}, "get": {200, 503}, "cancel": {200, 409, 503}, "retry": {200, 409, 503},
     "register": {200, 503}, "poll": {200, 401, 503}, "heartbeat": {200, 401, 404, 503}, "progress": {200, 401, 404, 503},
@@ -28,12 +27,19 @@ EXPECTED = {
 
 
 class Checker:
-    def __init__(self, directory, backend):
-        self.directory = pathlib.Path(directory)
-        self.by_client = history.read(self.directory / "history")
+    """by_client: the records of each client; rows: what backend.read() says; faults: the fault log; objects: what the outputs
+    read."""
+
+    def __init__(self, by_client, rows, faults=(), objects=()):
+        self.by_client = by_client
         self.records = sorted((r for rs in self.by_client.values() for r in rs), key=lambda r: r["t0"])
-        rows = backend.read(self.directory)
         self.jobs, self.events, self.counts, self.keys = rows["jobs"], rows["events"], rows["counts"], rows["keys"]
+        self.audit, self.shared = rows["audit"], rows["back_ms"] > 0
+        self.objects = objects
+        # While a controller's clock was wrong, leases may end early. Lines of a timeline are stamped when their request
+        # arrived, so that their times may go back by as much, and by what a store lets requests of several controllers wait.
+        self.wrong_clock = [(f["t0"], f["t1"]) for f in faults if f.get("kind") == "clock"]
+        self.back_ms = rows["back_ms"] + max((abs(f["ms"]) for f in faults if f.get("kind") == "clock"), default=0)
         self.wrong = [f"the database is damaged: {text}" for text in rows["damage"]]
         self.about = collections.defaultdict(list)  # job -> records
         self.leases = {}  # token -> the record of its poll
@@ -166,9 +172,10 @@ class Checker:
 
     def live(self, token, lease):
         """From when until when the lease was certainly alive: it was answered, and later something about it was accepted.
-        Of an ending said several times only the first counts: it may have been heard."""
+        Of an ending said several times only the first counts: it may have been heard. Progress may be answered from a
+        controller's memory, where another one's doings are not known."""
         until = lease["t1"]
-        for op in ("heartbeat", "progress"):
+        for op in ("heartbeat",) if self.shared else ("heartbeat", "progress"):
             until = max([until] + [r["t0"] for r in self.accepted(token, op)])
         for op in ENDINGS:
             if self.accepted(token, op):
@@ -199,7 +206,7 @@ class Checker:
             records = sorted(self.by_token[token], key=lambda r: r["t0"])
             known = lease["t0"]
             for r in records:
-                if r["status"] == 404 and r["t1"] - known < TTL_S and not self._let_go(lease, r):
+                if r["status"] == 404 and r["t1"] - known < TTL_S and not self._let_go(lease, r) and self._clocks_right(lease, r):
                     self.blame(lease["id"], f"the lease {token} was refused to {r['client']} while it was alive")
                 if r["op"] in ENDINGS or r["status"] == 404:
                     break
@@ -212,6 +219,17 @@ class Checker:
                        if name.split("-twin")[0] == lease["client"] and lease["t0"] < o["t0"] < r["t1"]]
         return any(o["op"] in ("register", "deregister") for o in same_worker) or any(
             o is not r and o.get("token") == r["token"] and o["op"] in ENDINGS for o in same_worker)
+
+    def _clocks_right(self, lease, r):
+        return not any(lease["t0"] < to and r["t1"] > since for since, to in self.wrong_clock)
+
+    def repeats(self):
+        """What was accepted as completed is accepted again, whoever says it how often."""
+        for token, records in self.by_token.items():
+            done = min((r["t1"] for r in self.accepted(token, "complete")), default=None)
+            for r in records:
+                if done and r["op"] == "complete" and r["t0"] > done and r["status"] == 404:
+                    self.blame(r["id"], f"the completion of {token} was accepted, and its repetition refused")
 
     # ---- what was seen ----
 
@@ -230,11 +248,21 @@ class Checker:
                 if r["t0"] > first and r["answer"]["status"] != "completed":
                     self.blame(id, f"it was completed, then it was shown as {r['answer']['status']}")
 
+    def outcomes(self):
+        """A failure or a cancel that was answered as final is the outcome, unless somebody may have retried the job since."""
+        for id, records in self.about.items():
+            for r in records:
+                told = (r.get("answer") or {}).get("status") if r["op"] in ("fail", "cancel") and r["status"] == 200 else None
+                if told not in FINAL or id not in self.jobs or self.jobs[id]["status"] == told:
+                    continue
+                if not any(o["op"] == "retry" and o["status"] in (*MAYBE, 503) and o["t1"] > r["t0"] for o in records):
+                    self.blame(id, f"it was answered as {told} to {r['client']} and is {self.jobs[id]['status']}")
+
     # ---- rows and timelines ----
 
     def timelines(self):
         for id, job in self.jobs.items():
-            text = self._timeline(job, self.events[id])
+            text = why_impossible(job, self.events[id], self.back_ms)
             if text:
                 self.blame(id, text)
             if job["status"] not in FINAL:
@@ -242,44 +270,19 @@ class Checker:
             elif job["lease_expires_ms"]:
                 self.blame(id, "it is finished and has a lease that expires")
 
-    def _timeline(self, job, events):
-        """Runs the timeline through the states a job may have; None, or why it can not be."""
-        state, attempts, requeues, at = None, 0, 0, 0
-        for e in events:
-            what = e["what"]
-            if e["at_ms"] < at:
-                return f"its time goes back at '{what}'"
-            at = e["at_ms"]
-            by_hand = what == "retry" and (e["detail"] or "").startswith("by hand")
-            allowed, after = self._step("retried" if by_hand else what, state)
-            if state not in allowed:
-                return f"'{what}' happened while it was {state}"
-            state = after
-            attempts += (what == "leased") - (what == "requeued")
-            requeues += what == "requeued" and e["detail"] not in UNCOUNTED
-            if by_hand:
-                attempts = requeues = 0
-        if state == "waiting":
-            state = job["status"] if job["status"] in ("queued", "scheduled") else state
-        if state != job["status"]:
-            return f"its timeline ends {state}"
-        if attempts != job["attempts"] or requeues != job["requeues"]:
-            return f"its timeline counts {attempts} attempts and {requeues} interruptions"
-        return None
-
-    @staticmethod
-    def _step(what, state):
-        """From which states this may happen, and what comes of it. `over`: a lease ended and the same transaction may end
-        the job."""
-        waiting = ("waiting", "queued", "over")
-        return {
-            "submitted": ((None,), "waiting"), "due": (("waiting", "scheduled"), "queued"), "leased": (waiting, "leased"),
-            "progress": (("leased",), "leased"), "checkpoint": (("leased",), "leased"),
-            "cancel requested": (("leased",), "leased"), "requeued": (("leased",), "queued"), "expired": (("leased",), "queued"),
-            "retry": (("leased",), "scheduled"), "completed": (("leased",), "completed"),
-            "failed": (("leased", "queued"), "failed"), "cancelled": (("leased", "waiting", "queued", "scheduled"), "cancelled"),
-            "retried": (("failed", "cancelled"), "queued"),
-        }[what]
+    def audits(self):
+        """Who came and went: each accepted registration and goodbye is a line, and there are no more lines than requests."""
+        for client, records in self.by_client.items():
+            ids = {r["worker"] for r in records if "worker" in r}
+            if "twin" in client or len(ids) != 1:
+                continue
+            lines = collections.Counter(a["what"] for a in self.audit if a["worker"] in ids)
+            for op, words in (("register", ("registered", "registered again")), ("deregister", ("removed",))):
+                kept = sum(lines[w] for w in words)
+                sure = sum(r["status"] == 200 for r in records if r["op"] == op)
+                most = sum(r["status"] in (200, 503, None) for r in records if r["op"] == op)
+                if not sure <= kept <= most:
+                    self.wrong.append(f"{client}: the audit has {kept} times '{words[0]}'; {sure} of {most} were accepted")
 
     def counters(self):
         """The counts kept beside the rows are the rows counted."""
@@ -293,8 +296,7 @@ class Checker:
 
     def outputs(self):
         """A completed copy's object is the winner's: its lease token, or what a fleet's worker copied."""
-        path = self.directory / "outputs.jsonl"
-        for o in map(json.loads, path.read_text().splitlines() if path.exists() else []):
+        for o in self.objects:
             job = self.jobs.get(o["id"])
             by_field = job and job["worker"].startswith("field-")
             good = job and (o["body"] == job["lease_token"] if by_field else o["body"].startswith("input of "))
@@ -302,17 +304,30 @@ class Checker:
                 self.blame(o["id"], f"its output reads {o}")
 
 
-def check(directory, backend):
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def load(directory, backend):
+    directory = pathlib.Path(directory)
+    return Checker(history.read(directory / "history"), backend.read(directory), lines(directory / "faults.jsonl"),
+                   lines(directory / "outputs.jsonl"))
+
+
+def run(c):
     """What is wrong, as texts; empty when every promise held."""
-    c = Checker(directory, backend)
-    for step in (c.answers, c.authorized, c.submits, c.endings, c.overlaps, c.refusals, c.sightings, c.timelines, c.counters,
-                 c.outputs):
+    for step in (c.answers, c.authorized, c.submits, c.endings, c.overlaps, c.refusals, c.repeats, c.sightings, c.outcomes,
+                 c.timelines, c.audits, c.counters, c.outputs):
         step()
     return c.wrong
 
 
+def check(directory, backend):
+    return run(load(directory, backend))
+
+
 def summary(directory, backend):
-    c = Checker(directory, backend)
+    c = load(directory, backend)
     how = collections.Counter(j["status"] for j in c.jobs.values())
     real = sum(1 for j in c.jobs.values() if j["worker"] and not j["worker"].startswith("field-"))
     lost = sum(r["status"] is None for r in c.records)
@@ -321,6 +336,7 @@ def summary(directory, backend):
 
 
 if __name__ == "__main__":
-    found = check(sys.argv[1], BACKENDS[sys.argv[2] if len(sys.argv) > 2 else "sqlite"])
-    print("\n\n".join(found) or summary(sys.argv[1], BACKENDS["sqlite"]))
+    chosen = BACKENDS[sys.argv[2] if len(sys.argv) > 2 else "sqlite"]
+    found = check(sys.argv[1], chosen)
+    print("\n\n".join(found) or summary(sys.argv[1], chosen))
     sys.exit(1 if found else 0)

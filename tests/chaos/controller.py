@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One bpd with a fixed port and a directory of its own: started, killed, stopped, reloaded, its plugins replaced."""
+"""A bpd with a fixed port and a directory of its own: started, killed, stopped, reloaded, its plugins replaced."""
 import http.client
 import json
 import os
@@ -10,6 +10,8 @@ import signal
 import socket
 import subprocess
 import time
+
+from trouble import Trouble
 
 SLOW = float(os.environ.get("BP_TEST_SLOW", "1"))
 FOUND = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "runtime error:")
@@ -33,10 +35,17 @@ def free_port():
 
 
 class Controller:
-    def __init__(self, build, directory, backend, port, url, fleet):
-        self.build, self.dir, self.backend, self.port = build, directory, backend, port
-        self.state, self.plugins, self.log = directory / "state", directory / "plugins", directory / "bpd.log"
-        self.config = directory / "bpd.json"
+    """One of those that share a queue; `number` tells them apart. Only the first one has fleets."""
+
+    TENANT, FLEET_SECRET = "a tenant's token under chaos", "a fleet's secret under chaos"
+
+    def __init__(self, build, directory, number, backend, port, url, fleet):
+        self.build, self.number, self.backend, self.port = build, number, backend, port
+        self.dir = directory / f"c{number}"
+        self.dir.mkdir()
+        self.state, self.plugins, self.log = self.dir / "state", self.dir / "plugins", self.dir / "bpd.log"
+        self.config = self.dir / "bpd.json"
+        self.trouble = Trouble(build, self.dir / "trouble", backend.disk.dir)
         self.plugins.mkdir(mode=0o755)
         self.replaced = 0
         for path in self.plugin_paths():
@@ -58,10 +67,11 @@ class Controller:
             "log.levels": "info", "scale.tickMilliseconds": "200", "scale.cooldownSeconds": "0.3", "shutdown.graceSeconds": "2",
             "scale.dryRun": "false" if fleet else "true", "dispatch.leaseTtlSeconds": str(TTL_S),
             "dispatch.sweepMilliseconds": "100", "dispatch.retryCapSeconds": "0.5", "dispatch.maxRequeues": "6",
+            "tenants": json.dumps({"chaos": {"token": self.TENANT}}), "workers.fleetSecret": self.FLEET_SECRET,
             "plugin.local": json.dumps(local), "services": json.dumps({"queue": self.backend.plugin}),
             "workflows": json.dumps({"bench-noop": {"maxSize": 0},
                                      "test-copy": {"maxSize": 2, "backlogTarget": 4, "scaleToZeroSeconds": 5}}),
-            **self.backend.settings()}
+            **self.backend.settings(self.number)}
 
     def write_config(self, retry_base_s):
         temp = self.config.with_suffix(".new")
@@ -78,10 +88,10 @@ class Controller:
         temp.rename(self.plugins / (name or path.name))
 
     def start(self, wait=True):
-        words = [str(self.build / "bin" / "bpd"), "--config", str(self.config), "--plugins-dir", str(self.plugins)]
+        words = ["setpriv", "--pdeathsig", "KILL", str(self.build / "bin" / "bpd"), "--config", str(self.config), "--plugins-dir", str(self.plugins)]
         for key, value in self.settings.items():
             words += ["--set", f"{key}={value}"]
-        env = {k: v for k, v in os.environ.items() if not k.startswith("BPD_")}
+        env = {k: v for k, v in os.environ.items() if not k.startswith("BPD_")} | self.trouble.environment()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.backend.command(words), stdout=log, stderr=log, env=env, start_new_session=True)
         if wait:
@@ -124,12 +134,6 @@ class Controller:
             raise Broken(f"bpd did not end within {seconds * SLOW:.0f} s of a SIGTERM:\n{self.log_tail()}") from None
         if rc != 0:
             raise Broken(f"bpd ended with {rc} on a SIGTERM:\n{self.log_tail()}")
-
-    def token(self):
-        return (self.state / "local.token").read_text().strip()
-
-    def secret(self):
-        return (self.state / "fleet.secret").read_text().strip()
 
     def worker_pids(self):
         """Processes of the workers that this bpd's fleets started: those that name its state directory."""

@@ -3,6 +3,7 @@
 import http.client
 import json
 import pathlib
+import random
 import time
 
 
@@ -26,10 +27,14 @@ def read(directory):
 
 
 class Caller:
-    """Asks over HTTP and writes down each question with its answer. status None: no whole answer came."""
+    """Asks over HTTP and writes down each question with its answer. status None: no whole answer came. With several ports
+    each question may go to another one, as behind a load balancer, and goes on to the next after one without an answer."""
 
-    def __init__(self, port, history):
-        self.port, self.history, self.connection = port, history, None
+    def __init__(self, ports, history):
+        self.ports, self.history = ports, history
+        self.connections = {}
+        self.rng = random.Random(history.client)
+        self.port = self.rng.choice(ports)
 
     def call(self, op, method, path, body=None, headers=None, timeout=10, **note):
         data = json.dumps(body).encode() if isinstance(body, (dict, list)) else body
@@ -38,6 +43,8 @@ class Caller:
             headers["Content-Type"] = "application/json"
         record = {"client": self.history.client, "op": op, "t0": time.monotonic(), **note}
         status, answer = self._ask(method, path, data, headers, timeout, record)
+        if status is None or self.rng.random() < 0.2:
+            self.port = self.rng.choice(self.ports)
         record.update(t1=time.monotonic(), status=status)
         if isinstance(answer, dict):
             record["message"] = answer.get("message")
@@ -59,25 +66,33 @@ class Caller:
 
     def _ask(self, method, path, data, headers, timeout, record):
         try:
-            if not self.connection:
-                self.connection = http.client.HTTPConnection("127.0.0.1", self.port)
-            self.connection.timeout = timeout
-            if self.connection.sock:
-                self.connection.sock.settimeout(timeout)
-            self.connection.request(method, path, body=data, headers=headers)
-            response = self.connection.getresponse()
+            connection = self._connection(timeout)
+            connection.request(method, path, body=data, headers=headers)
+            response = connection.getresponse()
             body = response.read()
             if response.will_close:
-                self.close()
+                self._drop()
             if record["op"] == "put":
                 return response.status, None
             return response.status, json.loads(body)
         except (OSError, http.client.HTTPException, ValueError) as e:  # ValueError: cut in its head, which http.client overlooks
             record["error"] = repr(e)[:120]
-            self.close()
+            self._drop()
             return None, None
 
+    def _connection(self, timeout):
+        connection = self.connections.setdefault(self.port, http.client.HTTPConnection("127.0.0.1", self.port))
+        connection.timeout = timeout
+        if connection.sock:
+            connection.sock.settimeout(timeout)
+        return connection
+
+    def _drop(self):
+        connection = self.connections.pop(self.port, None)
+        if connection:
+            connection.close()
+
     def close(self):
-        if self.connection:
-            self.connection.close()
-            self.connection = None
+        for connection in self.connections.values():
+            connection.close()
+        self.connections = {}

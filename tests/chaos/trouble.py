@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The other side of trouble.c: a program's wall clock and disk, told to it through a file."""
+import mmap
+import os
+import pathlib
+import struct
+
+
+class Trouble:
+    def __init__(self, build, path, disk=None):
+        self.library, self.path, self.disk = pathlib.Path(build) / "tests" / "chaos" / "trouble.so", path, disk
+        path.write_bytes(bytes(16))
+        with open(path, "r+b") as f:
+            self.map = mmap.mmap(f.fileno(), 16)
+
+    def environment(self):
+        """What a program is started with; a sanitizer need not be the first library."""
+        asan = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))
+        env = {"LD_PRELOAD": str(self.library), "BP_TROUBLE": str(self.path), "ASAN_OPTIONS": asan}
+        return {**env, "BP_TROUBLE_DISK": str(self.disk)} if self.disk else env
+
+    def clock(self, ms):
+        """From now on the clock is wrong by so much."""
+        self.map[0:8] = struct.pack("=q", ms)
+
+    def disk_full(self, full):
+        self.map[8:16] = struct.pack("=q", int(full))
