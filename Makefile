@@ -8,6 +8,7 @@ FUZZ_S  ?= 60
 FAULTS  ?= 300
 SEED    ?= 1
 BACKEND ?= sqlite
+JOBS_SHARED ?= 100000
 # Under a sanitizer the first finding ends a program, and everything may take longer.
 ifneq ($(SAN),)
 export BP_TEST_SLOW  ?= 4
@@ -16,7 +17,7 @@ export TSAN_OPTIONS  ?= halt_on_error=1:second_deadlock_stack=1:suppressions=$(C
 endif
 UNIT_JOBS := $(shell echo $$(( $(JOBS) * 2 )))
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos bench lint fuzz install format docs clean build coverage
+.PHONY: help setup demo test chaos shared bench lint fuzz install format docs clean build coverage
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,6 +40,9 @@ test: build ## every test (SAN=address|undefined|thread for a sanitizer)
 
 chaos: build ## kill, cut, fill and stop at random, then prove that nothing was lost or doubled (FAULTS=300 SEED=1 BACKEND=sqlite|mariadb)
 	@.venv/bin/python tests/chaos/chaos.py --build-dir build/$(PRESET) --faults $(FAULTS) --seed $(SEED) --backend $(BACKEND)
+
+shared: build ## two controllers, 64 workers, 100,000 jobs on one MariaDB: none is leased to two (JOBS_SHARED=100000)
+	@.venv/bin/python tests/chaos/shared.py --build-dir build/$(PRESET) --jobs $(JOBS_SHARED) --seconds 3600
 
 bench: ## measure, side by side (docs/performance.md says what each figure means)
 	@scripts/setup build bench

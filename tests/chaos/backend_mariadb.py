@@ -46,13 +46,13 @@ class Mariadb:
     faults = ("disk_full", "disk_full_kill", "disk_full_kill_server", "kill9_server", "stop_server", "cut_commit", "kill9_both")
     controllers = 2
 
-    def __init__(self, directory, build, seed, trouble):
+    def __init__(self, directory, build, seed, trouble, controllers=controllers):
         self.server = Server(directory, build, trouble)
         self.disk = self.server.disk
-        self.proxies = [CommitProxy(self.server.socket, directory / f"db{n}.sock", f"{seed}/db{n}") for n in range(self.controllers)]
+        self.proxies = [CommitProxy(self.server.socket, directory / f"db{n}.sock", f"{seed}/db{n}") for n in range(controllers)]
 
-    def settings(self, number):
-        plugin = {"socket": str(self.proxies[number].path), "user": "root", "database": DATABASE, "createDatabase": True}
+    def settings(self, number, socket=None):
+        plugin = {"socket": str(socket or self.proxies[number].path), "user": "root", "database": DATABASE, "createDatabase": True}
         return {"plugin.mariadb": json.dumps(plugin)}
 
     def command(self, words):
