@@ -15,8 +15,8 @@ class Sqlite:
     # A second bpd finds the state directory locked, and the database is one's own.
     controllers = 1
 
-    def __init__(self, directory, build, seed, trouble):
-        self.disk = Disk(pathlib.Path(directory) / "queue", 128, trouble)
+    def __init__(self, directory, build, seed):
+        self.disk = Disk(pathlib.Path(directory) / "queue", 128)
 
     def settings(self, number):
         return {"plugin.sqlite.path": str(self.disk.dir / "queue.db")}

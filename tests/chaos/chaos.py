@@ -24,7 +24,6 @@ from controller import Broken, Controller, free_port, SLOW  # noqa: E402
 from faults import Faults, draw  # noqa: E402
 from history import Caller, History  # noqa: E402
 from proxy import Proxy  # noqa: E402
-from trouble import Trouble  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FAULTS_A_ROUND = 30
@@ -41,7 +40,7 @@ class Round:
         self.fleet = number % 2 == 0
         (directory / "history").mkdir(parents=True)
         self.fault_log = open(directory / "faults.jsonl", "w", buffering=1)
-        self.backend = BACKENDS[options.backend](directory, options.build_dir, self.seed, Trouble(options.build_dir, directory / "trouble"))
+        self.backend = BACKENDS[options.backend](directory, options.build_dir, self.seed)
         self.faults = draw(self.seed, count, self.backend.faults, self.fleet)
         self.controllers, self.proxies = [], []
         for n in range(1 if self.fleet else self.backend.controllers):
@@ -59,6 +58,7 @@ class Round:
         """What went wrong, as a list of texts."""
         clients = []
         try:
+            self.note({"kind": "epoch", "ms": (time.time() - time.monotonic()) * 1000})
             self.backend.start()
             for c in self.controllers:
                 c.start()
@@ -148,7 +148,9 @@ class Round:
         for c in self.controllers:
             c.clean_up()
         for c in clients:
-            c.join(15)
+            c.join(30 * SLOW)
+            if c.is_alive():
+                self.world.errors.append(f"{c.name} did not end")
         try:
             self.backend.copy_to(self.dir)
         finally:

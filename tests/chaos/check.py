@@ -39,6 +39,7 @@ class Checker:
         # While a controller's clock was wrong, leases may end early. Lines of a timeline are stamped when their request
         # arrived, so that their times may go back by as much, and by what a store lets requests of several controllers wait.
         self.wrong_clock = [(f["t0"], f["t1"]) for f in faults if f.get("kind") == "clock"]
+        self.epoch_ms = next((f["ms"] for f in faults if f.get("kind") == "epoch"), None)
         self.back_ms = rows["back_ms"] + max((abs(f["ms"]) for f in faults if f.get("kind") == "clock"), default=0)
         self.wrong = [f"the database is damaged: {text}" for text in rows["damage"]]
         self.about = collections.defaultdict(list)  # job -> records
@@ -221,7 +222,11 @@ class Checker:
             o is not r and o.get("token") == r["token"] and o["op"] in ENDINGS for o in same_worker)
 
     def _clocks_right(self, lease, r):
-        return not any(lease["t0"] < to and r["t1"] > since for since, to in self.wrong_clock)
+        """No clock was wrong while the lease lived, and it was not ended by a sweep that came from the future: one that was
+        asked for while the clock was wrong, and done later."""
+        now_ms = self.epoch_ms + r["t1"] * 1000 if self.epoch_ms else float("inf")
+        ahead = any(e["what"] == "expired" and e["at_ms"] > now_ms + 1 for e in self.events.get(lease["id"], []))
+        return not ahead and not any(lease["t0"] < to and r["t1"] > since for since, to in self.wrong_clock)
 
     def repeats(self):
         """What was accepted as completed is accepted again, whoever says it how often."""

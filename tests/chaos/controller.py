@@ -45,7 +45,7 @@ class Controller:
         self.dir.mkdir()
         self.state, self.plugins, self.log = self.dir / "state", self.dir / "plugins", self.dir / "bpd.log"
         self.config = self.dir / "bpd.json"
-        self.trouble = Trouble(build, self.dir / "trouble", backend.disk.dir)
+        self.trouble = Trouble(build, self.dir / "trouble", backend.disk)
         self.plugins.mkdir(mode=0o755)
         self.replaced = 0
         for path in self.plugin_paths():
@@ -91,7 +91,8 @@ class Controller:
         words = ["setpriv", "--pdeathsig", "KILL", str(self.build / "bin" / "bpd"), "--config", str(self.config), "--plugins-dir", str(self.plugins)]
         for key, value in self.settings.items():
             words += ["--set", f"{key}={value}"]
-        env = {k: v for k, v in os.environ.items() if not k.startswith("BPD_")} | self.trouble.environment()
+        env = {k: v for k, v in os.environ.items() if not k.startswith("BPD_")}
+        env |= {**self.trouble.environment(), "TMPDIR": str(self.dir)}
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.backend.command(words), stdout=log, stderr=log, env=env, start_new_session=True)
         if wait:

@@ -12,12 +12,12 @@ def can_mount():
 
 
 class Disk:
-    """`dir` is its path for programs started with command(), `inside` its path for us."""
+    """`dir` is its path for programs started with command(), `inside` its path for us; `troubles` are those programs'."""
 
-    def __init__(self, dir, megabytes, trouble):
+    def __init__(self, dir, megabytes):
         self.dir = pathlib.Path(dir)
         self.dir.mkdir(mode=0o700)
-        self.keeper, self.inside, self.trouble = None, self.dir, trouble
+        self.keeper, self.inside, self.troubles = None, self.dir, []
         if can_mount():
             self._mount(megabytes)
 
@@ -37,7 +37,7 @@ class Disk:
 
     def fill(self):
         if not self.keeper:
-            self.trouble.disk_full(True)
+            self.say(True)
             return
         with open(self.inside / "fill", "ab") as f:
             try:
@@ -51,8 +51,12 @@ class Disk:
             except OSError:
                 pass
 
+    def say(self, full):
+        for trouble in self.troubles:
+            trouble.disk_full(full)
+
     def free(self):
-        self.trouble.disk_full(False)
+        self.say(False)
         (self.inside / "fill").unlink(missing_ok=True)
 
     def stop(self):

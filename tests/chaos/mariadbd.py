@@ -10,6 +10,7 @@ import time
 
 from controller import Broken, SLOW
 from disk import Disk
+from trouble import Trouble
 
 PATH = os.environ["PATH"] + ":/usr/sbin:/sbin"
 CLIENT = ["mariadb", "--no-defaults", "--user=root", "--batch", "--raw", "--skip-column-names"]
@@ -38,12 +39,12 @@ def me():
 
 
 class Server:
-    def __init__(self, directory, build, trouble):
+    def __init__(self, directory, build):
         assert shutil.which("mariadbd", path=PATH), "mariadbd is missing: run scripts/setup test"
         self.dir = pathlib.Path(directory)
         self.socket, self.log = self.dir / "mariadb.sock", self.dir / "mariadb.log"
-        self.disk = Disk(self.dir / "mariadb", 200, trouble)
-        self.trouble, self.process = trouble, None
+        self.disk = Disk(self.dir / "mariadb", 200)
+        self.trouble, self.process = Trouble(build, self.dir / "mariadb.trouble", self.disk), None
         # Not sparse: the server takes it for granted that its log has its room.
         subprocess.run(["cp", "-a", "--sparse=never", str(empty_data(build)), str(self.disk.inside / "data")], check=True)
 

@@ -21,7 +21,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from backend_mariadb import Mariadb  # noqa: E402
 from check import Checker  # noqa: E402
 from controller import Broken, Controller, free_port, SLOW  # noqa: E402
-from trouble import Trouble  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Longer than any run, so that a lease ends only by its completion; short when a killed controller may lose its answers.
@@ -31,8 +30,7 @@ LEASE_S, LEASE_WITH_KILLS_S = "3600", "3"
 class Shared:
     def __init__(self, options, directory):
         self.options, self.dir = options, directory
-        trouble = Trouble(options.build_dir, directory / "trouble")
-        self.backend = Mariadb(directory, options.build_dir, "shared", trouble, options.controllers)
+        self.backend = Mariadb(directory, options.build_dir, "shared", options.controllers)
         self.controllers = []
         for n in range(options.controllers):
             port = free_port()

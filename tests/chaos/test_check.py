@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import check  # noqa: E402
 from controller import TTL_S  # noqa: E402
-from ideal import Ideal  # noqa: E402
+from ideal import EPOCH_MS, Ideal  # noqa: E402
 
 
 def found(x, faults=()):
@@ -275,3 +275,9 @@ def test_a_lease_that_a_wrong_clock_may_have_ended_is_no_lie():
     assert "was refused to" in found(x)
     jump = {"kind": "clock", "t0": 0, "t1": x.t, "ms": 5000}
     assert "was refused to" not in found(x, [jump])
+    # A sweep that was asked for while the clock was ahead, and done when it was right again.
+    clocks = [{"kind": "epoch", "ms": EPOCH_MS}, {**jump, "t1": 1}]
+    assert "was refused to" in found(x, clocks)
+    id = next(r["id"] for r in records(x, "complete", 404) if x.jobs[r["id"]]["status"] == "completed" and x.jobs[r["id"]]["lease_token"] == r["token"])
+    x.events[id][-1].update(what="expired", at_ms=x.events[id][-1]["at_ms"] + 4000)
+    assert f"job {id}: the lease {x.jobs[id]['lease_token']} was refused to" not in found(x, clocks)

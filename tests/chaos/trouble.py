@@ -7,8 +7,9 @@ import struct
 
 
 class Trouble:
-    def __init__(self, build, path, disk=None):
-        self.library, self.path, self.disk = pathlib.Path(build) / "tests" / "chaos" / "trouble.so", path, disk
+    def __init__(self, build, path, disk):
+        self.library, self.path, self.disk = pathlib.Path(build) / "tests" / "chaos" / "trouble.so", path, disk.dir
+        disk.troubles.append(self)
         path.write_bytes(bytes(16))
         with open(path, "r+b") as f:
             self.map = mmap.mmap(f.fileno(), 16)
@@ -16,8 +17,7 @@ class Trouble:
     def environment(self):
         """What a program is started with; a sanitizer need not be the first library."""
         asan = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))
-        env = {"LD_PRELOAD": str(self.library), "BP_TROUBLE": str(self.path), "ASAN_OPTIONS": asan}
-        return {**env, "BP_TROUBLE_DISK": str(self.disk)} if self.disk else env
+        return {"LD_PRELOAD": str(self.library), "BP_TROUBLE": str(self.path), "BP_TROUBLE_DISK": str(self.disk), "ASAN_OPTIONS": asan}
 
     def clock(self, ms):
         """From now on the clock is wrong by so much."""
