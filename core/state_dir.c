@@ -7,7 +7,6 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -67,7 +66,9 @@ int state_dir_lock(const char *dir, struct bp_err *err)
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return err_set(err, BP_IO, "cannot open %s: %s", path, strerror(errno));
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    /* Not flock(): a child between fork and exec has that one too, and outlives a bpd that was killed just then. */
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(fd, F_SETLK, &lock) < 0) {
         close(fd);
         return err_set(err, BP_CONFLICT, "another bpd runs with the state directory %s; stop it or set state.dir", dir);
     }

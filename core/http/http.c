@@ -17,9 +17,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SWEEP_MS   500
-#define BACKLOG    1024
-#define BODY_SLACK 65536
+#define SWEEP_MS     500
+#define BACKLOG      1024
+#define BODY_SLACK   65536
+#define BUSY_TRIES   20
+#define BUSY_REST_MS 50
 
 static void read_limits(struct http *h, const struct config *c)
 {
@@ -88,12 +90,25 @@ static void on_accept_error(struct evconnlistener *l, void *arg)
     h->paused_until_ms = mono_ms() + 1000;
 }
 
-static int bind_listener(struct http *h, const struct addrinfo *ai, const char *text, struct bp_err *err)
+/* The address may be busy for a moment: a child that the last bpd was about to start when it was killed has its
+ * listener until it runs its own program. */
+static struct evconnlistener *bind_soon(struct http *h, const struct addrinfo *ai)
 {
     unsigned flags = LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC;
+    struct evconnlistener *l = NULL;
 
-    h->listener =
-        evconnlistener_new_bind(loop_base(h->app->loop), NULL, NULL, flags, BACKLOG, ai->ai_addr, (int)ai->ai_addrlen);
+    for (int i = 0; !l && (i == 0 || (errno == EADDRINUSE && i < BUSY_TRIES)); i++) {
+        if (i > 0)
+            nanosleep(&(struct timespec){.tv_nsec = BUSY_REST_MS * 1000000L}, NULL);
+        l = evconnlistener_new_bind(loop_base(h->app->loop), NULL, NULL, flags, BACKLOG, ai->ai_addr,
+                                    (int)ai->ai_addrlen);
+    }
+    return l;
+}
+
+static int bind_listener(struct http *h, const struct addrinfo *ai, const char *text, struct bp_err *err)
+{
+    h->listener = bind_soon(h, ai);
     if (!h->listener)
         return err_set(err, errno == EADDRINUSE ? BP_CONFLICT : BP_INVALID,
                        "listen on %s: %s; change http.listen or stop what uses it", text, strerror(errno));

@@ -2,6 +2,7 @@
 """kill -9 at the worst moments: what was accepted is done once."""
 import os
 import signal
+import socket
 import time
 
 from client import FieldWorker
@@ -64,3 +65,21 @@ def test_a_term_hands_the_job_back_with_its_checkpoint(daemon, test_copy):
     wait_until("the job is handed back", lambda: any(e["what"] == "requeued" for e in d.http.job(id)["timeline"]), timeout=20)
     done = wait_until("the job completes", lambda: (j := d.http.job(id))["status"] == "completed" and j, timeout=60)
     assert done["attempts"] == 1, "an interruption gives the attempt back"
+
+
+def test_a_port_that_a_child_of_the_killed_bpd_still_has_is_waited_for(daemon, noop):
+    """Between fork and exec a child has every descriptor of its parent, also when that one was killed."""
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        d = daemon(start=False, extra_plugins=[noop], settings={"http.listen": f"127.0.0.1:{s.getsockname()[1]}", "scale.dryRun": "true"})
+        child = os.fork()
+        if child == 0:
+            time.sleep(0.4)
+            os._exit(0)
+    try:
+        d.start()
+        assert d.http.get("/healthz").status == 200
+    finally:
+        os.waitpid(child, 0)
