@@ -17,7 +17,7 @@ DATABASE = "chaos"
 BACK_MS = 30000
 
 ROWS = {
-    "jobs": """SELECT JSON_OBJECT('id', d.id, 'status', d.status, 'attempts', d.attempts, 'max_attempts', d.max_attempts,
+    "jobs": """SELECT JSON_OBJECT('id', d.id, 'status', d.status + 0, 'attempts', d.attempts, 'max_attempts', d.max_attempts,
                  'requeues', d.requeues, 'lease_token', d.lease_token, 'worker', w.name, 'workflow', f.name, 'due_ms', d.due_ms,
                  'cancel_requested', d.cancel_requested, 'last_error', d.last_error, 'params', j.params, 'output', j.output,
                  'key', j.idempotency_key, 'provider', j.provider_job_id)
@@ -61,9 +61,12 @@ class Mariadb:
     def start(self):
         self.server.start()
 
+    def make_room(self):
+        self.disk.free()
+        self.server.revive()
+
     def copy_to(self, directory):
-        if not self.server.running():
-            self.server.start()
+        self.server.revive()
         directory = pathlib.Path(directory)
         for name, query in ROWS.items():
             (directory / f"{name}.jsonl").write_bytes(self.server.query(query, DATABASE))

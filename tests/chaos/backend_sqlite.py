@@ -27,6 +27,9 @@ class Sqlite:
     def start(self):
         pass
 
+    def make_room(self):
+        self.disk.free()
+
     def copy_to(self, directory):
         """Brings the database out, for the checker and for whoever looks at it afterwards."""
         for f in self.disk.inside.glob("queue.db*"):

@@ -40,7 +40,8 @@ class Checker:
         # arrived, so that their times may go back by as much, and by what a store lets requests of several controllers wait.
         self.wrong_clock = [(f["t0"], f["t1"]) for f in faults if f.get("kind") == "clock"]
         self.epoch_ms = next((f["ms"] for f in faults if f.get("kind") == "epoch"), None)
-        self.back_ms = rows["back_ms"] + max((abs(f["ms"]) for f in faults if f.get("kind") == "clock"), default=0)
+        jumps = [0] + [f["ms"] for f in faults if f.get("kind") == "clock"]
+        self.back_ms = rows["back_ms"] + max(jumps) - min(jumps)
         self.wrong = [f"the database is damaged: {text}" for text in rows["damage"]]
         self.about = collections.defaultdict(list)  # job -> records
         self.leases = {}  # token -> the record of its poll

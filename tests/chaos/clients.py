@@ -107,7 +107,7 @@ class Producer(Client):
     def submit(self, n):
         nonce, body = self.body(n)
         key = body.get("idempotency_key")
-        while True:
+        while self.world.working:
             status, answer, _ = self.caller.call("submit", "POST", "/api/jobs", body, self.headers(), self.patience(),
                                                  key=key, nonce=nonce, workflow=body["workflow"])
             if status in (200, 201):
@@ -203,6 +203,8 @@ class Worker(Client):
         for _ in range(tries):
             if not self.token:
                 return 401
+            if not self.world.working:
+                return None
             status, answer, _ = self.ask(op, body, self.patience(), id=job["dispatch_id"], token=job["lease_token"])
             if status not in (None, 503):
                 if status == 200 and (op == "complete" or (answer.get("data") or {}).get("status") in ("failed", "cancelled")):

@@ -150,7 +150,7 @@ class Faults:
     def disk_full(self, size):
         self.backend.disk.fill()
         time.sleep(0.3 + size)
-        self.backend.disk.free()
+        self.backend.make_room()
 
     def disk_full_kill(self, size):
         """Killed and started again on a disk that is full; it comes up, or at least recovers when there is room."""
@@ -159,7 +159,7 @@ class Faults:
         self.c.kill9()
         self.c.start(wait=False)
         time.sleep(0.3 + size * 0.5)
-        self.backend.disk.free()
+        self.backend.make_room()
         try:
             self.c.wait_ready(20)
         except Broken as e:
@@ -194,10 +194,4 @@ class Faults:
         server.kill9()
         server.start(wait=False)
         time.sleep(0.5 + size)
-        self.backend.disk.free()
-        if not server.running():
-            server.start(wait=False)
-        time.sleep(0.3)  # it may be about to give up
-        if not server.running():
-            server.start(wait=False)
-        server.wait_up()
+        self.backend.make_room()

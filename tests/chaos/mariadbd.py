@@ -58,13 +58,15 @@ class Server:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.disk.command(words), stdout=log, stderr=log, env=env, start_new_session=True)
         if wait:
-            self.wait_up()
+            self.revive()
 
-    def wait_up(self, seconds=60):
+    def revive(self, seconds=60):
+        """Waits until it is up; when it ended, it is started again as a service manager does: on a full disk it may end by
+        itself, in the middle of a rollback, and even at start."""
         end = time.monotonic() + seconds * SLOW
         while time.monotonic() < end:
             if not self.running():
-                raise Broken(f"mariadbd ended with {self.process.returncode}:\n{self.log_tail()}")
+                self.start(wait=False)
             if subprocess.run([*CLIENT, f"--socket={self.socket}", "-e", "SELECT 1"], capture_output=True).returncode == 0:
                 return
             time.sleep(0.05)
@@ -76,11 +78,6 @@ class Server:
     def kill9(self):
         self.process.kill()
         self.process.wait()
-
-    def revive(self):
-        """As a service manager does when it ended by itself."""
-        if not self.running():
-            self.start()
 
     def signal(self, number):
         self.process.send_signal(number)
