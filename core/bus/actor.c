@@ -71,6 +71,8 @@ void actor_send(struct actor *a, struct request *r)
 {
     struct request_list one = {0};
     if (a->bus->corks > 0) {
+        r->group = a->group;
+        a->group = 0;
         list_push(&a->corked, r);
         a->n_corked++;
         return;
@@ -93,7 +95,7 @@ void bus_uncork(struct bus *b)
         return;
     for (struct actor *a = b->actors; a; a = a->next) {
         uint32_t n = a->n_corked;
-        a->n_corked = 0;
+        a->n_corked = a->group = 0;
         if (n > 0)
             put(a, &a->corked, n);
     }

@@ -136,6 +136,9 @@ int bus_request(struct bus *b, const struct request_spec *spec, struct bp_err *e
  * that they stand in one batch (as far as batch_max goes). Within one callback of the loop; they nest. [loop] */
 void bus_cork(struct bus *b);
 void bus_uncork(struct bus *b);
+/* Inside a cork: the next n requests to `service` stand in one batch. 0, or BP_LATER (the mailbox has no room for n),
+ * BP_INVALID (n is larger than the provider's batch_max), BP_NOTFOUND, BP_STOPPED. 1 <= n. [loop] */
+int bus_group(struct bus *b, const char *service, uint32_t n, struct bp_err *err);
 
 /* A request straight to an actor, whether a service leads there or not: start and stop of a plugin. spec->run is called
  * even when the actor has a batch function, with table and inst NULL; spec->service may be NULL. It ignores drain and

@@ -77,6 +77,7 @@ struct request {
     uint8_t direct;        /* by actor_call() */
     uint8_t ran, done;     /* the actor's, until it hands the request back */
     atomic_uchar answered; /* set on the loop; the actor may look, to spare itself work nobody waits for */
+    uint32_t group;        /* of the first of a group: so many stand in one batch */
     struct request *next, *prev;
     struct deadline deadline;
     int64_t timeout_ms;
@@ -118,6 +119,7 @@ struct actor {
     /* The loop's. */
     struct request_list replying, corked;
     uint32_t n_corked;
+    uint32_t group;       /* the size of the group that begins with the next request */
     uint32_t outstanding; /* accepted, not yet back */
     int draining, drain_posted, drained, in_replies, free_asked, orphan_posts;
     void (*on_drained)(struct actor *a, void *arg);

@@ -111,17 +111,30 @@ static void send_to(struct actor *a, struct request *r, int64_t timeout_ms)
     actor_send(a, r);
 }
 
-/* 0 when actor a takes one more request. */
-static int admit(struct actor *a, const struct request_spec *spec, struct bp_err *err)
+/* 0 when actor a takes n more requests. */
+static int admit(struct actor *a, const char *name, uint32_t n, struct bp_err *err)
 {
     if (a->draining)
-        return err_set(err, BP_STOPPED, "%s: %s is draining", spec->name, a->name);
+        return err_set(err, BP_STOPPED, "%s: %s is draining", name, a->name);
     uint32_t waiting = atomic_load_explicit(&a->waiting, memory_order_relaxed) + a->n_corked;
-    if (waiting < a->capacity)
+    if (waiting < a->capacity && n <= a->capacity - waiting)
         return 0;
-    a->refused++;
-    return err_set(err, BP_LATER, "%s: %s is busy, %u requests wait already; try again later", spec->name, a->name,
-                   waiting);
+    a->refused += n;
+    return err_set(err, BP_LATER, "%s: %s is busy, %u requests wait already; try again later", name, a->name, waiting);
+}
+
+int bus_group(struct bus *b, const char *service, uint32_t n, struct bp_err *err)
+{
+    ASSERT_LOOP(b->loop);
+    assert(b->corks > 0 && n > 0);
+    struct service *s = bus_find(b, service);
+    if (!s)
+        return err_set(err, BP_NOTFOUND, "no running plugin offers the service \"%s\"", service);
+    if (n > s->actor->batch_max)
+        return err_set(err, BP_INVALID, "%s takes %u requests at once, not %u", service, s->actor->batch_max, n);
+    int rc = admit(s->actor, service, n, err);
+    s->actor->group = rc == 0 ? n : 0;
+    return rc;
 }
 
 int bus_request(struct bus *b, const struct request_spec *spec, struct bp_err *err)
@@ -133,7 +146,7 @@ int bus_request(struct bus *b, const struct request_spec *spec, struct bp_err *e
     if (!s)
         rc = err_set(err, BP_NOTFOUND, "%s: no running plugin offers the service \"%s\"", spec->name, spec->service);
     else
-        rc = admit(s->actor, spec, err);
+        rc = admit(s->actor, spec->name, 1, err);
     struct request *r = rc == 0 ? make(b, spec) : NULL;
     if (!r) {
         free_args(spec);

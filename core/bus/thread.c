@@ -19,11 +19,18 @@ static uint32_t share(const struct actor *a)
     return waiting < a->batch_max ? waiting : a->batch_max;
 }
 
-/* With the lock held. A direct call stands alone in its batch. */
+/* Not behind those n: a direct call stands alone in its batch, and a group is not torn apart. */
+static int waits_for_the_next(const struct actor *a, uint32_t n)
+{
+    const struct request *r = a->mailbox.head;
+    return n > 0 && (r->direct || r->group > a->batch_max - n);
+}
+
+/* With the lock held. */
 static uint32_t take(struct actor *a, struct request **batch)
 {
     uint32_t n = 0, limit = share(a);
-    while (n < limit && !(n > 0 && a->mailbox.head->direct)) {
+    while (n < limit && !waits_for_the_next(a, n)) {
         struct request *r = list_pop(&a->mailbox);
         r->taken = 1;
         batch[n++] = r;

@@ -3,7 +3,7 @@
 #include "log/err.h"
 #include <stdlib.h>
 
-#define OPS_MAX 256 /* of one apply(); a larger batch becomes several */
+#define OPS_MAX 4096 /* the largest batchMax of a manifest: a batch is one apply() */
 
 static int rc_known(int32_t rc)
 {
@@ -34,6 +34,20 @@ static const char *results_wrong(const struct bp_op *op)
         return op->u.events.count && !op->u.events.events ? "counted timeline lines it did not return" : NULL;
     case BP_OP_STATS:
         return op->u.stats.count && !op->u.stats.rows ? "counted rows it did not return" : NULL;
+    case BP_OP_PRUNE:
+        return op->u.prune.removed > op->u.prune.limit ? "removed more jobs than were asked for" : NULL;
+    case BP_OP_LEAD:
+        return op->u.lead.count && !op->u.lead.controllers ? "counted controllers it did not return" : NULL;
+    case BP_OP_WATCH:
+        return op->u.watch.count && !op->u.watch.rows ? "counted rows it did not return" : NULL;
+    case BP_OP_TENANT_LIST:
+        return op->u.tenant_list.count && !op->u.tenant_list.tenants ? "counted tenants it did not return" : NULL;
+    case BP_OP_TOKEN_LIST:
+        return op->u.token_list.count && !op->u.token_list.tokens ? "counted tokens it did not return" : NULL;
+    case BP_OP_TOKEN_AUTH:
+        return op->u.token_auth.tenant ? NULL : "found a tenant but returned none";
+    case BP_OP_WEBHOOK_TAKE:
+        return op->u.webhook_take.count && !op->u.webhook_take.rows ? "counted deliveries it did not return" : NULL;
     default:
         return NULL;
     }

@@ -48,6 +48,16 @@ static const char *const names[] = {
     "queue.events",
     "queue.prune",
     "queue.stats",
+    "queue.lead",
+    "queue.watch",
+    "queue.tenant_put",
+    "queue.tenant_list",
+    "queue.token_put",
+    "queue.token_del",
+    "queue.token_list",
+    "queue.token_auth",
+    "queue.webhook_take",
+    "queue.webhook_done",
 };
 #define NAMES ((int32_t)(sizeof(names) / sizeof(names[0])))
 

@@ -65,6 +65,47 @@ static void what_is_sent_corked_stands_in_one_batch(void **state)
     }
 }
 
+/* Two stand in the mailbox already: the three of the group would not all fit behind them. */
+static void a_group_is_never_torn_apart(void **state)
+{
+    struct rig *r = *state;
+    struct bp_err err;
+    struct call c[6] = {{.rig = r}, {.rig = r}, {.rig = r}, {.rig = r}, {.rig = r}, {.rig = r}};
+    rig_shut(r);
+    rig_actor(r, 1, 4, 16, rig_batch);
+    assert_int_equal(rig_send(&c[0], LONG_MS, &err), 0);
+    rig_wait_inside(r, 1);
+    for (int i = 1; i < 3; i++)
+        assert_int_equal(rig_send(&c[i], LONG_MS, &err), 0);
+    bus_cork(r->bus);
+    assert_int_equal(bus_group(r->bus, "test", 3, &err), 0);
+    for (int i = 3; i < 6; i++)
+        assert_int_equal(rig_send(&c[i], LONG_MS, &err), 0);
+    bus_uncork(r->bus);
+    rig_open(r);
+    rig_run_until(r, 6);
+    assert_int_equal(r->n_batches, 3);
+    assert_int_equal(r->batch_sizes[1], 2);
+    assert_int_equal(r->batch_sizes[2], 3);
+}
+
+static void a_group_that_cannot_stand_in_one_batch_is_refused_whole(void **state)
+{
+    struct rig *r = *state;
+    struct bp_err err;
+    bus_cork(r->bus);
+    assert_int_equal(bus_group(r->bus, "test", 1, &err), BP_NOTFOUND);
+    rig_actor(r, 1, 4, 3, rig_batch);
+    assert_int_equal(bus_group(r->bus, "test", 5, &err), BP_INVALID); /* than batch_max */
+    assert_int_equal(bus_group(r->bus, "test", 4, &err), BP_LATER);   /* than the mailbox */
+    assert_int_equal(bus_group(r->bus, "test", 3, &err), 0);
+    bus_uncork(r->bus);
+    actor_drain(r->actor, NULL, NULL);
+    bus_cork(r->bus);
+    assert_int_equal(bus_group(r->bus, "test", 1, &err), BP_STOPPED);
+    bus_uncork(r->bus);
+}
+
 static void an_error_keeps_its_words_and_a_bare_code_gets_some(void **state)
 {
     struct rig *r = *state;
@@ -333,6 +374,8 @@ int main(void)
         T(the_call_runs_elsewhere_and_its_reply_comes_to_the_loop),
         T(the_call_gets_the_table_and_instance_of_its_route),
         T(what_is_sent_corked_stands_in_one_batch),
+        T(a_group_is_never_torn_apart),
+        T(a_group_that_cannot_stand_in_one_batch_is_refused_whole),
         T(an_error_keeps_its_words_and_a_bare_code_gets_some),
         T(a_request_nobody_can_take_frees_its_args_and_gets_no_reply),
         T(a_full_mailbox_answers_later_at_once_and_serves_what_it_took),
