@@ -13,7 +13,7 @@
 /* An answer that waits until the call that caused it has returned. */
 struct late_answer {
     struct ask *ask;
-    int rc, retry_after_s;
+    int rc, retry_after_s, over_limit;
     char *message;
     struct json_object *data, *fields;
 };
@@ -48,7 +48,7 @@ static void call_back(struct ask *a, const struct dispatch_answer *answer)
 static void late_run(void *arg)
 {
     struct late_answer *l = arg;
-    struct dispatch_answer answer = {l->rc, l->message, l->data, l->fields, l->retry_after_s};
+    struct dispatch_answer answer = {l->rc, l->message, l->data, l->fields, l->retry_after_s, l->over_limit};
     call_back(l->ask, &answer);
     json_object_put(l->data);
     json_object_put(l->fields);
@@ -57,7 +57,7 @@ static void late_run(void *arg)
 }
 
 /* Answers now, or, when the call has not returned yet, on the next turn of the loop. */
-static void answer_give(struct ask *a, struct dispatch_answer *answer)
+void ask_answer(struct ask *a, struct dispatch_answer *answer)
 {
     if (a->on_loop) {
         call_back(a, answer);
@@ -67,27 +67,32 @@ static void answer_give(struct ask *a, struct dispatch_answer *answer)
     }
     struct late_answer *l = calloc(1, sizeof *l);
     assert(l);
-    *l = (struct late_answer){a, answer->rc, answer->retry_after_s, NULL, answer->data, answer->fields};
+    *l = (struct late_answer){a,    answer->rc,   answer->retry_after_s, answer->over_limit,
+                              NULL, answer->data, answer->fields};
     l->message = answer->message ? strdup(answer->message) : NULL;
     loop_post(a->d->loop, "dispatch.answer", late_run, l);
 }
 
 void ask_ok(struct ask *a, const char *message, struct json_object *data)
 {
-    struct dispatch_answer answer = {BP_OK, message, data, NULL, 0};
-    answer_give(a, &answer);
+    struct dispatch_answer answer = {.rc = BP_OK, .message = message, .data = data};
+    ask_answer(a, &answer);
 }
 
 void ask_say(struct ask *a, int rc, const char *message)
 {
-    struct dispatch_answer answer = {rc, message, NULL, NULL, rc == BP_LATER ? 1 : rc == BP_NOSPACE ? 10 : 0};
-    answer_give(a, &answer);
+    struct dispatch_answer answer = {.rc = rc,
+                                     .message = message,
+                                     .retry_after_s = rc == BP_LATER     ? 1
+                                                      : rc == BP_NOSPACE ? 10
+                                                                         : 0};
+    ask_answer(a, &answer);
 }
 
 void ask_invalid(struct ask *a, struct json_object *fields)
 {
-    struct dispatch_answer answer = {BP_INVALID, "Validation error.", NULL, fields, 0};
-    answer_give(a, &answer);
+    struct dispatch_answer answer = {.rc = BP_INVALID, .message = "Validation error.", .fields = fields};
+    ask_answer(a, &answer);
 }
 
 void answer_from_err(struct dispatch *d, const struct bp_err *err, struct dispatch_answer *out, char text[400])
@@ -122,7 +127,7 @@ void ask_fail(struct ask *a, const struct bp_err *err)
     char text[400];
     struct dispatch_answer answer;
     answer_from_err(a->d, err, &answer, text);
-    answer_give(a, &answer);
+    ask_answer(a, &answer);
 }
 
 void send_error(struct bp_err *err, const char *service)

@@ -36,17 +36,26 @@ struct dispatch_answer {
     struct json_object *data;
     struct json_object *fields;
     int retry_after_s; /* for BP_LATER, BP_NOSPACE: > 0 */
+    int over_limit;    /* with BP_LATER: a limit of the tenant's, not a want of ours */
 };
 typedef void (*dispatch_reply)(const struct dispatch_answer *a, void *arg);
 
 /* ---- tenants ---- */
 
 /* body: {"workflow"|"effect", "params"{}, "inputs"[{"key","mime","name"}] or "input":{...}, "priority", "not_before",
- * "idempotency_key", "max_attempts"}. Unknown or wrong members are BP_INVALID naming each field and the allowed values;
- * unknown workflow BP_NOTFOUND with the nearest name; conflicting idempotency key BP_CONFLICT. Answer: the job as
- * job_get gives it (data.replayed true on a replay). who: "tenant:NAME" or "operator:UID". Answered after commit. */
+ * "idempotency_key", "max_attempts", "unique_key", "after"[ids]}. Unknown or wrong members, and jobs that cannot be
+ * waited for, are BP_INVALID naming each field and the allowed values; unknown workflow BP_NOTFOUND with the nearest
+ * name; conflicting idempotency key BP_CONFLICT; disabled tenant BP_DENIED; its limit reached BP_LATER with over_limit.
+ * Answer: the job as job_get gives it (data.replayed true on a replay, data.duplicate true when a pending job has the
+ * unique_key). who: "tenant:NAME" or "operator:UID". Answered after commit. */
 void dispatch_submit(struct dispatch *d, const char *tenant, const char *who, struct json_object *body,
                      dispatch_reply fn, void *arg);
+/* body: {"jobs":[bodies as above]}, at most dispatch.maxBatch. All are checked first: BP_INVALID with fields such as
+ * "jobs.3.params.x", nothing accepted. Then all go into one transaction: BP_LATER when they do not fit, nothing
+ * accepted. data: {"jobs":[{"id","status"[,"replayed"][,"duplicate"]} or {"status":"refused","reason","message"}...],
+ * "accepted","existing","refused"}, in the order asked. */
+void dispatch_submit_batch(struct dispatch *d, const char *tenant, const char *who, struct json_object *body,
+                           dispatch_reply fn, void *arg);
 /* data:
  * {"id","status","workflow","effect","params","inputs","progress","progress_text","attempts","priority","created_at",...,"output":{"key","size","mime_type","url"},"timeline":[...]};
  * tenant NULL: any. */

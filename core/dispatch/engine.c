@@ -47,12 +47,15 @@ void dispatch_reconfigure(struct dispatch *d, const struct config *c)
     s->retry_cap_ms = seconds_ms(c, CONFIG_DISPATCH_RETRY_CAP_S);
     s->sweep_ms = config_int(c, CONFIG_DISPATCH_SWEEP_MS);
     s->retention_ms = (int64_t)(config_num(c, CONFIG_DISPATCH_RETENTION_DAYS) * 86400000.0);
+    s->audit_ms = (int64_t)(config_num(c, CONFIG_DISPATCH_AUDIT_DAYS) * 86400000.0);
     s->stale_ms = config_int(c, CONFIG_WORKERS_STALE_S) * 1000;
     s->max_upload = config_int(c, CONFIG_HTTP_MAX_UPLOAD);
     s->max_attempts = (int32_t)config_int(c, CONFIG_DISPATCH_MAX_ATTEMPTS);
     s->max_requeues = (int32_t)config_int(c, CONFIG_DISPATCH_MAX_REQUEUES);
     s->url_ttl_s = (int32_t)config_int(c, CONFIG_DISPATCH_URL_TTL_S);
     s->max_fleet = (int32_t)config_int(c, CONFIG_WORKERS_MAX_FLEET);
+    s->max_batch = (int32_t)config_int(c, CONFIG_DISPATCH_MAX_BATCH);
+    s->fair = config_bool(c, CONFIG_DISPATCH_FAIR_SHARE);
     snprintf(s->stage, sizeof s->stage, "%s", config_str(c, CONFIG_STAGE));
 }
 

@@ -19,8 +19,8 @@
 
 /* The settings in the units the engine counts in, read once per configuration. */
 struct dispatch_settings {
-    int64_t ttl_ms, retry_base_ms, retry_cap_ms, sweep_ms, retention_ms, stale_ms, max_upload;
-    int32_t max_attempts, max_requeues, url_ttl_s, max_fleet;
+    int64_t ttl_ms, retry_base_ms, retry_cap_ms, sweep_ms, retention_ms, audit_ms, stale_ms, max_upload;
+    int32_t max_attempts, max_requeues, url_ttl_s, max_fleet, max_batch, fair;
     char stage[64];
 };
 
@@ -79,6 +79,7 @@ int ask_queue(struct ask *a, struct queue_call *q, ask_step step);
 void ask_ok(struct ask *a, const char *message, struct json_object *data);
 void ask_say(struct ask *a, int rc, const char *message);
 void ask_invalid(struct ask *a, struct json_object *fields);
+void ask_answer(struct ask *a, struct dispatch_answer *answer);
 /* Words for a failure of the queue or the object store: busy, full, late, or what it said. */
 void ask_fail(struct ask *a, const struct bp_err *err);
 /* Frees it without an answer: the caller went away. */

@@ -89,6 +89,9 @@ struct json_object *job_json(const struct bp_job_row *job, struct json_object *p
     put_progress(o, job);
     put_times(o, job);
     put_text(o, "idempotency_key", job->idempotency_key);
+    put_text(o, "unique_key", job->unique_key);
+    put_new(o, "after", job->after ? list_of(job->after) : NULL);
+    put_new(o, "waits_for", job->waits_for >= 0 ? json_object_new_int(job->waits_for) : NULL);
     put_text(o, "provider_job_id", job->provider_job_id);
     put_new(o, "output", job->output ? object_of(job->output) : NULL);
     return o;

@@ -8,7 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { F_WORKFLOW, F_EFFECT, F_PARAMS, F_INPUTS, F_INPUT, F_PRIORITY, F_NOT_BEFORE, F_KEY, F_ATTEMPTS, N_FIELDS };
+enum {
+    F_WORKFLOW,
+    F_EFFECT,
+    F_PARAMS,
+    F_INPUTS,
+    F_INPUT,
+    F_PRIORITY,
+    F_NOT_BEFORE,
+    F_KEY,
+    F_ATTEMPTS,
+    F_UNIQUE,
+    F_AFTER,
+    N_FIELDS
+};
 static const struct input_rule rules[N_FIELDS] = {
     [F_WORKFLOW] = {"workflow", INPUT_TEXT, INPUT_STRICT, 0, 127},
     [F_EFFECT] = {"effect", INPUT_TEXT, 0, 0, 127},
@@ -19,6 +32,8 @@ static const struct input_rule rules[N_FIELDS] = {
     [F_NOT_BEFORE] = {"not_before", INPUT_MOMENT, 0, 0, 0},
     [F_KEY] = {"idempotency_key", INPUT_TEXT, 0, 0, 255},
     [F_ATTEMPTS] = {"max_attempts", INPUT_INTEGER, 0, 1, 100},
+    [F_UNIQUE] = {"unique_key", INPUT_TEXT, 0, 0, 255},
+    [F_AFTER] = {"after", INPUT_LIST, 0, 0, 0},
 };
 
 /* ---- the digest ---- */
@@ -140,6 +155,44 @@ static void read_params(struct order *o, const struct workflow *w, struct json_o
     json_object_put(fields);
 }
 
+static int has_id(const struct order *o, int64_t id)
+{
+    for (uint32_t i = 0; i < o->n_after; i++) {
+        if (o->after[i] == id)
+            return 1;
+    }
+    return 0;
+}
+
+static void read_after(struct order *o)
+{
+    struct json_object *list = o->in.value[F_AFTER].given ? o->in.value[F_AFTER].json : NULL;
+    size_t n = list ? json_object_array_length(list) : 0;
+    if (n > BP_AFTER_MAX) {
+        input_wrong(&o->in, "after", "The after field must not have more than %d items.", BP_AFTER_MAX);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *v = json_object_array_get_idx(list, i);
+        int64_t id = json_object_is_type(v, json_type_int) ? json_object_get_int64(v) : 0;
+        char field[32];
+        snprintf(field, sizeof field, "after.%zu", i);
+        if (id <= 0)
+            input_wrong(&o->in, field, "The %s field must be the id of a job of yours.", field);
+        else if (has_id(o, id))
+            input_wrong(&o->in, field, "Job %lld is named twice.", (long long)id);
+        else
+            o->after[o->n_after++] = id;
+    }
+}
+
+static void read_unique_key(struct order *o)
+{
+    o->unique_key = input_text(&o->in, F_UNIQUE, NULL);
+    if (o->unique_key && strlen(o->unique_key) > 255)
+        input_wrong(&o->in, "unique_key", "The unique key field must not be longer than 255 bytes.");
+}
+
 static void read_numbers(struct order *o, const struct dispatch *d, const struct workflow *w)
 {
     int32_t attempts = w->max_attempts > 0 ? w->max_attempts : d->set.max_attempts;
@@ -161,6 +214,8 @@ int order_read(struct order *o, struct dispatch *d, const char *tenant, struct j
             &o->in, &(struct order_inputs){w, tenant, o->in.value[F_INPUTS].json, o->in.value[F_INPUT].json});
         o->single = o->in.value[F_INPUT].json != NULL;
         read_numbers(o, d, w);
+        read_after(o);
+        read_unique_key(o);
     }
     if (o->in.fields)
         o->rc = BP_INVALID;

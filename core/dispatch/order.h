@@ -14,7 +14,9 @@ struct order {
     char workflow[128]; /* slug */
     char effect[128];   /* slug or "" */
     struct json_object *params, *inputs;
-    const char *idempotency_key; /* borrowed from the input, or NULL */
+    const char *idempotency_key, *unique_key; /* borrowed from the input, or NULL */
+    int64_t after[BP_AFTER_MAX];
+    uint32_t n_after;
     char request_hash[DIGEST_SIZE];
     int single; /* its input came as "input", not as a list */
     int32_t priority, max_attempts;

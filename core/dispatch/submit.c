@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "dispatch/submit.h"
+
 #include "dispatch/job_json.h"
 #include "dispatch/lane.h"
-#include "dispatch/order.h"
 #include "dispatch/poll.h"
-#include "dispatch/sweep.h"
 #include "dispatch/uploaded.h"
 
 #include <string.h>
@@ -12,8 +12,10 @@ struct submit {
     struct ask ask;
     struct json_object *params, *inputs; /* as stored, for the answer */
     struct queue_call *call;             /* the submit, until it is sent */
+    struct json_object *after;           /* ids, or NULL */
     struct lane *lane;
-    int woken; /* a waiting poll asked for a lease right behind the submit */
+    int woken;     /* a waiting poll asked for a lease right behind the submit */
+    int duplicate; /* the job that was there before is the pending one of its unique_key */
 };
 
 static void drop(struct ask *a)
@@ -21,6 +23,7 @@ static void drop(struct ask *a)
     struct submit *s = (struct submit *)a;
     json_object_put(s->params);
     json_object_put(s->inputs);
+    json_object_put(s->after);
     if (s->call)
         queue_call_free(s->call);
 }
@@ -32,13 +35,15 @@ static void replayed(struct ask *a, struct bp_op *op, const struct bp_err *err)
         return;
     }
     struct json_object *data = job_json(op->u.get.job, NULL, NULL);
-    put_new(data, "replayed", json_object_new_boolean(1));
-    ask_ok(a, "Job accepted before", data);
+    int duplicate = ((const struct submit *)a)->duplicate;
+    put_new(data, duplicate ? "duplicate" : "replayed", json_object_new_boolean(1));
+    ask_ok(a, duplicate ? "A pending job has this unique_key" : "Job accepted before", data);
 }
 
 static void replay(struct submit *s, const struct bp_op_submit *sub)
 {
     struct queue_call *q = queue_call_new(BP_OP_GET, dispatch_now(s->ask.d));
+    s->duplicate = sub->outcome == BP_SUBMIT_PENDING;
     queue_call_op(q)->u.get.id = sub->id;
     queue_call_op(q)->u.get.tenant = queue_call_str(q, sub->tenant);
     ask_queue(&s->ask, q, replayed);
@@ -61,6 +66,10 @@ static struct json_object *new_job_json(const struct submit *s, const struct bp_
         .workflow = sub->workflow,
         .effect = sub->effect,
         .idempotency_key = sub->idempotency_key,
+        .unique_key = sub->unique_key,
+        .after = s->after ? json_text(s->after) : NULL,
+        /* how many of them have completed already is not told */
+        .waits_for = s->after && sub->status == BP_JOB_SCHEDULED ? -1 : 0,
     };
     return job_json(&row, s->params, s->inputs);
 }
@@ -68,9 +77,9 @@ static struct json_object *new_job_json(const struct submit *s, const struct bp_
 static void submitted(struct ask *a, struct bp_op *op, const struct bp_err *err)
 {
     struct submit *s = (struct submit *)a;
-    struct dispatch *d = a->d;
-    if (err->rc == BP_CONFLICT) {
-        ask_say(a, BP_CONFLICT, "The idempotency_key was used before for a different request; use a new one.");
+    struct submit_refusal refusal;
+    if (submit_refused(op, err, &refusal)) {
+        ask_answer(a, &refusal.answer);
         return;
     }
     if (err->rc != BP_OK) {
@@ -82,31 +91,8 @@ static void submitted(struct ask *a, struct bp_op *op, const struct bp_err *err)
         replay(s, sub);
         return;
     }
-    d->counters.submitted++;
-    bus_publish(d->bus, EVENT_JOB_SUBMITTED, sub->id, sub->tenant, sub->workflow, (int64_t)sub->priority);
-    if (sub->status == BP_JOB_QUEUED)
-        poll_arrived(d, lane_get(d, sub->workflow), s->woken ? 0 : 1);
-    else
-        sweeper_expect(d->sweeper, sub->not_before_ms);
+    submit_accepted(a->d, sub, s->woken);
     ask_ok(a, "Job accepted", new_job_json(s, op));
-}
-
-static struct queue_call *submit_call(struct dispatch *d, const struct order *o, const char *tenant, const char *who)
-{
-    struct queue_call *q = queue_call_new(BP_OP_SUBMIT, dispatch_now(d));
-    struct bp_op_submit *sub = &queue_call_op(q)->u.submit;
-    sub->tenant = queue_call_str(q, tenant);
-    sub->workflow = queue_call_str(q, o->workflow);
-    sub->effect = queue_call_str(q, o->effect[0] ? o->effect : NULL);
-    sub->params = queue_call_str(q, json_text(o->params));
-    sub->inputs = queue_call_str(q, json_text(o->inputs));
-    sub->idempotency_key = queue_call_str(q, o->idempotency_key);
-    sub->request_hash = queue_call_str(q, o->request_hash);
-    sub->who = queue_call_str(q, who);
-    sub->priority = o->priority;
-    sub->max_attempts = o->max_attempts;
-    sub->not_before_ms = o->not_before_ms;
-    return q;
 }
 
 /* The lease of a worker that waits goes right behind, into the same transaction. */
@@ -116,7 +102,7 @@ static void submit_send(struct submit *s)
     struct queue_call *q = s->call;
     struct bp_op *op = queue_call_op(q);
     struct lane *lane = s->lane;
-    int due = op->u.submit.not_before_ms <= dispatch_now(d);
+    int due = submit_is_due(d, &op->u.submit);
     s->call = NULL;
     op->now_ms = dispatch_now(d);
     bus_cork(d->bus);
@@ -141,6 +127,14 @@ static void uploads_checked(const struct bp_err *err, struct json_object *fields
     }
 }
 
+static struct json_object *ids_of(const struct order *o)
+{
+    struct json_object *list = o->n_after > 0 ? json_object_new_array_ext((int)o->n_after) : NULL;
+    for (uint32_t i = 0; i < o->n_after; i++)
+        json_object_array_add(list, json_object_new_int64(o->after[i]));
+    return list;
+}
+
 /* The order is right. A job with inputs waits for the object store's word that they are there; one without asks nobody.
  */
 static void submit_begin(struct submit *s, const struct order *o, const char *tenant, const char *who)
@@ -148,6 +142,7 @@ static void submit_begin(struct submit *s, const struct order *o, const char *te
     struct dispatch *d = s->ask.d;
     s->params = json_object_get(o->params);
     s->inputs = json_object_get(o->inputs);
+    s->after = ids_of(o);
     s->call = submit_call(d, o, tenant, who);
     s->lane = lane_get(d, o->workflow);
     if (json_object_array_length(s->inputs) > 0)

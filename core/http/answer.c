@@ -196,13 +196,13 @@ static void add_retry_after(struct call *c, int seconds)
 void answer_engine(struct call *c, const struct dispatch_answer *a, int ok_status)
 {
     const char *message = a->message && *a->message ? a->message : NULL;
-    int status = answer_status(a->rc, message);
+    int status = a->over_limit ? 429 : answer_status(a->rc, message);
 
     if (a->rc == BP_OK) {
         answer_ok(c, ok_status, a->data, message);
         return;
     }
-    if (status == 503)
+    if (status == 503 || status == 429)
         add_retry_after(c, a->retry_after_s);
     if (a->rc == BP_STALE && !message)
         message = "Lease not found.";

@@ -22,10 +22,20 @@ void tenant_upload(struct call *c)
     dispatch_upload(engine(c), c->tenant, c->body, answer_reply, c);
 }
 
-/* 201 for a new job, 200 when the idempotency key was seen before. */
+/* 201 for a new job, 200 when it was there before. */
 static void submitted(const struct dispatch_answer *a, void *arg)
 {
-    answer_engine(arg, a, json_truth(a->data, "replayed", 0) ? 200 : 201);
+    int existed = json_truth(a->data, "replayed", 0) || json_truth(a->data, "duplicate", 0);
+
+    answer_engine(arg, a, existed ? 200 : 201);
+}
+
+/* 201 when all are new, 200 when each has to be looked at. */
+static void batch_submitted(const struct dispatch_answer *a, void *arg)
+{
+    int all_new = json_int(a->data, "existing", 0) + json_int(a->data, "refused", 0) == 0;
+
+    answer_engine(arg, a, all_new ? 201 : 200);
 }
 
 void tenant_submit(struct call *c)
@@ -33,7 +43,10 @@ void tenant_submit(struct call *c)
     char who[300];
 
     who_of(c, who, sizeof(who));
-    dispatch_submit(engine(c), c->tenant, who, c->body, submitted, c);
+    if (json_object_object_get_ex(c->body, "jobs", NULL))
+        dispatch_submit_batch(engine(c), c->tenant, who, c->body, batch_submitted, c);
+    else
+        dispatch_submit(engine(c), c->tenant, who, c->body, submitted, c);
 }
 
 void tenant_job(struct call *c)

@@ -121,6 +121,32 @@ static void look_at(struct rig *r, struct request **batch, uint32_t n)
     }
 }
 
+/* What the script answers is taken out; the rest goes to the plugin, in its order. */
+static uint32_t follow_script(struct rig *r, struct request **batch, uint32_t n)
+{
+    uint32_t rest = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        struct bp_op *op = queue_call_op(request_args(batch[i]));
+        if (!r->script || !r->script(r, op)) {
+            batch[rest++] = batch[i];
+            continue;
+        }
+        atomic_fetch_add(&r->scripted, 1);
+        request_done(batch[i], op->err.rc, op->err.rc ? &op->err : NULL);
+    }
+    return rest;
+}
+
+static void serve(struct rig *r, struct request **batch, uint32_t n)
+{
+    struct request *rest[256];
+    assert_true(n <= 256);
+    memcpy(rest, batch, n * sizeof *batch); /* the actor still needs its own */
+    n = follow_script(r, rest, n);
+    if (n > 0)
+        queue_batch(rest, n, NULL);
+}
+
 static void batch(struct request **batch_, uint32_t n, void *arg)
 {
     struct rig *r = arg;
@@ -135,7 +161,7 @@ static void batch(struct request **batch_, uint32_t n, void *arg)
         request_done(batch_[i], rc, &err);
     }
     if (!rc)
-        queue_batch(batch_, n, NULL);
+        serve(r, batch_, n);
     atomic_store(&r->queue_inside, 0);
 }
 
@@ -357,6 +383,7 @@ void answer_keep(const struct dispatch_answer *from, void *arg)
     a->done = 1;
     a->rc = from->rc;
     a->retry_after_s = from->retry_after_s;
+    a->over_limit = from->over_limit;
     snprintf(a->message, sizeof a->message, "%s", from->message ? from->message : "");
     a->data = json_object_get(from->data);
     a->fields = json_object_get(from->fields);

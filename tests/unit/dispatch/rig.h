@@ -36,6 +36,9 @@ struct rig {
     atomic_uint batches, ops;       /* served so far */
     atomic_uint biggest;            /* operations in the largest batch */
     atomic_uint submits_with_lease; /* batches that held a submit and a lease behind it */
+    /* Answers an operation in the plugin's place: 1 when it did (op->err.rc is its rc). On the actor's thread. */
+    int (*script)(struct rig *r, struct bp_op *op);
+    atomic_uint scripted;
     /* the object store */
     atomic_int presign_fail, head_missing;
     atomic_int head_fail; /* a bp_rc */
@@ -52,7 +55,7 @@ void rig_free(struct rig *r);
 /* An answer, kept. */
 struct answer {
     int done;
-    int rc, retry_after_s;
+    int rc, retry_after_s, over_limit;
     char message[512];
     struct json_object *data, *fields;
     struct worker_auth *worker; /* of authenticate */

@@ -45,6 +45,7 @@ static void reply_later(struct json_object *body, struct json_object *data, disp
     a->answer.data = data;
     a->answer.rc = (int)json_int(wish, "rc", 0);
     a->answer.retry_after_s = (int)json_int(wish, "retry_after", 0);
+    a->answer.over_limit = json_truth(wish, "over_limit", 0);
     snprintf(a->message, sizeof(a->message), "%s", json_str(wish, "message", a->answer.rc ? "" : "done"));
     if (json_member(wish, "fields")) {
         a->answer.fields = json_object_get(json_member(wish, "fields"));
@@ -185,6 +186,7 @@ static void tenant_echo(const char *name, const char *tenant, int64_t id, struct
     json_put_str(data, "tenant", tenant);
     json_put_int(data, "id", id);
     json_put_bool(data, "replayed", json_truth(body, "replayed", 0));
+    json_put_bool(data, "duplicate", json_truth(body, "duplicate", 0));
     reply_later(body, data, fn, arg);
 }
 
@@ -195,6 +197,20 @@ void dispatch_submit(struct dispatch *d, const char *tenant, const char *who, st
     (void)who;
     if (!json_truth(body, "hold", 0) || hold(fn, arg))
         tenant_echo("submit", tenant, 41, body, fn, arg);
+}
+
+/* Each job of a batch is told to be new; {"existing":1} of one in "answer" makes that many of them old. */
+void dispatch_submit_batch(struct dispatch *d, const char *tenant, const char *who, struct json_object *body,
+                           dispatch_reply fn, void *arg)
+{
+    struct json_object *data = echo("submit_batch", body), *wish = json_member(body, "answer");
+
+    (void)d;
+    (void)who;
+    json_put_str(data, "tenant", tenant);
+    json_put_int(data, "existing", json_int(wish, "existing", 0));
+    json_put_int(data, "refused", json_int(wish, "refused", 0));
+    reply_later(body, data, fn, arg);
 }
 
 void dispatch_upload(struct dispatch *d, const char *tenant, struct json_object *body, dispatch_reply fn, void *arg)

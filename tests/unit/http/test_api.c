@@ -168,6 +168,29 @@ static void a_submit_is_201_and_its_replay_200(void **state)
     (void)state;
     expect("POST /api/jobs", TENANT JSON_TYPE, "{\"workflow\":\"x\"}", 201, "\"call\":\"submit\"");
     expect("POST /api/jobs", TENANT JSON_TYPE, "{\"replayed\":true}", 200, NULL);
+    expect("POST /api/jobs", TENANT JSON_TYPE, "{\"duplicate\":true}", 200, NULL);
+}
+
+static void a_batch_is_201_when_all_is_new_and_200_otherwise(void **state)
+{
+    (void)state;
+    expect("POST /api/jobs", TENANT JSON_TYPE, "{\"jobs\":[{}]}", 201, "\"call\":\"submit_batch\"");
+    expect("POST /api/jobs", TENANT JSON_TYPE, "{\"jobs\":[{}],\"answer\":{\"existing\":1}}", 200, NULL);
+    expect("POST /api/jobs", TENANT JSON_TYPE, "{\"jobs\":[{}],\"answer\":{\"refused\":1}}", 200, NULL);
+    expect("POST /api/jobs", TENANT JSON_TYPE, "{\"jobs\":[{}],\"answer\":{\"rc\":-5}}", 503, NULL);
+    expect("POST /api/jobs", TENANT JSON_TYPE, "{\"jobs\":null}", 201, "\"call\":\"submit_batch\"");
+}
+
+static void a_tenants_own_limit_is_429_with_retry_after(void **state)
+{
+    struct reply *a = ask(r, "POST /api/jobs", TENANT,
+                          "{\"answer\":{\"rc\":-5,\"retry_after\":5,\"over_limit\":true,\"message\":\"5 of 5\"}}");
+
+    (void)state;
+    assert_int_equal(a->status, 429);
+    assert_string_equal(reply_header(a, "Retry-After"), "5");
+    assert_non_null(strstr(a->body, "5 of 5"));
+    reply_free(a);
 }
 
 static void each_tenant_call_reaches_its_engine(void **state)
@@ -342,6 +365,8 @@ int main(void)
         TEST(without_a_fleet_secret_registration_is_503),
         TEST(a_tenant_needs_its_token),
         TEST(a_submit_is_201_and_its_replay_200),
+        TEST(a_batch_is_201_when_all_is_new_and_200_otherwise),
+        TEST(a_tenants_own_limit_is_429_with_retry_after),
         TEST(each_tenant_call_reaches_its_engine),
         TEST(a_job_list_takes_its_query),
         TEST(malformed_json_is_400),
