@@ -26,7 +26,9 @@ struct finish {
     char *tenant, *workflow, *output_key;                           /* of the job, once known */
     struct json_object *output;                                     /* as it will be stored */
     int retryable, produces;
-    int live; /* the job was leased when we looked */
+    int live;                        /* the job was leased when we looked */
+    const struct finish_group *with; /* others it goes to the store with, or NULL */
+    void *with_arg;
 };
 
 static char *copy(const char *s)
@@ -42,6 +44,8 @@ static void drop(struct ask *a)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     json_object_put(f->output);
+    if (f->with)
+        f->with->over(f->with_arg);
 }
 
 /* ---- what everybody is told ---- */
@@ -103,6 +107,13 @@ static int did_fail(struct finish *f, const struct bp_err *err)
     return 1;
 }
 
+/* Jobs that waited for this one are due or doomed, which the next sweep finds. */
+static void tell_dependents(struct dispatch *d, int32_t dependents)
+{
+    if (dependents > 0)
+        sweeper_expect(d->sweeper, dispatch_now(d));
+}
+
 static struct ending ending_of(const struct finish *f, int status)
 {
     return (struct ending){.id = f->id,
@@ -124,6 +135,7 @@ static void completed(struct ask *a, struct bp_op *op, const struct bp_err *err)
         e.wait_ms = c->wait_ms;
         e.run_ms = c->run_ms;
         lease_ended(a->d, &e);
+        tell_dependents(a->d, c->dependents);
     }
     struct json_object *data = json_object_new_object();
     put_int(data, "job_id", f->id);
@@ -141,6 +153,7 @@ static void failed(struct ask *a, struct bp_op *op, const struct bp_err *err)
         e.attempts = x->attempts;
         e.retry_at_ms = x->retry_at_ms;
         lease_ended(a->d, &e);
+        tell_dependents(a->d, x->dependents);
     }
     struct json_object *data = json_object_new_object();
     put_int(data, "dispatch_id", f->id);
@@ -156,12 +169,13 @@ static void requeued(struct ask *a, struct bp_op *op, const struct bp_err *err)
         return;
     struct ending e = ending_of(f, op->u.requeue.status);
     lease_ended(a->d, &e);
+    tell_dependents(a->d, op->u.requeue.dependents);
     ask_ok(a, "Job requeued", NULL);
 }
 
 /* ---- asking the store ---- */
 
-static void send_complete(struct finish *f)
+void finish_send(struct finish *f)
 {
     struct queue_call *q = queue_call_new(BP_OP_COMPLETE, dispatch_now(f->ask.d));
     struct bp_op_complete *c = &queue_call_op(q)->u.complete;
@@ -171,6 +185,14 @@ static void send_complete(struct finish *f)
     c->output = queue_call_str(q, json_text(f->output));
     c->provider_job_id = queue_call_str(q, f->provider_job_id);
     ask_queue(&f->ask, q, completed);
+}
+
+static void send_complete(struct finish *f)
+{
+    if (f->with)
+        f->with->ready(f, f->with_arg);
+    else
+        finish_send(f);
 }
 
 static void send_fail(struct finish *f)
@@ -336,16 +358,32 @@ static struct json_object *read_output(const struct input *in)
     return o;
 }
 
-void dispatch_worker_complete(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg)
+void finish_complete(struct dispatch *d, const struct worker_call *c, const struct finish_group *with,
+                     dispatch_reply fn, void *arg)
 {
     struct finish *f = finish_new(d, c, fn, arg);
     struct input in;
+    f->with = with;
+    f->with_arg = arg;
     input_read(&in, complete_rules, C_N, c->body);
     f->kind = END_COMPLETE;
     f->output = read_output(&in);
     f->provider_job_id = copy(input_text(&in, C_JOB, NULL));
     finish_start(f, &in);
     input_close(&in);
+}
+
+void dispatch_worker_complete(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg)
+{
+    if (c->body && json_object_object_get_ex(c->body, "results", NULL))
+        finish_batch(d, c, fn, arg);
+    else
+        finish_complete(d, c, NULL, fn, arg);
+}
+
+void finish_forget(struct finish *f)
+{
+    ask_forget(&f->ask);
 }
 
 void dispatch_worker_fail(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg)

@@ -16,6 +16,24 @@ struct ending {
 };
 /* Publishes and counts it, forgets the lease, and lets the worker's waiting poll ask again. */
 void lease_ended(struct dispatch *d, const struct ending *e);
+
+/* ---- several completions that go to the store at once ---- */
+
+struct finish;
+struct finish_group {
+    /* f may be sent now: with finish_send(), or finish_forget() when the engine is dead. */
+    void (*ready)(struct finish *f, void *arg);
+    /* f is over, answered or not: always called once. */
+    void (*over)(void *arg);
+};
+/* One completion as a worker sends it. with NULL: by itself. arg goes to fn and to the group. */
+void finish_complete(struct dispatch *d, const struct worker_call *c, const struct finish_group *with,
+                     dispatch_reply fn, void *arg);
+void finish_send(struct finish *f);
+void finish_forget(struct finish *f);
+/* {"results":[completions]}: each answered by itself, all in one transaction. */
+void finish_batch(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg);
+
 /* The text of a failed attempt as it is stored and shown: one line, out of what workers send (docs/protocol.md). */
 void error_text(const char *raw, char out[1024]);
 

@@ -3,6 +3,8 @@
 #include "dispatch/held.h"
 #include "dispatch/job_json.h"
 #include "dispatch/poll.h"
+#include "dispatch/sweep.h"
+#include "dispatch/text.h"
 #include "dispatch/urls.h"
 
 #include <stdio.h>
@@ -139,6 +141,9 @@ static void changed_job(struct ask *a, struct bp_op *op, const struct bp_err *er
         d->counters.cancelled++;
         bus_publish(d->bus, EVENT_JOB_CANCELLED, job->id, job->tenant, job->workflow, j->who);
         ask_ok(a, "Job cancelled", job_json(job, NULL, NULL));
+    } else if (job->status == BP_JOB_SCHEDULED) { /* it waits for others anew */
+        bus_publish(d->bus, EVENT_JOB_SUBMITTED, job->id, job->tenant, job->workflow, (int64_t)job->priority);
+        ask_ok(a, "Job scheduled again", job_json(job, NULL, NULL));
     } else if (job->status == BP_JOB_QUEUED) {
         bus_publish(d->bus, EVENT_JOB_SUBMITTED, job->id, job->tenant, job->workflow, (int64_t)job->priority);
         poll_arrived(d, lane_get(d, job->workflow), 1);
@@ -168,6 +173,8 @@ static void cancelled(struct ask *a, struct bp_op *op, const struct bp_err *err)
     struct held *h = held_find(a->d, op->u.cancel.id);
     if (h)
         h->cancel = 1;
+    if (op->u.cancel.dependents > 0)
+        sweeper_expect(a->d->sweeper, dispatch_now(a->d));
     reread(a, op->u.cancel.id);
 }
 
@@ -187,7 +194,11 @@ void dispatch_job_cancel(struct dispatch *d, const char *tenant, const char *who
 static void retried(struct ask *a, struct bp_op *op, const struct bp_err *err)
 {
     if (err->rc == BP_CONFLICT) {
-        ask_say(a, BP_CONFLICT, "Only a failed or cancelled job can be retried.");
+        char text[400];
+        snprintf(text, sizeof text, "The job cannot be retried: %s.",
+                 err->text[0] ? err->text : "only a failed or cancelled one can");
+        text_repair(text);
+        ask_say(a, BP_CONFLICT, text);
     } else if (err->rc != BP_OK) {
         refuse(a, err);
     } else {

@@ -143,9 +143,12 @@ static void tell_given_back(struct dispatch *d, const struct held *h, const stru
 static void given_back(struct bp_op *op, const struct bp_err *err, void *arg)
 {
     struct dispatch *d = arg;
-    struct held *h = !d->dead && err->rc == BP_OK && op ? held_find(d, op->u.requeue.id) : NULL;
+    int ok = !d->dead && err->rc == BP_OK && op;
+    struct held *h = ok ? held_find(d, op->u.requeue.id) : NULL;
     if (h)
         tell_given_back(d, h, &op->u.requeue);
+    if (ok && op->u.requeue.dependents > 0)
+        sweeper_expect(d->sweeper, dispatch_now(d));
     dispatch_unref(d);
 }
 
