@@ -148,5 +148,15 @@ void cmd_submit(struct admin_call *c);
 void cmd_upload(struct admin_call *c);
 void cmd_workers(struct admin_call *c);
 void cmd_worker_change(struct admin_call *c);
+void cmd_worker_add(struct admin_call *c);
+void cmd_tenants(struct admin_call *c);
+void cmd_tenant_show(struct admin_call *c);
+void cmd_tenant_add(struct admin_call *c);
+void cmd_tenant_set(struct admin_call *c);
+void cmd_tenant_disable(struct admin_call *c);
+void cmd_tenant_enable(struct admin_call *c);
+void cmd_token_add(struct admin_call *c);
+void cmd_token_list(struct admin_call *c);
+void cmd_token_remove(struct admin_call *c);
 
 #endif

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define WORDS_OF_A_COMMAND 3
+
 #define END                                                                                                            \
     {                                                                                                                  \
         ARG_END, 0, NULL, NULL                                                                                         \
@@ -35,9 +37,29 @@ static const struct admin_arg submit_args[] = {{ARG_WORD, ARG_JSON, "body", "the
 static const struct admin_arg upload_args[] = {{ARG_WORD, ARG_JSON, "body", "the file, as for POST /api/uploads"},
                                                {ARG_OPTION, ARG_TEXT, "tenant", "whose file it is (local)"},
                                                END};
-static const struct admin_arg worker_args[] = {{ARG_WORD, ARG_TEXT, "change", "approve revoke drain undrain remove"},
-                                               {ARG_WORD, ARG_TEXT, "worker", "id of the worker"},
-                                               END};
+static const struct admin_arg worker_args[] = {
+    {ARG_WORD, ARG_TEXT, "change", "approve revoke drain undrain remove rotate-token"},
+    {ARG_WORD, ARG_TEXT, "worker", "id of the worker"},
+    END};
+static const struct admin_arg worker_add_args[] = {{ARG_WORD, ARG_TEXT, "worker", "id of the worker"},
+                                                   {ARG_WORD, ARG_TEXT, "workflows", "slugs it may run, with commas"},
+                                                   {ARG_OPTION, ARG_INT, "concurrency", "jobs at once (1)"},
+                                                   {ARG_OPTION, ARG_TEXT, "name", "what it is called (its id)"},
+                                                   END};
+static const struct admin_arg tenant_args[] = {{ARG_WORD, ARG_TEXT, "tenant", "name of the tenant"}, END};
+static const struct admin_arg tenant_put_args[] = {
+    {ARG_WORD, ARG_TEXT, "tenant", "name of the tenant"},
+    {ARG_OPTION, ARG_INT, "weight", "of its fair share, 1 to 1000 (1)"},
+    {ARG_OPTION, ARG_INT, "max-pending", "jobs that have not ended; 0: unlimited"},
+    {ARG_OPTION, ARG_INT, "max-running", "jobs that run at once; 0: unlimited"},
+    {ARG_OPTION, ARG_TEXT, "webhook", "URL told of each job that ends; empty: none"},
+    END};
+static const struct admin_arg token_add_args[] = {{ARG_WORD, ARG_TEXT, "tenant", "name of the tenant"},
+                                                  {ARG_OPTION, ARG_TEXT, "label", "what it is for"},
+                                                  {ARG_OPTION, ARG_INT, "days", "how long it is good; 0: for ever (0)"},
+                                                  END};
+static const struct admin_arg token_args[] = {
+    {ARG_WORD, ARG_TEXT, "tenant", "name of the tenant"}, {ARG_WORD, ARG_INT, "id", "number of the token"}, END};
 static const struct admin_arg hold_args[] = {{ARG_WORD, ARG_TEXT, "workflow", "slug of the workflow"},
                                              {ARG_WORD, ARG_INT, "size", "instances to keep"},
                                              {ARG_OPTION, ARG_INT, "for", "seconds; without it until released"},
@@ -70,10 +92,21 @@ static const struct admin_column job_columns[] = {{"JOB", "id", FORM_NUMBER},
                                                   {"DONE", "progress", FORM_PERCENT},
                                                   {"ATTEMPTS", "attempts", FORM_NUMBER},
                                                   {"PRIO", "priority", FORM_NUMBER},
+                                                  {"WAITS", "waits_for", FORM_NUMBER},
+                                                  {"UNIQUE", "unique_key", FORM_TEXT},
                                                   {"AGE", "created_ms", FORM_AGO},
                                                   {"WORKER", "worker", FORM_TEXT},
                                                   {"ERROR", "error", FORM_TEXT},
                                                   LAST};
+static const struct admin_column tenant_columns[] = {
+    {"TENANT", "tenant", FORM_TEXT},         {"WEIGHT", "weight", FORM_NUMBER},
+    {"PENDING", "max_pending", FORM_NUMBER}, {"RUNNING", "max_running", FORM_NUMBER},
+    {"SCHEDULED", "scheduled", FORM_NUMBER}, {"QUEUED", "queued", FORM_NUMBER},
+    {"LEASED", "leased", FORM_NUMBER},       {"DISABLED", "disabled", FORM_YES},
+    {"WEBHOOK", "webhook", FORM_TEXT},       LAST};
+static const struct admin_column token_columns[] = {
+    {"TOKEN", "id", FORM_NUMBER},        {"LABEL", "label", FORM_TEXT},        {"CREATED", "created_at", FORM_TEXT},
+    {"USED", "last_used_at", FORM_TEXT}, {"EXPIRES", "expires_at", FORM_TEXT}, LAST};
 static const struct admin_column timeline_columns[] = {{"AT", "at", FORM_TEXT},
                                                        {"WHAT", "what", FORM_TEXT},
                                                        {"WHO", "who", FORM_TEXT},
@@ -114,8 +147,25 @@ const struct admin_command admin_commands[] = {
     {"workflow", ADMIN_READ, "one workflow: manifest, params, plugin", cmd_workflow, slug_args, NULL, NULL},
     {"effects", ADMIN_READ, "effects tenants can pick", cmd_effects, NULL, "", effect_columns},
     {"workers", ADMIN_READ, "registered workers", cmd_workers, NULL, "workers", worker_columns},
-    {"worker", ADMIN_WRITE, "change a worker: approve revoke drain undrain remove", cmd_worker_change, worker_args,
-     NULL, NULL},
+    {"worker", ADMIN_WRITE, "change a worker: approve revoke drain undrain remove rotate-token", cmd_worker_change,
+     worker_args, NULL, NULL},
+    {"worker add", ADMIN_WRITE, "make a worker with a token, shown once, instead of its registering", cmd_worker_add,
+     worker_add_args, NULL, NULL},
+    {"tenant", ADMIN_READ, "tenants with their weights, limits (0: none) and jobs", cmd_tenants, NULL, "tenants",
+     tenant_columns},
+    {"tenant list", ADMIN_READ, "the same", cmd_tenants, NULL, "tenants", tenant_columns},
+    {"tenant show", ADMIN_READ, "one tenant", cmd_tenant_show, tenant_args, NULL, NULL},
+    {"tenant add", ADMIN_WRITE, "make a tenant", cmd_tenant_add, tenant_put_args, NULL, NULL},
+    {"tenant set", ADMIN_WRITE, "change what is given of a tenant", cmd_tenant_set, tenant_put_args, NULL, NULL},
+    {"tenant disable", ADMIN_WRITE, "refuse a tenant's tokens and submits; what it has runs on", cmd_tenant_disable,
+     tenant_args, NULL, NULL},
+    {"tenant enable", ADMIN_WRITE, "take them again", cmd_tenant_enable, tenant_args, NULL, NULL},
+    {"tenant token add", ADMIN_WRITE, "make a token for a tenant, shown once", cmd_token_add, token_add_args, NULL,
+     NULL},
+    {"tenant token list", ADMIN_READ, "a tenant's tokens, without the tokens themselves", cmd_token_list, tenant_args,
+     "tokens", token_columns},
+    {"tenant token remove", ADMIN_WRITE, "void a token: here at once, elsewhere within seconds", cmd_token_remove,
+     token_args, NULL, NULL},
     {"jobs", ADMIN_READ, "jobs, newest first", cmd_jobs, jobs_args, "jobs", job_columns},
     {"job", ADMIN_READ, "one job with its timeline", cmd_job, id_args, "timeline", timeline_columns},
     {"job cancel", ADMIN_WRITE, "cancel a job: at once when it waits, else when its worker stops", cmd_job_cancel,
@@ -172,14 +222,15 @@ static const struct admin_command *unknown(const char *name, struct bp_err *err)
 
 const struct admin_command *command_find(char **words, size_t n, size_t *used, struct bp_err *err)
 {
-    char two[128];
-    if (n > 1) {
-        snprintf(two, sizeof two, "%s %s", words[0], words[1]);
-        const struct admin_command *c = by_name(two);
-        if (c) {
-            *used = 2;
+    for (size_t k = n < WORDS_OF_A_COMMAND ? n : WORDS_OF_A_COMMAND; k > 1; k--) {
+        char name[128];
+        size_t at = 0;
+        for (size_t i = 0; i < k && at < sizeof name; i++)
+            at += (size_t)snprintf(name + at, sizeof name - at, "%s%s", i ? " " : "", words[i]);
+        const struct admin_command *c = at < sizeof name ? by_name(name) : NULL;
+        *used = k;
+        if (c)
             return c;
-        }
     }
     *used = 1;
     const struct admin_command *c = by_name(words[0]);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS_MAX 12
+#define COLUMNS_MAX 14
 #define CELL_MAX    160
 
 /* "12 s", "3 min", "2 h", "5 d". */

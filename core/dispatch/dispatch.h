@@ -79,6 +79,41 @@ void dispatch_upload(struct dispatch *d, const char *tenant, struct json_object 
 int job_status_find(const char *name);
 const char *job_status_name(int status);
 
+/* ---- tenants as operators keep them in the store ---- */
+
+#define TENANT_UNKNOWN "Unauthenticated."
+typedef void (*tenant_auth_reply)(const struct dispatch_answer *a, const char *tenant, void *arg);
+/* token -> tenant, as the store says; BP_DENIED TENANT_UNKNOWN, or in words when it is disabled. Cached for a few
+ * seconds, failures too; a change made through this controller takes effect at once. tenant is borrowed for the call.
+ * May call back before returning. */
+void dispatch_tenant_authenticate(struct dispatch *d, const char *token, tenant_auth_reply fn, void *arg);
+
+/* What is to be of a tenant: numbers -1 and a NULL webhook stay, webhook "" removes it; limits 0: unlimited. */
+struct dispatch_tenant {
+    const char *name;
+    int32_t weight, max_pending, max_running, disabled;
+    const char *webhook;
+};
+#define TENANT_ADD 1 /* BP_CONFLICT when it is there */
+#define TENANT_SET 2 /* BP_NOTFOUND when it is not */
+/* data: the tenant as dispatch_tenant_show gives it. */
+void dispatch_tenant_put(struct dispatch *d, const struct dispatch_tenant *to, int how, const char *who,
+                         dispatch_reply fn, void *arg);
+void dispatch_tenant_list(struct dispatch *d, dispatch_reply fn, void *arg); /* data: {"tenants":[...]} */
+/* data: {"tenant","weight","max_pending","max_running","disabled","webhook","scheduled","queued","leased",...} */
+void dispatch_tenant_show(struct dispatch *d, const char *name, dispatch_reply fn, void *arg);
+
+struct dispatch_token {
+    const char *tenant, *label; /* label may be NULL */
+    int64_t days;               /* it lives so long; 0: for ever */
+};
+/* data: {"tenant","id","token",...}: the only time the token is shown; the store keeps its digest. */
+void dispatch_token_add(struct dispatch *d, const struct dispatch_token *token, const char *who, dispatch_reply fn,
+                        void *arg);
+void dispatch_token_list(struct dispatch *d, const char *tenant, dispatch_reply fn, void *arg); /* data.tokens */
+void dispatch_token_remove(struct dispatch *d, const char *tenant, int64_t id, const char *who, dispatch_reply fn,
+                           void *arg);
+
 /* ---- workers (the wire contract of docs/protocol.md; `body` is the parsed request or NULL) ---- */
 
 struct worker_auth; /* who is calling: a copy of the worker's row, owned by the caller of authenticate */
@@ -111,9 +146,18 @@ uint32_t dispatch_waiting_polls(const struct dispatch *d);
 /* ---- operators ---- */
 
 void dispatch_worker_list(struct dispatch *d, dispatch_reply fn, void *arg); /* data: {"workers":[...]} */
-/* what: approve revoke drain undrain remove. */
+/* what: approve revoke drain undrain remove, or rotate-token: then data.token is the new one, shown only here. */
 void dispatch_worker_change(struct dispatch *d, const char *worker_id, const char *what, const char *who,
                             dispatch_reply fn, void *arg);
+struct dispatch_worker {
+    const char *worker_id, *display_name; /* display_name may be NULL */
+    struct json_object *workflows;        /* list of slugs */
+    int32_t max_concurrency;
+};
+/* A worker made by an operator instead of registering: data {"worker_id","token",...}, the token shown only here.
+ * BP_CONFLICT when it is there already. */
+void dispatch_worker_add(struct dispatch *d, const struct dispatch_worker *w, const char *who, dispatch_reply fn,
+                         void *arg);
 /* Numbers per workflow from the store, at most 1 s old: what scaling, metrics and the page read through the bus too
  * (service "queue", BP_OP_STATS). data: {"workflows":[{...}]}. */
 void dispatch_stats(struct dispatch *d, dispatch_reply fn, void *arg);

@@ -5,8 +5,11 @@
 #include "dispatch/auth.h"
 #include "dispatch/held.h"
 #include "dispatch/poll.h"
+#include "dispatch/prune.h"
+#include "dispatch/spent.h"
 #include "dispatch/stats.h"
 #include "dispatch/sweep.h"
+#include "dispatch/tenants.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -57,6 +60,8 @@ void dispatch_reconfigure(struct dispatch *d, const struct config *c)
     s->max_batch = (int32_t)config_int(c, CONFIG_DISPATCH_MAX_BATCH);
     s->fair = config_bool(c, CONFIG_DISPATCH_FAIR_SHARE);
     snprintf(s->stage, sizeof s->stage, "%s", config_str(c, CONFIG_STAGE));
+    if (d->started)
+        tenant_settings_store(d);
 }
 
 struct dispatch *dispatch_new(struct bus *b, struct host *h, const struct config *c)
@@ -73,6 +78,9 @@ struct dispatch *dispatch_new(struct bus *b, struct host *h, const struct config
     d->held = held_table_new();
     d->polls = polls_new(d);
     d->auth = auth_cache_new(d);
+    d->tenants = tenant_auth_new();
+    d->pruner = pruner_new(d);
+    d->spent = spent_new(d);
     d->sweeper = sweeper_new(d);
     d->stats = stats_new();
     return d;
@@ -87,6 +95,9 @@ void dispatch_free(struct dispatch *d)
     polls_free(d->polls);
     stats_free(d->stats);
     auth_cache_free(d->auth);
+    tenant_auth_free(d->tenants);
+    pruner_free(d->pruner);
+    spent_free(d->spent);
     sweeper_free(d->sweeper);
     held_table_free(d->held);
     lanes_free(d->lanes);
@@ -99,6 +110,7 @@ void dispatch_start(struct dispatch *d)
     d->draining = 0;
     d->started = 1;
     sweeper_start(d->sweeper);
+    tenant_settings_store(d);
 }
 
 void dispatch_drain(struct dispatch *d)

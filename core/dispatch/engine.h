@@ -16,6 +16,7 @@
 
 #define QUEUE_TIMEOUT_MS   10000
 #define OBJECTS_TIMEOUT_MS 10000
+#define TOKEN_SHOWN_ONCE   "Keep the token: it is not shown again"
 
 /* The settings in the units the engine counts in, read once per configuration. */
 struct dispatch_settings {
@@ -28,6 +29,9 @@ struct lanes;
 struct held_table;
 struct polls;
 struct auth_cache;
+struct tenant_auth;
+struct pruner;
+struct spent;
 struct sweeper;
 struct stats;
 
@@ -36,6 +40,7 @@ struct dispatch {
     int refs; /* the owner's, and one per ask, trip or posted answer on its way */
     int dead; /* dispatch_free() was called: answer nobody */
     int draining, started;
+    int tenants_unstored; /* some settings of tenants are not in the store yet */
     struct bus *bus;
     struct loop *loop;
     struct host *host;
@@ -46,6 +51,9 @@ struct dispatch {
     struct held_table *held;
     struct polls *polls;
     struct auth_cache *auth;
+    struct tenant_auth *tenants;
+    struct pruner *pruner;
+    struct spent *spent;
     struct sweeper *sweeper;
     struct stats *stats;
     struct bp_err queue_err; /* why the queue takes nothing, of the last reply that said so; rc BP_OK: it does */

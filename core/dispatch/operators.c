@@ -4,6 +4,7 @@
 #include "dispatch/held.h"
 #include "dispatch/job_json.h"
 #include "dispatch/poll.h"
+#include "dispatch/text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -60,14 +61,24 @@ static const struct change {
 } changes[] = {
     {"approve", "Worker approved", 1, -1},  {"revoke", "Worker revoked; its token is no longer accepted", 0, -1},
     {"drain", "Worker is draining", -1, 1}, {"undrain", "Worker takes jobs again", -1, 0},
-    {"remove", "Worker removed", -1, -1},
+    {"remove", "Worker removed", -1, -1},   {"rotate-token", TOKEN_SHOWN_ONCE, -1, -1},
 };
 
 struct change_ask {
     struct ask ask;
     const struct change *change;
     char worker_id[1024], who[300];
+    char token[TOKEN_SIZE]; /* of rotate-token, else "" */
 };
+
+static struct json_object *token_json(const char *worker_id, const char *token)
+{
+    struct json_object *data = json_object_new_object();
+    put_text(data, "worker_id", worker_id);
+    put_text(data, "token", token);
+    put_text(data, "note", TOKEN_SHOWN_ONCE);
+    return data;
+}
 
 static void changed(struct ask *a, struct bp_op *op, const struct bp_err *err)
 {
@@ -94,10 +105,18 @@ static void changed(struct ask *a, struct bp_op *op, const struct bp_err *err)
     }
     if (c->change->draining != 0 && c->change->approved != 1)
         polls_dismiss(d, c->worker_id, c->change->draining == 1 ? "Worker draining" : "No jobs available");
-    ask_ok(a, c->change->said, NULL);
+    ask_ok(a, c->change->said, c->token[0] ? token_json(c->worker_id, c->token) : NULL);
 }
 
-static struct queue_call *change_call(const struct change_ask *c)
+static void fill_token(struct queue_call *q, struct bp_op_worker_set *set, char token[TOKEN_SIZE])
+{
+    char digest[DIGEST_SIZE];
+    token_make(token);
+    digest_make(token, strlen(token), digest);
+    set->token_hash = queue_call_str(q, digest);
+}
+
+static struct queue_call *change_call(struct change_ask *c)
 {
     int32_t kind = strcmp(c->change->what, "remove") == 0 ? BP_OP_WORKER_DEL : BP_OP_WORKER_SET;
     struct queue_call *q = queue_call_new(kind, dispatch_now(c->ask.d));
@@ -115,6 +134,8 @@ static struct queue_call *change_call(const struct change_ask *c)
     set->max_concurrency = -1;
     set->who = queue_call_str(q, c->who);
     set->why = queue_call_str(q, c->change->what);
+    if (strcmp(c->change->what, "rotate-token") == 0)
+        fill_token(q, set, c->token);
     return q;
 }
 
@@ -127,7 +148,9 @@ void dispatch_worker_change(struct dispatch *d, const char *worker_id, const cha
             c->change = &changes[i];
     }
     if (!c->change) {
-        ask_say(&c->ask, BP_INVALID, "What to do with a worker is one of approve, revoke, drain, undrain, remove.");
+        ask_say(&c->ask, BP_INVALID,
+                "What to do with a worker is one of approve, revoke, drain, undrain, remove, "
+                "rotate-token.");
         return;
     }
     snprintf(c->worker_id, sizeof c->worker_id, "%s", worker_id);

@@ -186,11 +186,13 @@ static void read_after(struct order *o)
     }
 }
 
-static void read_unique_key(struct order *o)
+/* The rules count characters, the store bytes. */
+static const char *read_key(struct order *o, uint32_t i, const char *spoken)
 {
-    o->unique_key = input_text(&o->in, F_UNIQUE, NULL);
-    if (o->unique_key && strlen(o->unique_key) > 255)
-        input_wrong(&o->in, "unique_key", "The unique key field must not be longer than 255 bytes.");
+    const char *key = input_text(&o->in, i, NULL);
+    if (key && strlen(key) > 255)
+        input_wrong(&o->in, rules[i].name, "The %s field must not be longer than 255 bytes.", spoken);
+    return key;
 }
 
 static void read_numbers(struct order *o, const struct dispatch *d, const struct workflow *w)
@@ -199,7 +201,6 @@ static void read_numbers(struct order *o, const struct dispatch *d, const struct
     o->priority = (int32_t)input_integer(&o->in, F_PRIORITY, 0);
     o->max_attempts = (int32_t)input_integer(&o->in, F_ATTEMPTS, attempts);
     o->not_before_ms = input_integer(&o->in, F_NOT_BEFORE, 0);
-    o->idempotency_key = input_text(&o->in, F_KEY, NULL);
 }
 
 int order_read(struct order *o, struct dispatch *d, const char *tenant, struct json_object *body)
@@ -215,7 +216,8 @@ int order_read(struct order *o, struct dispatch *d, const char *tenant, struct j
         o->single = o->in.value[F_INPUT].json != NULL;
         read_numbers(o, d, w);
         read_after(o);
-        read_unique_key(o);
+        o->unique_key = read_key(o, F_UNIQUE, "unique key");
+        o->idempotency_key = read_key(o, F_KEY, "idempotency key");
     }
     if (o->in.fields)
         o->rc = BP_INVALID;

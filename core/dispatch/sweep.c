@@ -5,13 +5,14 @@
 #include "dispatch/finish.h"
 #include "dispatch/held.h"
 #include "dispatch/poll.h"
+#include "dispatch/prune.h"
+#include "dispatch/tenants.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ROWS_MAX       500
-#define PRUNE_MAX      1000
 #define HOUSE_EVERY_MS 60000
 #define PROBE_EVERY_MS 2000 /* how long a job put into the store past this process may wait for a waiting poll */
 #define GAP_MIN_MS     10
@@ -73,6 +74,8 @@ static void tell_row(struct dispatch *d, const struct bp_job_row *job, int64_t s
         bus_publish(d->bus, EVENT_JOB_DUE, job->id, job->tenant, job->workflow, (int64_t)job->attempts);
     if (job->status == BP_JOB_QUEUED)
         poll_arrived(d, lane_get(d, job->workflow), 1);
+    else if (job->status != BP_JOB_SCHEDULED)
+        sweeper_expect(d->sweeper, dispatch_now(d)); /* what waited for it in turn */
 }
 
 /* ---- when ---- */
@@ -154,14 +157,6 @@ static void sweep(void *arg)
 
 /* ---- every minute ---- */
 
-static void prune(struct sweeper *s)
-{
-    struct queue_call *q = queue_call_new(BP_OP_PRUNE, dispatch_now(s->d));
-    queue_call_op(q)->u.prune.before_ms = dispatch_now(s->d) - s->d->set.retention_ms;
-    queue_call_op(q)->u.prune.limit = PRUNE_MAX;
-    queue_tell(s->d, q);
-}
-
 static void removed(struct bp_op *op, const struct bp_err *err, void *arg)
 {
     struct dispatch *d = arg;
@@ -213,7 +208,8 @@ static void look_for_stale(struct dispatch *d)
 static void keep_house(void *arg)
 {
     struct sweeper *s = arg;
-    prune(s);
+    pruner_kick(s->d->pruner);
+    tenant_settings_again(s->d);
     look_for_stale(s->d);
     held_expire(s->d, dispatch_now(s->d));
 }

@@ -178,18 +178,45 @@ static void admit_worker(struct call *c)
     dispatch_authenticate(c->http->app->dispatch, token, on_worker, c);
 }
 
+static void answer_unauthenticated(struct call *c)
+{
+    call_add_header(c, "WWW-Authenticate", "Bearer");
+    answer_error(c, 401, TENANT_UNKNOWN, NULL);
+}
+
+static void run_for(struct call *c, const char *tenant)
+{
+    c->tenant = strdup(tenant);
+    run(c);
+}
+
+static void on_tenant(const struct dispatch_answer *a, const char *tenant, void *arg)
+{
+    struct call *c = arg;
+
+    if (!c->conn || !c->http)
+        answer_error(c, 503, "", NULL); /* the client left: only frees the call */
+    else if (a->rc == BP_OK)
+        run_for(c, tenant);
+    else if (a->rc == BP_DENIED && strcmp(a->message, TENANT_UNKNOWN) == 0)
+        answer_unauthenticated(c);
+    else
+        answer_engine(c, a, 200);
+}
+
+/* The settings first, then the store. */
 static void admit_tenant(struct call *c)
 {
     char token[TOKEN_MAX];
-    const char *name = read_token(c, token, sizeof(token)) ? tenants_find(c->http->tenants, token) : NULL;
+    size_t n = read_token(c, token, sizeof(token));
+    const char *name = n ? tenants_find(c->http->tenants, token) : NULL;
 
-    if (!name) {
-        call_add_header(c, "WWW-Authenticate", "Bearer");
-        answer_error(c, 401, "Unauthenticated.", NULL);
-        return;
-    }
-    c->tenant = strdup(name);
-    run(c);
+    if (n == 0)
+        answer_unauthenticated(c);
+    else if (name)
+        run_for(c, name);
+    else
+        dispatch_tenant_authenticate(c->http->app->dispatch, token, on_tenant, c);
 }
 
 /* 0, or -1: answered 429. Counts before the secret is looked at, so that guessing is slow. */

@@ -75,16 +75,80 @@ static int add(struct tenants *t, const char *name, const char *ref, struct bp_e
     return 0;
 }
 
+/* ---- what else the setting says: kept in the store, checked here, where a bad file can still be refused ---- */
+
+static int check_number(const char *tenant, const char *key, struct json_object *v, int64_t min, int64_t max,
+                        struct bp_err *err)
+{
+    int64_t n = json_object_is_type(v, json_type_int) ? json_object_get_int64(v) : min - 1;
+
+    if (n >= min && n <= max)
+        return 0;
+    return err_set(err, BP_INVALID, "tenants.%s.%s must be a whole number from %lld to %lld", tenant, key,
+                   (long long)min, (long long)max);
+}
+
+static int check_text(const char *tenant, const char *key, struct json_object *v, struct bp_err *err)
+{
+    const char *s = json_object_is_type(v, json_type_string) ? json_object_get_string(v) : NULL;
+
+    if (!s)
+        return err_set(err, BP_INVALID, "tenants.%s.%s must be text", tenant, key);
+    if (strcmp(key, "webhook") == 0 && *s && strncmp(s, "http://", 7) != 0 && strncmp(s, "https://", 8) != 0)
+        return err_set(err, BP_INVALID, "tenants.%s.webhook must be an http or https URL, or empty for none", tenant);
+    return 0;
+}
+
+static const struct member {
+    const char *key;
+    int64_t min, max; /* of a number; both 0: text */
+} members[] = {
+    {"token", 0, 0}, {"webhook", 0, 0}, {"weight", 1, 1000}, {"maxPending", 0, INT32_MAX}, {"maxRunning", 0, INT32_MAX},
+};
+#define N_MEMBERS (sizeof(members) / sizeof(members[0]))
+
+static int check_member(const char *tenant, const char *key, struct json_object *v, struct bp_err *err)
+{
+    const char *names[N_MEMBERS], *near;
+
+    for (size_t i = 0; i < N_MEMBERS; i++) {
+        names[i] = members[i].key;
+        if (strcmp(key, members[i].key) != 0)
+            continue;
+        return members[i].max ? check_number(tenant, key, v, members[i].min, members[i].max, err)
+                              : check_text(tenant, key, v, err);
+    }
+    near = nearest_name(key, names, N_MEMBERS);
+    return err_set(err, BP_INVALID,
+                   "tenants.%s.%s: unknown key%s%s%s; a tenant has token weight maxPending maxRunning webhook", tenant,
+                   key, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
+static int check_one(const char *tenant, struct json_object *o, struct bp_err *err)
+{
+    if (!json_object_is_type(o, json_type_object) || json_object_object_length(o) == 0)
+        return err_set(err, BP_INVALID, "tenants.%s has no token; give \"token\": \"env:NAME\" or \"file:PATH\"",
+                       tenant);
+    json_object_object_foreach(o, key, v)
+    {
+        int rc = check_member(tenant, key, v, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* A tenant without a token here may have some in the store. */
 static int add_all(struct tenants *t, struct json_object *map, struct bp_err *err)
 {
     if (!map)
         return 0;
     json_object_object_foreach(map, name, value)
     {
+        int rc = check_one(name, value, err);
         const char *ref = json_str(value, "token", NULL);
-        int rc = ref ? add(t, name, ref, err)
-                     : err_set(err, BP_INVALID,
-                               "tenants.%s has no token; give \"token\": \"env:NAME\" or \"file:PATH\"", name);
+        if (rc == 0 && ref)
+            rc = add(t, name, ref, err);
         if (rc)
             return rc;
     }

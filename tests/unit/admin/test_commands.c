@@ -15,7 +15,12 @@ static void words_lead_to_the_longest_command(void **state)
         {"status", NULL, "status", 1},        {"job", "cancel", "job cancel", 2}, {"job", "7", "job", 1},
         {"plugin", "list", "plugin list", 2}, {"scale", "photo", "scale", 1},     {"log", "level", "log level", 2},
     };
+    char *token_add[] = {(char[]){"tenant"}, (char[]){"token"}, (char[]){"add"}, (char[]){"acme"}};
+    struct bp_err none = {0};
+    size_t three = 0;
     (void)state;
+    assert_string_equal(command_find(token_add, 4, &three, &none)->name, "tenant token add");
+    assert_int_equal(three, 3);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct bp_err err = {0};
         size_t used = 0;

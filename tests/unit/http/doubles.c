@@ -106,6 +106,22 @@ void worker_auth_free(struct worker_auth *w)
     free(w);
 }
 
+/* The store's tenants: one is known, one disabled; one token finds the store busy. */
+void dispatch_tenant_authenticate(struct dispatch *d, const char *token, tenant_auth_reply fn, void *arg)
+{
+    struct dispatch_answer a = {.rc = BP_DENIED, .message = TENANT_UNKNOWN};
+    int good = strcmp(token, "stored-token") == 0;
+
+    (void)d;
+    if (good)
+        a = (struct dispatch_answer){.rc = BP_OK};
+    else if (strcmp(token, "disabled-token") == 0)
+        a.message = "This tenant is disabled.";
+    else if (strcmp(token, "busy-token") == 0)
+        a = (struct dispatch_answer){.rc = BP_LATER, .message = "Busy", .retry_after_s = 1};
+    fn(&a, good ? "stored" : NULL, arg);
+}
+
 static void worker_echo(const char *name, const struct worker_call *c, dispatch_reply fn, void *arg)
 {
     struct json_object *data = echo(name, c->body);

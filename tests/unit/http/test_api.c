@@ -163,6 +163,15 @@ static void a_tenant_needs_its_token(void **state)
     expect("GET /api/jobs", TENANT, NULL, 200, "\"tenant\":\"local\"");
 }
 
+static void a_token_that_no_setting_has_is_the_stores_to_know(void **state)
+{
+    (void)state;
+    expect("GET /api/jobs", BEARER("stored-token"), NULL, 200, "\"tenant\":\"stored\"");
+    expect("GET /api/jobs", BEARER("disabled-token"), NULL, 403, "This tenant is disabled.");
+    expect("GET /api/jobs", BEARER("busy-token"), NULL, 503, "Busy");
+    expect("GET /api/jobs", BEARER("guessed-token"), NULL, 401, "Unauthenticated.");
+}
+
 static void a_submit_is_201_and_its_replay_200(void **state)
 {
     (void)state;
@@ -364,6 +373,7 @@ int main(void)
         TEST(registration_needs_the_fleet_secret),
         TEST(without_a_fleet_secret_registration_is_503),
         TEST(a_tenant_needs_its_token),
+        TEST(a_token_that_no_setting_has_is_the_stores_to_know),
         TEST(a_submit_is_201_and_its_replay_200),
         TEST(a_batch_is_201_when_all_is_new_and_200_otherwise),
         TEST(a_tenants_own_limit_is_429_with_retry_after),

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tenant_settings.c - weight, limits and webhook of the setting `tenants`, kept in the store. */
+#include "dispatch/tenants.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct store_trip {
+    struct dispatch *d;
+    char tenant[];
+};
+
+static void stored(struct bp_op *op, const struct bp_err *err, void *arg)
+{
+    struct store_trip *t = arg;
+    struct dispatch *d = t->d;
+    (void)op;
+    if (!d->dead && err->rc == BP_OK)
+        tenant_auth_forget(d, t->tenant);
+    else if (!d->dead && (err->rc == BP_INVALID || err->rc == BP_UNSUPPORTED))
+        log_error(LOG_DISPATCH, "tenants.%s: the queue does not take its settings: %s", t->tenant, err->text);
+    else if (!d->dead) {
+        d->tenants_unstored = 1;
+        log_warn(LOG_DISPATCH, "tenants.%s: its settings are not in the queue yet: %s; trying again", t->tenant,
+                 err->text);
+    }
+    free(t);
+    dispatch_unref(d);
+}
+
+static void store_one(struct dispatch *d, const struct dispatch_tenant *to)
+{
+    struct bp_err err = {0};
+    size_t n = strlen(to->name) + 1;
+    struct store_trip *t = malloc(sizeof *t + n);
+    if (!t)
+        return;
+    t->d = d;
+    memcpy(t->tenant, to->name, n);
+    dispatch_ref(d);
+    if (queue_call_send(d->bus, tenant_put_call(d, to), QUEUE_TIMEOUT_MS, stored, t, &err) == BP_OK)
+        return;
+    stored(NULL, &err, t);
+}
+
+static int32_t number(struct json_object *o, const char *key)
+{
+    int64_t v = json_int(o, key, -1);
+    return v < -1 || v > INT32_MAX ? INT32_MAX : (int32_t)v;
+}
+
+void tenant_settings_store(struct dispatch *d)
+{
+    struct json_object *map = config_map(d->config, CONFIG_TENANTS);
+    d->tenants_unstored = 0;
+    if (!map)
+        return;
+    struct json_object_iterator it = json_object_iter_begin(map), end = json_object_iter_end(map);
+    for (; !json_object_iter_equal(&it, &end); json_object_iter_next(&it)) {
+        struct json_object *o = json_object_iter_peek_value(&it);
+        struct dispatch_tenant t = {.name = json_object_iter_peek_name(&it),
+                                    .weight = number(o, "weight"),
+                                    .max_pending = number(o, "maxPending"),
+                                    .max_running = number(o, "maxRunning"),
+                                    .disabled = -1,
+                                    .webhook = json_str(o, "webhook", NULL)};
+        if (t.weight >= 0 || t.max_pending >= 0 || t.max_running >= 0 || t.webhook)
+            store_one(d, &t);
+    }
+}
+
+void tenant_settings_again(struct dispatch *d)
+{
+    if (d->tenants_unstored)
+        tenant_settings_store(d);
+}
