@@ -7,6 +7,7 @@
 #include "dispatch/text.h"
 #include "dispatch/urls.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -195,8 +196,8 @@ static void retried(struct ask *a, struct bp_op *op, const struct bp_err *err)
 {
     if (err->rc == BP_CONFLICT) {
         char text[400];
-        snprintf(text, sizeof text, "The job cannot be retried: %s.",
-                 err->text[0] ? err->text : "only a failed or cancelled one can");
+        snprintf(text, sizeof text, "%s.", err->text[0] ? err->text : "Only a failed or cancelled job can be retried");
+        text[0] = (char)toupper((unsigned char)text[0]);
         text_repair(text);
         ask_say(a, BP_CONFLICT, text);
     } else if (err->rc != BP_OK) {

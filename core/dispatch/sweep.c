@@ -28,6 +28,12 @@ struct sweeper {
 
 /* ---- what a sweep found ---- */
 
+static void tell_cancelled(struct dispatch *d, const struct bp_job_row *job)
+{
+    d->counters.cancelled++;
+    bus_publish(d->bus, EVENT_JOB_CANCELLED, job->id, job->tenant, job->workflow, "sweeper");
+}
+
 static void tell_expired(struct dispatch *d, const struct bp_job_row *job)
 {
     const char *worker = job->worker ? job->worker : "";
@@ -38,16 +44,18 @@ static void tell_expired(struct dispatch *d, const struct bp_job_row *job)
         d->counters.failed++;
         bus_publish(d->bus, EVENT_JOB_FAILED, job->id, job->tenant, job->workflow, worker, job->error);
     } else if (job->status == BP_JOB_CANCELLED) {
-        d->counters.cancelled++;
-        bus_publish(d->bus, EVENT_JOB_CANCELLED, job->id, job->tenant, job->workflow, "sweeper");
+        tell_cancelled(d, job);
     }
     if (job->worker)
         poll_worker_freed(d, job->worker);
 }
 
-/* A job back in the queue was leased and ran out, or waited for its time. A retry's time lies after its lease began. */
+/* A job back in the queue was leased and ran out, or waited for its time. A retry's time lies after its lease began. One
+ * cancelled was leased and its cancel asked for, or waited for a job that ended in vain. */
 static int did_expire(struct dispatch *d, const struct bp_job_row *job)
 {
+    if (job->status == BP_JOB_CANCELLED)
+        return held_find(d, job->id) || job->cancel_requested;
     return job->status != BP_JOB_QUEUED || held_find(d, job->id) ||
            (job->leased_ms > 0 && job->not_before_ms < job->leased_ms);
 }
@@ -70,6 +78,8 @@ static void tell_row(struct dispatch *d, const struct bp_job_row *job, int64_t s
         tell_taken_in(d, job);
     else if (did_expire(d, job))
         tell_expired(d, job);
+    else if (job->status == BP_JOB_CANCELLED)
+        tell_cancelled(d, job);
     else
         bus_publish(d->bus, EVENT_JOB_DUE, job->id, job->tenant, job->workflow, (int64_t)job->attempts);
     if (job->status == BP_JOB_QUEUED)

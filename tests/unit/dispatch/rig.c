@@ -232,7 +232,34 @@ static int32_t head(void *inst, const char *key, struct bp_object_info *out, str
     return BP_OK;
 }
 
-static const struct bp_objects objects_table = {.size = sizeof objects_table, .presign = presign, .head = head};
+static int32_t remove_object(void *inst, const char *key, struct bp_err *err)
+{
+    struct rig *r = inst;
+    if (atomic_load(&r->remove_fail))
+        return err_set(err, atomic_load(&r->remove_fail), "remove %s: the test said so", key);
+    unsigned n = atomic_fetch_add(&r->removed, 1);
+    if (n < 64)
+        snprintf(r->removed_keys[n], sizeof r->removed_keys[n], "%s", key);
+    return BP_OK;
+}
+
+/* Two objects below any prefix, the first time it is asked for. */
+static int32_t list(void *inst, const char *prefix, const char *after, struct bp_object_info *out, uint32_t *n,
+                    struct bp_err *err)
+{
+    static char last[1025];
+    (void)inst;
+    (void)after;
+    (void)err;
+    *n = strcmp(last, prefix) == 0 ? 0 : 2;
+    snprintf(last, sizeof last, "%s", prefix);
+    for (uint32_t i = 0; i < *n; i++)
+        snprintf(out[i].key, sizeof out[i].key, "%.900sattempt-%u/output.mp4", prefix, i + 1);
+    return BP_OK;
+}
+
+static const struct bp_objects objects_table = {
+    .size = sizeof objects_table, .presign = presign, .head = head, .remove = remove_object, .list = list};
 
 /* ---- the rig ---- */
 

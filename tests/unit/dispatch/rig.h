@@ -41,7 +41,10 @@ struct rig {
     atomic_uint scripted;
     /* the object store */
     atomic_int presign_fail, head_missing;
-    atomic_int head_fail; /* a bp_rc */
+    atomic_int head_fail;   /* a bp_rc */
+    atomic_int remove_fail; /* a bp_rc */
+    atomic_uint removed;
+    char removed_keys[64][256];
     atomic_uint object_requests, urls_signed, heads;
     int64_t clock_ahead_ms;     /* added to the wall clock; use rig_sleep() */
     unsigned events[EVENT_END]; /* published, by id */
