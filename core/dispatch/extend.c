@@ -20,7 +20,7 @@ struct extend {
     int64_t id;
     double progress; /* < 0: not said */
     char *token, *worker, *text, *checkpoint_key;
-    int refresh;
+    int refresh, is_heartbeat;
     struct json_object *data;
 };
 
@@ -122,12 +122,13 @@ static void extended(struct ask *a, struct bp_op *op, const struct bp_err *err)
     urls_signed(&ok, x);
 }
 
-/* Progress that says nothing the store must know at once is answered from memory, while the lease has time. */
+/* Progress that says nothing the store must know at once is answered from memory, while the lease has time. A heartbeat
+ * always asks: a cancel or a drain made at another controller is known to the store alone. */
 static int answer_from_memory(struct extend *x)
 {
     struct dispatch *d = x->ask.d;
     struct held *h = held_match(d, x->id, x->token, x->worker);
-    if (!h || x->progress < 0 || x->progress >= 1 || x->refresh || x->checkpoint_key)
+    if (!h || x->is_heartbeat || x->progress < 0 || x->progress >= 1 || x->refresh || x->checkpoint_key)
         return 0;
     if (!h->written_mono_ms || mono_ms() - h->written_mono_ms >= WRITE_EVERY_MS)
         return 0;
@@ -201,6 +202,7 @@ void dispatch_worker_heartbeat(struct dispatch *d, const struct worker_call *c, 
     struct input in;
     input_read(&in, heartbeat_rules, N_FIELDS, c->body);
     x->message = "Lease extended";
+    x->is_heartbeat = 1;
     extend_begin(x, &in);
     input_close(&in);
 }

@@ -136,6 +136,16 @@ void held_release_worker(struct dispatch *d, const char *worker, const char *rea
     }
 }
 
+void held_drain_worker(struct dispatch *d, const char *worker, int draining)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (struct held *h = d->held->bucket[i]; h; h = h->next) {
+            if (strcmp(h->worker, worker) == 0)
+                h->draining = draining;
+        }
+    }
+}
+
 void held_expire(struct dispatch *d, int64_t now_ms)
 {
     for (size_t i = 0; i < BUCKETS; i++) {

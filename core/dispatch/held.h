@@ -28,6 +28,8 @@ void held_drop(struct dispatch *d, int64_t id);
 /* The store gave back every lease of a worker: forgets them, counts an arrival in each of their lanes, and tells
  * whoever listens for their jobs. */
 void held_release_worker(struct dispatch *d, const char *worker, const char *reason);
+/* A worker drains, or no longer: what its next progress is answered with. */
+void held_drain_worker(struct dispatch *d, const char *worker, int draining);
 /* Forgets leases that ran out more than an hour ago: they ended where we could not see it. */
 void held_expire(struct dispatch *d, int64_t now_ms);
 

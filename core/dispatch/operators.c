@@ -103,6 +103,8 @@ static void changed(struct ask *a, struct bp_op *op, const struct bp_err *err)
         held_release_worker(d, c->worker_id, removed ? "its worker was removed" : "its worker was revoked");
         polls_probe(d);
     }
+    if (c->change->draining >= 0)
+        held_drain_worker(d, c->worker_id, c->change->draining);
     if (c->change->draining != 0 && c->change->approved != 1)
         polls_dismiss(d, c->worker_id, c->change->draining == 1 ? "Worker draining" : "No jobs available");
     ask_ok(a, c->change->said, c->token[0] ? token_json(c->worker_id, c->token) : NULL);

@@ -50,8 +50,8 @@ static void tell_expired(struct dispatch *d, const struct bp_job_row *job)
         poll_worker_freed(d, job->worker);
 }
 
-/* A job back in the queue was leased and ran out, or waited for its time. A retry's time lies after its lease began. One
- * cancelled was leased and its cancel asked for, or waited for a job that ended in vain. */
+/* A job back in the queue was leased and ran out, or waited for its time. A retry's time lies after its lease began.
+ * One cancelled was leased and its cancel asked for, or waited for a job that ended in vain. */
 static int did_expire(struct dispatch *d, const struct bp_job_row *job)
 {
     if (job->status == BP_JOB_CANCELLED)

@@ -74,6 +74,80 @@ static void draining_reaches_a_busy_worker(void **state)
     rig_free(r);
 }
 
+static void draining_reaches_a_worker_with_its_next_progress(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    struct answer a = {0}, b = {0};
+    struct worker_auth *w = worker_in(r, "w", "noop");
+    submit_ok(r, "{'workflow':'noop'}");
+    struct json_object *job = poll_job(r, w, &a);
+    do_worker(r, dispatch_worker_progress, w, lease_body(job, "'progress':0.1"), &b);
+    assert_false(json_truth(b.data, "draining", 1)); /* from here on it is answered from memory for a second */
+    dispatch_worker_change(r->d, "w", "drain", "operator:0", answer_keep, (answer_reset(&b), &b));
+    rig_wait(r, &b);
+    do_worker(r, dispatch_worker_progress, w, lease_body(job, "'progress':0.2"), &b);
+    assert_true(json_truth(b.data, "draining", 0));
+    do_worker(r, dispatch_worker_poll, w, "{'worker_id':'w'}", &b);
+    assert_null(json_member(b.data, "job"));
+    answer_reset(&a);
+    answer_reset(&b);
+    worker_auth_free(w);
+    rig_free(r);
+}
+
+/* The other controller on the same store; this one learns of what it did from the store alone. */
+static void cancel_and_drain_made_elsewhere_reach_the_worker_with_its_next_heartbeat(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    struct answer a = {0}, b = {0};
+    struct dispatch *other = dispatch_new(r->bus, NULL, r->config);
+    struct worker_auth *w = worker_in(r, "w", "noop");
+    int64_t id = submit_ok(r, "{'workflow':'noop'}");
+    struct json_object *job = poll_job(r, w, &a);
+    do_worker(r, dispatch_worker_progress, w, lease_body(job, "'progress':0.1"), &b);
+    dispatch_job_cancel(other, "acme", "tenant:acme", id, answer_keep, (answer_reset(&b), &b));
+    rig_wait(r, &b);
+    assert_true(json_truth(b.data, "cancel_requested", 0));
+    dispatch_worker_change(other, "w", "drain", "operator:0", answer_keep, (answer_reset(&b), &b));
+    rig_wait(r, &b);
+    do_worker(r, dispatch_worker_heartbeat, w, lease_body(job, "'progress':0.2"), &b);
+    assert_true(json_truth(b.data, "cancel", 0));
+    assert_true(json_truth(b.data, "draining", 0));
+    do_worker(r, dispatch_worker_progress, w, lease_body(job, "'progress':0.3"), &b);
+    assert_true(json_truth(b.data, "cancel", 0));
+    dispatch_free(other);
+    answer_reset(&a);
+    answer_reset(&b);
+    worker_auth_free(w);
+    rig_free(r);
+}
+
+static void cancel_made_elsewhere_reaches_progress_within_a_second(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    struct answer a = {0}, b = {0};
+    struct dispatch *other = dispatch_new(r->bus, NULL, r->config);
+    struct worker_auth *w = worker_in(r, "w", "noop");
+    int64_t id = submit_ok(r, "{'workflow':'noop'}");
+    struct json_object *job = poll_job(r, w, &a);
+    do_worker(r, dispatch_worker_progress, w, lease_body(job, "'progress':0.1"), &b);
+    dispatch_job_cancel(other, "acme", "tenant:acme", id, answer_keep, (answer_reset(&b), &b));
+    rig_wait(r, &b);
+    int64_t told = mono_ms();
+    do {
+        do_worker(r, dispatch_worker_progress, w, lease_body(job, "'progress':0.2"), &b);
+        assert_true(json_truth(b.data, "cancel", 0) || mono_ms() - told < 10000); /* it is stored once a second */
+    } while (!json_truth(b.data, "cancel", 0));
+    dispatch_free(other);
+    answer_reset(&a);
+    answer_reset(&b);
+    worker_auth_free(w);
+    rig_free(r);
+}
+
 static void progress_is_told_each_time_but_stored_once_a_second(void **state)
 {
     (void)state;
@@ -152,6 +226,9 @@ int main(void)
         cmocka_unit_test(heartbeat_sets_the_expiry_and_never_adds_up),
         cmocka_unit_test(worker_hears_of_a_cancel_and_its_stop_cancels_the_job),
         cmocka_unit_test(draining_reaches_a_busy_worker),
+        cmocka_unit_test(draining_reaches_a_worker_with_its_next_progress),
+        cmocka_unit_test(cancel_and_drain_made_elsewhere_reach_the_worker_with_its_next_heartbeat),
+        cmocka_unit_test(cancel_made_elsewhere_reaches_progress_within_a_second),
         cmocka_unit_test(progress_is_told_each_time_but_stored_once_a_second),
         cmocka_unit_test(fresh_urls_come_when_asked_for),
         cmocka_unit_test(progress_outside_its_range_is_422),

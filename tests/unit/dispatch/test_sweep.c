@@ -142,6 +142,28 @@ static void worker_not_seen_for_long_is_removed_unless_it_holds_a_lease(void **s
     rig_free(r);
 }
 
+static void lost_worker_is_removed_once_its_lease_ran_out(void **state)
+{
+    (void)state;
+    const char *sets[] = {"workers.staleSeconds=10", "dispatch.leaseTtlSeconds=5", NULL};
+    struct rig *r = rig_new(sets);
+    struct answer a = {0};
+    struct worker_auth *lost = worker_in(r, "lost", "noop");
+    int64_t id = submit_ok(r, "{'workflow':'noop'}");
+    poll_job(r, lost, &a);
+    rig_sleep(r, 20000);
+    until_event(r, EVENT_WORKER_GONE, 1);
+    assert_int_equal(r->events[EVENT_JOB_EXPIRED], 1);
+    assert_string_equal(status_of(r, id), "queued");
+    answer_reset(&a);
+    dispatch_worker_list(r->d, answer_keep, &a);
+    rig_wait(r, &a);
+    assert_int_equal(json_object_array_length(json_member(a.data, "workers")), 0);
+    answer_reset(&a);
+    worker_auth_free(lost);
+    rig_free(r);
+}
+
 static void stats_are_asked_for_once_however_many_want_them(void **state)
 {
     (void)state;
@@ -172,6 +194,7 @@ int main(void)
         cmocka_unit_test(sweep_comes_when_something_is_due_not_only_on_its_period),
         cmocka_unit_test(sweep_outlives_a_queue_that_fails),
         cmocka_unit_test(worker_not_seen_for_long_is_removed_unless_it_holds_a_lease),
+        cmocka_unit_test(lost_worker_is_removed_once_its_lease_ran_out),
         cmocka_unit_test(stats_are_asked_for_once_however_many_want_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,7 +5,10 @@
 
 #include <string.h>
 
-#define STAYS {.weight = -1, .max_pending = -1, .max_running = -1, .disabled = -1}
+#define STAYS                                                                                                          \
+    {                                                                                                                  \
+        .weight = -1, .max_pending = -1, .max_running = -1, .disabled = -1                                             \
+    }
 
 static void do_put(struct rig *r, const struct dispatch_tenant *t, int how, struct answer *a)
 {

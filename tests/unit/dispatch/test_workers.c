@@ -165,6 +165,74 @@ static void revoking_takes_effect_at_once(void **state)
     rig_free(r);
 }
 
+static void rotated_token_replaces_the_old_one_at_once(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    struct answer a = {0}, b = {0};
+    do_worker(r, dispatch_worker_register, NULL, "{'worker_id':'w','fleet_slug':'noop'}", &a);
+    struct worker_auth *w = worker_with_token(r, json_str(a.data, "token", ""));
+    submit_ok(r, "{'workflow':'noop'}");
+    struct json_object *job = poll_job(r, w, &b);
+    char body[256];
+    snprintf(body, sizeof body, "%s", lease_body(job, ""));
+    answer_reset(&b);
+    dispatch_worker_change(r->d, "w", "rotate-token", "operator:0", answer_keep, &b);
+    rig_wait(r, &b);
+    assert_int_equal(b.rc, BP_OK);
+    assert_null(worker_with_token(r, json_str(a.data, "token", "")));
+    worker_auth_free(w);
+    w = worker_with_token(r, json_str(b.data, "token", ""));
+    assert_non_null(w);
+    assert_string_equal(worker_auth_id(w), "w");
+    do_worker(r, dispatch_worker_heartbeat, w, body, &a); /* what it holds stays its own */
+    assert_int_equal(a.rc, BP_OK);
+    answer_reset(&a);
+    answer_reset(&b);
+    worker_auth_free(w);
+    rig_free(r);
+}
+
+static void do_add(struct rig *r, const char *id, const char *workflows, int32_t most, struct answer *a)
+{
+    struct json_object *list = js(workflows);
+    struct dispatch_worker w = {id, NULL, list, most};
+    answer_reset(a);
+    dispatch_worker_add(r->d, &w, "operator:0", answer_keep, a);
+    assert_int_equal(a->done, 0);
+    json_object_put(list);
+    rig_wait(r, a);
+}
+
+static void worker_made_by_hand_works_with_its_token(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    struct answer a = {0}, b = {0};
+    do_add(r, "hand", "['noop']", 2, &a);
+    assert_int_equal(a.rc, BP_OK);
+    struct worker_auth *w = worker_with_token(r, json_str(a.data, "token", ""));
+    assert_non_null(w);
+    submit_ok(r, "{'workflow':'noop'}");
+    poll_job(r, w, &b);
+    do_add(r, "hand", "['noop']", 1, &a);
+    assert_int_equal(a.rc, BP_CONFLICT); /* it would lose its lease */
+    assert_non_null(strstr(a.message, "rotate-token"));
+    do_add(r, "other", "['nop']", 1, &a);
+    assert_int_equal(a.rc, BP_NOTFOUND);
+    assert_non_null(strstr(a.message, "did you mean noop"));
+    do_add(r, "other", "[]", 1, &a);
+    assert_int_equal(a.rc, BP_INVALID);
+    do_add(r, "other", "['noop']", 0, &a);
+    assert_int_equal(a.rc, BP_INVALID);
+    do_add(r, "", "['noop']", 1, &a);
+    assert_int_equal(a.rc, BP_INVALID);
+    answer_reset(&a);
+    answer_reset(&b);
+    worker_auth_free(w);
+    rig_free(r);
+}
+
 static void drained_worker_is_told_so_while_it_waits(void **state)
 {
     (void)state;
@@ -246,6 +314,8 @@ int main(void)
         cmocka_unit_test(registering_again_replaces_the_worker_and_frees_its_leases),
         cmocka_unit_test(tokens_are_known_or_401),
         cmocka_unit_test(revoking_takes_effect_at_once),
+        cmocka_unit_test(rotated_token_replaces_the_old_one_at_once),
+        cmocka_unit_test(worker_made_by_hand_works_with_its_token),
         cmocka_unit_test(drained_worker_is_told_so_while_it_waits),
         cmocka_unit_test(leaving_gives_leases_back),
         cmocka_unit_test(what_a_poll_says_of_the_worker_is_kept),
