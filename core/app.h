@@ -19,9 +19,10 @@ struct app {
     struct fleets *fleets;
     struct scale *scale;
     char state_dir[4096];
-    char url[1024];          /* base URL of the HTTP door once it listens */
-    char fleet_secret[1025]; /* what workers register with, "" when none is configured */
-    char local_token[128];   /* bearer token of tenant "local" in stage local, else "" */
+    char url[1024];            /* base URL of the HTTP door once it listens */
+    char fleet_secret[1025];   /* what workers register with, "" when none is configured */
+    char webhook_secret[1025]; /* what tenants' webhook keys are derived from, "" when none is configured */
+    char local_token[128];     /* bearer token of tenant "local" in stage local, else "" */
     char admin_path[108];
     int64_t started_ms;
     int ready; /* 1: services are up */

@@ -266,6 +266,7 @@ static int open_engines(struct controller *k, struct bp_err *err)
     app->scale = scale_new(app->bus, app->host, k->config, &fleet);
     if (!app->dispatch || !app->fleets || !app->scale)
         return err_set(err, BP_NOMEM, "no memory to start the engines");
+    dispatch_webhook_secret(app->dispatch, app->webhook_secret);
     return 0;
 }
 

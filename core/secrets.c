@@ -5,47 +5,95 @@
 #include "log/log.h"
 #include "state_dir.h"
 #include <bp/cloud.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PARAM_PREFIX     "param:"
 #define PARAM_TIMEOUT_MS 10000
+#define SECRET_SIZE      1025
+
+/* A secret that is configured, kept in the params service, or generated in stage local. */
+static const struct secret {
+    enum config_key key;
+    size_t offset; /* of its text in struct app */
+    const char *file;
+    const char *lost; /* what does not work without it */
+} SECRETS[] = {
+    {CONFIG_WORKERS_FLEET_SECRET, offsetof(struct app, fleet_secret), "fleet.secret",
+     "instances to come cannot register"},
+    {CONFIG_WEBHOOKS_SECRET, offsetof(struct app, webhook_secret), "webhook.secret", "webhooks cannot be signed"},
+};
+#define N_SECRETS (sizeof SECRETS / sizeof SECRETS[0])
+_Static_assert(sizeof((struct app *)0)->fleet_secret == SECRET_SIZE, "all secrets have one size");
+_Static_assert(sizeof((struct app *)0)->webhook_secret == SECRET_SIZE, "all secrets have one size");
 
 static int is_local(const struct config *c)
 {
     return strcmp(config_str(c, CONFIG_STAGE), "local") == 0;
 }
 
+static char *text_of(struct app *app, const struct secret *s)
+{
+    return (char *)app + s->offset;
+}
+
+static int open_one(struct app *app, const struct config *c, const struct secret *s, struct bp_err *err)
+{
+    const char *value = config_str(c, s->key);
+    char *text = text_of(app, s);
+    if (config_secret_param(c, s->key))
+        return 0; /* asked for later */
+    if (value[0]) {
+        snprintf(text, SECRET_SIZE, "%s", value);
+        return state_dir_write(app->state_dir, s->file, value, err);
+    }
+    if (is_local(c))
+        return state_dir_secret(app->state_dir, s->file, 48, text, SECRET_SIZE, err);
+    return 0;
+}
+
 int secrets_open(struct app *app, const struct config *c, struct bp_err *err)
 {
-    const char *secret = config_str(c, CONFIG_WORKERS_FLEET_SECRET);
     int rc = 0;
-    if (secret[0] && strncmp(secret, PARAM_PREFIX, strlen(PARAM_PREFIX)) != 0) {
-        snprintf(app->fleet_secret, sizeof app->fleet_secret, "%s", secret);
-        rc = state_dir_write(app->state_dir, "fleet.secret", secret, err);
-    } else if (!secret[0] && is_local(c)) {
-        rc = state_dir_secret(app->state_dir, "fleet.secret", 48, app->fleet_secret, sizeof app->fleet_secret, err);
-    }
+    for (size_t i = 0; rc == 0 && i < N_SECRETS; i++)
+        rc = open_one(app, c, &SECRETS[i], err);
     if (rc == 0 && is_local(c))
         rc = state_dir_secret(app->state_dir, "local.token", 64, app->local_token, sizeof app->local_token, err);
     return rc;
 }
 
+/* Tells those who keep a copy. */
+static void pass_on(struct app *app)
+{
+    if (app->dispatch)
+        dispatch_webhook_secret(app->dispatch, app->webhook_secret);
+}
+
 void secrets_reload(struct app *app)
 {
-    const char *secret = config_str(app->config, CONFIG_WORKERS_FLEET_SECRET);
     struct bp_err err = {0};
-    if (!secret[0] && !is_local(app->config))
-        app->fleet_secret[0] = 0;
-    else if (strcmp(secret, app->fleet_secret) != 0 && secrets_open(app, app->config, &err) < 0)
-        log_error(LOG_CORE, "workers.fleetSecret: %s; instances to come cannot register", err.text);
+    for (size_t i = 0; i < N_SECRETS; i++) {
+        const struct secret *s = &SECRETS[i];
+        const char *value = config_str(app->config, s->key);
+        if (!value[0] && !is_local(app->config))
+            text_of(app, s)[0] = 0;
+        else if (strcmp(value, text_of(app, s)) != 0 && open_one(app, app->config, s, &err) < 0)
+            log_error(LOG_CORE, "%s: %s; %s", config_info(s->key)->name, err.text, s->lost);
+    }
+    pass_on(app);
     secrets_fetch_params(app);
 }
 
 struct param_get {
     char name[1024];
-    char value[1025];
+    char value[SECRET_SIZE];
 };
+
+/* For whom a parameter is asked for: apart from the request, which after a timeout is still the provider's. */
+static struct param_wait {
+    struct app *app;
+    const struct secret *secret;
+} waits[N_SECRETS];
 
 /* On the provider's thread. */
 static int run_get(const void *table, void *inst, void *args, struct bp_err *err)
@@ -64,36 +112,46 @@ static int run_get(const void *table, void *inst, void *args, struct bp_err *err
 
 static void got(void *args, const struct bp_err *err, void *arg)
 {
-    struct app *app = arg;
+    const struct param_wait *w = arg;
+    const struct secret *s = w->secret;
     struct param_get *p = args;
     struct bp_err write_err;
     if (err->rc < 0) {
-        log_error(LOG_CORE, "workers.fleetSecret: %s; workers cannot register until it can be read", err->text);
+        log_error(LOG_CORE, "%s: %s; %s until it can be read", config_info(s->key)->name, err->text, s->lost);
         return;
     }
-    snprintf(app->fleet_secret, sizeof app->fleet_secret, "%s", p->value);
-    if (state_dir_write(app->state_dir, "fleet.secret", p->value, &write_err) < 0)
+    snprintf(text_of(w->app, s), SECRET_SIZE, "%s", p->value);
+    if (state_dir_write(w->app->state_dir, s->file, p->value, &write_err) < 0)
         log_error(LOG_CORE, "%s", write_err.text);
+    pass_on(w->app);
 }
 
-void secrets_fetch_params(struct app *app)
+static void fetch(struct app *app, const struct secret *s, const char *name)
 {
-    const char *secret = config_str(app->config, CONFIG_WORKERS_FLEET_SECRET);
     struct bp_err err;
-    if (strncmp(secret, PARAM_PREFIX, strlen(PARAM_PREFIX)) != 0)
-        return;
+    struct param_wait *w = &waits[s - SECRETS];
     struct param_get *p = calloc(1, sizeof *p);
     if (!p)
         return;
-    snprintf(p->name, sizeof p->name, "%s", secret + strlen(PARAM_PREFIX));
+    *w = (struct param_wait){app, s};
+    snprintf(p->name, sizeof p->name, "%s", name);
     struct request_spec spec = {.service = "params",
                                 .name = "params.get",
                                 .run = run_get,
                                 .args = p,
                                 .args_free = free,
                                 .reply = got,
-                                .arg = app,
+                                .arg = w,
                                 .timeout_ms = PARAM_TIMEOUT_MS};
     if (bus_request(app->bus, &spec, &err) < 0)
-        log_error(LOG_CORE, "workers.fleetSecret: cannot ask the params service: %s", err.text);
+        log_error(LOG_CORE, "%s: cannot ask the params service: %s", config_info(s->key)->name, err.text);
+}
+
+void secrets_fetch_params(struct app *app)
+{
+    for (size_t i = 0; i < N_SECRETS; i++) {
+        const char *name = config_secret_param(app->config, SECRETS[i].key);
+        if (name)
+            fetch(app, &SECRETS[i], name);
+    }
 }

@@ -6,12 +6,12 @@
 
 #include "app.h"
 
-/* Fills app->fleet_secret and app->local_token; files fleet.secret and local.token (0600) in the state directory. */
+/* Fills app->fleet_secret, webhook_secret and local_token; files fleet.secret, webhook.secret and local.token (0600) in
+ * the state directory. */
 int secrets_open(struct app *app, const struct config *c, struct bp_err *err);
-/* After a reload: takes the fleet secret that app->config says now; the local token stays. What fails is logged. [loop]
- */
+/* After a reload: takes the secrets that app->config says now; the local token stays. What fails is logged. [loop] */
 void secrets_reload(struct app *app);
-/* Asks the params service for a fleet secret given as param:NAME; takes effect when it answers. [loop] */
+/* Asks the params service for the secrets given as param:NAME; each takes effect when it answers. [loop] */
 void secrets_fetch_params(struct app *app);
 
 #endif

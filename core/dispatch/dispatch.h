@@ -171,6 +171,13 @@ void dispatch_counters(const struct dispatch *d, struct dispatch_counters *out);
  * it lately. */
 const char *dispatch_queue_error(const struct dispatch *d);
 
+/* ---- webhooks ---- */
+
+/* The secret that tenants' keys are derived from; "": no webhooks are sent. Copied; may be called again. */
+void dispatch_webhook_secret(struct dispatch *d, const char *secret);
+/* The key a tenant's receiver checks with, "whsec_...", version as in its row. BP_NOTFOUND: there is no secret. */
+int dispatch_webhook_key(const struct dispatch *d, const char *tenant, int32_t version, char out[64]);
+
 /* ---- checking params ---- */
 
 /* Checks value against the subset of JSON Schema that manifests use (docs/plugins.md), filling defaults in. Wrong

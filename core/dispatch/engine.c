@@ -10,6 +10,8 @@
 #include "dispatch/stats.h"
 #include "dispatch/sweep.h"
 #include "dispatch/tenants.h"
+#include "dispatch/webhook.h"
+#include "dispatch/webhook_sign.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -62,6 +64,8 @@ void dispatch_reconfigure(struct dispatch *d, const struct config *c)
     snprintf(s->stage, sizeof s->stage, "%s", config_str(c, CONFIG_STAGE));
     if (d->started)
         tenant_settings_store(d);
+    if (d->webhooks)
+        webhooks_reconfigure(d->webhooks, c);
 }
 
 struct dispatch *dispatch_new(struct bus *b, struct host *h, const struct config *c)
@@ -83,6 +87,7 @@ struct dispatch *dispatch_new(struct bus *b, struct host *h, const struct config
     d->spent = spent_new(d);
     d->sweeper = sweeper_new(d);
     d->stats = stats_new();
+    d->webhooks = webhooks_new(d);
     return d;
 }
 
@@ -94,6 +99,7 @@ void dispatch_free(struct dispatch *d)
     d->dead = 1;
     polls_free(d->polls);
     stats_free(d->stats);
+    webhooks_free(d->webhooks);
     auth_cache_free(d->auth);
     tenant_auth_free(d->tenants);
     pruner_free(d->pruner);
@@ -111,6 +117,7 @@ void dispatch_start(struct dispatch *d)
     d->started = 1;
     sweeper_start(d->sweeper);
     tenant_settings_store(d);
+    webhooks_start(d->webhooks);
 }
 
 void dispatch_drain(struct dispatch *d)
@@ -118,6 +125,24 @@ void dispatch_drain(struct dispatch *d)
     ASSERT_LOOP(d->loop);
     d->draining = 1;
     polls_dismiss(d, NULL, "No jobs available");
+}
+
+void dispatch_webhook_secret(struct dispatch *d, const char *secret)
+{
+    ASSERT_LOOP(d->loop);
+    webhooks_secret(d->webhooks, secret);
+}
+
+int dispatch_webhook_key(const struct dispatch *d, const char *tenant, int32_t version, char out[WEBHOOK_KEY_TEXT_SIZE])
+{
+    struct webhook_key key;
+    const char *secret = webhooks_secret_now(d->webhooks);
+    if (!secret[0])
+        return BP_NOTFOUND;
+    webhook_key_derive(secret, tenant, version, &key);
+    webhook_key_text(&key, out);
+    webhook_key_wipe(&key);
+    return BP_OK;
 }
 
 void dispatch_counters(const struct dispatch *d, struct dispatch_counters *out)

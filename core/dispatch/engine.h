@@ -34,6 +34,7 @@ struct pruner;
 struct spent;
 struct sweeper;
 struct stats;
+struct webhooks;
 
 struct dispatch {
     uint32_t magic;
@@ -58,6 +59,7 @@ struct dispatch {
     struct stats *stats;
     struct bp_err queue_err; /* why the queue takes nothing, of the last reply that said so; rc BP_OK: it does */
     int64_t queue_err_ms;    /* monotonic */
+    struct webhooks *webhooks;
 };
 
 void dispatch_ref(struct dispatch *d);

@@ -5,7 +5,7 @@
 #define WORKER_API_H
 
 #include "log/json.h"
-#include "worker/http_client.h"
+#include "client/http_client.h"
 
 struct worker;
 struct api_call;

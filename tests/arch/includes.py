@@ -10,7 +10,7 @@ import re
 import sys
 import tempfile
 
-BASE = {"log", "loop", "config", "bus", "host"}
+BASE = {"log", "loop", "client", "config", "bus", "host"}
 ENGINES = {"dispatch", "scale", "fleet"}
 DOORS = {"http", "admin", "worker"}
 
@@ -18,9 +18,10 @@ DOORS = {"http", "admin", "worker"}
 MAY = {
     "log": set(),
     "loop": {"log"},
+    "client": {"log", "loop"},
     "config": {"log"},
     "bus": {"log", "loop"},
-    "host": BASE,
+    "host": BASE - {"client"},
     **{e: BASE for e in ENGINES},
     **{d: BASE | ENGINES for d in DOORS},
 }

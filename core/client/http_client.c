@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/http_client.h"
+#include "client/http_client.h"
 
 #include "log/err.h"
 #include "log/log.h"
@@ -57,7 +57,7 @@ static void on_socket(int fd, short what, void *arg)
     int mask = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
     curl_multi_socket_action(c->multi, fd, mask, &running);
     reap(c);
-    loop_leave(l, "worker.http", entered);
+    loop_leave(l, "client.http", entered);
 }
 
 static void on_timeout(int fd, short what, void *arg)
@@ -69,7 +69,7 @@ static void on_timeout(int fd, short what, void *arg)
     (void)fd, (void)what;
     curl_multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     reap(c);
-    loop_leave(l, "worker.http", entered);
+    loop_leave(l, "client.http", entered);
 }
 
 static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
@@ -84,7 +84,7 @@ static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *
         short mask = (short)((what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0) | EV_PERSIST);
         ev = event_new(loop_base(c->loop), fd, mask, on_socket, c);
         if (!ev || event_add(ev, NULL) < 0)
-            log_error(LOG_WORKER, "cannot watch a connection: no memory");
+            log_error(LOG_HTTP, "cannot watch a connection: no memory");
     }
     curl_multi_assign(c->multi, fd, ev);
     return 0;
@@ -338,7 +338,7 @@ static void set_options(struct http_client_call *call, const struct http_client_
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(e, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(e, CURLOPT_USERAGENT, "bpd-worker/" BP_VERSION);
+    curl_easy_setopt(e, CURLOPT_USERAGENT, "bpd/" BP_VERSION);
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, call->headers);
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, call->why);
     curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_head);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the worker makes of connections that end where they should not. */
+/* What the client makes of connections that end where they should not. */
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "worker/http_client.h"
+#include "client/http_client.h"
 
 /* A server that says its piece to one client, whatever was asked, and ends the connection. */
 struct server {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * http_client.h - HTTP requests of the worker, any number at once, on the loop: a heartbeat never waits for a transfer.
+ * http_client.h - HTTP requests to others, any number at once, on the loop: a heartbeat never waits for a transfer.
  *
  * Each request ends exactly once: by its callback, or silently by http_client_cancel(). All [loop].
  */
-#ifndef WORKER_HTTP_CLIENT_H
-#define WORKER_HTTP_CLIENT_H
+#ifndef CLIENT_HTTP_CLIENT_H
+#define CLIENT_HTTP_CLIENT_H
 
 #include "loop/loop.h"
 
@@ -24,7 +24,7 @@ struct http_client_answer {
 typedef void (*http_client_done)(const struct http_client_answer *a, void *arg);
 
 struct http_client_request {
-    const char *method; /* "GET", "POST", "PUT" */
+    const char *method; /* "GET" (follows redirects), "POST", "PUT" (do not) */
     const char *url;
     const char *const *headers; /* "Name: value" */
     uint32_t n_headers;
