@@ -155,6 +155,7 @@ void cmd_tenant_add(struct admin_call *c);
 void cmd_tenant_set(struct admin_call *c);
 void cmd_tenant_disable(struct admin_call *c);
 void cmd_tenant_enable(struct admin_call *c);
+void cmd_tenant_webhook(struct admin_call *c);
 void cmd_token_add(struct admin_call *c);
 void cmd_token_list(struct admin_call *c);
 void cmd_token_remove(struct admin_call *c);

@@ -62,6 +62,12 @@ void cmd_tenant_enable(struct admin_call *c)
     put_tenant(c, TENANT_SET, 0);
 }
 
+void cmd_tenant_webhook(struct admin_call *c)
+{
+    struct dispatch_webhook_ask what = {name_of(c), c->who, json_truth(c->params, "rotate", 0)};
+    dispatch_tenant_webhook(c->app->dispatch, &what, call_answer, c);
+}
+
 void cmd_token_add(struct admin_call *c)
 {
     struct dispatch_token t = {name_of(c), json_str(c->params, "label", NULL), json_int(c->params, "days", 0)};

@@ -47,6 +47,10 @@ static const struct admin_arg worker_add_args[] = {{ARG_WORD, ARG_TEXT, "worker"
                                                    {ARG_OPTION, ARG_TEXT, "name", "what it is called (its id)"},
                                                    END};
 static const struct admin_arg tenant_args[] = {{ARG_WORD, ARG_TEXT, "tenant", "name of the tenant"}, END};
+static const struct admin_arg tenant_webhook_args[] = {
+    {ARG_WORD, ARG_TEXT, "tenant", "name of the tenant"},
+    {ARG_FLAG, 0, "rotate", "make the next key first; the one before goes on signing too"},
+    END};
 static const struct admin_arg tenant_put_args[] = {
     {ARG_WORD, ARG_TEXT, "tenant", "name of the tenant"},
     {ARG_OPTION, ARG_INT, "weight", "of its fair share, 1 to 1000 (1)"},
@@ -160,6 +164,8 @@ const struct admin_command admin_commands[] = {
     {"tenant disable", ADMIN_WRITE, "refuse a tenant's tokens and submits; what it has runs on", cmd_tenant_disable,
      tenant_args, NULL, NULL},
     {"tenant enable", ADMIN_WRITE, "take them again", cmd_tenant_enable, tenant_args, NULL, NULL},
+    {"tenant webhook", ADMIN_WRITE, "a tenant's webhook, and the key its receiver checks signatures with",
+     cmd_tenant_webhook, tenant_webhook_args, NULL, NULL},
     {"tenant token add", ADMIN_WRITE, "make a token for a tenant, shown once", cmd_token_add, token_add_args, NULL,
      NULL},
     {"tenant token list", ADMIN_READ, "a tenant's tokens, without the tokens themselves", cmd_token_list, tenant_args,

@@ -175,6 +175,13 @@ const char *dispatch_queue_error(const struct dispatch *d);
 
 /* The secret that tenants' keys are derived from; "": no webhooks are sent. Copied; may be called again. */
 void dispatch_webhook_secret(struct dispatch *d, const char *secret);
+/* data: {"tenant","webhook","version","key","key_before"}; rotate: the next version first. BP_CONFLICT without a
+ * secret. */
+struct dispatch_webhook_ask {
+    const char *tenant, *who;
+    int rotate;
+};
+void dispatch_tenant_webhook(struct dispatch *d, const struct dispatch_webhook_ask *what, dispatch_reply fn, void *arg);
 /* The key a tenant's receiver checks with, "whsec_...", version as in its row. BP_NOTFOUND: there is no secret. */
 int dispatch_webhook_key(const struct dispatch *d, const char *tenant, int32_t version, char out[64]);
 

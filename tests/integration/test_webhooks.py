@@ -185,3 +185,18 @@ def test_one_tenants_dead_server_does_not_hold_up_another(daemon, noop, receiver
     wait_until("the dead server hangs", lambda: dead.got)
     ids = {run_one(d, d.other) for _ in range(3)}
     wait_until("the other's are told", lambda: {m["data"]["id"] for m in alive.taken()} == ids, timeout=60)
+
+
+def test_the_key_is_shown_to_operators_and_rotates_with_an_overlap(daemon, noop, receiver):
+    r = receiver()
+    d = start(daemon, noop, {"acme": r.url})
+    run_one(d, d.acme)  # the tenant is known from here on
+    shown = d.ctl("tenant", "webhook", "acme")
+    assert shown["webhook"] == r.url and shown["key"] == "whsec_" + base64.b64encode(key_of(d, "acme")).decode() and shown["key_before"] is None
+    rotated = d.ctl("tenant", "webhook", "acme", "--rotate")
+    assert rotated["version"] == 2 and rotated["key_before"] == shown["key"] != rotated["key"]
+    run_one(d, d.acme)
+    headers, body, _ = wait_until("the second is told", lambda: len(r.got) == 2 and r.got[1])
+    content = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    expected = [base64.b64encode(hmac.new(key_of(d, "acme", v), content, hashlib.sha256).digest()).decode() for v in (2, 1)]
+    assert headers["webhook-signature"] == " ".join(f"v1,{e}" for e in expected)
