@@ -29,7 +29,7 @@ extern const struct schema_steps schema_central;
 
 /* One database of that kind, behind an open connection that uses it. */
 struct schema {
-    MYSQL *db; /* NULL, for a report: the database is not there yet */
+    MYSQL *db;         /* NULL, for a report: the database is not there yet */
     const char *where; /* "user@host/database", for messages */
     const struct schema_steps *steps;
     const struct bp_host *host;

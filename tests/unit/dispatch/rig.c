@@ -196,6 +196,9 @@ static void queue_open(struct rig *r)
         fail_msg("start sqlite: %s", err.text);
     const struct bp_queue *table = r->plugin->facet(r->queue_inst, BP_QUEUE_FACET);
     assert_non_null(table);
+    const struct bp_migrate ready = {.size = sizeof ready, .mode = BP_MIGRATE_CHECK};
+    if (table->migrate(r->queue_inst, &ready, NULL, &err) != BP_OK)
+        fail_msg("open the queue: %s", err.text);
     struct actor_spec spec = {
         .name = "queue", .threads = 1, .batch_max = 256, .capacity = 64, .batch = batch, .arg = r};
     r->queue = actor_new(r->bus, &spec, &err);
