@@ -201,7 +201,10 @@ void generation_free(struct generation *g)
     while (*at != g)
         at = &(*at)->next;
     *at = g->next;
-    self_bury(g->host, g->self);
+    if (g->later && g->last == REFUSED)
+        self_free(g->self); /* it left nothing behind, and there may be any number of such tries */
+    else
+        self_bury(g->host, g->self);
     workflow_free(g->workflow);
     manifest_free(g->manifest);
     json_object_put(g->settings);

@@ -61,6 +61,33 @@ void database_release(void)
     held = NULL;
 }
 
+void database_run_each(const char *query)
+{
+    MYSQL_ROW row;
+    MYSQL *db = ask(query);
+    MYSQL_RES *result = mysql_store_result(db);
+    assert_non_null(result);
+    while ((row = mysql_fetch_row(result)))
+        database_run(row[0]);
+    mysql_free_result(result);
+    mysql_close(db);
+}
+
+bool database_text(const char *query, int64_t offset, char *text, size_t n)
+{
+    char sql[512];
+    snprintf(sql, sizeof sql, "%s %lld", query, (long long)offset);
+    MYSQL *db = ask(sql);
+    MYSQL_RES *result = mysql_store_result(db);
+    assert_non_null(result);
+    MYSQL_ROW row = mysql_fetch_row(result);
+    if (row)
+        snprintf(text, n, "%s", row[0]);
+    mysql_free_result(result);
+    mysql_close(db);
+    return row != NULL;
+}
+
 int64_t database_int(const char *sql)
 {
     MYSQL *db = ask(sql);

@@ -4,6 +4,7 @@
 #define TEST_DATABASE_H
 
 #include <bp/queue.h>
+#include <stdbool.h>
 
 #include "fake_host.h"
 
@@ -14,6 +15,10 @@ void database_run(const char *sql);
 /* Runs a statement on a connection that stays open, with its locks, until database_release(). */
 void database_hold(const char *sql);
 void database_release(void);
+/* Runs each of the statements a query answers. */
+void database_run_each(const char *query);
+/* The text a query ending in "OFFSET" answers at this offset; false: there is none. */
+bool database_text(const char *query, int64_t offset, char *text, size_t n);
 /* The single integer a query answers. */
 int64_t database_int(const char *sql);
 const char *database_socket(void);

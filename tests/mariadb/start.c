@@ -73,6 +73,37 @@ static void missing_privileges_are_named(void **state)
     refused(",\"user\":\"reader\"", "command denied", "GRANT");
 }
 
+static void every_table_is_looked_at_for_its_privileges(void **state)
+{
+    static const char *const RIGHTS[] = {"SELECT, INSERT, UPDATE", "SELECT, INSERT, DELETE", "SELECT, UPDATE, DELETE",
+                                         "INSERT, UPDATE, DELETE"};
+    static const char ALL[] =
+        "SELECT CONCAT('GRANT SELECT, INSERT, UPDATE, DELETE ON DB.', TABLE_NAME, ' TO few@localhost') "
+        "FROM information_schema.TABLES WHERE TABLE_SCHEMA='DB'";
+    char name[65], sql[256];
+    (void)state;
+    made();
+    database_run("CREATE OR REPLACE USER few@localhost");
+    database_run_each(ALL);
+    for (int64_t i = 0; database_text("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA='DB' AND "
+                                      "TABLE_NAME <> 'schema_migrations' ORDER BY 1 LIMIT 1 OFFSET",
+                                      i, name, sizeof name);
+         i++) {
+        snprintf(sql, sizeof sql, "REVOKE ALL ON DB.%s FROM few@localhost", name);
+        database_run(sql);
+        snprintf(sql, sizeof sql, "GRANT %s ON DB.%s TO few@localhost", RIGHTS[i % 4], name);
+        database_run(sql);
+        refused(",\"user\":\"few\"", "command denied", "GRANT");
+        snprintf(sql, sizeof sql, "GRANT SELECT, INSERT, UPDATE, DELETE ON DB.%s TO few@localhost", name);
+        database_run(sql);
+    }
+    struct bp_err err;
+    struct fake_host *h = queue_start(NULL, ",\"user\":\"few\"", &err);
+    if (!h)
+        fail_msg("start: %s", err.text);
+    fake_host_stop(h);
+}
+
 static void an_unreachable_server_is_said_and_found_when_it_comes(void **state)
 {
     (void)state;
@@ -125,6 +156,7 @@ int main(void)
         cmocka_unit_test_setup(a_read_only_server_is_refused, fresh),
         cmocka_unit_test_setup(a_small_packet_is_refused, fresh),
         cmocka_unit_test_setup(missing_privileges_are_named, fresh),
+        cmocka_unit_test_setup(every_table_is_looked_at_for_its_privileges, fresh),
         cmocka_unit_test_setup(an_unreachable_server_is_said_and_found_when_it_comes, fresh),
         cmocka_unit_test_setup(one_bad_text_fails_alone, fresh),
     };
