@@ -47,7 +47,7 @@ extern "C" {
  * says which one decided. BP_INVALID (outcome 0): arguments out of range.
  *
  * after: the job stays scheduled until all of these completed (those that have already count as done) and not_before_ms
- * has come; a sweep queues it, and only from then on it waits in the sense of wait_ms. When one fails for good or is
+ * has come; then it is due, wait_ms counts from there, and a sweep queues it. When one fails for good or is
  * cancelled, the job is doomed: cancelled by the next sweep, with an error that names the first such job, whatever
  * becomes of the others meanwhile.
  *
