@@ -9,7 +9,7 @@
 struct leader {
     const char *holder; /* NULL: nobody */
     int64_t epoch;      /* 0: there never was one */
-    int64_t expires_ms;
+    int64_t expires_ms, ttl_ms;
 };
 
 static int32_t leader_load(struct store *s, struct leader *l)
@@ -21,6 +21,7 @@ static int32_t leader_load(struct store *s, struct leader *l)
     if (rc > 0) {
         l->epoch = sqlite3_column_int64(q, 1);
         l->expires_ms = sqlite3_column_int64(q, 2);
+        l->ttl_ms = sqlite3_column_int64(q, 3);
     }
     if (holder)
         l->holder = mem_text(&s->mem, holder, (size_t)sqlite3_column_bytes(q, 0));
@@ -48,7 +49,13 @@ static int32_t resign(struct store *s, const char *id, struct leader *l)
     if (rc || !l->holder || strcmp(l->holder, id) != 0)
         return rc;
     l->holder = NULL;
-    return statement_run(s, ST_LEADER_PUT, "sll", NULL, l->epoch, INT64_C(0));
+    return statement_run(s, ST_LEADER_PUT, "slll", NULL, l->epoch, INT64_C(0), INT64_C(0));
+}
+
+/* Is the leader's time not over? An expiry far ahead is from before the clock was set back: nobody renews that one. */
+static bool holds(const struct leader *l, int64_t now_ms)
+{
+    return l->holder && l->expires_ms > now_ms && l->expires_ms - now_ms <= 2 * l->ttl_ms;
 }
 
 /* Stays or becomes the leader when nobody else is it. */
@@ -58,11 +65,11 @@ static int32_t ask(struct store *s, const struct bp_op *op, struct leader *l)
     bool mine = l->holder && strcmp(l->holder, a->id) == 0;
     int32_t rc = statement_run(s, ST_CONTROLLER_PUT, "sssslll", a->id, a->name, a->url, a->version, a->started_ms,
                                op->now_ms, a->ttl_ms);
-    if (rc || (l->holder && !mine && l->expires_ms > op->now_ms))
+    if (rc || (!mine && holds(l, op->now_ms)))
         return rc;
     l->epoch += !mine;
     l->holder = a->id;
-    return statement_run(s, ST_LEADER_PUT, "sll", l->holder, l->epoch, op->now_ms + a->ttl_ms);
+    return statement_run(s, ST_LEADER_PUT, "slll", l->holder, l->epoch, op->now_ms + a->ttl_ms, a->ttl_ms);
 }
 
 static int32_t numbers(struct store *s, sqlite3_stmt *q, void *row)

@@ -235,7 +235,8 @@ CREATE TABLE leadership (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     holder TEXT, -- NULL: nobody since a resignation
     epoch INTEGER NOT NULL,
-    expires_ms INTEGER NOT NULL
+    expires_ms INTEGER NOT NULL,
+    ttl_ms INTEGER NOT NULL
 );
 
 -- Numbers that must not go back when the newest rows are pruned.
