@@ -64,7 +64,7 @@ static bool answered(struct model *m, const struct bp_op *op, int32_t tenant)
     const struct model_tenant *t = &m->tenants[tenant];
     const struct model_job *j = same_key(m, tenant, number_of(s->idempotency_key));
     int32_t rc = BP_OK;
-    if (j && j->hash == s->request_hash[0])
+    if (j && j->hash == (unsigned char)s->request_hash[0])
         return existed(op, j, BP_SUBMIT_REPLAY);
     if (j)
         return refused(op, BP_CONFLICT, BP_SUBMIT_KEY);
@@ -93,7 +93,7 @@ static void fill(struct model *m, struct model_job *j, const struct bp_op *op)
     j->max_attempts = s->max_attempts;
     j->unique = number_of(s->unique_key);
     j->key = number_of(s->idempotency_key);
-    j->hash = s->request_hash[0];
+    j->hash = (unsigned char)s->request_hash[0];
     for (uint32_t i = 0; i < s->n_after; i++) {
         j->after[i] = s->after[i];
         j->waits_for += model_job(m, s->after[i])->status < BP_JOB_COMPLETED;

@@ -49,7 +49,7 @@ static int32_t resign(struct store *s, const char *id, struct leader *l)
     if (rc || !l->holder || strcmp(l->holder, id) != 0)
         return rc;
     l->holder = NULL;
-    return statement_run(s, ST_LEADER_PUT, "slll", NULL, l->epoch, INT64_C(0), INT64_C(0));
+    return statement_run(s, ST_LEADER_PUT, "slll", (const char *)NULL, l->epoch, INT64_C(0), INT64_C(0));
 }
 
 /* Is the leader's time not over? An expiry far ahead is from before the clock was set back: nobody renews that one. */

@@ -12,7 +12,8 @@ struct found {
 
 static int32_t no_memory(struct store *s)
 {
-    return store_fail(s, BP_NOMEM, "out of memory while reading rows");
+    store_fail(s, BP_NOMEM, "out of memory while reading rows");
+    return BP_NOMEM;
 }
 
 static int32_t read_texts(struct store *s, sqlite3_stmt *q, const struct rows_kind *kind, char *row, size_t *bytes)

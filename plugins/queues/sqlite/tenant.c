@@ -7,7 +7,14 @@
 
 static int32_t no_memory(struct store *s)
 {
-    return store_fail(s, BP_NOMEM, "out of memory for tenants");
+    store_fail(s, BP_NOMEM, "out of memory for tenants");
+    return BP_NOMEM;
+}
+
+static int32_t damaged(struct store *s, int64_t id)
+{
+    store_fail(s, BP_IO, "tenant %lld has no row; the file is damaged", (long long)id);
+    return BP_IO;
 }
 
 int32_t tenants_lane(struct store *s, int64_t id)
@@ -42,7 +49,7 @@ int32_t tenants_load(struct store *s)
 static int32_t reach(struct store *s, int64_t id)
 {
     if (id < 1 || (uint64_t)id > SIZE_MAX / (4 * sizeof *s->tenant))
-        return store_fail(s, BP_IO, "tenant %lld has an impossible number; the file is damaged", (long long)id);
+        return damaged(s, id);
     if ((size_t)id < s->cap_tenants)
         return BP_OK;
     size_t cap = s->cap_tenants ? s->cap_tenants : 64;
@@ -77,7 +84,7 @@ static int32_t load(struct store *s, struct tenant *t)
         settings_read(q, t);
     statement_done(q);
     if (rc == 0)
-        return store_fail(s, BP_IO, "tenant %lld has no row; the file is damaged", (long long)t->id);
+        return damaged(s, t->id);
     return rc < 0 ? rc : BP_OK;
 }
 
