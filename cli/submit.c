@@ -16,7 +16,8 @@
 
 struct submit {
     struct client *client;
-    const char *workflow, *effect, *tenant, *key, *output;
+    const char *workflow, *effect, *tenant, *key, *unique_key, *not_before, *output;
+    struct json_object *after; /* ids, or NULL */
     const char *files[FILES_MAX];
     int n_files, wait, json;
     long priority;
@@ -33,6 +34,9 @@ void submit_help(FILE *out)
           "      --effect            WORKFLOW names an effect\n"
           "      --priority N        -1000 to 1000, high first (0)\n"
           "      --key TEXT          idempotency key: the same key and content is the same job\n"
+          "      --unique-key TEXT   while a job with this key is pending, that job is the answer\n"
+          "      --after N[,N]...    jobs that must have completed first; may be given again\n"
+          "      --not-before TIME   2026-01-31T12:00:00Z, or milliseconds since 1970\n"
           "      --tenant NAME       whose job it is (local)\n"
           "  -w, --wait              follow it to its end with a progress bar\n"
           "  -o, --output FILE       download the output to FILE (implies --wait); - for standard output\n",
@@ -82,6 +86,22 @@ static int take_priority(struct submit *s, const char *text)
                : 0;
 }
 
+/* "12,13": added to the ids that are there. */
+static int take_after(struct submit *s, const char *text)
+{
+    char *end;
+    if (!s->after)
+        s->after = json_object_new_array();
+    for (const char *p = text;; p = end + 1) {
+        long long id = strtoll(p, &end, 10);
+        if (end == p || id <= 0 || (*end && *end != ','))
+            return usage("--after is no list of job numbers:", text);
+        json_object_array_add(s->after, json_object_new_int64(id));
+        if (!*end)
+            return 0;
+    }
+}
+
 static int is(const char *arg, const char *name, const char *letter)
 {
     return strcmp(arg, name) == 0 || (letter && strcmp(arg, letter) == 0);
@@ -96,7 +116,13 @@ static int take_valued(struct submit *s, const char *name, const char *value)
         return take_params(s, value);
     if (is(name, "--priority", NULL))
         return take_priority(s, value);
-    if (is(name, "--key", NULL))
+    if (is(name, "--after", NULL))
+        return take_after(s, value);
+    if (is(name, "--unique-key", NULL))
+        s->unique_key = value;
+    else if (is(name, "--not-before", NULL))
+        s->not_before = value;
+    else if (is(name, "--key", NULL))
         s->key = value;
     else if (is(name, "--tenant", NULL))
         s->tenant = value;
@@ -200,6 +226,12 @@ static struct json_object *send_job(struct submit *s, struct bp_err *err)
         json_put_int(body, "priority", s->priority);
     if (s->key)
         json_put_str(body, "idempotency_key", s->key);
+    if (s->unique_key)
+        json_put_str(body, "unique_key", s->unique_key);
+    if (s->not_before)
+        json_put_str(body, "not_before", s->not_before);
+    if (s->after)
+        json_object_object_add(body, "after", json_object_get(s->after));
     return client_call(s->client, "submit", with_tenant(s, body), &s->fields, err);
 }
 
@@ -270,6 +302,13 @@ static void print_refusal(const struct submit *s, const struct bp_err *err)
     client_print_fields(s->fields, stderr);
 }
 
+static const char *existed(struct json_object *job)
+{
+    return json_truth(job, "duplicate", 0)  ? " (pending already)"
+           : json_truth(job, "replayed", 0) ? " (submitted before)"
+                                            : "";
+}
+
 static int run(struct submit *s)
 {
     struct bp_err err = {0};
@@ -284,7 +323,7 @@ static int run(struct submit *s)
     if (job && s->json)
         printf("%s\n", json_text(job));
     else if (job && rc == 0 && !(s->output && strcmp(s->output, "-") == 0))
-        printf("job %lld %s%s%s\n", (long long)id, json_str(job, "status", ""), s->output ? ": " : "",
+        printf("job %lld %s%s%s%s\n", (long long)id, json_str(job, "status", ""), existed(job), s->output ? ": " : "",
                s->output ? s->output : "");
     if (rc < 0)
         print_refusal(s, &err);
@@ -299,6 +338,7 @@ int submit_main(struct client *c, int argc, char **argv, int json)
     if (rc == 0)
         rc = run(&s);
     json_object_put(s.params);
+    json_object_put(s.after);
     json_object_put(s.fields);
     return rc;
 }

@@ -119,7 +119,7 @@ async function send() {
   body.inputs = [input(where)];
   body.idempotency_key = crypto.randomUUID?.();
   const job = await call("POST", "/api/jobs", body);
-  $("result-title").textContent = `Job ${job.id}`;
+  $("result-title").textContent = job.duplicate ? `Job ${job.id} (pending already)` : `Job ${job.id}`;
   await follow(job.id, onEvent);
 }
 

@@ -47,6 +47,14 @@ function fleetCard(w, state) {
     instances(fleet, state.now_ms), more);
 }
 
+/** What there is to say about a job beside its status. */
+function note(job) {
+  if (job.status === "leased") return job.progress_text || "";
+  if (job.status === "scheduled" && job.waits_for > 0)
+    return `waits for ${job.waits_for} ${job.waits_for === 1 ? "job" : "jobs"}`;
+  return job.error || (job.unique_key ? `unique: ${job.unique_key}` : "");
+}
+
 function jobRow(job, now) {
   const leased = job.status === "leased";
   const open = el("button", { class: "link", type: "button", data: { job: job.id } }, String(job.id));
@@ -56,7 +64,7 @@ function jobRow(job, now) {
     el("td", {}, job.effect ? `${job.workflow} · ${job.effect}` : job.workflow),
     el("td", {}, job.tenant),
     el("td", {}, leased ? el("progress", { max: 1, value: job.progress, "aria-label": `Progress of job ${job.id}` }) : null,
-      el("span", { class: "quiet note" }, leased ? job.progress_text || "" : job.error || "")),
+      el("span", { class: "quiet note" }, note(job))),
     el("td", {}, job.worker ? el("code", {}, job.worker) : ""),
     el("td", {}, `${job.attempts}/${job.max_attempts}`),
     el("td", {}, job.created_at ? duration((now - Date.parse(job.created_at)) / 1000) : ""));
@@ -68,11 +76,12 @@ async function openJob(id, state) {
     job = await call("GET", `/api/jobs/${id}`);
   } catch { /* another tenant's: what the list knows has to do */ }
   if (!job) return;
-  const rows = ["status", "workflow", "effect", "tenant", "worker", "error", "created_at", "started_at", "finished_at"];
+  const rows = ["status", "workflow", "effect", "tenant", "priority", "after", "waits_for", "unique_key", "worker",
+    "error", "created_at", "not_before", "started_at", "finished_at"];
   $("detail-title").textContent = `Job ${id}`;
   $("detail-body").replaceChildren(
     el("dl", {}, rows.filter((k) => job[k]).flatMap((k) =>
-      [el("dt", {}, k.replace("_", " ")), el("dd", {}, String(job[k]))])),
+      [el("dt", {}, k.replace("_", " ")), el("dd", {}, Array.isArray(job[k]) ? job[k].join(", ") : String(job[k]))])),
     el("h3", {}, "Params"), el("pre", {}, JSON.stringify(job.params, null, 2)),
     el("h3", {}, "Timeline"), el("ol", { class: "timeline" }, timeline(job)));
   $("detail").showModal();

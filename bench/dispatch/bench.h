@@ -14,7 +14,7 @@
 struct options {
     const char *mode; /* "dispatch" or "latency" */
     const char *url, *token, *fleet_secret, *workflow, *idle_workflow, *params, *tokens_file, *prefix;
-    int producers, workers, idle_pollers, batch;
+    int producers, workers, idle_pollers, batch, submit_batch, complete_batch;
     double seconds, warmup_s, think_ms;
     double rate;     /* latency: submits a second */
     int64_t backlog; /* producers pause when so many jobs wait */
@@ -42,7 +42,7 @@ struct worker {
     char poll_body[256];
     int64_t jobs[64]; /* held, not completed yet */
     char leases[64][72];
-    int n_jobs, failures;
+    int n_jobs, n_sent, failures; /* n_sent: the last of jobs, on their way in one request */
     bool idle_poller;
 };
 

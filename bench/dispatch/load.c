@@ -50,18 +50,35 @@ static void note_held(struct run *r, const struct track *t)
 
 /* ---- producers ---- */
 
+static void note_submitted(struct run *r, int64_t id, const struct answer *a)
+{
+    struct track *t = track_of(r, id);
+    t->sent_us = a->sent_us;
+    r->count.submitted++;
+    note_held(r, t);
+}
+
+/* The ids of an answer: of the one job, which comes first, or of each of a batch. */
+static void take_ids(struct run *r, const struct answer *a)
+{
+    if (r->opt.submit_batch == 1) {
+        note_submitted(r, json_pick_int(a->body, "id", 0), a);
+        return;
+    }
+    for (const char *p = a->body; (p = strstr(p, "\"id\":")); p++)
+        note_submitted(r, json_pick_int(p, "id", 0), a);
+    r->count.refused += (uint64_t)json_pick_int(a->body, "refused", 0);
+}
+
 static void submitted(struct connection *c, const struct answer *a, void *arg)
 {
     struct producer *p = arg;
     struct run *r = p->run;
     (void)c;
     p->next_us = 0;
-    if (a->status == 201) {
-        struct track *t = track_of(r, json_pick_int(a->body, "id", 0));
-        t->sent_us = a->sent_us;
-        r->count.submitted++;
+    if (a->status == 201 || (a->status == 200 && r->opt.submit_batch > 1)) {
+        take_ids(r, a);
         histogram_add(&r->submit, a->received_us - a->sent_us);
-        note_held(r, t);
         if (r->opt.think_ms > 0)
             p->next_us = a->received_us + (uint64_t)(r->opt.think_ms * 1000);
     } else if (a->status == 503 || a->status == 429) {
@@ -81,14 +98,27 @@ static void submit_one(struct producer *p)
     connection_send(p->connection, "POST", "/api/jobs", r->tenant_header, r->submit_body, submitted, p);
 }
 
+static char *submit_body(const struct options *o)
+{
+    size_t one = strlen(o->params) + strlen(o->workflow) + 64, n = (size_t)o->submit_batch;
+    char *body = malloc(n * one + 64), *at = body;
+    if (!body)
+        return NULL;
+    if (n > 1)
+        at = stpcpy(at, "{\"jobs\":[");
+    for (size_t i = 0; i < n; i++)
+        at += snprintf(at, one, "%s{\"workflow\":\"%s\",\"params\":%s}", i ? "," : "", o->workflow, o->params);
+    if (n > 1)
+        stpcpy(at, "]}");
+    return body;
+}
+
 void producers_start(struct run *r)
 {
-    size_t room = strlen(r->opt.params) + strlen(r->opt.workflow) + 64;
-    r->submit_body = malloc(room);
+    r->submit_body = submit_body(&r->opt);
     r->producers = calloc((size_t)r->opt.producers + 1, sizeof *r->producers);
     if (!r->submit_body || !r->producers)
         abort();
-    snprintf(r->submit_body, room, "{\"workflow\":\"%s\",\"params\":%s}", r->opt.workflow, r->opt.params);
     for (int i = 0; i < r->opt.producers; i++) {
         r->producers[i].run = r;
         r->producers[i].connection = connection_new(&r->client);
@@ -140,39 +170,90 @@ uint64_t producers_turn(struct run *r, uint64_t now)
 static void poll_next(struct worker *w);
 static void complete_next(struct worker *w);
 
+static void note_completed(struct run *r, int64_t id, const struct answer *a)
+{
+    struct track *t = track_of(r, id);
+    r->count.completed += !t->completed;
+    t->completed = true;
+    if (t->sent_us && t->sent_us >= r->begin_us)
+        histogram_add(&r->cycle, a->received_us - t->sent_us);
+}
+
+/* The job comes once more: it moves among those that are held. */
+static void keep(struct worker *w, int i)
+{
+    int to = w->n_jobs++;
+    w->jobs[to] = w->jobs[i];
+    memmove(w->leases[to], w->leases[i], sizeof w->leases[0]);
+}
+
+/* Each result of a batch, in the order sent. */
+static void take_results(struct worker *w, const struct answer *a)
+{
+    struct run *r = w->run;
+    const char *p = a->body;
+    char outcome[32];
+    for (int i = w->n_jobs, n = w->n_jobs + w->n_sent; i < n; i++) {
+        p = p ? strstr(p, "\"outcome\":") : NULL;
+        if (!p || !json_pick_text(p, "outcome", outcome, sizeof outcome))
+            run_trouble(r, "complete", a);
+        else if (strcmp(outcome, "completed") == 0)
+            note_completed(r, w->jobs[i], a);
+        else if (strcmp(outcome, "later") == 0)
+            keep(w, i);
+        else
+            run_trouble(r, "complete", a);
+        p = p ? p + 1 : NULL;
+    }
+}
+
 static void completed(struct connection *c, const struct answer *a, void *arg)
 {
     struct worker *w = arg;
     struct run *r = w->run;
     (void)c;
     if (a->status == 200) {
-        struct track *t = track_of(r, w->jobs[w->n_jobs]);
-        r->count.completed += !t->completed;
-        t->completed = true;
         histogram_add(&r->complete, a->received_us - a->sent_us);
-        if (t->sent_us && t->sent_us >= r->begin_us)
-            histogram_add(&r->cycle, a->received_us - t->sent_us);
+        if (r->opt.complete_batch > 1)
+            take_results(w, a);
+        else
+            note_completed(r, w->jobs[w->n_jobs], a);
     } else if (a->status == 503) {
         r->count.refused++;
-        w->n_jobs++; /* once more */
+        w->n_jobs += w->n_sent; /* once more */
     } else {
         run_trouble(r, "complete", a);
     }
     complete_next(w);
 }
 
+static int write_result(const struct worker *w, int i, char *out, size_t room)
+{
+    return snprintf(out, room,
+                    "{\"dispatch_id\":%lld,\"lease_token\":\"%s\",\"worker_id\":\"%s\",\"provider_job_id\":\"bench\","
+                    "\"output\":{\"size\":0,\"mime_type\":\"application/octet-stream\"}}",
+                    (long long)w->jobs[i], w->leases[i], w->id);
+}
+
 static void complete_next(struct worker *w)
 {
-    char body[320];
+    char body[64 * 400 + 32], *at = body;
+    int most = w->run->opt.complete_batch;
     if (w->n_jobs == 0) {
         poll_next(w);
         return;
     }
-    int i = --w->n_jobs;
-    snprintf(body, sizeof body,
-             "{\"dispatch_id\":%lld,\"lease_token\":\"%s\",\"worker_id\":\"%s\",\"provider_job_id\":\"bench\","
-             "\"output\":{\"size\":0,\"mime_type\":\"application/octet-stream\"}}",
-             (long long)w->jobs[i], w->leases[i], w->id);
+    w->n_sent = w->n_jobs < most ? w->n_jobs : most;
+    w->n_jobs -= w->n_sent;
+    if (most > 1)
+        at = stpcpy(at, "{\"results\":[");
+    for (int i = 0; i < w->n_sent; i++) {
+        if (i)
+            *at++ = ',';
+        at += write_result(w, w->n_jobs + i, at, 400);
+    }
+    if (most > 1)
+        stpcpy(at, "]}");
     connection_send(w->connection, "POST", "/api/worker/complete", w->header, body, completed, w);
 }
 

@@ -12,7 +12,7 @@
 static const char HELP[] =
     "usage: bp-bench dispatch|latency --url URL --token TOKEN --fleet-secret SECRET [options]\n"
     "\n"
-    "dispatch  submits, leases and completes as fast as it goes, one job per request\n"
+    "dispatch  submits, leases and completes as fast as it goes, one job per request unless batches are asked for\n"
     "latency   submits at a fixed rate to waiting workers and measures submit to held lease\n"
     "\n"
     "  --url URL             the daemon's HTTP address, http://HOST:PORT\n"
@@ -23,6 +23,8 @@ static const char HELP[] =
     "  --producers N         connections that submit; 16 (latency: 8)\n"
     "  --workers N           workers, one connection each; 16\n"
     "  --batch N             jobs a worker takes with one poll, 1 to 64; 1\n"
+    "  --submit-batch N      jobs of one submit, 1 to 1000 (dispatch.maxBatch allows 100); 1\n"
+    "  --complete-batch N    jobs completed with one request, 1 to 64; 1\n"
     "  --think MS            pause of a producer between submits; 0\n"
     "  --backlog N           producers pause while so many jobs are not completed; 2000\n"
     "  --rate N              latency: submits a second; 500\n"
@@ -47,6 +49,8 @@ enum {
     PRODUCERS,
     WORKERS,
     BATCH,
+    SUBMIT_BATCH,
+    COMPLETE_BATCH,
     THINK,
     BACKLOG,
     RATE,
@@ -69,6 +73,8 @@ static const struct option OPTIONS[] = {
     {"producers", 1, 0, PRODUCERS},
     {"workers", 1, 0, WORKERS},
     {"batch", 1, 0, BATCH},
+    {"submit-batch", 1, 0, SUBMIT_BATCH},
+    {"complete-batch", 1, 0, COMPLETE_BATCH},
     {"think", 1, 0, THINK},
     {"backlog", 1, 0, BACKLOG},
     {"rate", 1, 0, RATE},
@@ -123,6 +129,10 @@ static void number_option(struct options *o, int id, const char *name)
         o->workers = (int)number(optarg, 1, 10000, name);
     else if (id == BATCH)
         o->batch = (int)number(optarg, 1, 64, name);
+    else if (id == SUBMIT_BATCH)
+        o->submit_batch = (int)number(optarg, 1, 1000, name);
+    else if (id == COMPLETE_BATCH)
+        o->complete_batch = (int)number(optarg, 1, 64, name);
     else if (id == THINK)
         o->think_ms = number(optarg, 0, 60000, name);
     else if (id == BACKLOG)
@@ -176,6 +186,8 @@ static void options_read(struct options *o, int argc, char **argv)
                           .producers = 16,
                           .workers = 16,
                           .batch = 1,
+                          .submit_batch = 1,
+                          .complete_batch = 1,
                           .seconds = 5,
                           .warmup_s = 0.5,
                           .backlog = 2000};

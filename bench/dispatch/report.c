@@ -27,9 +27,9 @@ static void print_json(const struct run *r, double seconds)
 {
     const struct counts *c = &r->count, *b = &r->at_begin;
     printf("{\"mode\":\"%s\",\"workflow\":\"%s\",\"producers\":%d,\"workers\":%d,\"idle_pollers\":%d,\"batch\":%d,"
-           "\"rate\":%.0f,\"seconds\":%.3f,",
+           "\"submit_batch\":%d,\"complete_batch\":%d,\"rate\":%.0f,\"seconds\":%.3f,",
            r->opt.mode, r->opt.workflow, r->opt.producers, r->opt.workers, r->opt.idle_pollers, r->opt.batch,
-           r->opt.rate, seconds);
+           r->opt.submit_batch, r->opt.complete_batch, r->opt.rate, seconds);
     printf("\"cycles_per_s\":%.0f,\"submits_per_s\":%.0f,\"submitted\":%llu,\"leased\":%llu,\"completed\":%llu,",
            (double)(r->at_end.completed - b->completed) / seconds,
            (double)(r->at_end.submitted - b->submitted) / seconds, (unsigned long long)c->submitted,
@@ -50,8 +50,9 @@ static void print_json(const struct run *r, double seconds)
 static void print_text(const struct run *r, double seconds)
 {
     const struct counts *c = &r->count, *b = &r->at_begin;
-    printf("%s: %d producers, %d workers, %d idle pollers, batch %d, %.1f s\n", r->opt.mode, r->opt.producers,
-           r->opt.workers, r->opt.idle_pollers, r->opt.batch, seconds);
+    printf("%s: %d producers, %d workers, %d idle pollers, batches of %d/%d/%d (submit, lease, complete), %.1f s\n",
+           r->opt.mode, r->opt.producers, r->opt.workers, r->opt.idle_pollers, r->opt.submit_batch, r->opt.batch,
+           r->opt.complete_batch, seconds);
     printf("  %.0f cycles/s (submit, lease, complete), %.0f submits/s\n",
            (double)(r->at_end.completed - b->completed) / seconds,
            (double)(r->at_end.submitted - b->submitted) / seconds);

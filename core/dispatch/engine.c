@@ -118,6 +118,7 @@ void dispatch_start(struct dispatch *d)
     sweeper_start(d->sweeper);
     tenant_settings_store(d);
     webhooks_start(d->webhooks);
+    tenant_limits_look(d);
 }
 
 void dispatch_drain(struct dispatch *d)

@@ -42,6 +42,7 @@ struct dispatch {
     int dead; /* dispatch_free() was called: answer nobody */
     int draining, started;
     int tenants_unstored; /* some settings of tenants are not in the store yet */
+    int running_limits;   /* some tenant may run only so many jobs at once */
     struct bus *bus;
     struct loop *loop;
     struct host *host;

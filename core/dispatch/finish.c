@@ -85,6 +85,8 @@ void lease_ended(struct dispatch *d, const struct ending *e)
     }
     if (e->worker)
         poll_worker_freed(d, e->worker);
+    if (d->running_limits) /* its tenant may run another, perhaps of another workflow */
+        polls_probe(d);
 }
 
 /* ---- the store's answers ---- */

@@ -220,6 +220,7 @@ static void keep_house(void *arg)
     struct sweeper *s = arg;
     pruner_kick(s->d->pruner);
     tenant_settings_again(s->d);
+    tenant_limits_look(s->d);
     look_for_stale(s->d);
     held_expire(s->d, dispatch_now(s->d));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tenant_settings.c - weight, limits and webhook of the setting `tenants`, kept in the store. */
+/* tenant_settings.c - weight, limits and webhook of the setting `tenants`, kept in the store; and what is there. */
 #include "dispatch/tenants.h"
 
 #include <stdio.h>
@@ -15,10 +15,10 @@ static void stored(struct bp_op *op, const struct bp_err *err, void *arg)
 {
     struct store_trip *t = arg;
     struct dispatch *d = t->d;
-    (void)op;
-    if (!d->dead && err->rc == BP_OK)
+    if (!d->dead && err->rc == BP_OK) {
         tenant_auth_forget(d, t->tenant);
-    else if (!d->dead && (err->rc == BP_INVALID || err->rc == BP_UNSUPPORTED))
+        d->running_limits |= op->u.tenant_put.max_running > 0;
+    } else if (!d->dead && (err->rc == BP_INVALID || err->rc == BP_UNSUPPORTED))
         log_error(LOG_DISPATCH, "tenants.%s: the queue does not take its settings: %s", t->tenant, err->text);
     else if (!d->dead) {
         d->tenants_unstored = 1;
@@ -74,4 +74,22 @@ void tenant_settings_again(struct dispatch *d)
 {
     if (d->tenants_unstored)
         tenant_settings_store(d);
+}
+
+static void limits_listed(struct bp_op *op, const struct bp_err *err, void *arg)
+{
+    struct dispatch *d = arg;
+    uint32_t n = op && err->rc == BP_OK && !d->dead ? op->u.tenant_list.count : 0;
+    for (uint32_t i = 0; i < n; i++)
+        d->running_limits |= op->u.tenant_list.tenants[i].max_running > 0;
+    dispatch_unref(d);
+}
+
+void tenant_limits_look(struct dispatch *d)
+{
+    struct bp_err err = {0};
+    dispatch_ref(d);
+    if (queue_call_send(d->bus, queue_call_new(BP_OP_TENANT_LIST, dispatch_now(d)), QUEUE_TIMEOUT_MS, limits_listed, d,
+                        &err) != BP_OK)
+        dispatch_unref(d);
 }

@@ -183,6 +183,7 @@ static void put(struct ask *a, struct bp_op *op, const struct bp_err *err)
         return;
     }
     tenant_auth_forget(a->d, t->name);
+    a->d->running_limits |= t->to.max_running > 0;
     bus_publish(a->d->bus, EVENT_TENANT_CHANGED, t->name, what_of(t), t->who);
     ask_list(t, t->name, shown);
 }

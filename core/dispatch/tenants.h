@@ -18,4 +18,7 @@ void tenant_settings_store(struct dispatch *d);
 /* The same for those that could not be stored before. */
 void tenant_settings_again(struct dispatch *d);
 
+/* Looks whether some tenant has a limit of running jobs: then the end of a lease may let another tenant's job go. */
+void tenant_limits_look(struct dispatch *d);
+
 #endif

@@ -317,6 +317,31 @@ static void limits_of_the_settings_hold(void **state)
     rig_free(r);
 }
 
+/* The line of a workflow whose jobs all wait for their tenant's limit looks empty; an end makes room. */
+static void waiting_worker_gets_the_next_job_of_a_tenant_at_its_limit(void **state)
+{
+    (void)state;
+    const char *sets[] = {"tenants={\"acme\":{\"maxRunning\":1}}", "dispatch.sweepMilliseconds=60000", NULL};
+    struct rig *r = rig_new(sets);
+    struct answer a = {0}, b = {0}, c = {0};
+    struct worker_auth *one = worker_in(r, "one", "noop"), *two = worker_in(r, "two", "noop");
+    submit_ok(r, "{'workflow':'noop'}");
+    int64_t second = submit_ok(r, "{'workflow':'noop'}");
+    struct json_object *job = poll_job(r, one, &a);
+    begin_worker(r, dispatch_worker_poll, two, "{'worker_id':'two','wait_seconds':30}", &b);
+    rig_turn(r, 20);
+    assert_int_equal(b.done, 0);
+    do_worker(r, dispatch_worker_complete, one, lease_body(job, ""), &c);
+    rig_wait(r, &b);
+    assert_int_equal(json_int(json_member(b.data, "job"), "dispatch_id", 0), second);
+    answer_reset(&a);
+    answer_reset(&b);
+    answer_reset(&c);
+    worker_auth_free(one);
+    worker_auth_free(two);
+    rig_free(r);
+}
+
 static void settings_are_stored_again_with_a_reload(void **state)
 {
     (void)state;
@@ -350,6 +375,7 @@ int main(void)
         cmocka_unit_test(token_made_elsewhere_is_known_here),
         cmocka_unit_test(expired_token_is_nobodys),
         cmocka_unit_test(limits_of_the_settings_hold),
+        cmocka_unit_test(waiting_worker_gets_the_next_job_of_a_tenant_at_its_limit),
         cmocka_unit_test(settings_are_stored_again_with_a_reload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
