@@ -9,8 +9,9 @@
 #define STEP_MIN      16
 #define STEP_MAX      1000
 #define STEP_FIRST    64
-#define STEP_AIM_MS   5 /* of the store's time for a step */
-#define PAUSE_MIN_MS  2
+#define STEP_AIM_MS   3 /* of the store's time for a step */
+#define PAUSE_TIMES   3 /* so long as the step took */
+#define PAUSE_MIN_MS  6
 #define PAUSE_BUSY_MS 1000 /* the object store is behind, or the queue has no time */
 
 struct pruner {
@@ -57,7 +58,7 @@ static void pruned(struct bp_op *op, const struct bp_err *err, void *arg)
         p->at_it = r->removed >= r->limit || r->audit_removed >= r->limit;
         adapt(p, took_ms);
         if (p->at_it)
-            pause_for(p, took_ms);
+            pause_for(p, PAUSE_TIMES * took_ms);
     } else if (err->rc != BP_STALE) { /* another controller leads */
         log_warn(LOG_DISPATCH, "remove jobs that were kept long enough: %s; trying again in a minute", err->text);
     }

@@ -2,8 +2,8 @@
 /*
  * prune.h - finished jobs and audit lines that were kept long enough go, and with the jobs their objects. All [loop].
  *
- * A backlog goes in short steps with a pause as long as the step behind each, so that others have the store at least
- * half of the time; the size of a step follows what the last ones took.
+ * A backlog goes in short steps, each with a pause of three times its length behind it, so that others have the store
+ * for most of the time; the size of a step follows what the last ones took.
  */
 #ifndef DISPATCH_PRUNE_H
 #define DISPATCH_PRUNE_H
