@@ -172,8 +172,8 @@ int32_t batch_load(struct store *s, struct bp_op *const *ops, uint32_t n);
 int32_t batch_load_jobs(struct store *s, const int64_t *ids, size_t n);
 /* Continues the front of a queue behind what was read. */
 int32_t front_more(struct store *s, struct front *f);
-/* Writes all that changed and empties the map. (flush.c) */
-int32_t batch_flush(struct store *s);
+/* Writes all that changed and empties the map; last: commits with it when nothing is left to hand over. (flush.c) */
+int32_t batch_flush(struct store *s, bool last);
 /* Writes the rows collected so far when they became many. */
 int32_t batch_spill(struct store *s);
 /* Hands over what the pending operations return. (hand.c) */

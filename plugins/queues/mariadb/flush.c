@@ -65,7 +65,16 @@ int32_t batch_spill(struct store *s)
 
 /* ---- dispatches ---- */
 
-static void dispatch_row(struct sql *q, const struct job *j)
+/* A set of rows that becomes one statement. The rows are all there and locked, so every insert finds its row and
+ * updates it. */
+struct set {
+    int change;
+    const char *before;
+    void (*row)(struct sql *q, const struct job *j);
+    const char *after;
+};
+
+static void row_all(struct sql *q, const struct job *j)
 {
     const struct bp_job_row *r = &j->row;
     sql_add(q, "(%l,%i,%i,%i,%i,%i,%i,%l,%s,%s,%l,%l,%l,%l,%l,%l,%l,%l,%d,%d,%s,%s,%s)", r->id, r->status, j->sort_key,
@@ -74,41 +83,93 @@ static void dispatch_row(struct sql *q, const struct job *j)
             r->updated_ms, r->progress, j->duration_s, r->error, r->progress_text, r->checkpoint_key);
 }
 
-static void dispatches_end(struct sql *q)
+static void row_lease(struct sql *q, const struct job *j)
 {
-    sql_add(q, " ON DUPLICATE KEY UPDATE status=VALUES(status), sort_key=VALUES(sort_key), attempts=VALUES(attempts), "
-               "requeues=VALUES(requeues), cancel_requested=VALUES(cancel_requested), ended_by=VALUES(ended_by), "
-               "worker_id=VALUES(worker_id), lease_token=VALUES(lease_token), output_suffix=VALUES(output_suffix), "
-               "due_ms=VALUES(due_ms), queued_ms=VALUES(queued_ms), not_before_ms=VALUES(not_before_ms), "
-               "leased_ms=VALUES(leased_ms), first_leased_ms=VALUES(first_leased_ms), wait_ms=VALUES(wait_ms), "
-               "finished_ms=VALUES(finished_ms), updated_ms=VALUES(updated_ms), progress=VALUES(progress), "
-               "duration_seconds=VALUES(duration_seconds), last_error=VALUES(last_error), "
-               "progress_text=VALUES(progress_text), checkpoint_key=VALUES(checkpoint_key);");
+    const struct bp_job_row *r = &j->row;
+    sql_add(q, "(%l,%l,%s,%s,%l,%l)", r->id, j->worker_no, r->lease_token, j->suffix, r->lease_expires_ms,
+            r->leased_ms);
 }
 
-/* The rows are all there and locked, so every insert finds its row and updates it. */
-static int32_t dispatches_write(struct store *s)
+static const struct set SETS[] = {
+    {CHANGE_ALL,
+     "INSERT INTO ai_job_dispatches (id, status, sort_key, attempts, requeues, cancel_requested, ended_by, worker_id, "
+     "lease_token, output_suffix, due_ms, queued_ms, not_before_ms, leased_ms, first_leased_ms, wait_ms, finished_ms, "
+     "updated_ms, progress, duration_seconds, last_error, progress_text, checkpoint_key) VALUES ",
+     row_all,
+     " ON DUPLICATE KEY UPDATE status=VALUES(status), sort_key=VALUES(sort_key), attempts=VALUES(attempts), "
+     "requeues=VALUES(requeues), cancel_requested=VALUES(cancel_requested), ended_by=VALUES(ended_by), "
+     "worker_id=VALUES(worker_id), lease_token=VALUES(lease_token), output_suffix=VALUES(output_suffix), "
+     "due_ms=VALUES(due_ms), queued_ms=VALUES(queued_ms), not_before_ms=VALUES(not_before_ms), "
+     "leased_ms=VALUES(leased_ms), first_leased_ms=VALUES(first_leased_ms), wait_ms=VALUES(wait_ms), "
+     "finished_ms=VALUES(finished_ms), updated_ms=VALUES(updated_ms), progress=VALUES(progress), "
+     "duration_seconds=VALUES(duration_seconds), last_error=VALUES(last_error), "
+     "progress_text=VALUES(progress_text), checkpoint_key=VALUES(checkpoint_key);"},
+    /* As give() in ops_lease.c has it; wait_ms looks at first_leased_ms before that is set. */
+    {CHANGE_LEASE,
+     "INSERT INTO ai_job_dispatches (id, worker_id, lease_token, output_suffix, due_ms, leased_ms) VALUES ", row_lease,
+     " ON DUPLICATE KEY UPDATE status=3, attempts=attempts+1, progress=0, ended_by=0, worker_id=VALUES(worker_id), "
+     "lease_token=VALUES(lease_token), output_suffix=VALUES(output_suffix), due_ms=VALUES(due_ms), "
+     "wait_ms=IF(first_leased_ms=0,GREATEST(VALUES(leased_ms)-queued_ms,0),wait_ms), "
+     "first_leased_ms=IF(first_leased_ms=0,VALUES(leased_ms),first_leased_ms), leased_ms=VALUES(leased_ms), "
+     "updated_ms=VALUES(leased_ms);"},
+};
+
+static int32_t set_write(struct store *s, const struct set *t)
 {
     struct batch *b = &s->batch;
+    bool open = false;
     for (size_t i = 0; i < b->n_dirty; i++) {
-        bool first = i == 0 || s->q.n == 0;
-        sql_add(&s->q, first ? "INSERT INTO ai_job_dispatches (id, status, sort_key, attempts, requeues, "
-                               "cancel_requested, ended_by, worker_id, lease_token, output_suffix, due_ms, queued_ms, "
-                               "not_before_ms, leased_ms, first_leased_ms, wait_ms, finished_ms, updated_ms, progress, "
-                               "duration_seconds, last_error, progress_text, checkpoint_key) VALUES "
-                             : ",");
-        dispatch_row(&s->q, b->dirty[i]);
-        bool last = i + 1 == b->n_dirty, full = s->q.n > SPILL_BYTES;
-        if (last || full)
-            dispatches_end(&s->q);
-        if (!full)
+        if (b->dirty[i]->change != t->change)
             continue;
+        sql_add(&s->q, "%r", open ? "," : t->before);
+        t->row(&s->q, b->dirty[i]);
+        open = true;
+        if (s->q.n <= SPILL_BYTES)
+            continue;
+        sql_add(&s->q, "%r", t->after);
         int32_t rc = query_run(s, &s->q);
         sql_clear(&s->q);
+        open = false;
         if (rc)
             return rc;
     }
+    if (open)
+        sql_add(&s->q, "%r", t->after);
     return BP_OK;
+}
+
+/* Completed rows: what is written of them depends on the time alone, and few times occur in a batch. The
+ * index is named because for few rows the server would rather look at all of them, also at those
+ * another controller holds. */
+static void completed_write(struct store *s)
+{
+    struct batch *b = &s->batch;
+    for (size_t i = 0; i < b->n_dirty; i++) {
+        if (b->dirty[i]->change != CHANGE_COMPLETE)
+            continue;
+        int64_t now = b->dirty[i]->row.finished_ms;
+        sql_add(&s->q,
+                "UPDATE ai_job_dispatches FORCE INDEX (PRIMARY) SET status=4, ended_by=1, due_ms=%l, finished_ms=%l, "
+                "updated_ms=%l, progress=1, duration_seconds=IF(leased_ms=0,0,(%l-leased_ms)/1000), last_error=NULL, "
+                "cancel_requested=0 WHERE id IN (0",
+                now, now, now, now);
+        for (size_t k = i; k < b->n_dirty; k++)
+            if (b->dirty[k]->change == CHANGE_COMPLETE && b->dirty[k]->row.finished_ms == now) {
+                sql_add(&s->q, ",%l", b->dirty[k]->row.id);
+                b->dirty[k]->change = CHANGE_WRITTEN;
+            }
+        sql_add(&s->q, ");");
+    }
+}
+
+static int32_t dispatches_write(struct store *s)
+{
+    int32_t rc = BP_OK;
+    for (size_t i = 0; !rc && i < sizeof SETS / sizeof SETS[0]; i++)
+        rc = set_write(s, &SETS[i]);
+    if (!rc)
+        completed_write(s);
+    return rc;
 }
 
 static void workers_seen_write(struct store *s)
@@ -163,7 +224,7 @@ static int32_t contents_take(struct store *s)
     return rc;
 }
 
-int32_t batch_flush(struct store *s)
+int32_t batch_flush(struct store *s, bool last)
 {
     struct table t[N_TABLES];
     tables(&s->batch, t);
@@ -176,13 +237,19 @@ int32_t batch_flush(struct store *s)
     special_write(s, &s->q);
     for (int i = 0; i < N_TABLES; i++)
         table_write(s, &t[i]);
-    bool contents = contents_text(s);
+    bool contents = contents_text(s), commit = last && s->batch.begun && !s->batch.first;
+    if (commit)
+        sql_add(&s->q, "COMMIT");
+    s->committing = commit;
     if (s->q.n || s->q.failed)
         rc = query_send(s, &s->q);
     if (!rc && contents)
         rc = contents_take(s);
     if (!rc && s->q.n)
         rc = query_end(s);
+    if (commit && !rc)
+        s->batch.begun = false;
+    s->committing = rc != BP_OK && s->committing && s->fault == FAULT_LOST;
     batch_forget_rows(s);
     return rc;
 }

@@ -134,8 +134,14 @@ static int32_t job_ended(struct store *s, struct job *j, int64_t now_ms)
 
 int32_t job_save(struct store *s, struct job *j, int64_t now_ms)
 {
+    return job_save_as(s, j, now_ms, CHANGE_ALL);
+}
+
+int32_t job_save_as(struct store *s, struct job *j, int64_t now_ms, int change)
+{
     bool ends = j->row.status >= BP_JOB_COMPLETED && j->saved_status < BP_JOB_COMPLETED;
     j->row.updated_ms = now_ms;
+    j->change = j->dirty ? CHANGE_ALL : change;
     count_live(s, j);
     int32_t rc = counter_move(s, j->workflow_id, j->saved_status, j->row.status);
     rc = rc ? rc : tenant_move(s, j->tenant_id, j->saved_status, j->row.status);

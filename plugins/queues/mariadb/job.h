@@ -32,6 +32,12 @@
 #define DETAIL_MAX    4000
 #define WHO_MAX       500
 
+/* What a flush has to write of a job: the usual changes go out as narrow sets, which is most of what a batch costs. */
+#define CHANGE_ALL      0 /* anything: all columns */
+#define CHANGE_LEASE    1 /* a queued row was leased, nothing else */
+#define CHANGE_COMPLETE 2 /* a leased row was completed, nothing else */
+#define CHANGE_WRITTEN  3 /* that */
+
 struct job {
     struct bp_job_row row; /* texts live in store.mem or in names */
     int64_t tenant_id, workflow_id, effect_id, worker_no;
@@ -45,6 +51,7 @@ struct job {
     const char *suffix; /* of the output key */
     int32_t saved_status;
     int64_t saved_worker; /* with saved_status: whose live lease it was */
+    int change;           /* CHANGE_*, when dirty */
     bool dirty, content;  /* content: params, inputs, output and keys are there */
     bool listed;          /* in its front */
     bool foreign;         /* put there by another application and not adopted yet, see adopt.h */
@@ -69,6 +76,8 @@ int32_t job_read_content(struct store *s, const struct reply *r, int at, struct 
 int32_t job_names(struct store *s, struct job *j);
 /* Notes the change: to be written, counted, and in the queue's front when it is queued. */
 int32_t job_save(struct store *s, struct job *j, int64_t now_ms);
+/* The same for a change that is all of this kind, CHANGE_*. */
+int32_t job_save_as(struct store *s, struct job *j, int64_t now_ms, int change);
 /* Sets row.output_key from the suffix. */
 int32_t job_output_key(struct store *s, struct job *j);
 /* The order of leases: negative when x comes before y. */

@@ -204,8 +204,9 @@ static void load_text(struct store *s, struct load *l)
                 "GROUP BY due_of;",
                 l->workers.list.text, lock(s), l->workers.list.text);
     if (l->jobs.n)
-        sql_add(&s->q, "SELECT " DISPATCH_COLUMNS " FROM ai_job_dispatches d WHERE d.id IN (%r)%r;", l->jobs.list.text,
-                lock(s));
+        sql_add(&s->q,
+                "SELECT " DISPATCH_COLUMNS " FROM ai_job_dispatches d FORCE INDEX (PRIMARY) WHERE d.id IN (%r)%r;",
+                l->jobs.list.text, lock(s));
     if (l->contents.n)
         sql_add(&s->q, "SELECT j.id, " CONTENT_COLUMNS " FROM ai_jobs j WHERE j.id IN (%r);", l->contents.list.text);
     if (l->keys.n)
@@ -310,7 +311,7 @@ static int32_t load_take(struct store *s, const struct load *l)
         rc = take_keys(s);
     for (size_t i = 0; !rc && i < b->n_fronts; i++)
         rc = take_jobs(s, &b->fronts[i]);
-    return rc ? rc : query_end(s);
+    return rc;
 }
 
 /* The limits of the tenants met on the way. */
@@ -357,7 +358,8 @@ int32_t batch_load_jobs(struct store *s, const int64_t *ids, size_t n)
     if (x.n == 0)
         return BP_OK;
     sql_clear(&s->q);
-    sql_add(&s->q, "SELECT " DISPATCH_COLUMNS " FROM ai_job_dispatches d WHERE d.id IN (%r)%r;", x.list.text, lock(s));
+    sql_add(&s->q, "SELECT " DISPATCH_COLUMNS " FROM ai_job_dispatches d FORCE INDEX (PRIMARY) WHERE d.id IN (%r)%r;",
+            x.list.text, lock(s));
     sql_add(&s->q, "SELECT j.id, " CONTENT_COLUMNS " FROM ai_jobs j WHERE j.id IN (%r)", x.list.text);
     sql_free(&x.list);
     int32_t rc = query_send(s, &s->q);
@@ -425,10 +427,10 @@ static int32_t plan_one(struct store *s, const struct bp_op *op, struct submit_p
     return rc ? rc : new_row(s, op, plan);
 }
 
-static void insert_text(struct store *s, const struct job *j)
+static void insert_text(struct store *s, const struct job *j, bool first)
 {
     const struct bp_job_row *r = &j->row;
-    sql_add(&s->q, s->q.n ? ","
+    sql_add(&s->q, !first ? ","
                           : "INSERT INTO ai_job_dispatches (tenant_id, workflow_id, effect_id, status, priority, "
                             "max_attempts, due_ms, "
                             "created_ms, queued_ms, not_before_ms, updated_ms, share_tag) VALUES ");
@@ -441,7 +443,7 @@ static int32_t insert_take(struct store *s, uint32_t n)
 {
     struct reply r;
     struct submit_plan *plans = s->batch.plans;
-    int32_t rc = query_one(s, &s->q, &r);
+    int32_t rc = query_rows(s, &r);
     for (uint32_t i = 0; !rc && i < n; i++) {
         struct job *j = plans[i].job;
         if (!j)
@@ -456,26 +458,32 @@ static int32_t insert_take(struct store *s, uint32_t n)
         rc = batch_add(s, j);
     }
     reply_done(&r);
+    return rc ? rc : query_end(s);
+}
+
+static int32_t plan_all(struct store *s, struct bp_op *const *ops, uint32_t n, bool *any)
+{
+    int32_t rc = BP_OK;
+    *any = false;
+    for (uint32_t i = 0; !rc && i < n; i++) {
+        if (ops[i]->kind == BP_OP_SUBMIT)
+            rc = plan_one(s, ops[i], &s->batch.plans[i]);
+        *any = *any || s->batch.plans[i].job;
+    }
     return rc;
 }
 
-static int32_t insert_new(struct store *s, struct bp_op *const *ops, uint32_t n)
+/* Adds the statement that makes the new jobs' rows and answers their ids. */
+static void inserts_text(struct store *s, uint32_t n)
 {
-    struct submit_plan *plans = s->batch.plans;
-    int32_t rc = BP_OK;
-    bool any = false;
-    for (uint32_t i = 0; !rc && i < n; i++)
-        rc = ops[i]->kind == BP_OP_SUBMIT ? plan_one(s, ops[i], &plans[i]) : BP_OK;
-    sql_clear(&s->q);
-    for (uint32_t i = 0; !rc && i < n; i++)
+    const struct submit_plan *plans = s->batch.plans;
+    bool first = true;
+    for (uint32_t i = 0; i < n; i++)
         if (plans[i].job) {
-            insert_text(s, plans[i].job);
-            any = true;
+            insert_text(s, plans[i].job, first);
+            first = false;
         }
-    if (rc || !any)
-        return rc;
     sql_add(&s->q, " RETURNING id");
-    return insert_take(s, n);
 }
 
 /* ---- the segment ---- */
@@ -523,6 +531,57 @@ static int32_t names_of_all(struct store *s)
     return rc;
 }
 
+/* Sends the text that was built and takes its answers: of the begin, of what was asked, and of the inserts when these
+ * are in it. */
+static int32_t load_run(struct store *s, struct load *l, uint32_t n, bool begins, bool inserts)
+{
+    int64_t version = s->rules.version;
+    if (l->jobs.list.failed || l->contents.list.failed || l->workers.list.failed || l->keys.failed)
+        return store_nomem(s);
+    if (!s->q.n)
+        return BP_OK;
+    int32_t rc = query_send(s, &s->q);
+    rc = rc || !begins ? rc : batch_begun(s, &version);
+    rc = rc ? rc : load_take(s, l);
+    if (!rc && inserts)
+        rc = insert_take(s, n);
+    rc = rc ? rc : query_end(s);
+    return rc ? rc : tenants_current(s, version);
+}
+
+/* Does what new rows hold depend on what is read first? */
+static bool insert_waits(struct bp_op *const *ops, uint32_t n, const struct load *l)
+{
+    bool waits = l->keys.n > 0;
+    for (uint32_t i = 0; i < n; i++)
+        waits = waits || (ops[i]->kind == BP_OP_SUBMIT && ops[i]->u.submit.fair);
+    return waits;
+}
+
+/* New jobs are inserted in the text that reads everything, unless their rows depend on it. */
+static int32_t load_and_insert(struct store *s, struct bp_op *const *ops, uint32_t n, struct load *l)
+{
+    bool early = !insert_waits(ops, n, l), inserts = false, begins = !s->batch.begun && !s->batch.read_only;
+    int32_t rc = early ? plan_all(s, ops, n, &inserts) : BP_OK;
+    if (rc)
+        return rc;
+    sql_clear(&s->q);
+    if (begins)
+        batch_begin_text(s);
+    load_text(s, l);
+    if (inserts)
+        inserts_text(s, n);
+    rc = load_run(s, l, n, begins, inserts);
+    rc = rc ? rc : special_load(s, ops, n);
+    rc = rc || early ? rc : plan_all(s, ops, n, &inserts);
+    if (rc || early || !inserts)
+        return rc;
+    sql_clear(&s->q);
+    inserts_text(s, n);
+    rc = query_send(s, &s->q);
+    return rc ? rc : insert_take(s, n);
+}
+
 int32_t batch_load(struct store *s, struct bp_op *const *ops, uint32_t n)
 {
     struct load l = {0};
@@ -530,23 +589,8 @@ int32_t batch_load(struct store *s, struct bp_op *const *ops, uint32_t n)
     s->batch.keys_known = NULL;
     if (!s->batch.plans)
         return store_nomem(s);
-    int64_t version = s->rules.version;
     int32_t rc = load_wants(s, ops, n, &l);
-    bool begins = !s->batch.begun && !s->batch.read_only;
-    sql_clear(&s->q);
-    if (!rc && begins)
-        batch_begin_text(s);
-    load_text(s, &l);
-    if (!rc && (l.jobs.list.failed || l.contents.list.failed || l.workers.list.failed || l.keys.failed))
-        rc = store_nomem(s);
-    if (!rc && s->q.n) {
-        rc = query_send(s, &s->q);
-        rc = rc || !begins ? rc : batch_begun(s, &version);
-        rc = rc ? rc : load_take(s, &l);
-        rc = rc ? rc : tenants_current(s, version);
-    }
+    rc = rc ? rc : load_and_insert(s, ops, n, &l);
     load_free(&l);
-    rc = rc ? rc : special_load(s, ops, n);
-    rc = rc ? rc : insert_new(s, ops, n);
     return rc ? rc : names_of_all(s);
 }

@@ -20,7 +20,7 @@ static int32_t complete_now(struct store *s, struct bp_op *op, struct job *j)
     j->row.progress = 1;
     j->ended_by = ENDED_COMPLETE;
     int32_t rc = job_event(s, j, now, EVENT_COMPLETED, who_worker(s, c->worker_id), NULL);
-    rc = rc ? rc : job_save(s, j, now);
+    rc = rc ? rc : job_save_as(s, j, now, CHANGE_COMPLETE);
     j->row.output = c->output ? c->output : "{}";
     j->row.provider_job_id = c->provider_job_id;
     sql_comma(&s->batch.outputs);

@@ -98,7 +98,7 @@ static int32_t give(struct store *s, struct bp_op *op, struct job *j, uint32_t i
     char attempt[64];
     snprintf(attempt, sizeof attempt, "attempt %d of %d", r->attempts, r->max_attempts);
     rc = rc ? rc : job_event(s, j, now, EVENT_LEASED, who_worker(s, l->worker_id), attempt);
-    return rc ? rc : job_save(s, j, now);
+    return rc ? rc : job_save_as(s, j, now, CHANGE_LEASE);
 }
 
 /* The next to be given, NULL: none. One that another application put there is adopted now, and may turn out to be none.

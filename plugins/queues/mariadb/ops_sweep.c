@@ -147,7 +147,7 @@ static int32_t sweep_foreign(struct store *s, struct bp_op *op, int64_t *ids, st
     if (rc || !*n)
         return rc;
     rc = change_each(s, op->now_ms, ids, *n, jobs, job_adopt);
-    return rc ? rc : batch_flush(s);
+    return rc ? rc : batch_flush(s, false);
 }
 
 static int32_t sweep_all(struct store *s, struct bp_op *op, int64_t *ids, struct job *jobs, uint32_t *n)
@@ -185,7 +185,7 @@ int32_t op_sweep(struct store *s, struct bp_op *op)
     rc = sweep_all(s, op, ids, jobs, &n);
     rc = rc ? rc : jobs_pack(s, jobs, n, &w->jobs, &w->memory);
     w->count = rc ? 0 : n;
-    rc = rc ? rc : batch_flush(s);
+    rc = rc ? rc : batch_flush(s, false);
     rc = rc ? rc : counters_clean(s, op->now_ms);
     return rc ? rc : next_due(s, &w->next_due_ms);
 }

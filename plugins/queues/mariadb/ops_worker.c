@@ -72,7 +72,7 @@ static int32_t release(struct store *s, int64_t no, int64_t now_ms, const char *
         rc = j ? job_interrupt(s, j, now_ms, "queue", reason, RELEASE_MAX_REQUEUES) : BP_OK;
         ++*released;
     }
-    return rc ? rc : batch_flush(s);
+    return rc ? rc : batch_flush(s, false);
 }
 
 static int32_t audit(struct store *s, const char *worker_id, const struct bp_op *op, const char *what, const char *who,

@@ -151,12 +151,12 @@ static int32_t op_run(struct store *s, struct bp_op *op, const struct submit_pla
     return k->run(s, op);
 }
 
-static int32_t segment_run(struct store *s, struct bp_op *const *ops, uint32_t n)
+static int32_t segment_run(struct store *s, struct bp_op *const *ops, uint32_t n, bool last)
 {
     int32_t rc = batch_load(s, ops, n);
     for (uint32_t i = 0; !rc && i < n; i++)
         rc = op_run(s, ops[i], &s->batch.plans[i]);
-    return rc ? rc : batch_flush(s);
+    return rc ? rc : batch_flush(s, last);
 }
 
 /* Operations in their order: those that share what is loaded together, each of the others by itself. */
@@ -171,9 +171,9 @@ static int32_t segments_run(struct store *s, struct bp_op *const *ops, uint32_t 
         if (alone(ops[i]) && ops[i]->kind != BP_OP_GET) {
             rc = batch_begin(s);
             rc = rc ? rc : op_run(s, ops[i], &none);
-            rc = rc ? rc : batch_flush(s);
+            rc = rc ? rc : batch_flush(s, end == n);
         } else {
-            rc = segment_run(s, ops + i, end - i);
+            rc = segment_run(s, ops + i, end - i, end == n);
         }
     }
     return rc;
