@@ -153,6 +153,15 @@ static int32_t places(struct store *s, struct sql *where)
     return rc;
 }
 
+int32_t adopt_look(struct store *s, bool *any)
+{
+    struct sql where = {0};
+    int32_t rc = places(s, &where);
+    *any = where.n > 0;
+    sql_free(&where);
+    return rc;
+}
+
 int32_t adopt_find(struct store *s, uint32_t limit, int64_t *ids, uint32_t *n)
 {
     struct sql where = {0};

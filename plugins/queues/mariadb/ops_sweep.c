@@ -165,17 +165,13 @@ static int32_t sweep_all(struct store *s, struct bp_op *op, int64_t *ids, struct
     return rc;
 }
 
-int32_t op_sweep(struct store *s, struct bp_op *op)
+static int32_t sweep(struct store *s, struct bp_op *op)
 {
     struct bp_op_sweep *w = &op->u.sweep;
     uint32_t n = 0;
-    w->limit = w->limit < 1 ? 1 : w->limit > LIMIT_MAX ? LIMIT_MAX : w->limit;
-    w->count = 0;
-    w->jobs = NULL;
-    w->memory = NULL;
-    w->next_due_ms = 0;
     bool leads;
-    int32_t rc = lead_check(s, op, w->epoch, &leads);
+    int32_t rc = batch_begin(s);
+    rc = rc ? rc : lead_check(s, op, w->epoch, &leads); /* now under a lock */
     if (rc || !leads)
         return rc;
     int64_t *ids = mem_alloc(&s->mem, 3 * (size_t)w->limit * sizeof *ids);
@@ -186,6 +182,27 @@ int32_t op_sweep(struct store *s, struct bp_op *op)
     rc = rc ? rc : jobs_pack(s, jobs, n, &w->jobs, &w->memory);
     w->count = rc ? 0 : n;
     rc = rc ? rc : batch_flush(s, false);
-    rc = rc ? rc : counters_clean(s, op->now_ms);
     return rc ? rc : next_due(s, &w->next_due_ms);
+}
+
+/* Most sweeps find nothing, and cost no transaction: they look without locks first. */
+int32_t op_sweep(struct store *s, struct bp_op *op)
+{
+    struct bp_op_sweep *w = &op->u.sweep;
+    bool foreign = false;
+    w->limit = w->limit < 1 ? 1 : w->limit > LIMIT_MAX ? LIMIT_MAX : w->limit;
+    w->count = 0;
+    w->jobs = NULL;
+    w->memory = NULL;
+    w->next_due_ms = 0;
+    bool leads;
+    int32_t rc = lead_check(s, op, w->epoch, &leads);
+    if (rc || !leads)
+        return rc;
+    rc = next_due(s, &w->next_due_ms);
+    rc = rc ? rc : adopt_look(s, &foreign);
+    bool due = w->next_due_ms && w->next_due_ms <= op->now_ms;
+    if (!rc && (due || foreign))
+        rc = sweep(s, op);
+    return rc ? rc : counters_clean(s, op->now_ms);
 }

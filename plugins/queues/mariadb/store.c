@@ -47,6 +47,7 @@ int32_t store_nomem(struct store *s)
 
 #define READS 1 /* changes nothing */
 #define ALONE 2 /* queries by itself: what came before is written first */
+#define LAZY  4 /* begins the transaction by itself, when there is something to change */
 
 static const struct kind {
     int32_t (*run)(struct store *s, struct bp_op *op);
@@ -61,7 +62,7 @@ static const struct kind {
     [BP_OP_RETRY] = {op_retry, 0},
     [BP_OP_GET] = {op_get, READS},
     [BP_OP_LIST] = {op_list, READS | ALONE},
-    [BP_OP_SWEEP] = {op_sweep, ALONE},
+    [BP_OP_SWEEP] = {op_sweep, ALONE | LAZY},
     [BP_OP_WORKER_PUT] = {op_worker_put, ALONE},
     [BP_OP_WORKER_AUTH] = {op_worker_auth, READS | ALONE},
     [BP_OP_WORKER_SET] = {op_worker_set, ALONE},
@@ -88,17 +89,21 @@ static const struct kind *kind_of(const struct bp_op *op)
     return in && KINDS[op->kind].run ? &KINDS[op->kind] : NULL;
 }
 
-static bool alone(const struct bp_op *op)
+static int flags(const struct bp_op *op)
 {
     const struct kind *k = kind_of(op);
-    return (k && k->flags & ALONE) || (op->kind == BP_OP_GET && op->u.get.with_events);
+    return k ? k->flags : 0;
+}
+
+static bool alone(const struct bp_op *op)
+{
+    return flags(op) & ALONE || (op->kind == BP_OP_GET && op->u.get.with_events);
 }
 
 static bool reads_only(struct bp_op *const *ops, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        const struct kind *k = kind_of(ops[i]);
-        if (ops[i]->kind == BP_OP_SUBMIT || (k && !(k->flags & READS)))
+        if (ops[i]->kind == BP_OP_SUBMIT || (kind_of(ops[i]) && !(flags(ops[i]) & READS)))
             return false;
     }
     return true;
@@ -169,7 +174,7 @@ static int32_t segments_run(struct store *s, struct bp_op *const *ops, uint32_t 
         while (!alone(ops[i]) && end < n && !alone(ops[end]))
             end++;
         if (alone(ops[i]) && ops[i]->kind != BP_OP_GET) {
-            rc = batch_begin(s);
+            rc = flags(ops[i]) & LAZY ? BP_OK : batch_begin(s);
             rc = rc ? rc : op_run(s, ops[i], &none);
             rc = rc ? rc : batch_flush(s, end == n);
         } else {
