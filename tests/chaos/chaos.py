@@ -108,11 +108,22 @@ class Round:
             caller.close()
 
     def unfinished(self):
+        """Some of the jobs that have no end yet. A job that goes back while state after state is asked for would be missed, so
+        that in the end each is looked at once."""
         left = []
         for status in ("scheduled", "queued", "leased"):
             data = self.api(f"/api/jobs?status={status}&limit=100")
             left += [None] if data is None else data["jobs"]
-        return left
+        return left or [job for job in self.listed("/api/jobs?limit=100") if job is None or job["status"] not in check.FINAL]
+
+    def listed(self, path):
+        """All pages of a listing; None in the place of one that was not answered."""
+        before = ""
+        while before is not None:
+            data = self.api(path + before)
+            yield from [None] if data is None else data["jobs"]
+            next_id = data and data.get("next_before_id")
+            before = f"&before_id={next_id}" if next_id else None
 
     def stuck(self, left):
         ids = [j["id"] for j in left if j]
@@ -123,16 +134,10 @@ class Round:
     def outputs(self):
         """What the output of each completed copy says, through the API, for the checker."""
         with open(self.dir / "outputs.jsonl", "w") as f:
-            before = None
-            while True:
-                data = self.api("/api/jobs?workflow=test-copy&status=completed&limit=100" + (f"&before_id={before}" if before else ""))
-                if data is None:
+            for job in self.listed("/api/jobs?workflow=test-copy&status=completed&limit=100"):
+                if job is None:
                     raise Broken("the jobs cannot be listed after the drain")
-                for job in data["jobs"]:
-                    f.write(json.dumps({"id": job["id"], **self.fetch(job["id"])}) + "\n")
-                before = data.get("next_before_id")
-                if not before:
-                    return
+                f.write(json.dumps({"id": job["id"], **self.fetch(job["id"])}) + "\n")
 
     def fetch(self, id):
         import urllib.request
