@@ -27,7 +27,7 @@ ROWS = {
                  FROM job_events e LEFT JOIN job_event_words w ON w.id = e.what ORDER BY e.seq""",
     "counts": """SELECT JSON_OBJECT('workflow', f.name, 'scheduled', SUM(c.scheduled), 'queued', SUM(c.queued), 'leased', SUM(c.leased),
                    'completed', SUM(c.completed), 'failed', SUM(c.failed), 'cancelled', SUM(c.cancelled))
-                 FROM workflow_counters c JOIN workflows f ON f.id = c.workflow_id GROUP BY f.name""",
+                 FROM dispatch_counters c JOIN workflows f ON f.id = c.owner_id WHERE c.owner = 1 GROUP BY f.name""",
     "keys": "SELECT JSON_OBJECT('key', idempotency_key, 'id', dispatch_id) FROM idempotency_keys",
     "audit": "SELECT JSON_OBJECT('worker', worker, 'what', what) FROM worker_audit_logs ORDER BY id",
 }
@@ -52,7 +52,7 @@ class Mariadb:
         self.proxies = [CommitProxy(self.server.socket, directory / f"db{n}.sock", f"{seed}/db{n}") for n in range(controllers)]
 
     def settings(self, number, socket=None):
-        plugin = {"socket": str(socket or self.proxies[number].path), "user": "root", "database": DATABASE, "createDatabase": True}
+        plugin = {"socket": str(socket or self.proxies[number].path), "user": "root", "database": DATABASE, "createDatabase": True, "autoMigrate": True}
         return {"plugin.mariadb": json.dumps(plugin)}
 
     def command(self, words):
