@@ -46,6 +46,28 @@ static void wrong_settings_are_refused_with_the_nearest_key(void **state)
     refused_settings("{\"password\":\"param:/x\"}", "plugin.sky.password is a param: reference");
 }
 
+static void settings_that_are_maps_of_tables_are_checked_inside(void **state)
+{
+    const char *sets[] = {
+        "plugin={\"sky\":{\"places\":{\"one\":{\"host\":\"a\",\"key\":\"env:RIG_PASSWORD\"},\"two\":{}}}}", NULL};
+    (void)state;
+    setenv("RIG_PASSWORD", "open sesame", 1);
+    struct rig *r = rig_new(HOST_CONTROLLER, sets);
+    rig_put(r, "cloud-1", "sky");
+    rig_start(r);
+    assert_non_null(
+        strstr(rig_param(r, "settings"), "\"places\":{\"one\":{\"host\":\"a\",\"key\":\"open sesame\"},\"two\":{}}"));
+    rig_free(r);
+    refused_settings("{\"places\":{\"one\":{\"hots\":\"a\"}}}",
+                     "unknown key plugin.sky.places.one.hots; did you mean \"host\"?");
+    refused_settings("{\"places\":{\"one\":7}}", "plugin.sky.places.one must be of type object");
+    refused_settings("{\"places\":{\"one\":{\"port\":70000}}}",
+                     "plugin.sky.places.one.port is 70000, but must be at most 65535");
+    refused_settings("{\"places\":{\"one\":{\"key\":\"env:RIG_NOT_SET\"}}}",
+                     "plugin.sky.places.one.key refers to the environment variable RIG_NOT_SET, which is not set");
+    refused_settings("{\"nicknames\":{\"x\":1}}", "plugin.sky.nicknames.x must be of type string");
+}
+
 static struct config *config_of(const char *set)
 {
     struct bp_err err = {0};
@@ -293,6 +315,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(settings_come_from_config_with_secrets_resolved),
+        cmocka_unit_test(settings_that_are_maps_of_tables_are_checked_inside),
         cmocka_unit_test(wrong_settings_are_refused_with_the_nearest_key),
         cmocka_unit_test(changed_settings_restart_the_plugin_and_wrong_ones_do_not),
         cmocka_unit_test(every_workflow_key_can_be_overridden),
