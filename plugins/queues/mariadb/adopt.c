@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "content.h"
 #include "counters.h"
 #include "timeline.h"
 
@@ -104,9 +105,7 @@ static int32_t begin(struct store *s, struct job *j, int64_t now_ms)
     int32_t rc = query_run(s, &s->q);
     rc = rc ? rc : counter_add(s, j->workflow_id, now_ms, COUNT_SUBMITTED);
     rc = rc ? rc : job_event(s, j, now_ms, EVENT_SUBMITTED, WHO, NULL);
-    sql_comma(&s->batch.jobs);
-    sql_add(&s->batch.jobs, "(%l,%s,%s,NULL,NULL)", r->id, r->params, r->inputs);
-    return rc ? rc : batch_spill(s);
+    return rc ? rc : content_submit(s, j);
 }
 
 int32_t job_adopt(struct store *s, struct job *j, int64_t now_ms)
@@ -170,9 +169,11 @@ int32_t adopt_find(struct store *s, uint32_t limit, int64_t *ids, uint32_t *n)
     int32_t rc = places(s, &where);
     if (!rc && where.n) {
         sql_clear(&s->q);
-        sql_add(&s->q, "SELECT id FROM ai_job_dispatches FORCE INDEX (dispatches_due) WHERE (");
+        sql_add(&s->q, "SELECT id FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE (");
         sql_join(&s->q, &where);
-        sql_add(&s->q, ") LIMIT %l FOR UPDATE SKIP LOCKED", (int64_t)limit);
+        sql_add(&s->q, ")");
+        pools_only_up(s, &s->q, "d.tenant_id");
+        sql_add(&s->q, " LIMIT %l FOR UPDATE SKIP LOCKED", (int64_t)limit);
         rc = query_one(s, &s->q, &r);
         while (!rc && *n < limit && reply_next(&r))
             ids[(*n)++] = column_int(&r, 0);

@@ -230,8 +230,8 @@ void batch_forget_rows(struct store *s)
 
 static void rows_each(struct batch *b, void (*fn)(struct sql *q))
 {
-    struct sql *rows[] = {&b->jobs,          &b->keys,    &b->outputs,      &b->events,   &b->samples,
-                          &b->interruptions, &b->seconds, &b->dependencies, &b->webhooks, &b->withdrawn};
+    struct sql *rows[] = {&b->jobs,    &b->keys,         &b->outputs,  &b->events,    &b->samples, &b->interruptions,
+                          &b->seconds, &b->dependencies, &b->webhooks, &b->withdrawn, &b->outbox};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         fn(rows[i]);
 }
@@ -240,6 +240,7 @@ void batch_reset(struct store *s)
 {
     struct batch *b = &s->batch;
     map_clear(b);
+    pools_reset(s);
     rows_each(b, sql_clear);
     b->n_tenants = 0;
     for (size_t i = 0; i < b->n_workflows; i++) {

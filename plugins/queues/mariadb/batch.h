@@ -87,8 +87,9 @@ struct pending {
 /* An idempotency key the segment's submits name: the job it stands for, or will. */
 struct key_known {
     int64_t tenant, id;
-    int32_t status; /* as the database said */
-    const char *key, *hash;
+    int32_t status;  /* as the database said */
+    const char *key; /* its SHA-256 in hex */
+    const char *hash;
     bool doubtful; /* a submit of this segment that may be refused is to make it */
     struct key_known *next;
 };
@@ -96,6 +97,8 @@ struct key_known {
 /* What becomes of a submit. */
 struct submit_plan {
     const char *why;         /* refused, in words */
+    const struct pool *down; /* the tenant's pool, when it cannot be used now */
+    const char *key;         /* SHA-256 of the idempotency key in hex, NULL: none */
     struct key_known *known; /* its key; with job NULL: a repetition */
     struct job *job; /* the row inserted for it; withdrawn when its turn comes and it is refused or a repetition */
 };
@@ -126,8 +129,8 @@ struct batch {
     struct pending *first, **last;
     struct submit_plan *plans; /* by operation of the segment */
     struct key_known *keys_known;
-    struct sql jobs, keys, outputs, events, samples, interruptions, seconds; /* rows to insert, commas between */
-    struct sql dependencies, webhooks;                                       /* the same */
+    /* Rows to insert, commas between. jobs and outputs: of tenants in no pool. */
+    struct sql jobs, keys, outputs, events, samples, interruptions, seconds, dependencies, webhooks, outbox;
 };
 
 /* Forgets the rows in memory: all is written. */

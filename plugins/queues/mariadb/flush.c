@@ -2,6 +2,7 @@
 /* Writing what a batch changed: one statement per table, sent in one text. */
 #include <string.h>
 
+#include "content.h"
 #include "counters.h"
 #include "job.h"
 #include "special.h"
@@ -14,16 +15,17 @@ struct table {
     struct sql *rows;
     const char *before, *after;
 };
-#define N_TABLES 9
+#define N_TABLES 10
 
 /* In the order they are written. Jobs come before outputs, which may be of the same job. */
 static void tables(struct batch *b, struct table t[N_TABLES])
 {
     const struct table all[N_TABLES] = {
         {&b->jobs, "INSERT INTO ai_jobs (id, params, inputs, idempotency_key, unique_key) VALUES ", ";"},
-        {&b->keys, "INSERT INTO idempotency_keys (tenant_id, idempotency_key, dispatch_id, request_hash) VALUES ", ";"},
+        {&b->keys, "INSERT INTO idempotency_keys (tenant_id, key_hash, dispatch_id, request_hash) VALUES ", ";"},
         {&b->outputs, "INSERT INTO ai_jobs (id, output, provider_job_id) VALUES ",
          " ON DUPLICATE KEY UPDATE output=VALUES(output), provider_job_id=VALUES(provider_job_id);"},
+        {&b->outbox, "INSERT INTO pool_outbox (pool, dispatch_id) VALUES ", ";"},
         {&b->events, "INSERT INTO job_events (job_id, at_ms, what, who, detail) VALUES ", ";"},
         {&b->samples, "INSERT IGNORE INTO workflow_samples VALUES ", ";"},
         {&b->interruptions, "INSERT IGNORE INTO workflow_interruptions VALUES ", ";"},
@@ -60,7 +62,7 @@ int32_t batch_spill(struct store *s)
         table_write(s, &t[i]);
         rc = s->q.n || s->q.failed ? query_run(s, &s->q) : BP_OK;
     }
-    return rc;
+    return rc ? rc : contents_spill(s, SPILL_BYTES);
 }
 
 /* ---- dispatches ---- */
@@ -183,53 +185,31 @@ static void workers_seen_write(struct store *s)
 
 /* ---- what leased jobs contain ---- */
 
-static bool contents_text(struct store *s)
+/* Of the pending operations, those whose rows came without. */
+static int32_t contents_wanted(struct store *s, struct wants *w)
 {
-    bool any = false;
+    uint32_t n = 0;
+    *w = (struct wants){0};
+    for (struct pending *p = s->batch.first; p; p = p->next)
+        n += p->n;
+    w->jobs = n ? mem_alloc(&s->mem, n * sizeof(struct job *)) : NULL;
+    if (n && !w->jobs)
+        return store_nomem(s);
     for (struct pending *p = s->batch.first; p; p = p->next)
         for (uint32_t i = 0; i < p->n; i++)
-            if (!p->jobs[i].content) {
-                sql_add(&s->q, any ? ",%l" : "SELECT j.id, " CONTENT_COLUMNS " FROM ai_jobs j WHERE j.id IN (%l",
-                        p->jobs[i].row.id);
-                any = true;
-            }
-    if (any)
-        sql_add(&s->q, ")");
-    return any;
-}
-
-static void content_copy(struct job *to, const struct job *from)
-{
-    to->row.params = from && from->row.params ? from->row.params : "{}";
-    to->row.inputs = from && from->row.inputs ? from->row.inputs : "[]";
-    to->row.output = from ? from->row.output : NULL;
-    to->row.idempotency_key = from ? from->row.idempotency_key : NULL;
-    to->row.provider_job_id = from ? from->row.provider_job_id : NULL;
-    to->content = true;
-}
-
-static int32_t contents_take(struct store *s)
-{
-    struct reply r;
-    int32_t rc = query_rows(s, &r);
-    while (!rc && reply_next(&r)) {
-        struct job *j = batch_job(s, column_int(&r, 0));
-        rc = j ? job_read_content(s, &r, 1, j) : BP_OK;
-    }
-    reply_done(&r);
-    for (struct pending *p = s->batch.first; !rc && p; p = p->next)
-        for (uint32_t i = 0; i < p->n; i++)
             if (!p->jobs[i].content)
-                content_copy(&p->jobs[i], batch_job(s, p->jobs[i].row.id));
-    return rc;
+                w->jobs[w->n++] = &p->jobs[i];
+    return BP_OK;
 }
 
 int32_t batch_flush(struct store *s, bool last)
 {
     struct table t[N_TABLES];
+    struct wants w;
     tables(&s->batch, t);
     sql_clear(&s->q);
     int32_t rc = dispatches_write(s);
+    rc = rc ? rc : contents_wanted(s, &w);
     if (rc)
         return rc;
     counters_write(s, &s->q); /* closes the current second's row too */
@@ -237,19 +217,22 @@ int32_t batch_flush(struct store *s, bool last)
     special_write(s, &s->q);
     for (int i = 0; i < N_TABLES; i++)
         table_write(s, &t[i]);
-    bool contents = contents_text(s), commit = last && s->batch.begun && !s->batch.first;
+    contents_near_text(s, &s->q);
+    contents_want_text(s, &w, &s->q);
+    /* What other servers are to hold must be there before the commit. */
+    bool commit = last && s->batch.begun && !s->batch.first && !pools_far(s);
     if (commit)
         sql_add(&s->q, "COMMIT");
     s->committing = commit;
-    if (s->q.n || s->q.failed)
-        rc = query_send(s, &s->q);
-    if (!rc && contents)
-        rc = contents_take(s);
-    if (!rc && s->q.n)
+    bool sent = s->q.n || s->q.failed;
+    rc = sent ? query_send(s, &s->q) : BP_OK;
+    rc = rc ? rc : contents_take(s, &w);
+    if (!rc && sent)
         rc = query_end(s);
     if (commit && !rc)
         s->batch.begun = false;
     s->committing = rc != BP_OK && s->committing && s->fault == FAULT_LOST;
+    rc = rc ? rc : contents_far(s, &w);
     batch_forget_rows(s);
     return rc;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "content.h"
 #include "counters.h"
 #include "depend.h"
 #include "timeline.h"
@@ -69,7 +70,7 @@ int32_t job_read_content(struct store *s, const struct reply *q, int at, struct 
     return rc;
 }
 
-int32_t job_read(struct store *s, const struct reply *q, bool content, struct job **out)
+int32_t job_read(struct store *s, const struct reply *q, struct job **out)
 {
     struct job *j = *out = mem_alloc(&s->mem, sizeof *j);
     int32_t rc = BP_OK;
@@ -81,7 +82,7 @@ int32_t job_read(struct store *s, const struct reply *q, bool content, struct jo
     j->row.error = text_column(s, q, 26, &rc);
     j->row.progress_text = text_column(s, q, 27, &rc);
     j->row.checkpoint_key = text_column(s, q, 28, &rc);
-    return rc || !content ? rc : job_read_content(s, q, CONTENT_FIRST, j);
+    return rc;
 }
 
 int32_t job_names(struct store *s, struct job *j)
@@ -91,6 +92,7 @@ int32_t job_names(struct store *s, struct job *j)
     rc = rc ? rc : names_text(s, &s->workflows, j->workflow_id, &r->workflow);
     rc = rc ? rc : names_text(s, &s->effects, j->effect_id, &r->effect);
     rc = rc ? rc : names_text(s, &s->workers, j->worker_no, &r->worker);
+    rc = rc ? rc : pool_find(s, j->tenant_id, &j->pool);
     if (rc)
         return rc;
     r->tenant = r->tenant ? r->tenant : "";
@@ -145,6 +147,7 @@ int32_t job_save_as(struct store *s, struct job *j, int64_t now_ms, int change)
     count_live(s, j);
     int32_t rc = counter_move(s, j->workflow_id, j->saved_status, j->row.status);
     rc = rc ? rc : tenant_move(s, j->tenant_id, j->saved_status, j->row.status);
+    rc = rc ? rc : content_state(s, j);
     if (!rc && j->row.status == BP_JOB_QUEUED && j->saved_status != BP_JOB_QUEUED) {
         struct front *f = batch_front(s, j->workflow_id, false);
         rc = f ? front_put(s, f, j, true) : BP_OK;

@@ -48,6 +48,7 @@ struct job {
     int32_t flags;      /* FLAG_* */
     int32_t dependents; /* of its end: how many that wait for it are now due or doomed */
     double duration_s;
+    struct pool *pool;  /* where its content is; from job_names on */
     const char *suffix; /* of the output key */
     int32_t saved_status;
     int64_t saved_worker; /* with saved_status: whose live lease it was */
@@ -66,13 +67,12 @@ struct job {
     "d.updated_ms, d.progress, d.duration_seconds, d.last_error, d.progress_text, d.checkpoint_key, d.share_tag, "     \
     "d.flags, d.waits_for"
 #define CONTENT_COLUMNS "j.params, j.inputs, j.output, j.idempotency_key, j.provider_job_id, j.unique_key"
-#define CONTENT_FIRST   32
 
-/* Fills a new job in s->mem from a row of DISPATCH_COLUMNS, and CONTENT_COLUMNS when `content`. Names are filled by
- * job_names, which may query. */
-int32_t job_read(struct store *s, const struct reply *r, bool content, struct job **out);
+/* Fills a new job in s->mem from a row of DISPATCH_COLUMNS. Names are filled by job_names, which may query. */
+int32_t job_read(struct store *s, const struct reply *r, struct job **out);
 /* The content from a reply whose first content column is `at`. */
 int32_t job_read_content(struct store *s, const struct reply *r, int at, struct job *j);
+/* The names behind the numbers, the pool, and the output key. */
 int32_t job_names(struct store *s, struct job *j);
 /* Notes the change: to be written, counted, and in the queue's front when it is queued. */
 int32_t job_save(struct store *s, struct job *j, int64_t now_ms);

@@ -4,11 +4,13 @@
  * the new jobs' rows, inserted in one statement that answers their ids.
  */
 #include <json-c/json.h>
+#include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "content.h"
 #include "depend.h"
-#include "job.h"
 #include "ops.h"
 #include "share.h"
 #include "special.h"
@@ -82,12 +84,24 @@ static int32_t resolve_all(struct store *s, bool create)
     return rc ? rc : names_resolve(s, &s->workers, create);
 }
 
+static int32_t settle_tenant(struct store *s, const struct bp_op *op)
+{
+    const struct bp_op_submit *u = &op->u.submit;
+    int64_t tenant;
+    if (op->kind != BP_OP_SUBMIT || submit_wrong(s, u))
+        return BP_OK;
+    int32_t rc = names_find(s, &s->tenants, u->tenant, &tenant);
+    return rc ? rc : pool_settle(s, tenant, u->tenant);
+}
+
 int32_t batch_names(struct store *s, struct bp_op *const *ops, uint32_t n)
 {
     int32_t rc = BP_OK;
     for (uint32_t i = 0; !rc && i < n; i++)
         rc = want_create(s, ops[i]);
     rc = rc ? rc : resolve_all(s, true);
+    for (uint32_t i = 0; !rc && i < n; i++)
+        rc = settle_tenant(s, ops[i]);
     for (uint32_t i = 0; !rc && i < n; i++)
         rc = want_find(s, ops[i]);
     return rc ? rc : resolve_all(s, false);
@@ -155,17 +169,31 @@ static struct key_known *key_add(struct store *s, int64_t tenant, const char *ke
     return s->batch.keys_known = k;
 }
 
+/* What stands for an idempotency key outside of its tenant's pool. NULL: no memory. */
+static const char *key_digest(struct store *s, const char *key)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int n = 0;
+    char *hex = mem_alloc(&s->mem, 2 * sizeof digest + 1);
+    if (!hex || EVP_Digest(key, strlen(key), digest, &n, EVP_sha256(), NULL) != 1)
+        return NULL;
+    for (unsigned int i = 0; i < n; i++)
+        snprintf(hex + 2 * (size_t)i, 3, "%02x", digest[i]);
+    return hex;
+}
+
 static int32_t want_key(struct store *s, const struct bp_op_submit *u, struct submit_plan *plan, struct sql *keys)
 {
     int64_t tenant;
     plan->why = submit_wrong(s, u);
     if (plan->why || !u->idempotency_key)
         return BP_OK;
-    int32_t rc = names_find(s, &s->tenants, u->tenant, &tenant);
+    plan->key = key_digest(s, u->idempotency_key);
+    int32_t rc = plan->key ? names_find(s, &s->tenants, u->tenant, &tenant) : store_nomem(s);
     if (rc)
         return rc;
     sql_add(keys, keys->n ? " OR " : "");
-    sql_add(keys, "(k.tenant_id=%l AND k.idempotency_key=%s)", tenant, u->idempotency_key);
+    sql_add(keys, "(k.tenant_id=%l AND k.key_hash=x'%r')", tenant, plan->key);
     return BP_OK;
 }
 
@@ -189,6 +217,7 @@ static void front_add(struct store *s, const struct front *f)
             "AND d.status=2",
             f->workflow_id);
     tenants_passed_over(s, &s->q);
+    pools_only_up(s, &s->q, "d.tenant_id");
     sql_add(&s->q, " ORDER BY d.queue_order, d.sort_key, d.share_tag, d.id LIMIT %l FOR UPDATE SKIP LOCKED;",
             (int64_t)f->limit);
 }
@@ -210,11 +239,10 @@ static void load_text(struct store *s, struct load *l)
     if (l->contents.n)
         sql_add(&s->q, "SELECT j.id, " CONTENT_COLUMNS " FROM ai_jobs j WHERE j.id IN (%r);", l->contents.list.text);
     if (l->keys.n)
-        sql_add(
-            &s->q,
-            "SELECT k.tenant_id, k.idempotency_key, k.dispatch_id, k.request_hash, d.status+0 FROM idempotency_keys k "
-            "LEFT JOIN ai_job_dispatches d ON d.id = k.dispatch_id WHERE %r;",
-            l->keys.text);
+        sql_add(&s->q,
+                "SELECT k.tenant_id, LOWER(HEX(k.key_hash)), k.dispatch_id, k.request_hash, d.status+0 FROM "
+                "idempotency_keys k LEFT JOIN ai_job_dispatches d ON d.id = k.dispatch_id WHERE %r;",
+                l->keys.text);
     for (size_t i = 0; i < b->n_fronts; i++) {
         b->fronts[i].limit = (uint32_t)b->fronts[i].want + 1;
         front_add(s, &b->fronts[i]);
@@ -256,7 +284,7 @@ static int32_t take_jobs(struct store *s, struct front *f)
         struct job *j = batch_held(s, column_int(&r, 0));
         bool known = j != NULL;
         rows++;
-        rc = known ? BP_OK : job_read(s, &r, false, &j);
+        rc = known ? BP_OK : job_read(s, &r, &j);
         rc = rc || known ? rc : batch_add(s, j);
         if (!rc && f && !j->listed && !j->fresh) {
             j->listed = true;
@@ -358,13 +386,11 @@ int32_t batch_load_jobs(struct store *s, const int64_t *ids, size_t n)
     if (x.n == 0)
         return BP_OK;
     sql_clear(&s->q);
-    sql_add(&s->q, "SELECT " DISPATCH_COLUMNS " FROM ai_job_dispatches d FORCE INDEX (PRIMARY) WHERE d.id IN (%r)%r;",
+    sql_add(&s->q, "SELECT " DISPATCH_COLUMNS " FROM ai_job_dispatches d FORCE INDEX (PRIMARY) WHERE d.id IN (%r)%r",
             x.list.text, lock(s));
-    sql_add(&s->q, "SELECT j.id, " CONTENT_COLUMNS " FROM ai_jobs j WHERE j.id IN (%r)", x.list.text);
     sql_free(&x.list);
     int32_t rc = query_send(s, &s->q);
     rc = rc ? rc : take_jobs(s, NULL);
-    rc = rc ? rc : take_contents(s);
     rc = rc ? rc : query_end(s);
     for (size_t i = 0; !rc && i < n; i++) {
         struct job *j = batch_job(s, ids[i]);
@@ -409,17 +435,24 @@ static int32_t new_row(struct store *s, const struct bp_op *op, struct submit_pl
 static int32_t plan_one(struct store *s, const struct bp_op *op, struct submit_plan *plan)
 {
     const struct bp_op_submit *u = &op->u.submit;
+    struct pool *pool;
     int64_t tenant = 0;
     if (plan->why)
         return BP_OK;
     int32_t rc = names_find(s, &s->tenants, u->tenant, &tenant);
-    if (!rc && u->idempotency_key) {
-        bool doubtful = special_doubtful(s, u, tenant);
-        plan->known = key_find(s, tenant, u->idempotency_key);
-        if (plan->known && !plan->known->doubtful)
-            return BP_OK;
+    rc = rc ? rc : pool_find(s, tenant, &pool);
+    if (rc)
+        return rc;
+    bool doubtful = special_doubtful(s, u, tenant);
+    plan->known = plan->key ? key_find(s, tenant, plan->key) : NULL;
+    if (plan->known && !plan->known->doubtful)
+        return BP_OK;
+    plan->down = pool_up(pool) ? NULL : pool;
+    if (plan->down)
+        return BP_OK;
+    if (plan->key) {
         if (!plan->known)
-            plan->known = key_add(s, tenant, u->idempotency_key, u->request_hash ? u->request_hash : "");
+            plan->known = key_add(s, tenant, plan->key, u->request_hash ? u->request_hash : "");
         if (!plan->known)
             return store_nomem(s);
         plan->known->doubtful = doubtful;
@@ -495,8 +528,8 @@ static int32_t load_wants(struct store *s, struct bp_op *const *ops, uint32_t n,
         const struct bp_op *op = ops[i];
         int64_t id = id_of(op);
         ids_add(&l->jobs, id);
-        if (op->kind == BP_OP_EXTEND || op->kind == BP_OP_GET)
-            ids_add(&l->contents, id);
+        if ((op->kind == BP_OP_EXTEND || op->kind == BP_OP_GET) && !pools_any(s))
+            ids_add(&l->contents, id); /* else it is read where its pool is, behind the operations */
         if (op->kind == BP_OP_EXTEND)
             rc = want_worker(s, op->u.extend.worker_id);
         if (op->kind == BP_OP_LEASE)

@@ -11,4 +11,9 @@ mariadb_migration_0001:
 mariadb_migration_0002:
     .incbin "0002_features.sql"
     .byte 0
+    .global mariadb_migration_pool_0001
+    .hidden mariadb_migration_pool_0001
+mariadb_migration_pool_0001:
+    .incbin "pool_0001.sql"
+    .byte 0
     .section .note.GNU-stack,"",%progbits

@@ -32,13 +32,13 @@ static int32_t writer_put(struct store *s)
 }
 
 /* On a connection of its own that no timeout ends: a step may take long. */
-static int32_t migrate_now(struct store *s)
+static int32_t migrate_now(struct store *s, const struct schema_steps *steps)
 {
     conn_close(s);
     s->patient = true;
     int32_t rc = conn_open(s);
     if (!rc) {
-        struct schema c = store_schema(s);
+        struct schema c = store_schema(s, steps);
         rc = schema_migrate(&c, NULL, &s->failure);
     }
     s->patient = false;
@@ -46,27 +46,28 @@ static int32_t migrate_now(struct store *s)
     return rc ? rc : conn_open(s);
 }
 
-static int32_t schema_ready(struct store *s)
+int32_t store_schema_ready(struct store *s, const struct schema_steps *steps)
 {
-    struct schema c = store_schema(s);
+    struct schema c = store_schema(s, steps);
     int32_t rc = schema_check(&c, &s->failure);
     if (rc)
         s->fault = FAULT_OTHER;
-    return rc == BP_CONFLICT && s->settings.auto_migrate ? migrate_now(s) : rc;
+    return rc == BP_CONFLICT && s->settings.auto_migrate ? migrate_now(s, steps) : rc;
 }
 
 static int32_t connect_and_check(struct store *s)
 {
     int32_t rc = conn_open(s);
     rc = rc ? rc : server_check(s);
-    rc = rc ? rc : schema_ready(s);
+    rc = rc ? rc : store_schema_ready(s, &schema_central);
     rc = rc ? rc : privileges_check(s);
+    rc = rc ? rc : pools_check_near(s);
     return rc ? rc : writer_put(s);
 }
 
-struct schema store_schema(struct store *s)
+struct schema store_schema(struct store *s, const struct schema_steps *steps)
 {
-    return (struct schema){s->db, s->settings.where, &schema_central, s->host, s->self};
+    return (struct schema){s->db, s->settings.where, steps, s->host, s->self};
 }
 
 int32_t store_connect(struct store *s)

@@ -35,6 +35,8 @@ int32_t op_cancel(struct store *s, struct bp_op *op)
     struct job *j = job_for(s, op, c->id, c->tenant);
     if (!j)
         return BP_OK;
+    if (j->foreign && !pool_up(j->pool))
+        return op_pool_down(op, j->pool);
     if ((rc = job_adopt(s, j, op->now_ms)) != BP_OK)
         return rc;
     c->status = j->row.status;

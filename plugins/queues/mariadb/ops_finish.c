@@ -2,6 +2,7 @@
 /* The ends of a lease: complete, fail, requeue. */
 #include <string.h>
 
+#include "content.h"
 #include "counters.h"
 #include "ops.h"
 #include "timeline.h"
@@ -23,9 +24,7 @@ static int32_t complete_now(struct store *s, struct bp_op *op, struct job *j)
     rc = rc ? rc : job_save_as(s, j, now, CHANGE_COMPLETE);
     j->row.output = c->output ? c->output : "{}";
     j->row.provider_job_id = c->provider_job_id;
-    sql_comma(&s->batch.outputs);
-    sql_add(&s->batch.outputs, "(%l,%s,%s)", j->row.id, j->row.output, j->row.provider_job_id);
-    rc = rc ? rc : batch_spill(s);
+    rc = rc ? rc : content_output(s, j);
     rc = rc ? rc : counter_add(s, j->workflow_id, now, COUNT_COMPLETED);
     return rc ? rc : counter_sample(s, &(struct workflow_sample){j->workflow_id, j->row.id, now, run, SAMPLE_RUN});
 }
@@ -36,7 +35,7 @@ static const char *complete_wrong(const struct store *s, const struct bp_op_comp
 {
     if (!text_fits(c->output, SIZE_MAX) || !text_fits(c->provider_job_id, KEY_MAX))
         return "the output must be UTF-8, the provider's job id at most 255 bytes";
-    if (c->output && 2 * strlen(c->output) > s->text_max)
+    if (c->output && 2 * strlen(c->output) > pools_text_max(s))
         return TOO_LARGE;
     return NULL;
 }
@@ -55,6 +54,8 @@ int32_t op_complete(struct store *s, struct bp_op *op)
     const char *why = complete_wrong(s, c);
     if (why)
         return op_error(op, why == TOO_LARGE ? BP_TOOLARGE : BP_INVALID, "%s", why);
+    if (j->row.status == BP_JOB_LEASED && !pool_up(j->pool))
+        return op_pool_down(op, j->pool);
     if (j->row.status == BP_JOB_LEASED)
         rc = complete_now(s, op, j), c->dependents = j->dependents;
     else if (j->row.status == BP_JOB_COMPLETED && j->ended_by == ENDED_COMPLETE)

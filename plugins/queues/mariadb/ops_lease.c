@@ -18,10 +18,10 @@ static void worker_seen(struct worker_state *w, int64_t now_ms)
         w->seen_ms = w->last_seen_ms = now_ms;
 }
 
-/* Waits, and its tenant may have one more lease. */
+/* Waits, its tenant may have one more lease, and its content can be read. */
 static bool available(struct store *s, const struct job *j)
 {
-    return j->row.status == BP_JOB_QUEUED && !tenant_full(s, j->tenant_id);
+    return j->row.status == BP_JOB_QUEUED && pool_up(j->pool) && !tenant_full(s, j->tenant_id);
 }
 
 /* The first of those fetched, which are in order. */

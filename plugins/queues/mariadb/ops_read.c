@@ -2,6 +2,7 @@
 /* Reading jobs and timelines. */
 #include <string.h>
 
+#include "content.h"
 #include "depend.h"
 #include "ops.h"
 #include "timeline.h"
@@ -51,8 +52,12 @@ int32_t op_get(struct store *s, struct bp_op *op)
     g->memory = NULL;
     if (!j || (g->tenant && strcmp(g->tenant, j->row.tenant) != 0))
         return op_error(op, BP_NOTFOUND, "no job %lld", (long long)g->id);
-    if (g->with_events)
-        return get_pack(s, op, j);
+    if (g->tenant && !j->content && !pool_up(j->pool)) /* a completed job without output would be misread */
+        return op_pool_down(op, j->pool);
+    if (g->with_events) {
+        int32_t rc = j->content ? BP_OK : contents_fill(s, &j, 1);
+        return rc ? rc : get_pack(s, op, j);
+    }
     struct job *copy = mem_alloc(&s->mem, sizeof *copy);
     if (!copy)
         return store_nomem(s);
@@ -63,8 +68,7 @@ int32_t op_get(struct store *s, struct bp_op *op)
 static void list_text(struct store *s, const struct bp_op_list *l, int64_t tenant, int64_t workflow)
 {
     sql_clear(&s->q);
-    sql_add(&s->q, "SELECT " DISPATCH_COLUMNS ", " CONTENT_COLUMNS
-                   " FROM ai_job_dispatches d LEFT JOIN ai_jobs j ON j.id = d.id WHERE 1");
+    sql_add(&s->q, "SELECT " DISPATCH_COLUMNS " FROM ai_job_dispatches d WHERE 1");
     if (tenant)
         sql_add(&s->q, " AND d.tenant_id=%l", tenant);
     if (workflow)
@@ -79,24 +83,32 @@ static void list_text(struct store *s, const struct bp_op_list *l, int64_t tenan
                                             : l->limit));
 }
 
+/* Newest first, as the rows came; contents_fill wants them by id. */
+static int32_t list_pack(struct store *s, struct bp_op_list *l, struct job **jobs, uint32_t n)
+{
+    struct job *rows = mem_alloc(&s->mem, n * sizeof *rows + 1);
+    if (!rows)
+        return store_nomem(s);
+    int32_t rc = contents_fill(s, jobs, n);
+    for (uint32_t i = 0; !rc && i < n; i++)
+        rows[i] = *jobs[n - 1 - i];
+    return rc ? rc : jobs_pack(s, rows, n, &l->jobs, &l->memory);
+}
+
 static int32_t list_read(struct store *s, struct bp_op_list *l)
 {
     struct reply r;
     uint32_t n = 0;
     int32_t rc = query_one(s, &s->q, &r);
-    struct job *jobs = rc ? NULL : mem_alloc(&s->mem, (size_t)mysql_num_rows(r.result) * sizeof *jobs + 1);
+    struct job **jobs = rc ? NULL : mem_alloc(&s->mem, (size_t)mysql_num_rows(r.result) * sizeof *jobs + 1);
     if (!rc && !jobs)
         rc = store_nomem(s);
-    while (!rc && reply_next(&r)) {
-        struct job *j;
-        rc = job_read(s, &r, true, &j);
-        if (!rc)
-            jobs[n++] = *j;
-    }
+    while (!rc && reply_next(&r))
+        rc = job_read(s, &r, &jobs[n++]);
     reply_done(&r);
     for (uint32_t i = 0; !rc && i < n; i++)
-        rc = job_names(s, &jobs[i]);
-    rc = rc ? rc : jobs_pack(s, jobs, n, &l->jobs, &l->memory);
+        rc = job_names(s, jobs[i]);
+    rc = rc ? rc : list_pack(s, l, jobs, n);
     l->count = rc ? 0 : n;
     return rc;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "content.h"
 #include "counters.h"
 #include "depend.h"
 #include "ops.h"
@@ -32,7 +33,7 @@ const char *submit_wrong(const struct store *s, const struct bp_op_submit *u)
         return "the idempotency key and the request hash must be at most 255 bytes of UTF-8";
     if (!text_fits(u->params, SIZE_MAX) || !text_fits(u->inputs, SIZE_MAX))
         return "params and inputs must be UTF-8";
-    if (2 * (bytes_of(u->params) + bytes_of(u->inputs)) > s->text_max)
+    if (2 * (bytes_of(u->params) + bytes_of(u->inputs)) > pools_text_max(s))
         return TOO_LARGE;
     if (u->unique_key && (!*u->unique_key || !text_fits(u->unique_key, UNIQUE_KEY_MAX)))
         return "a unique key must be 1 to 255 bytes of UTF-8";
@@ -57,8 +58,9 @@ static int32_t repeated(struct store *s, struct bp_op *op, const struct key_know
 }
 
 /* The row is in the table already; here it becomes visible to the operations behind it. */
-static int32_t created(struct store *s, struct bp_op *op, struct job *j)
+static int32_t created(struct store *s, struct bp_op *op, const struct submit_plan *plan)
 {
+    struct job *j = plan->job;
     struct bp_op_submit *u = &op->u.submit;
     struct batch *b = &s->batch;
     int32_t rc = special_take(s, op, j);
@@ -66,14 +68,11 @@ static int32_t created(struct store *s, struct bp_op *op, struct job *j)
     u->status = j->row.status;
     u->outcome = BP_SUBMIT_NEW;
     rc = rc ? rc : job_event(s, j, op->now_ms, EVENT_SUBMITTED, u->who, depend_detail(s, u));
-    sql_comma(&b->jobs);
-    sql_add(&b->jobs, "(%l,%s,%s,%s,%s)", u->id, j->row.params, j->row.inputs, u->idempotency_key, u->unique_key);
-    if (u->idempotency_key) {
+    if (plan->key) {
         sql_comma(&b->keys);
-        sql_add(&b->keys, "(%l,%s,%l,%s)", j->tenant_id, u->idempotency_key, u->id,
-                u->request_hash ? u->request_hash : "");
+        sql_add(&b->keys, "(%l,x'%r',%l,%s)", j->tenant_id, plan->key, u->id, u->request_hash ? u->request_hash : "");
     }
-    rc = rc ? rc : batch_spill(s);
+    rc = rc ? rc : content_submit(s, j);
     rc = rc ? rc : counter_move(s, j->workflow_id, 0, u->status);
     rc = rc ? rc : tenant_move(s, j->tenant_id, 0, u->status);
     rc = rc ? rc : counter_add(s, j->workflow_id, op->now_ms, COUNT_SUBMITTED);
@@ -95,7 +94,7 @@ static int32_t decided(struct store *s, struct bp_op *op, const struct submit_pl
             k->id = j->row.id;
             k->hash = u->request_hash ? u->request_hash : "";
         }
-        return created(s, op, j);
+        return created(s, op, plan);
     }
     if (j)
         batch_withdraw(s, j);
@@ -115,5 +114,7 @@ int32_t op_submit(struct store *s, struct bp_op *op, const struct submit_plan *p
     u->outcome = 0;
     if (plan->why)
         return op_error(op, plan->why == TOO_LARGE ? BP_TOOLARGE : BP_INVALID, "%s", plan->why);
+    if (plan->down)
+        return op_pool_down(op, plan->down);
     return decided(s, op, plan);
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "adopt.h"
+#include "content.h"
 #include "counters.h"
 #include "lead.h"
 #include "ops.h"
@@ -179,6 +180,7 @@ static int32_t sweep(struct store *s, struct bp_op *op)
     if (!ids || !jobs)
         return store_nomem(s);
     rc = sweep_all(s, op, ids, jobs, &n);
+    rc = rc ? rc : contents_of(s, jobs, n);
     rc = rc ? rc : jobs_pack(s, jobs, n, &w->jobs, &w->memory);
     w->count = rc ? 0 : n;
     rc = rc ? rc : batch_flush(s, false);

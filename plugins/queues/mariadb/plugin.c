@@ -21,6 +21,7 @@ static void plugin_stop(void *inst)
 {
     struct store *s = inst;
     store_close(s);
+    pools_free(s);
     settings_free(&s->settings);
     s->magic = 0;
     free(s);
@@ -55,6 +56,7 @@ static int32_t plugin_start(struct bp_self *self, const struct bp_host *host, vo
     s->host = host;
     tables_init(s);
     int32_t rc = settings_read(&s->settings, host->config(self), err);
+    rc = rc ? rc : pools_read(s, host->config(self), err);
     if (rc) {
         plugin_stop(s);
         return rc;

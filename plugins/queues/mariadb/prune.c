@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Removing what is old, in transactions as short as the caller asks, past rows that others hold. */
+#include "content.h"
 #include "counters.h"
 #include "job.h"
 #include "lead.h"
@@ -17,8 +18,10 @@ static int32_t prune_find(struct store *s, const struct bp_op_prune *p, int64_t 
     sql_clear(&s->q);
     sql_add(&s->q,
             "SELECT d.id FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE d.status IN (4,5,6) AND "
-            "d.due_of IN (%r) AND d.due_ms < %l LIMIT %l FOR UPDATE SKIP LOCKED",
-            s->workflow_list.text, p->before_ms, (int64_t)limit);
+            "d.due_of IN (%r) AND d.due_ms < %l",
+            s->workflow_list.text, p->before_ms);
+    pools_only_up(s, &s->q, "d.tenant_id"); /* the caller is to see what was in them */
+    sql_add(&s->q, " LIMIT %l FOR UPDATE SKIP LOCKED", (int64_t)limit);
     rc = query_one(s, &s->q, &r);
     while (!rc && *n < limit && reply_next(&r))
         ids[(*n)++] = column_int(&r, 0);
@@ -35,30 +38,22 @@ static const struct {
     {"DELETE FROM job_dependencies WHERE after_id IN (", ");"},
     {"DELETE FROM unique_keys WHERE dispatch_id IN (", ");"},
     {"DELETE FROM webhook_deliveries WHERE job_id IN (", ");"},
-    {"DELETE FROM ai_jobs WHERE id IN (", ");"},
+    {"DELETE FROM idempotency_keys WHERE dispatch_id IN (", ");"},
     {"DELETE FROM ai_job_dispatches WHERE id IN (", ");"},
 };
 
 static int32_t prune_jobs(struct store *s, const struct job *jobs, uint32_t n)
 {
-    bool any = false;
     sql_clear(&s->q);
-    for (uint32_t i = 0; i < n; i++) {
-        if (!jobs[i].row.idempotency_key)
-            continue;
-        sql_add(&s->q, any ? " OR " : "DELETE FROM idempotency_keys WHERE ");
-        sql_add(&s->q, "(tenant_id=%l AND idempotency_key=%s AND dispatch_id=%l)", jobs[i].tenant_id,
-                jobs[i].row.idempotency_key, jobs[i].row.id);
-        any = true;
-    }
-    if (any)
-        sql_add(&s->q, ";");
     for (size_t k = 0; k < sizeof REMOVED / sizeof REMOVED[0]; k++) {
         sql_add(&s->q, "%r", REMOVED[k].before);
         for (uint32_t i = 0; i < n; i++)
             sql_add(&s->q, i ? ",%l" : "%l", jobs[i].row.id);
         sql_add(&s->q, "%r", REMOVED[k].after);
     }
+    for (uint32_t i = 0; i < n; i++)
+        content_remove(s, &jobs[i]);
+    content_remove_text(s, &s->q);
     return query_run(s, &s->q);
 }
 
@@ -76,6 +71,7 @@ static int32_t prune_all(struct store *s, struct bp_op_prune *p, const int64_t *
         rc = counter_move(s, j->workflow_id, j->row.status, 0);
         jobs[i] = *j;
     }
+    rc = rc ? rc : contents_of(s, jobs, n);
     rc = rc ? rc : jobs_pack(s, jobs, n, &p->jobs, &p->memory);
     rc = rc ? rc : prune_jobs(s, jobs, n);
     p->removed = rc ? 0 : n;

@@ -14,13 +14,17 @@
 #define LOCK_SLICE_S 2 /* less than any timeout of a connection */
 
 /* In migrations.S. */
-extern const char mariadb_migration_0001[], mariadb_migration_0002[];
+extern const char mariadb_migration_0001[], mariadb_migration_0002[], mariadb_migration_pool_0001[];
 
 static const struct schema_step CENTRAL[] = {
     {"0001_queue", mariadb_migration_0001},
     {"0002_features", mariadb_migration_0002},
 };
+static const struct schema_step POOL[] = {
+    {"pool_0001", mariadb_migration_pool_0001},
+};
 const struct schema_steps schema_central = {"central", CENTRAL, sizeof CENTRAL / sizeof CENTRAL[0], timeline_words};
+const struct schema_steps schema_pools = {"pools", POOL, sizeof POOL / sizeof POOL[0], NULL};
 
 static int32_t fail(struct bp_err *err, int32_t rc, const char *fmt, ...) BP_PRINTF(3, 4);
 

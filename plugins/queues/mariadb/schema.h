@@ -25,7 +25,7 @@ struct schema_steps {
     int n;
     void (*words)(struct sql *q); /* rows the code counts on, put in with the last step; NULL: none */
 };
-extern const struct schema_steps schema_central;
+extern const struct schema_steps schema_central, schema_pools;
 
 /* One database of that kind, behind an open connection that uses it. */
 struct schema {

@@ -31,23 +31,24 @@ static bool flag_of(struct json_object *o, const char *key, bool fallback)
     return v ? json_object_get_boolean(v) : fallback;
 }
 
-static void read_all(struct settings *s, struct json_object *o)
+static void read_all(struct settings *s, struct json_object *o, const struct settings *base)
 {
-    s->host = text_of(o, "host", "");
-    s->socket = text_of(o, "socket", "");
-    s->user = text_of(o, "user", "bpd");
-    s->password = text_of(o, "password", "");
-    s->database = text_of(o, "database", "bpd");
-    s->tls = text_of(o, "tls", "off");
-    s->tls_ca = text_of(o, "tlsCa", "");
-    s->tls_cert = text_of(o, "tlsCert", "");
-    s->tls_key = text_of(o, "tlsKey", "");
-    s->port = number_of(o, "port", 3306);
-    s->connect_timeout_s = number_of(o, "connectTimeoutSeconds", 5);
-    s->query_timeout_s = number_of(o, "queryTimeoutSeconds", 30);
-    s->lock_timeout_s = number_of(o, "lockTimeoutSeconds", 5);
-    s->create_database = flag_of(o, "createDatabase", false);
-    s->auto_migrate = flag_of(o, "autoMigrate", false);
+    s->host = text_of(o, "host", base->host);
+    s->socket = text_of(o, "socket", base->socket);
+    s->user = text_of(o, "user", base->user);
+    s->password = text_of(o, "password", base->password);
+    s->database = text_of(o, "database", base->database);
+    s->tls = text_of(o, "tls", base->tls);
+    s->tls_ca = text_of(o, "tlsCa", base->tls_ca);
+    s->tls_cert = text_of(o, "tlsCert", base->tls_cert);
+    s->tls_key = text_of(o, "tlsKey", base->tls_key);
+    s->port = number_of(o, "port", base->port);
+    s->connect_timeout_s = number_of(o, "connectTimeoutSeconds", base->connect_timeout_s);
+    s->query_timeout_s = number_of(o, "queryTimeoutSeconds", base->query_timeout_s);
+    s->lock_timeout_s = number_of(o, "lockTimeoutSeconds", base->lock_timeout_s);
+    s->pool_timeout_s = number_of(o, "poolTimeoutSeconds", base->pool_timeout_s);
+    s->create_database = flag_of(o, "createDatabase", base->create_database);
+    s->auto_migrate = flag_of(o, "autoMigrate", base->auto_migrate);
 }
 
 static int32_t refuse(struct bp_err *err, int32_t rc, const char *why)
@@ -57,11 +58,9 @@ static int32_t refuse(struct bp_err *err, int32_t rc, const char *why)
     return rc;
 }
 
-int32_t settings_read(struct settings *s, const char *json, struct bp_err *err)
+int32_t settings_of(struct settings *s, struct json_object *o, const struct settings *base, struct bp_err *err)
 {
-    struct json_object *o = json && *json ? json_tokener_parse(json) : json_object_new_object();
-    read_all(s, o);
-    json_object_put(o);
+    read_all(s, o, base);
     if (!s->host || !s->socket || !s->user || !s->password || !s->database || !s->tls || !s->tls_ca || !s->tls_cert ||
         !s->tls_key)
         return refuse(err, BP_NOMEM, "out of memory starting the queue");
@@ -75,6 +74,36 @@ int32_t settings_read(struct settings *s, const char *json, struct bp_err *err)
         snprintf(s->where, sizeof s->where, "%.40s@%.80s/%.60s", s->user, *s->socket ? s->socket : "localhost",
                  s->database);
     return BP_OK;
+}
+
+int32_t settings_read(struct settings *s, const char *json, struct bp_err *err)
+{
+    static char none[] = "", user[] = "bpd", off[] = "off";
+    const struct settings base = {.host = none,
+                                  .socket = none,
+                                  .user = user,
+                                  .password = none,
+                                  .database = user,
+                                  .tls = off,
+                                  .tls_ca = none,
+                                  .tls_cert = none,
+                                  .tls_key = none,
+                                  .port = 3306,
+                                  .connect_timeout_s = 5,
+                                  .query_timeout_s = 30,
+                                  .lock_timeout_s = 5,
+                                  .pool_timeout_s = 5,
+                                  .auto_migrate = false};
+    struct json_object *o = json && *json ? json_tokener_parse(json) : json_object_new_object();
+    int32_t rc = settings_of(s, o, &base, err);
+    json_object_put(o);
+    return rc;
+}
+
+bool settings_same_server(const struct settings *a, const struct settings *b)
+{
+    bool here = strcmp(a->host, b->host) == 0 && strcmp(a->user, b->user) == 0;
+    return here && (*a->host ? a->port == b->port : strcmp(a->socket, b->socket) == 0);
 }
 
 void settings_free(struct settings *s)

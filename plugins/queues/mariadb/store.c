@@ -195,11 +195,14 @@ static int32_t attempt(struct store *s, struct bp_op *const *ops, uint32_t n)
         s->failure = s->unreachable;
         return rc;
     }
+    if ((rc = pools_look(s)) != BP_OK)
+        return rc;
     s->batch_no++;
     s->batch.read_only = reads_only(ops, n);
     rc = batch_names(s, ops, n);
     rc = rc ? rc : segments_run(s, ops, n);
     rc = rc ? rc : batch_pack(s);
+    rc = rc ? rc : pools_commit(s);
     if (rc || !s->batch.begun)
         return rc;
     s->committing = true;
@@ -222,13 +225,14 @@ static void discard(struct store *s, struct bp_op *const *ops, uint32_t n)
     }
 }
 
-static void roll_back(struct store *s)
+void store_roll_back(struct store *s)
 {
     struct bp_err why = s->failure;
     int fault = s->fault;
     if (s->db &&
         (fault == FAULT_LOST || fault == FAULT_MOVED || query_end(s) != BP_OK || query_text(s, "ROLLBACK") != BP_OK))
         conn_close(s);
+    pools_roll_back(s);
     s->failure = why;
     s->fault = fault;
     s->rules.version = -1; /* what was read may be what was just undone */
@@ -271,7 +275,7 @@ static int32_t apply_once(struct store *s, struct bp_op *const *ops, uint32_t n)
         rc = learn_outcome(s);
     if (rc == BP_OK)
         return BP_OK;
-    roll_back(s);
+    store_roll_back(s);
     discard(s, ops, n);
     return rc;
 }
@@ -283,6 +287,14 @@ static void say(struct store *s, int32_t rc)
     if (!rc && s->sick)
         s->host->log(s->self, BP_LOG_INFO, "the queue %s works again", s->settings.where);
     s->sick = rc != BP_OK;
+}
+
+static bool sweeps(struct bp_op *const *ops, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (ops[i]->kind == BP_OP_SWEEP)
+            return true;
+    return false;
 }
 
 int32_t store_apply(struct store *s, struct bp_op *const *ops, uint32_t n, struct bp_err *err)
@@ -297,6 +309,8 @@ int32_t store_apply(struct store *s, struct bp_op *const *ops, uint32_t n, struc
     }
     batch_reset(s);
     say(s, rc);
+    if (!rc && sweeps(ops, n))
+        pools_reconcile(s);
     if (rc) {
         *err = s->failure;
         err->rc = rc;

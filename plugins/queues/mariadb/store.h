@@ -21,6 +21,7 @@
 #include "batch.h"
 #include "conn.h"
 #include "names.h"
+#include "pool.h"
 #include "settings.h"
 #include "tenants.h"
 #include "text.h"
@@ -45,6 +46,7 @@ struct store {
     struct sql workflow_list; /* of the running sweep */
     struct mem mem;           /* lives as long as the attempt */
     struct names tenants, effects, workers, workflows;
+    struct pools pools;
     struct batch batch;
     struct tenant_rules rules;
     bool tenant_made;            /* by this attempt: its name may be known already and must not outlive a rollback */
@@ -69,6 +71,8 @@ void store_close(struct store *s);
 /* The facet's apply(). */
 int32_t store_apply(struct store *s, struct bp_op *const *ops, uint32_t n, struct bp_err *err);
 
+/* Undoes what the connection has begun, also in far pools; closes what cannot be used any more. */
+void store_roll_back(struct store *s);
 /* Ends the batch: keeps the reason and returns rc. */
 int32_t store_fail(struct store *s, int32_t rc, const char *fmt, ...) BP_PRINTF(3, 4);
 int32_t store_nomem(struct store *s);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "content.h"
 #include "lead.h"
 #include "ops.h"
 #include "timeline.h"
@@ -33,8 +34,10 @@ static void due_text(struct store *s, const struct bp_op *op)
     sql_clear(&s->q);
     sql_add(&s->q,
             "SELECT job_id, tenant_id, finished_ms, attempts FROM webhook_deliveries FORCE INDEX "
-            "(webhook_deliveries_due) WHERE due_ms <= %l ORDER BY due_ms, job_id LIMIT %l FOR UPDATE SKIP LOCKED",
-            op->now_ms, (int64_t)op->u.webhook_take.limit);
+            "(webhook_deliveries_due) WHERE due_ms <= %l",
+            op->now_ms);
+    pools_only_up(s, &s->q, "tenant_id");
+    sql_add(&s->q, " ORDER BY due_ms, job_id LIMIT %l FOR UPDATE SKIP LOCKED", (int64_t)op->u.webhook_take.limit);
 }
 
 static int32_t due_take(struct store *s, struct bp_op *op, struct delivery *d, int64_t *tenants, uint32_t *n)
@@ -149,7 +152,8 @@ static int32_t hand(struct store *s, struct bp_op *op, struct delivery *d, uint3
         d[n_held] = d[i];
         held[n_held++] = d[i].job_id;
     }
-    int32_t rc = hold(s, op, held, n_held, over, n_over);
+    int32_t rc = contents_of(s, jobs, n_held);
+    rc = rc ? rc : hold(s, op, held, n_held, over, n_over);
     return rc ? rc : pack(s, &op->u.webhook_take, d, jobs, n_held);
 }
 
@@ -166,7 +170,9 @@ static int32_t take_checked(struct store *s, struct bp_op *op)
         rc = rc ? rc : hand(s, op, d, n);
     }
     sql_clear(&s->q);
-    sql_add(&s->q, "SELECT due_ms FROM webhook_deliveries ORDER BY due_ms LIMIT 1");
+    sql_add(&s->q, "SELECT due_ms FROM webhook_deliveries WHERE due_ms >= 0");
+    pools_only_up(s, &s->q, "tenant_id"); /* what they are told is in the pool */
+    sql_add(&s->q, " ORDER BY due_ms LIMIT 1");
     return rc ? rc : query_int(s, &s->q, &t->next_due_ms);
 }
 

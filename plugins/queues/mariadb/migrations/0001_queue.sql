@@ -3,7 +3,8 @@
 -- (tenants, workflows, effects, worker ids) are stored once and referred to by number. Every text compares byte by byte.
 
 CREATE TABLE IF NOT EXISTS tenants (
-    id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, name VARCHAR(255) NOT NULL UNIQUE
+    id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, name VARCHAR(255) NOT NULL UNIQUE,
+    pool VARCHAR(64)                                 -- where its jobs' content is; '': ai_jobs here; NULL: not chosen yet
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
 CREATE TABLE IF NOT EXISTS effects (
     id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, name VARCHAR(255) NOT NULL UNIQUE
@@ -71,7 +72,7 @@ CREATE TABLE IF NOT EXISTS ai_job_dispatches (
     KEY dispatches_tenant (tenant_id, id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
 
--- The tenant's private part of a job.
+-- The tenant's private part of a job, of tenants that are in no pool.
 CREATE TABLE IF NOT EXISTS ai_jobs (
     id BIGINT NOT NULL PRIMARY KEY,
     params LONGTEXT,
@@ -81,12 +82,23 @@ CREATE TABLE IF NOT EXISTS ai_jobs (
     provider_job_id VARCHAR(255)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
 
+-- The key itself is the tenant's and lies with the job's content; here is its SHA-256.
 CREATE TABLE IF NOT EXISTS idempotency_keys (
     tenant_id BIGINT NOT NULL,
-    idempotency_key VARCHAR(255) NOT NULL,
+    key_hash BINARY(32) NOT NULL,
     dispatch_id BIGINT NOT NULL,
     request_hash VARCHAR(255) NOT NULL,
-    PRIMARY KEY (tenant_id, idempotency_key)
+    PRIMARY KEY (tenant_id, key_hash),
+    KEY idempotency_keys_dispatch (dispatch_id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+
+-- Dispatches whose row in a pool on another server must be brought in line with the one here: written with the change,
+-- worked off behind it. seq orders the changes of one dispatch.
+CREATE TABLE IF NOT EXISTS pool_outbox (
+    seq BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    pool VARCHAR(64) NOT NULL,
+    dispatch_id BIGINT NOT NULL,
+    KEY pool_outbox_pool (pool, seq)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
 
 CREATE TABLE IF NOT EXISTS job_events (
