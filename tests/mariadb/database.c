@@ -33,10 +33,10 @@ static char *text_of(const char *sql)
     return text;
 }
 
-static MYSQL *ask(const char *sql)
+static MYSQL *ask(const char *socket, const char *sql)
 {
     MYSQL *db = mysql_init(NULL);
-    assert_non_null(mysql_real_connect(db, NULL, "root", "", NULL, 0, database_socket(), 0));
+    assert_non_null(mysql_real_connect(db, NULL, "root", "", NULL, 0, socket, CLIENT_MULTI_STATEMENTS));
     if (mysql_query(db, text_of(sql)) != 0)
         fail_msg("%s: %s", sql, mysql_error(db));
     return db;
@@ -44,14 +44,14 @@ static MYSQL *ask(const char *sql)
 
 void database_run(const char *sql)
 {
-    mysql_close(ask(sql));
+    mysql_close(ask(database_socket(), sql));
 }
 
 static MYSQL *held;
 
 void database_hold(const char *sql)
 {
-    held = ask(sql);
+    held = ask(database_socket(), sql);
     mysql_free_result(mysql_store_result(held));
 }
 
@@ -64,7 +64,7 @@ void database_release(void)
 void database_run_each(const char *query)
 {
     MYSQL_ROW row;
-    MYSQL *db = ask(query);
+    MYSQL *db = ask(database_socket(), query);
     MYSQL_RES *result = mysql_store_result(db);
     assert_non_null(result);
     while ((row = mysql_fetch_row(result)))
@@ -77,7 +77,7 @@ bool database_text(const char *query, int64_t offset, char *text, size_t n)
 {
     char sql[512];
     snprintf(sql, sizeof sql, "%s %lld", query, (long long)offset);
-    MYSQL *db = ask(sql);
+    MYSQL *db = ask(database_socket(), sql);
     MYSQL_RES *result = mysql_store_result(db);
     assert_non_null(result);
     MYSQL_ROW row = mysql_fetch_row(result);
@@ -88,9 +88,8 @@ bool database_text(const char *query, int64_t offset, char *text, size_t n)
     return row != NULL;
 }
 
-int64_t database_int(const char *sql)
+static int64_t int_of(MYSQL *db)
 {
-    MYSQL *db = ask(sql);
     MYSQL_RES *result = mysql_store_result(db);
     assert_non_null(result);
     MYSQL_ROW row = mysql_fetch_row(result);
@@ -98,6 +97,63 @@ int64_t database_int(const char *sql)
     mysql_free_result(result);
     mysql_close(db);
     return n;
+}
+
+int64_t database_int(const char *sql)
+{
+    return int_of(ask(database_socket(), sql));
+}
+
+const char *far_socket(void)
+{
+    return getenv("BP_MARIADB_FAR");
+}
+
+void far_run(const char *sql)
+{
+    mysql_close(ask(far_socket(), sql));
+}
+
+int64_t far_int(const char *sql)
+{
+    return int_of(ask(far_socket(), sql));
+}
+
+const char *database_name(void)
+{
+    return name;
+}
+
+static bool table_holds(const char *table, const char *text)
+{
+    char sql[256];
+    bool found = false;
+    snprintf(sql, sizeof sql, "SELECT * FROM DB.%s", table);
+    MYSQL *db = ask(database_socket(), sql);
+    MYSQL_RES *result = mysql_store_result(db);
+    assert_non_null(result);
+    for (MYSQL_ROW row; (row = mysql_fetch_row(result));)
+        for (unsigned int i = 0; i < mysql_num_fields(result); i++)
+            found = found || (row[i] && strstr(row[i], text));
+    mysql_free_result(result);
+    mysql_close(db);
+    return found;
+}
+
+bool database_holds(const char *text, const char *but)
+{
+    bool found = false;
+    MYSQL *db =
+        ask(database_socket(),
+            "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA='DB' AND TABLE_TYPE='BASE TABLE'");
+    MYSQL_RES *result = mysql_store_result(db);
+    assert_non_null(result);
+    assert_true(mysql_num_rows(result) > 10);
+    for (MYSQL_ROW row; (row = mysql_fetch_row(result));)
+        found = found || (strcmp(row[0], but) != 0 && table_holds(row[0], text));
+    mysql_free_result(result);
+    mysql_close(db);
+    return found;
 }
 
 static const char *settings_of(const char *socket, const char *extra)

@@ -22,6 +22,14 @@ bool database_text(const char *query, int64_t offset, char *text, size_t n);
 /* The single integer a query answers. */
 int64_t database_int(const char *sql);
 const char *database_socket(void);
+/* The test's own name for databases. */
+const char *database_name(void);
+/* Is the text in any column of the test's database, but for one table? */
+bool database_holds(const char *text, const char *but);
+/* The same on a second server, of programs that run beside two. */
+void far_run(const char *sql);
+int64_t far_int(const char *sql);
+const char *far_socket(void);
 /* Starts a queue. extra: more settings as JSON members ("" or ",\"user\":..."); socket NULL: the server's. NULL on
  * failure. */
 struct fake_host *queue_start(const char *socket, const char *extra, struct bp_err *err);

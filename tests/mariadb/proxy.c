@@ -32,6 +32,15 @@ static bool pass(int to, const char *bytes, ssize_t n)
     return true;
 }
 
+/* Waits until the client is gone, or the proxy is told otherwise. */
+static void wait_for_the_end(int client)
+{
+    int began = mode;
+    struct pollfd p = {client, POLLRDHUP, 0};
+    while (mode == began && (poll(&p, 1, 20) <= 0 || !(p.revents & (POLLRDHUP | POLLHUP | POLLERR))))
+        ;
+}
+
 /* The client's side; false: the connection ends. */
 static bool from_client(int client, int server)
 {
@@ -39,16 +48,19 @@ static bool from_client(int client, int server)
     ssize_t n = read(client, bytes, sizeof bytes);
     if (n <= 0)
         return false;
-    bool commit = memmem(bytes, (size_t)n, "COMMIT", 6) != NULL && mode != CUT_NEVER;
-    if (!commit)
+    int how = mode;
+    bool commit = memmem(bytes, (size_t)n, "\003COMMIT", 7) != NULL; /* a query of its own, not READ COMMITTED */
+    if (!commit || how == PASS)
         return pass(server, bytes, n);
-    if (mode == CUT_AFTER_COMMIT) {
+    if (how == CUT_AFTER_COMMIT || how == FREEZE_AFTER_COMMIT) {
         pass(server, bytes, n);
         if (read(server, bytes, sizeof bytes) < 0) /* the answer: it is committed now */
             return false;
     }
-    mode = CUT_NEVER;
     cuts++;
+    if (how == FREEZE_BEFORE_COMMIT || how == FREEZE_AFTER_COMMIT)
+        wait_for_the_end(client);
+    mode = PASS;
     return false;
 }
 
@@ -69,7 +81,7 @@ static void relay(int client, int server)
     char bytes[65536];
     for (;;) {
         struct pollfd p[2] = {{client, POLLIN, 0}, {server, POLLIN, 0}};
-        if (poll(p, 2, 20) < 0 || !hold(client))
+        if (poll(p, 2, 20) < 0 || !hold(client) || mode == REFUSE)
             return;
         if (p[0].revents && !from_client(client, server))
             return;
@@ -79,18 +91,28 @@ static void relay(int client, int server)
     }
 }
 
+static void *serve(void *arg)
+{
+    int client = (int)(intptr_t)arg, server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_un a = address_of(target);
+    if (mode != REFUSE && connect(server, (struct sockaddr *)&a, sizeof a) == 0)
+        relay(client, server);
+    close(client);
+    close(server);
+    return NULL;
+}
+
 static void *run(void *arg)
 {
-    (void)arg;
     for (;;) {
-        int client = accept(listener, NULL, NULL), server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        struct sockaddr_un a = address_of(target);
+        pthread_t one;
+        int client = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         if (client < 0)
-            return NULL;
-        if (connect(server, (struct sockaddr *)&a, sizeof a) == 0)
-            relay(client, server);
-        close(client);
-        close(server);
+            return arg;
+        if (pthread_create(&one, NULL, serve, (void *)(intptr_t)client) == 0)
+            pthread_detach(one);
+        else
+            close(client);
     }
 }
 
@@ -98,12 +120,13 @@ const char *proxy_start(const char *server_socket)
 {
     static char path[108];
     static pthread_t thread;
+    mode = PASS;
+    snprintf(target, sizeof target, "%s", server_socket);
     if (listener >= 0)
         return path;
     char dir[80];
     assert_non_null(getcwd(dir, sizeof dir));
     snprintf(path, sizeof path, "%s/proxy.sock", dir);
-    snprintf(target, sizeof target, "%s", server_socket);
     struct sockaddr_un a = address_of(path);
     listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(listener, (struct sockaddr *)&a, sizeof a), 0);

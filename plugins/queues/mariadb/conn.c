@@ -47,7 +47,7 @@ static int32_t session_set(struct store *s)
             "idle_transaction_timeout=%l",
             (int64_t)s->settings.lock_timeout_s, (int64_t)(s->patient ? TABLE_WAIT_S : s->settings.lock_timeout_s),
             INT64_C(3600), (int64_t)(s->patient ? 0 : s->settings.query_timeout_s),
-            (int64_t)(s->patient ? 0 : s->settings.lock_timeout_s));
+            (int64_t)(s->patient ? 0 : s->settings.lock_timeout_s + 2 * s->settings.pool_timeout_s));
     int32_t rc = query_run(s, &q);
     sql_free(&q);
     return rc;
