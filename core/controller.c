@@ -67,6 +67,13 @@ static void fleets_left(void *arg)
     loop_timer_after(k->shutdown_tick, 0);
 }
 
+/* Nothing is changed here any more: another controller may lead at once. */
+static void fleets_quiet(void *arg)
+{
+    struct controller *k = arg;
+    dispatch_resign(k->app.dispatch);
+}
+
 /*
  * New work ends first; workers go on reaching the HTTP door while their instances hand back what they run; then the
  * door closes, and the plugins stop last.
@@ -85,7 +92,7 @@ static void app_shutdown(struct app *app, const char *why)
     snprintf(app->not_ready, sizeof app->not_ready, "shutting down: %s", why);
     dispatch_drain(app->dispatch);
     scale_stop(app->scale);
-    fleets_stop(app->fleets, fleets_left, k);
+    fleets_stop(app->fleets, &(struct fleets_ending){fleets_quiet, fleets_left, k});
 }
 
 static void on_stop_signal(int signo, void *arg)
@@ -257,6 +264,15 @@ static int fleet_resize_for_scale(void *fleets, const char *slug, int32_t to, co
     return fleet_resize(fleets, slug, to, reason, err);
 }
 
+/* The state directory is locked: the run before has ended, however it did. */
+static void name_run(struct app *app)
+{
+    char former[64];
+    state_dir_name_run(app->state_dir, dispatch_run(app->dispatch), former, sizeof former);
+    dispatch_former_run(app->dispatch, former);
+    dispatch_set_url(app->dispatch, app->url);
+}
+
 static int open_engines(struct controller *k, struct bp_err *err)
 {
     struct app *app = &k->app;
@@ -267,6 +283,10 @@ static int open_engines(struct controller *k, struct bp_err *err)
     if (!app->dispatch || !app->fleets || !app->scale)
         return err_set(err, BP_NOMEM, "no memory to start the engines");
     dispatch_webhook_secret(app->dispatch, app->webhook_secret);
+    struct leads leads = {dispatch_leads, app->dispatch};
+    fleets_set_leads(app->fleets, &leads);
+    scale_set_leads(app->scale, &leads);
+    name_run(app);
     return 0;
 }
 

@@ -37,6 +37,7 @@ static void swap_in(struct reload *r, struct config *new)
     app->config = new;
     host_reconfigure(app->host, new);
     dispatch_reconfigure(app->dispatch, new);
+    dispatch_set_url(app->dispatch, app->url);
     fleets_reconfigure(app->fleets, new);
     scale_reconfigure(app->scale, new);
     secrets_reload(app);

@@ -2,6 +2,7 @@
 #include "state_dir.h"
 
 #include "log/err.h"
+#include "log/log.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/rand.h>
@@ -92,6 +93,38 @@ int state_dir_write(const char *dir, const char *name, const char *text, struct 
     return 0;
 }
 
+int state_dir_read(const char *dir, const char *name, char *out, size_t n)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    out[0] = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t got = read(fd, out, n - 1);
+    close(fd);
+    out[got > 0 ? got : 0] = 0;
+    out[strcspn(out, "\r\n")] = 0;
+    return out[0] != 0;
+}
+
+void state_dir_name_run(const char *dir, const char *name, char *former, size_t n)
+{
+    char text[256], line[256];
+    struct stat st = {0};
+    struct bp_err err = {0};
+    (void)stat(dir, &st);
+    char *place = state_dir_read(dir, "controller.id", text, sizeof text) ? strchr(text, ' ') : NULL;
+    snprintf(line, sizeof line, "%.100s %llu", name, (unsigned long long)st.st_ino);
+    former[0] = 0;
+    if (place && strcmp(place, strchr(line, ' ')) == 0) {
+        *place = 0;
+        snprintf(former, n, "%s", text);
+    }
+    if (state_dir_write(dir, "controller.id", line, &err) < 0)
+        log_warn(LOG_CORE, "%s; after a kill, the next start waits until this run's lead has run out", err.text);
+}
+
 /* `letters` characters of [A-Za-z0-9], each equally likely. */
 static int random_letters(char *out, size_t letters, struct bp_err *err)
 {
@@ -109,19 +142,8 @@ static int random_letters(char *out, size_t letters, struct bp_err *err)
 
 int state_dir_secret(const char *dir, const char *name, size_t letters, char *out, size_t n, struct bp_err *err)
 {
-    char path[4200];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        ssize_t got = read(fd, out, n - 1);
-        close(fd);
-        if (got > 0) {
-            out[got] = 0;
-            out[strcspn(out, "\r\n")] = 0;
-            if (out[0])
-                return 0;
-        }
-    }
+    if (state_dir_read(dir, name, out, n))
+        return 0;
     if (letters >= n)
         return err_set(err, BP_INVALID, "no room for a secret of %zu letters", letters);
     int rc = random_letters(out, letters, err);

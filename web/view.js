@@ -93,7 +93,7 @@ function health(state) {
   node.textContent = word;
   node.dataset.state = word;
   $("about").textContent = `stage ${state.stage} · version ${state.version} · up ` +
-    `${duration((state.now_ms - state.started_ms) / 1000)} · ${state.waiting_polls} waiting workers`;
+    `${duration((state.now_ms - state.started_ms) / 1000)} · ${state.waiting_polls} waiting workers` + (state.controllers > 1 ? ` · ${state.leads ? "leads" : "follows"}, ${state.controllers} controllers` : "");
 }
 
 let shown = { jobs: [] };

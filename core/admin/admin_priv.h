@@ -118,6 +118,7 @@ char *event_text(const struct event_msg *e);
 
 /* Handlers, by noun. */
 void cmd_status(struct admin_call *c);
+void cmd_controllers(struct admin_call *c);
 void cmd_help(struct admin_call *c);
 void cmd_drain(struct admin_call *c);
 void cmd_shutdown(struct admin_call *c);

@@ -50,6 +50,21 @@ static int count_state(struct json_object *plugins, const char *state)
     return n;
 }
 
+static void add_leader(struct json_object *o, const struct dispatch *d)
+{
+    struct leadership l;
+    dispatch_leadership(d, &l);
+    json_put_bool(o, "leads", l.leads);
+    json_put_str(o, "leader", l.who);
+    json_put_int(o, "leader_epoch", l.epoch);
+    json_put_int(o, "controllers", l.controllers);
+}
+
+void cmd_controllers(struct admin_call *c)
+{
+    call_ok(c, dispatch_controllers(c->app->dispatch));
+}
+
 static void got_stats(const struct dispatch_answer *a, void *arg)
 {
     struct admin_call *c = arg;
@@ -62,6 +77,7 @@ static void got_stats(const struct dispatch_answer *a, void *arg)
     if (!app->ready)
         json_put_str(o, "not_ready", app->not_ready);
     json_put_str(o, "url", app->url);
+    add_leader(o, app->dispatch);
     json_put_int(o, "started_ms", app->started_ms);
     json_put_int(o, "loop_lag_us", loop_lag_us(app->loop));
     json_put_int(o, "waiting_polls", dispatch_waiting_polls(app->dispatch));

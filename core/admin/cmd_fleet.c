@@ -139,6 +139,24 @@ void cmd_scale(struct admin_call *c)
         call_ok(c, scale_describe(c->app->scale, slug));
 }
 
+/* A hold lives in the memory of the controller that was told: it counts once that one leads. */
+static void hold_done(struct admin_call *c)
+{
+    struct leadership l;
+    char text[800];
+    struct bp_err ok = {0};
+    dispatch_leadership(c->app->dispatch, &l);
+    if (l.leads) {
+        call_done(&ok, c);
+        return;
+    }
+    struct json_object *o = json_object_new_object();
+    snprintf(text, sizeof text,
+             "kept here, and counts once this controller leads; now it is %s: give the same command there", l.who);
+    json_put_str(o, "note", text);
+    call_ok(c, o);
+}
+
 void cmd_scale_hold(struct admin_call *c)
 {
     struct bp_err err = {0};
@@ -149,15 +167,19 @@ void cmd_scale_hold(struct admin_call *c)
         return;
     }
     int64_t until = for_s > 0 ? loop_now_ms(c->app->loop) + for_s * 1000 : 0;
-    scale_hold(c->app->scale, json_str(c->params, "workflow", ""), (int32_t)size, until, c->who, &err);
-    call_done(&err, c);
+    if (scale_hold(c->app->scale, json_str(c->params, "workflow", ""), (int32_t)size, until, c->who, &err) < 0)
+        call_done(&err, c);
+    else
+        hold_done(c);
 }
 
 void cmd_scale_release(struct admin_call *c)
 {
     struct bp_err err = {0};
-    scale_hold(c->app->scale, json_str(c->params, "workflow", ""), -1, 0, c->who, &err);
-    call_done(&err, c);
+    if (scale_hold(c->app->scale, json_str(c->params, "workflow", ""), -1, 0, c->who, &err) < 0)
+        call_done(&err, c);
+    else
+        hold_done(c);
 }
 
 void cmd_fleet(struct admin_call *c)

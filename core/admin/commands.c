@@ -89,6 +89,11 @@ static const struct admin_column workflow_columns[] = {
     {"LEASED", "leased", FORM_NUMBER},   {"DESIRED", "desired", FORM_NUMBER},
     {"RUNNING", "running", FORM_NUMBER}, {"POLICY", "policy", FORM_TEXT},
     {"WHY", "reason", FORM_TEXT},        LAST};
+static const struct admin_column controller_columns[] = {
+    {"CONTROLLER", "name", FORM_TEXT}, {"URL", "url", FORM_TEXT},
+    {"LEADS", "leader", FORM_YES},     {"THIS", "this", FORM_YES},
+    {"VERSION", "version", FORM_TEXT}, {"UP", "started_ms", FORM_AGO},
+    {"SEEN", "seen_ms", FORM_AGO},     LAST};
 static const struct admin_column job_columns[] = {{"JOB", "id", FORM_NUMBER},
                                                   {"TENANT", "tenant", FORM_TEXT},
                                                   {"WORKFLOW", "workflow", FORM_TEXT},
@@ -146,6 +151,8 @@ static const struct admin_column effect_columns[] = {
 const struct admin_command admin_commands[] = {
     {"help", ADMIN_READ, "list the commands", cmd_help, NULL, "", help_columns},
     {"status", ADMIN_READ, "how the daemon is: ready, queue, fleets, plugins", cmd_status, NULL, NULL, NULL},
+    {"controllers", ADMIN_READ, "controllers on the same queue, and which one leads", cmd_controllers, NULL, "",
+     controller_columns},
     {"workflows", ADMIN_READ, "workflows with queue, fleet and the reason of its size", cmd_workflows, NULL, "",
      workflow_columns},
     {"workflow", ADMIN_READ, "one workflow: manifest, params, plugin", cmd_workflow, slug_args, NULL, NULL},

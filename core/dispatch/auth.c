@@ -212,6 +212,14 @@ static void cache_put(struct auth_cache *c, const char *digest, struct worker_au
     c->n++;
 }
 
+void auth_follow(struct dispatch *d, const struct bp_worker_row *row)
+{
+    struct entry *e =
+        row->token_hash && strlen(row->token_hash) == DIGEST_SIZE - 1 ? cache_find(d->auth, row->token_hash) : NULL;
+    if (e && (e->worker->approved != row->approved || e->worker->draining != row->draining))
+        entry_free(d->auth, e);
+}
+
 /* last_seen of a worker that did nothing but call: leases and heartbeats are noted by the store itself. */
 static void touch_later(struct auth_cache *c, const struct worker_auth *w)
 {

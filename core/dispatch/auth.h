@@ -23,5 +23,7 @@ void auth_cache_free(struct auth_cache *c);
 struct worker_auth *worker_auth_ref(const struct worker_auth *w);
 /* Drops what is cached of this worker. */
 void auth_forget(struct dispatch *d, const char *worker_id);
+/* Drops what is cached of it when it is otherwise in the store: changed at another controller. */
+void auth_follow(struct dispatch *d, const struct bp_worker_row *row);
 
 #endif

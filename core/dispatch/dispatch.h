@@ -11,6 +11,7 @@
 #define DISPATCH_DISPATCH_H
 
 #include "bus/bus.h"
+#include "bus/leads.h"
 #include "config/config.h"
 #include "host/host.h"
 #include <bp/queue.h>
@@ -184,6 +185,31 @@ struct dispatch_webhook_ask {
 void dispatch_tenant_webhook(struct dispatch *d, const struct dispatch_webhook_ask *what, dispatch_reply fn, void *arg);
 /* The key a tenant's receiver checks with, "whsec_...", version as in its row. BP_NOTFOUND: there is no secret. */
 int dispatch_webhook_key(const struct dispatch *d, const char *tenant, int32_t version, char out[64]);
+
+/* ---- several controllers on one queue ---- */
+
+/* By which URL the others may name this controller. */
+void dispatch_set_url(struct dispatch *d, const char *url);
+/* The name of this run among them. */
+const char *dispatch_run(const struct dispatch *d);
+/* A former run that has surely ended: whatever it led is free (before dispatch_start). */
+void dispatch_former_run(struct dispatch *d, const char *run);
+/* leads.now of struct leads: whether this controller acts for all. */
+int dispatch_leads(void *dispatch, struct lead_term *term);
+/* 1 when other controllers are alive. */
+int dispatch_others(const struct dispatch *d);
+struct leadership {
+    int leads;
+    int64_t epoch;         /* of the present leader */
+    uint64_t gained, lost; /* terms of this controller since its start */
+    uint32_t controllers;  /* alive, this one included */
+    char who[600];         /* leads, in words */
+};
+void dispatch_leadership(const struct dispatch *d, struct leadership *out);
+/* Array of {"name","url","version","leader","this","started_ms","seen_ms","id"}. json_object_put() it. */
+struct json_object *dispatch_controllers(const struct dispatch *d);
+/* Gives leadership up for good, so that another controller takes over at once, and leaves the list. */
+void dispatch_resign(struct dispatch *d);
 
 /* ---- checking params ---- */
 

@@ -4,12 +4,14 @@
 
 #include "dispatch/auth.h"
 #include "dispatch/held.h"
+#include "dispatch/leader.h"
 #include "dispatch/poll.h"
 #include "dispatch/prune.h"
 #include "dispatch/spent.h"
 #include "dispatch/stats.h"
 #include "dispatch/sweep.h"
 #include "dispatch/tenants.h"
+#include "dispatch/watch.h"
 #include "dispatch/webhook.h"
 #include "dispatch/webhook_sign.h"
 
@@ -54,6 +56,8 @@ void dispatch_reconfigure(struct dispatch *d, const struct config *c)
     s->retention_ms = (int64_t)(config_num(c, CONFIG_DISPATCH_RETENTION_DAYS) * 86400000.0);
     s->audit_ms = (int64_t)(config_num(c, CONFIG_DISPATCH_AUDIT_DAYS) * 86400000.0);
     s->stale_ms = config_int(c, CONFIG_WORKERS_STALE_S) * 1000;
+    s->lead_ms = seconds_ms(c, CONFIG_CLUSTER_LEASE_S);
+    s->watch_ms = config_int(c, CONFIG_CLUSTER_WATCH_MS);
     s->max_upload = config_int(c, CONFIG_HTTP_MAX_UPLOAD);
     s->max_attempts = (int32_t)config_int(c, CONFIG_DISPATCH_MAX_ATTEMPTS);
     s->max_requeues = (int32_t)config_int(c, CONFIG_DISPATCH_MAX_REQUEUES);
@@ -88,6 +92,8 @@ struct dispatch *dispatch_new(struct bus *b, struct host *h, const struct config
     d->sweeper = sweeper_new(d);
     d->stats = stats_new();
     d->webhooks = webhooks_new(d);
+    d->leader = leader_new(d);
+    d->watcher = watcher_new(d);
     return d;
 }
 
@@ -100,6 +106,8 @@ void dispatch_free(struct dispatch *d)
     polls_free(d->polls);
     stats_free(d->stats);
     webhooks_free(d->webhooks);
+    watcher_free(d->watcher);
+    leader_free(d->leader);
     auth_cache_free(d->auth);
     tenant_auth_free(d->tenants);
     pruner_free(d->pruner);
@@ -119,6 +127,7 @@ void dispatch_start(struct dispatch *d)
     tenant_settings_store(d);
     webhooks_start(d->webhooks);
     tenant_limits_look(d);
+    leader_start(d->leader);
 }
 
 void dispatch_drain(struct dispatch *d)

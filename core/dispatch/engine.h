@@ -20,7 +20,8 @@
 
 /* The settings in the units the engine counts in, read once per configuration. */
 struct dispatch_settings {
-    int64_t ttl_ms, retry_base_ms, retry_cap_ms, sweep_ms, retention_ms, audit_ms, stale_ms, max_upload;
+    int64_t ttl_ms, retry_base_ms, retry_cap_ms, sweep_ms, retention_ms, audit_ms, stale_ms, lead_ms, watch_ms,
+        max_upload;
     int32_t max_attempts, max_requeues, url_ttl_s, max_fleet, max_batch, fair;
     char stage[64];
 };
@@ -35,6 +36,8 @@ struct spent;
 struct sweeper;
 struct stats;
 struct webhooks;
+struct leader;
+struct watcher;
 
 struct dispatch {
     uint32_t magic;
@@ -61,6 +64,8 @@ struct dispatch {
     struct bp_err queue_err; /* why the queue takes nothing, of the last reply that said so; rc BP_OK: it does */
     int64_t queue_err_ms;    /* monotonic */
     struct webhooks *webhooks;
+    struct leader *leader;
+    struct watcher *watcher;
 };
 
 void dispatch_ref(struct dispatch *d);

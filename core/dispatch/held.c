@@ -5,10 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKETS 4096 /* a power of two; ids ascend, so they spread evenly */
+#define BUCKETS   4096   /* a power of two; ids ascend, so they spread evenly */
+#define HELD_MAX  100000 /* what ended at another controller is not heard of: memory stays bounded */
+#define EXPIRE_MS 60000  /* an expired lease is kept so long, for the sweep that finds it */
 
 struct held_table {
     struct held *bucket[BUCKETS];
+    uint32_t n, hand; /* hand: the bucket that gives way next */
 };
 
 struct held_table *held_table_new(void)
@@ -38,17 +41,29 @@ static struct held **place(struct dispatch *d, int64_t id)
     return p;
 }
 
-static struct held *unlink_held(struct held **p)
+static struct held *unlink_held(struct dispatch *d, struct held **p)
 {
     struct held *h = *p;
     *p = h->next;
+    d->held->n--;
     h->lane->leases--;
     return h;
 }
 
-static void take_out(struct held **p)
+static void take_out(struct dispatch *d, struct held **p)
 {
-    free(unlink_held(p));
+    free(unlink_held(d, p));
+}
+
+/* Any one: what is missing here is asked for in the store. */
+static void make_room(struct dispatch *d)
+{
+    struct held_table *t = d->held;
+    while (t->n >= HELD_MAX) {
+        struct held **p = &t->bucket[t->hand++ & (BUCKETS - 1)];
+        if (*p)
+            take_out(d, p);
+    }
 }
 
 struct held *held_find(struct dispatch *d, int64_t id)
@@ -66,7 +81,7 @@ void held_drop(struct dispatch *d, int64_t id)
 {
     struct held **p = place(d, id);
     if (*p)
-        take_out(p);
+        take_out(d, p);
 }
 
 static const char *pack(char **at, const char *s)
@@ -100,8 +115,10 @@ struct held *held_put(struct dispatch *d, const struct bp_job_row *job)
     const struct workflow *w = host_workflow(d->host, job->workflow);
     h->produces = w && json_str(w->manifest, "produces", NULL) != NULL;
     held_drop(d, job->id);
+    make_room(d);
     struct held **p = place(d, job->id);
     *p = h;
+    d->held->n++;
     h->lane->leases++;
     return h;
 }
@@ -128,7 +145,7 @@ void held_release_worker(struct dispatch *d, const char *worker, const char *rea
                 p = &(*p)->next;
                 continue;
             }
-            struct held *h = unlink_held(p);
+            struct held *h = unlink_held(d, p);
             tell_released(d, h, reason);
             free(h);
             p = &d->held->bucket[i]; /* a listener may have changed it */
@@ -151,8 +168,8 @@ void held_expire(struct dispatch *d, int64_t now_ms)
     for (size_t i = 0; i < BUCKETS; i++) {
         struct held **p = &d->held->bucket[i];
         while (*p) {
-            if ((*p)->expires_ms + 3600000 < now_ms)
-                take_out(p);
+            if ((*p)->expires_ms + EXPIRE_MS < now_ms)
+                take_out(d, p);
             else
                 p = &(*p)->next;
         }

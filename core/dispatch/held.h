@@ -30,7 +30,7 @@ void held_drop(struct dispatch *d, int64_t id);
 void held_release_worker(struct dispatch *d, const char *worker, const char *reason);
 /* A worker drains, or no longer: what its next progress is answered with. */
 void held_drain_worker(struct dispatch *d, const char *worker, int draining);
-/* Forgets leases that ran out more than an hour ago: they ended where we could not see it. */
+/* Forgets leases that ran out a while ago: they ended where we could not see it. */
 void held_expire(struct dispatch *d, int64_t now_ms);
 
 #endif

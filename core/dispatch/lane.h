@@ -20,6 +20,8 @@ struct lane {
     uint64_t arrivals, empty_at; /* empty when equal */
     struct poll_links waiting;   /* oldest first */
     int64_t leases, leases_told; /* live leases we know of; what the host was last told */
+    int watched;                 /* the next two are known */
+    int64_t store_arrivals, store_queued;
     char slug[];
 };
 

@@ -5,6 +5,7 @@
 #include "dispatch/input.h"
 #include "dispatch/job_json.h"
 #include "dispatch/lease.h"
+#include "dispatch/watch.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -107,6 +108,7 @@ static void wait_in_lines(struct poll *p)
     }
     p->ask.d->polls->n++;
     arm(p->ask.d->polls, p->deadline_ms);
+    watcher_wanted(p->ask.d->watcher);
 }
 
 static void wait_for_capacity(struct poll *p)
@@ -115,6 +117,7 @@ static void wait_for_capacity(struct poll *p)
     TAILQ_INSERT_TAIL(&p->ask.d->polls->capped, p, in_capped);
     p->ask.d->polls->n++;
     arm(p->ask.d->polls, p->deadline_ms);
+    watcher_wanted(p->ask.d->watcher);
 }
 
 static int lines_are_empty(const struct poll *p)
@@ -338,6 +341,29 @@ void poll_worker_freed(struct dispatch *d, const char *worker_id)
             poll_lease(p);
             return;
         }
+    }
+}
+
+static int has_queued(const struct poll *p)
+{
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (p->link[i].lane->watched && p->link[i].lane->store_queued > 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* Those that ask leave the list, and come back to its end at the earliest when they were answered. */
+void polls_retry_capped(struct dispatch *d)
+{
+    struct poll *p = TAILQ_FIRST(&d->polls->capped);
+    while (p) {
+        struct poll *next = TAILQ_NEXT(p, in_capped);
+        if (has_queued(p)) {
+            p->ask.on_loop = 0; /* a failure is answered on the next turn: the callback may change this list */
+            poll_lease(p);
+        }
+        p = next;
     }
 }
 

@@ -15,8 +15,10 @@ struct polls *polls_new(struct dispatch *d);
 void polls_free(struct polls *p);
 /* `jobs` jobs may now be queued in this lane: as many waiting polls ask for them. Returns how many do. */
 uint32_t poll_arrived(struct dispatch *d, struct lane *lane, uint32_t jobs);
-/* One waiting poll of each lane looks: what came into the store past this process is found so. */
+/* One waiting poll of each lane looks: for stores that cannot be watched. */
 void polls_probe(struct dispatch *d);
+/* Polls of workers at capacity ask again where jobs are queued: a lease may have ended at another controller. */
+void polls_retry_capped(struct dispatch *d);
 /* A lease of this worker ended: its poll that waits for capacity asks again. */
 void poll_worker_freed(struct dispatch *d, const char *worker_id);
 /* Answers every waiting poll of a worker (NULL: all workers) with "no job" and this message. */

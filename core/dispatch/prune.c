@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dispatch/prune.h"
 
+#include "dispatch/leader.h"
 #include "dispatch/spent.h"
 
 #include <assert.h>
@@ -59,7 +60,9 @@ static void pruned(struct bp_op *op, const struct bp_err *err, void *arg)
         adapt(p, took_ms);
         if (p->at_it)
             pause_for(p, PAUSE_TIMES * took_ms);
-    } else if (err->rc != BP_STALE) { /* another controller leads */
+    } else if (err->rc == BP_STALE) {
+        leader_refused(d->leader);
+    } else {
         log_warn(LOG_DISPATCH, "remove jobs that were kept long enough: %s; trying again in a minute", err->text);
     }
     dispatch_unref(d);
@@ -70,7 +73,10 @@ static void step(void *arg)
     struct pruner *p = arg;
     struct dispatch *d = p->d;
     struct bp_err err = {0};
-    p->at_it = 1;
+    int64_t epoch;
+    p->at_it = leader_epoch(d->leader, &epoch);
+    if (!p->at_it)
+        return;
     if (spent_is_full(d->spent)) {
         pause_for(p, PAUSE_BUSY_MS);
         return;
@@ -80,6 +86,7 @@ static void step(void *arg)
     r->before_ms = dispatch_now(d) - d->set.retention_ms;
     r->audit_before_ms = dispatch_now(d) - d->set.audit_ms;
     r->limit = p->step;
+    r->epoch = epoch;
     p->sent_ms = mono_ms();
     dispatch_ref(d);
     if (queue_call_send(d->bus, q, QUEUE_TIMEOUT_MS, pruned, d, &err) == BP_OK)

@@ -4,6 +4,7 @@
 #include "dispatch/auth.h"
 #include "dispatch/finish.h"
 #include "dispatch/held.h"
+#include "dispatch/leader.h"
 #include "dispatch/poll.h"
 #include "dispatch/prune.h"
 #include "dispatch/tenants.h"
@@ -14,16 +15,14 @@
 
 #define ROWS_MAX       500
 #define HOUSE_EVERY_MS 60000
-#define PROBE_EVERY_MS 2000 /* how long a job put into the store past this process may wait for a waiting poll */
 #define GAP_MIN_MS     10
 
 struct sweeper {
     struct dispatch *d;
     struct loop_timer *timer, *house;
     int on_its_way;
-    int64_t due_ms;    /* the earliest deadline we know of, 0: none */
-    int64_t probed_ms; /* monotonic, so is the next */
-    int64_t fires_ms;  /* when the timer does */
+    int64_t due_ms;   /* the earliest deadline we know of, 0: none */
+    int64_t fires_ms; /* monotonic: when the timer does */
 };
 
 /* ---- what a sweep found ---- */
@@ -118,14 +117,6 @@ void sweeper_expect(struct sweeper *s, int64_t due_ms)
         arm(s);
 }
 
-static void probe(struct sweeper *s)
-{
-    if (mono_ms() - s->probed_ms < PROBE_EVERY_MS)
-        return;
-    s->probed_ms = mono_ms();
-    polls_probe(s->d);
-}
-
 static void swept(struct bp_op *op, const struct bp_err *err, void *arg)
 {
     struct dispatch *d = arg;
@@ -137,8 +128,9 @@ static void swept(struct bp_op *op, const struct bp_err *err, void *arg)
             for (uint32_t i = 0; i < w->count; i++)
                 tell_row(d, &w->jobs[i], op->now_ms);
             sweeper_expect(s, w->count >= ROWS_MAX ? dispatch_now(d) : w->next_due_ms);
-            probe(s);
             lanes_tell_host(d);
+        } else if (err->rc == BP_STALE) {
+            leader_refused(d->leader);
         } else {
             log_warn(LOG_DISPATCH, "look for expired leases and due jobs: %s; trying again", err->text);
         }
@@ -152,10 +144,17 @@ static void sweep(void *arg)
 {
     struct sweeper *s = arg;
     struct bp_err err = {0};
+    int64_t epoch;
+    s->due_ms = 0; /* what is told from here on may come after the sweep; the rest it finds itself */
+    if (!leader_epoch(s->d->leader, &epoch)) {
+        lanes_tell_host(s->d);
+        arm(s);
+        return;
+    }
     struct queue_call *q = queue_call_new(BP_OP_SWEEP, dispatch_now(s->d));
     queue_call_op(q)->u.sweep.limit = ROWS_MAX;
+    queue_call_op(q)->u.sweep.epoch = epoch;
     s->on_its_way = 1;
-    s->due_ms = 0; /* what is told from here on may come after the sweep; the rest it finds itself */
     dispatch_ref(s->d);
     if (queue_call_send(s->d->bus, q, QUEUE_TIMEOUT_MS, swept, s->d, &err) == BP_OK)
         return;
@@ -218,10 +217,13 @@ static void look_for_stale(struct dispatch *d)
 static void keep_house(void *arg)
 {
     struct sweeper *s = arg;
-    pruner_kick(s->d->pruner);
+    int64_t epoch;
     tenant_settings_again(s->d);
     tenant_limits_look(s->d);
-    look_for_stale(s->d);
+    if (leader_epoch(s->d->leader, &epoch)) {
+        pruner_kick(s->d->pruner);
+        look_for_stale(s->d);
+    }
     held_expire(s->d, dispatch_now(s->d));
 }
 
@@ -239,7 +241,12 @@ void sweeper_start(struct sweeper *s)
 {
     int64_t every = s->d->set.stale_ms < HOUSE_EVERY_MS ? s->d->set.stale_ms : HOUSE_EVERY_MS;
     loop_timer_every(s->house, every);
-    if (!s->on_its_way)
+    arm(s);
+}
+
+void sweeper_lead(struct sweeper *s)
+{
+    if (s->d->started && !s->on_its_way)
         sweep(s);
 }
 

@@ -12,8 +12,10 @@
 
 struct sweeper *sweeper_new(struct dispatch *d);
 void sweeper_free(struct sweeper *s);
-/* Begins, with a sweep at once. */
+/* Begins. Only the leader sweeps. */
 void sweeper_start(struct sweeper *s);
+/* This controller leads from now on: sweeps at once. */
+void sweeper_lead(struct sweeper *s);
 /* A retry or a lease will be due at this time: be there. */
 void sweeper_expect(struct sweeper *s, int64_t due_ms);
 

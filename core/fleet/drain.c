@@ -130,6 +130,11 @@ void drain_advance(struct fleets *f, struct fleet *fl, int64_t began_ms)
     }
 }
 
+void drain_follow(struct instance *i)
+{
+    i->drain = i->worker_draining && i->now.state == BP_INSTANCE_RUNNING ? DRAIN_MARKED : DRAIN_NONE;
+}
+
 /* ---- protection ---- */
 
 /* On the provider's thread. */

@@ -9,6 +9,7 @@
 #define FLEET_FLEET_H
 
 #include "bus/bus.h"
+#include "bus/leads.h"
 #include "config/config.h"
 #include "host/host.h"
 #include <bp/fleet.h>
@@ -19,12 +20,18 @@ struct json_object;
 struct fleets *fleets_new(struct bus *b, struct host *h, const struct config *c);
 void fleets_free(struct fleets *f);
 void fleets_reconfigure(struct fleets *f, const struct config *c);
+/* Who may change fleets: until it leads, the engine only looks (before fleets_start). */
+void fleets_set_leads(struct fleets *f, const struct leads *leads);
 /* Ensures the fleet of each workflow and describes all of them every scale tick (and soon after each change). */
 void fleets_start(struct fleets *f);
 
-/* Looks and changes no more, then lets the provider end what must not outlive this process; done is called once it has.
- */
-void fleets_stop(struct fleets *f, void (*done)(void *arg), void *arg);
+/* Changes no more, then lets the provider end what must not outlive this process. */
+struct fleets_ending {
+    void (*quiet)(void *arg); /* no change is under way any more: another controller may lead */
+    void (*left)(void *arg);  /* the provider has ended what it must */
+    void *arg;
+};
+void fleets_stop(struct fleets *f, const struct fleets_ending *ending);
 
 /* One fleet's counts; 0 or BP_NOTFOUND (not described yet: hold). */
 struct fleet_counts {

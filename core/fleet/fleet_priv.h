@@ -37,6 +37,7 @@ struct fleet {
     uint32_t generation; /* of the workflow the fleet was ensured for */
     int32_t ensured_max;
     int ensured, ensuring, growing;
+    int asked;  /* for its description, by the look under way */
     int wanted; /* its workflow is still there */
     int exists;
     int32_t desired, max_size;
@@ -56,8 +57,12 @@ struct fleets {
     const struct config *config;
     struct fleet *list;
     struct loop_timer *tick, *soon;
-    struct subscription *jobs, *workers, *plugins;
+    struct subscription *jobs, *workers, *plugins, *leaders;
+    struct leads leads;
+    int leading; /* when the look under way began */
+    int acting;  /* calls under way that change something */
     int started;
+    struct fleets_ending ending;
     int refreshing, again; /* a look is under way; another is wanted */
     int queue_silent;      /* the queue did not answer the last look: told once */
     int64_t refresh_began_ms;
@@ -81,6 +86,8 @@ void drain_instance(struct fleets *f, struct fleet *fl, struct instance *i, cons
 void drain_cancel(struct fleets *f, struct fleet *fl, struct instance *i);
 /* After a look that began at began_ms: ends those that were idle after their mark. */
 void drain_advance(struct fleets *f, struct fleet *fl, int64_t began_ms);
+/* While another controller leads: drains are as the store tells. */
+void drain_follow(struct instance *i);
 /* Protection follows leases. */
 void protect_follow(struct fleets *f, struct fleet *fl);
 
@@ -98,9 +105,11 @@ struct fleet_call {
     char text[512], text2[512];
     struct bp_fleet_spec spec;
     char *diff;
+    request_run run;
+    struct lead_term term; /* in which it was sent: it changes nothing after that */
 };
 struct fleet_call *fleet_call_new(struct fleets *f, const char *slug, const char *instance);
-/* Sends; the call is consumed. On failure reply is called with the error. */
+/* Sends what only the leader may do; the call is consumed. On failure reply is called with the error. */
 void fleet_call_send(struct fleet_call *c, const char *name, request_run run, request_reply reply);
 
 #endif

@@ -61,6 +61,25 @@ static void on_job(const struct event_msg *e, void *arg)
         on_worker(e, arg);
 }
 
+/* What another leader did in between is not known: as if this process had just started. */
+static void on_leader(const struct event_msg *e, void *arg)
+{
+    struct fleets *f = arg;
+    for (struct fleet *fl = f->list; fl; fl = fl->next) {
+        fl->described_ms = 0;
+        fl->ensured = 0;
+        for (struct instance *i = fl->instances; i; i = i->next)
+            drain_follow(i);
+    }
+    if (e->id == EVENT_LEADER_GAINED)
+        fleets_poke(f);
+}
+
+void fleets_set_leads(struct fleets *f, const struct leads *leads)
+{
+    f->leads = *leads;
+}
+
 struct fleets *fleets_new(struct bus *b, struct host *h, const struct config *c)
 {
     struct fleets *f = calloc(1, sizeof *f);
@@ -92,6 +111,7 @@ void fleets_free(struct fleets *f)
     bus_unsubscribe(f->jobs);
     bus_unsubscribe(f->workers);
     bus_unsubscribe(f->plugins);
+    bus_unsubscribe(f->leaders);
     while (f->list) {
         struct fleet *fl = f->list;
         f->list = fl->next;
@@ -116,16 +136,12 @@ void fleets_start(struct fleets *f)
     f->jobs = bus_subscribe(f->bus, "job.*", on_job, f);
     f->workers = bus_subscribe(f->bus, "worker.*", on_worker, f);
     f->plugins = bus_subscribe(f->bus, "plugin.state", on_worker, f); /* a new workflow gets its fleet at once */
+    f->leaders = bus_subscribe(f->bus, "leader.*", on_leader, f);
     loop_timer_every(f->tick, config_int(f->config, CONFIG_SCALE_TICK_MS));
     refresh_begin(f);
 }
 
 /* ---- the end ---- */
-
-struct leaving {
-    void (*done)(void *arg);
-    void *arg;
-};
 
 /* On the provider's thread. */
 static int run_leave(const void *table, void *inst, void *args, struct bp_err *err)
@@ -137,34 +153,38 @@ static int run_leave(const void *table, void *inst, void *args, struct bp_err *e
 
 static void left(void *args, const struct bp_err *err, void *arg)
 {
-    struct leaving *l = arg;
+    struct fleets *f = arg;
     (void)args;
     if (err->rc < 0 && err->rc != BP_NOTFOUND)
         log_warn(LOG_FLEET, "instances may be left behind: %s", err->text);
-    l->done(l->arg);
-    free(l);
+    f->ending.left(f->ending.arg);
 }
 
-void fleets_stop(struct fleets *f, void (*done)(void *arg), void *arg)
+static void tell_quiet(struct fleets *f)
+{
+    void (*quiet)(void *arg) = f->ending.quiet;
+    if (f->started || f->acting || !quiet)
+        return;
+    f->ending.quiet = NULL;
+    quiet(f->ending.arg);
+}
+
+void fleets_stop(struct fleets *f, const struct fleets_ending *ending)
 {
     struct bp_err err = {0};
-    struct leaving *l = calloc(1, sizeof *l);
     f->started = 0;
+    f->ending = *ending;
     loop_timer_cancel(f->tick);
     loop_timer_cancel(f->soon);
-    if (!l) {
-        done(arg);
-        return;
-    }
-    *l = (struct leaving){done, arg};
+    tell_quiet(f);
     struct request_spec spec = {.service = "fleet",
                                 .name = "fleet.leave",
                                 .run = run_leave,
                                 .reply = left,
-                                .arg = l,
+                                .arg = f,
                                 .timeout_ms = FLEET_CALL_MS};
     if (bus_request(f->bus, &spec, &err) < 0)
-        left(NULL, &err, l);
+        left(NULL, &err, f);
 }
 
 void fleet_count(const struct fleet *fl, int64_t now_ms, struct fleet_counts *out)
@@ -232,25 +252,39 @@ static void call_replied(void *args, const struct bp_err *err, void *arg)
         sent->diff = NULL;
     }
     w->reply(&w->call, err, w->call.fleets);
+    w->call.fleets->acting--;
+    tell_quiet(w->call.fleets);
     free(w->call.diff);
     free(w);
+}
+
+/* On the provider's thread: a cloud fences nothing, and the call may have waited for longer than the term. */
+static int run_in_term(const void *table, void *inst, void *args, struct bp_err *err)
+{
+    const struct fleet_call *c = args;
+    if (!lead_term_holds(&c->term))
+        return err_set(err, BP_STALE, "this controller leads no more, or could not renew its term in time");
+    return c->run(table, inst, args, err);
 }
 
 void fleet_call_send(struct fleet_call *c, const char *name, request_run run, request_reply reply)
 {
     struct bp_err err = {0};
-    struct waiting *w = calloc(1, sizeof *w);
+    int leads = leads_now(&c->fleets->leads, &c->term);
+    struct waiting *w = leads ? calloc(1, sizeof *w) : NULL;
     if (!w) {
-        err_set(&err, BP_NOMEM, "no memory");
+        err_set(&err, leads ? BP_NOMEM : BP_STALE, leads ? "no memory" : "another controller leads");
         reply(c, &err, c->fleets);
         call_free(c);
         return;
     }
+    c->run = run;
     w->call = *c;
     w->reply = reply;
+    c->fleets->acting++;
     struct request_spec spec = {.service = "fleet",
                                 .name = name,
-                                .run = run,
+                                .run = run_in_term,
                                 .args = c,
                                 .args_free = call_free,
                                 .reply = call_replied,

@@ -106,7 +106,9 @@ static void merge_instance(struct fleets *f, struct fleet *fl, const struct bp_i
     i->now = *d;
     i->known = 1;
     merge_worker(f, fl, i);
-    if (is_new)
+    if (!f->leading)
+        drain_follow(i);
+    else if (is_new)
         take_up_drain(fl, i);
     if (from != d->state)
         tell(f, fl, i, from, "");
@@ -144,11 +146,14 @@ static void merge_fleet(struct fleets *f, struct fleet *fl, const struct bp_flee
     for (uint32_t k = 0; k < st->n_instances; k++)
         merge_instance(f, fl, &st->instances[k]);
     forget_unknown(f, fl);
+    struct lead_term term;
     if (!f->started)
         return; /* stopping: looks and changes no more */
+    activities_ask(f, fl);
+    if (!f->leading || !leads_now(&f->leads, &term))
+        return;
     drain_advance(f, fl, f->refresh_began_ms);
     protect_follow(f, fl);
-    activities_ask(f, fl);
 }
 
 static void refresh_end(struct fleets *f)
@@ -187,8 +192,14 @@ static void described(void *args, const struct bp_err *err, void *arg)
 {
     struct fleets *f = arg;
     struct description *d = args;
+    struct lead_term term;
+    if (leads_now(&f->leads, &term) != f->leading) { /* what it saw is from before that */
+        f->again = 1;
+        refresh_end(f);
+        return;
+    }
     for (struct fleet *fl = f->list; fl; fl = fl->next) {
-        if (!fl->ensured) /* not asked for; it has an error of its own */
+        if (!fl->asked) /* it has an error of its own */
             continue;
         if (err->rc < 0 && strcmp(fl->error, err->text) != 0)
             log_warn(LOG_FLEET, "%s: cannot be described, held as it is: %s", fl->slug, err->text);
@@ -202,12 +213,14 @@ static void described(void *args, const struct bp_err *err, void *arg)
     refresh_end(f);
 }
 
-static struct description *description_new(const struct fleets *f)
+static struct description *description_new(struct fleets *f)
 {
     struct description *d = calloc(1, sizeof *d);
     uint32_t n = 0;
-    for (const struct fleet *fl = f->list; fl; fl = fl->next)
-        n += fl->ensured ? 1 : 0;
+    for (struct fleet *fl = f->list; fl; fl = fl->next) {
+        fl->asked = fl->ensured || !f->leading; /* another controller ensures them then */
+        n += fl->asked ? 1 : 0;
+    }
     if (!d)
         return NULL;
     d->slugs = calloc(n + 1, sizeof *d->slugs);
@@ -218,7 +231,7 @@ static struct description *description_new(const struct fleets *f)
         return NULL;
     }
     for (const struct fleet *fl = f->list; fl; fl = fl->next) {
-        if (!fl->ensured)
+        if (!fl->asked)
             continue;
         memcpy(d->names[d->n], fl->slug, sizeof fl->slug);
         d->slugs[d->n] = d->names[d->n];
@@ -296,7 +309,8 @@ static void want(const struct workflow *w, void *arg)
         f->list = fl;
     }
     fl->wanted = 1;
-    ensure_fleet(f, fl, w);
+    if (f->leading)
+        ensure_fleet(f, fl, w);
 }
 
 /* A fleet whose workflow went away is kept in sight until it is empty, and brought there. */
@@ -323,6 +337,8 @@ void refresh_begin(struct fleets *f)
         f->again = 1;
         return;
     }
+    struct lead_term term;
+    f->leading = leads_now(&f->leads, &term);
     for (struct fleet *fl = f->list; fl; fl = fl->next)
         fl->wanted = 0;
     host_each_workflow(f->host, want, f);

@@ -111,6 +111,9 @@ static int32_t shrink(struct fleets *f, struct fleet *fl, int32_t fewer, const c
 int fleet_resize(struct fleets *f, const char *slug, int32_t to, const char *reason, struct bp_err *err)
 {
     struct fleet *fl = fleet_find(f, slug);
+    struct lead_term term;
+    if (!leads_now(&f->leads, &term))
+        return err_set(err, BP_STALE, "another controller leads");
     if (!fl || !fl->described_ms)
         return err_set(err, BP_NOTFOUND, "the fleet of %s has not been described yet", slug);
     if (fl->growing)

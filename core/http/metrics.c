@@ -108,6 +108,18 @@ static void put_jobs(struct text *t, struct http *h)
     counter(t, "bpd_refused_later", "Requests refused because a mailbox was full.", n.refused_later);
 }
 
+static void put_leader(struct text *t, struct http *h)
+{
+    struct leadership l;
+
+    dispatch_leadership(h->app->dispatch, &l);
+    gauge(t, "bpd_leader", "1 when this controller leads: one of all on the same queue does.", l.leads);
+    gauge(t, "bpd_leader_epoch", "Which change of the leader this is, counted over all controllers.", (double)l.epoch);
+    counter(t, "bpd_leader_takeovers", "Times that this controller began to lead.", l.gained);
+    counter(t, "bpd_leader_losses", "Times that this controller led no more.", l.lost);
+    gauge(t, "bpd_controllers", "Controllers alive on the same queue.", l.controllers);
+}
+
 /* ---- workflows ---- */
 
 static int is_number(struct json_object *v)
@@ -231,6 +243,7 @@ static void answer_text(struct call *c, struct json_object *stats)
     put_daemon(&t, h);
     put_door(&t, h);
     put_jobs(&t, h);
+    put_leader(&t, h);
     put_stats(&t, json_member(stats, "workflows"));
     put_published(&t, h);
     put_fleets(&t, h);

@@ -49,6 +49,15 @@ static void add_workflow(const struct workflow *w, void *arg)
     json_object_array_add(arg, one);
 }
 
+static void put_leader(struct json_object *o, const struct dispatch *d)
+{
+    struct leadership l;
+
+    dispatch_leadership(d, &l);
+    json_put_bool(o, "leads", l.leads);
+    json_put_int(o, "controllers", l.controllers);
+}
+
 static void put_rest(struct gather *g)
 {
     struct http *h = g->call->http;
@@ -63,6 +72,7 @@ static void put_rest(struct gather *g)
     json_put_bool(g->data, "ready", app->ready);
     json_put_bool(g->data, "draining", app->draining);
     json_put_str(g->data, "not_ready", app->not_ready[0] ? app->not_ready : NULL);
+    put_leader(g->data, app->dispatch);
     json_put_int(g->data, "waiting_polls", dispatch_waiting_polls(app->dispatch));
     json_put_int(g->data, "connections", h->n_conns);
     json_put_num(g->data, "loop_lag_ms", (double)loop_lag_us(app->loop) / 1000);

@@ -4,18 +4,21 @@
  *
  * A job's stream begins with the whole job ("event: job"), tells each event of it as it happens, and ends with the
  * whole job again and "event: end" once it is finished. What a slow reader cannot take is dropped, oldest first; while
- * nothing happens the job is looked at now and then, so that a stream ends even when the event of its end was lost.
+ * nothing happens the job is looked at now and then, so that a stream ends even when the event of its end was lost, or
+ * is another controller's.
  */
 #include "http/door.h"
 #include "log/json.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FEED_EVENTS  256
 #define BACKLOG      (64 * 1024) /* with more unsent, events stay in the feed */
 #define HEARTBEAT_MS 15000
+#define LOOK_MS      1000 /* with other controllers: what happens to the job there is no event here */
 
 struct stream {
     TAILQ_ENTRY(stream) next;
@@ -24,7 +27,8 @@ struct stream {
     struct feed *feed;
     int64_t job; /* 0: everything */
     char *tenant;
-    int64_t after_seq, sent_ms;
+    int64_t after_seq, sent_ms, looked_ms;
+    char told[80]; /* where the job stood when it was last sent whole */
     int started, asking, finished, looking;
 };
 
@@ -113,12 +117,25 @@ static void refuse(struct stream *s, const struct dispatch_answer *a)
     answer_engine(c, a, 200);
 }
 
-/* The whole job has come: at the start, and at the end. */
+/* Where it stands, when that is not what was told last. */
+static int has_moved(struct stream *s, struct json_object *job)
+{
+    char now[sizeof(s->told)];
+
+    snprintf(now, sizeof(now), "%s %lld %.4f", json_str(job, "status", ""), (long long)json_int(job, "attempts", 0),
+             json_num(job, "progress", 0));
+    if (strcmp(now, s->told) == 0)
+        return 0;
+    snprintf(s->told, sizeof(s->told), "%s", now);
+    return 1;
+}
+
+/* The whole job has come: at the start, at the end, and when it moved elsewhere. */
 static void on_job(const struct dispatch_answer *a, void *arg)
 {
     struct stream *s = arg;
     struct text t = {0};
-    int over, looked = s->looking;
+    int over, moved, looked = s->looking;
 
     s->asking = s->looking = 0;
     if (!s->call || !s->http) {
@@ -135,10 +152,13 @@ static void on_job(const struct dispatch_answer *a, void *arg)
         over = is_over(json_str(a->data, "status", ""));
     else
         over = !looked || a->rc == BP_NOTFOUND;
-    if (looked && !over)
-        text_puts(&t, ": alive\n\n");
-    else if (a->rc == BP_OK)
+    moved = a->rc == BP_OK && has_moved(s, a->data);
+    if (looked && !over && !moved) {
+        if (mono_ms() - s->sent_ms >= HEARTBEAT_MS)
+            text_puts(&t, ": alive\n\n");
+    } else if (a->rc == BP_OK) {
         put_event(&t, "job", 0, json_text(a->data));
+    }
     if (over)
         put_event(&t, "end", 0, "{}");
     send_text(s, &t);
@@ -277,10 +297,14 @@ static void beat(struct stream *s, int64_t now_ms)
 {
     struct text t = {0};
 
-    if (now_ms - s->sent_ms < HEARTBEAT_MS || unsent(s) > 0)
+    int64_t since = s->sent_ms > s->looked_ms ? s->sent_ms : s->looked_ms;
+    int64_t every = s->job && dispatch_others(s->http->app->dispatch) ? LOOK_MS : HEARTBEAT_MS;
+
+    if (now_ms - since < every || unsent(s) > 0)
         return;
     if (s->job) {
         s->looking = 1;
+        s->looked_ms = now_ms;
         ask_job(s);
         return;
     }

@@ -159,7 +159,8 @@ void metrics_publish(void *arg)
 {
     struct scale *s = arg;
     struct bp_err err;
-    struct batch *b = calloc(1, sizeof *b);
+    struct lead_term term;
+    struct batch *b = leads_now(&s->leads, &term) ? calloc(1, sizeof *b) : NULL;
     if (!b)
         return;
     b->scale = s;

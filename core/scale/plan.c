@@ -163,8 +163,8 @@ void plan_apply(struct scale *s, struct scale_item *item, const struct bp_view *
     int dry = config_bool(s->config, CONFIG_SCALE_DRY_RUN);
     struct bp_err err = {0};
     int rc = dry ? 0 : s->fleet.resize(s->fleet.fleets, item->slug, p->desired, p->reason, &err);
-    if (rc == BP_LATER)
-        return; /* an earlier change is under way; the next tick looks again */
+    if (rc == BP_LATER || rc == BP_STALE)
+        return; /* an earlier change is under way, or another controller leads; the next tick looks again */
     if (rc < 0) {
         log_warn(LOG_SCALE, "%s: cannot go from %d to %d instances: %s", item->slug, from, p->desired, err.text);
         return;

@@ -46,12 +46,24 @@ static void follow_clock(struct scale_item *item, int64_t now)
         item->empty_since_ms = now;
 }
 
+/* Another controller decides: what it did counts for the rest after a change, should this one take over. */
+static void follow(struct scale_item *item, const struct bp_view *v, int known)
+{
+    int32_t desired = known ? v->desired - v->draining : item->desired;
+    if (item->planned_ms && item->desired != desired)
+        item->last_scale_ms = v->now_ms;
+    item->desired = desired;
+    item->planned_ms = v->now_ms;
+    snprintf(item->reason, sizeof item->reason, "another controller leads");
+}
+
 static void decide(const struct workflow *w, void *arg)
 {
     struct scale *s = arg;
     struct scale_item *item = scale_item_get(s, w->slug);
     struct bp_view v;
     struct bp_plan p;
+    struct lead_term term;
     if (!item)
         return;
     item->seen = 1;
@@ -61,7 +73,12 @@ static void decide(const struct workflow *w, void *arg)
         item->empty_since_ms = 0;
     else if (!item->empty_since_ms)
         item->empty_since_ms = now;
-    if (view_build(s, w, item, &v) < 0) {
+    int known = view_build(s, w, item, &v) == 0;
+    if (!leads_now(&s->leads, &term)) {
+        follow(item, &v, known);
+        return;
+    }
+    if (!known) {
         snprintf(item->reason, sizeof item->reason, "holding: the fleet is not known yet");
         if (!item->empty_since_ms) /* somebody waits for it */
             loop_timer_after(s->soon, UNKNOWN_MS);
@@ -120,6 +137,9 @@ static void got_stats(struct bp_op *op, const struct bp_err *err, void *arg)
         if (s->started)
             host_each_workflow(s->host, decide, s);
         forget_unseen(s);
+        if (s->started && s->taking_over)
+            metrics_publish(s);
+        s->taking_over = 0;
     }
     if (s->again && s->started) {
         s->again = 0;
@@ -151,6 +171,11 @@ static void on_tick(void *arg)
 static void poke(const struct event_msg *e, void *arg)
 {
     struct scale *s = arg;
+    struct lead_term term;
+    if (e->id == EVENT_LEADER_GAINED)
+        s->taking_over = 1;
+    if (!leads_now(&s->leads, &term))
+        return;
     if (!s->started || e->id == EVENT_JOB_PROGRESS || e->id == EVENT_JOB_LEASED)
         return;
     if (s->asking)
@@ -176,6 +201,8 @@ struct scale *scale_new(struct bus *b, struct host *h, const struct config *c, c
     s->minute = loop_timer_new(l, "scale.metrics", metrics_publish, s);
     s->jobs = bus_subscribe(b, "job.*", poke, s);
     s->instances = bus_subscribe(b, "fleet.instance", poke, s);
+    s->arrivals = bus_subscribe(b, "queue.arrived", poke, s);
+    s->leader = bus_subscribe(b, "leader.gained", poke, s);
     return s;
 }
 
@@ -188,6 +215,8 @@ void scale_free(struct scale *s)
     loop_timer_free(s->minute);
     bus_unsubscribe(s->jobs);
     bus_unsubscribe(s->instances);
+    bus_unsubscribe(s->arrivals);
+    bus_unsubscribe(s->leader);
     while (s->items) {
         struct scale_item *i = s->items;
         s->items = i->next;
@@ -209,6 +238,11 @@ void scale_reconfigure(struct scale *s, const struct config *c)
         return;
     arm(s);
     ask(s);
+}
+
+void scale_set_leads(struct scale *s, const struct leads *leads)
+{
+    s->leads = *leads;
 }
 
 void scale_start(struct scale *s)

@@ -11,6 +11,7 @@
 #define SCALE_SCALE_H
 
 #include "bus/bus.h"
+#include "bus/leads.h"
 #include "config/config.h"
 #include "host/host.h"
 #include <bp/scaling.h>
@@ -30,6 +31,8 @@ struct scale_fleet {
 struct scale *scale_new(struct bus *b, struct host *h, const struct config *c, const struct scale_fleet *fleet);
 void scale_free(struct scale *s);
 void scale_reconfigure(struct scale *s, const struct config *c);
+/* Who decides: until it leads, the engine keeps its views fresh and changes nothing (before scale_start). */
+void scale_set_leads(struct scale *s, const struct leads *leads);
 void scale_start(struct scale *s);
 /* Decides and publishes no more. */
 void scale_stop(struct scale *s);

@@ -48,8 +48,10 @@ struct scale {
     struct scale_fleet fleet;
     struct scale_item *items;
     struct loop_timer *tick, *soon, *minute;
-    struct subscription *jobs, *instances;
+    struct subscription *jobs, *instances, *arrivals, *leader;
+    struct leads leads;
     int started, asking, again;
+    int taking_over;       /* leads since the last statistics */
     int64_t last_stats_ms; /* when the queue last answered; 0: never */
     char stats_error[252];
 };

@@ -53,6 +53,8 @@ void host_set_leases(struct host *h, const char *slug, int64_t leases)
     assert_true(leases >= 0);
 }
 
+#define BATCH_MAX 256
+
 /* ---- the queue: the real plugin behind an actor whose batches the test can count, hold and fail ---- */
 
 static void host_log(struct bp_self *self, int32_t level, const char *fmt, ...)
@@ -106,13 +108,74 @@ static const struct bp_host plugin_host = {.size = sizeof plugin_host,
                                            .alloc = host_alloc,
                                            .free = free};
 
+static int tell_lead(struct rig *r, struct bp_op_lead *lead)
+{
+    uint32_t n = (uint32_t)atomic_load(&r->others) + 1;
+    if (lead->resign) {
+        snprintf(r->resigned_id, sizeof r->resigned_id, "%s", lead->id);
+        atomic_fetch_add(&r->resigned, 1);
+    }
+    lead->leader = atomic_load(&r->leads);
+    lead->epoch = atomic_load(&r->epoch);
+    lead->count = n;
+    lead->memory = lead->controllers = calloc(n, sizeof *lead->controllers);
+    for (uint32_t i = 0; i < n; i++)
+        lead->controllers[i] = (struct bp_controller_row){.size = sizeof lead->controllers[i],
+                                                          .leader = (i == 0) == lead->leader,
+                                                          .id = i == 0 ? lead->id : "other",
+                                                          .name = i == 0 ? lead->name : "elsewhere",
+                                                          .url = "http://elsewhere",
+                                                          .version = "1"};
+    return atomic_load(&r->lead_rc);
+}
+
+static int tell_watch(struct rig *r, struct bp_op_watch *watch)
+{
+    watch->count = 1;
+    watch->memory = watch->rows = calloc(1, sizeof *watch->rows);
+    snprintf(watch->rows[0].workflow, sizeof watch->rows[0].workflow, "noop");
+    watch->rows[0].arrivals = atomic_load(&r->arrivals);
+    watch->rows[0].queued = atomic_load(&r->queued);
+    return BP_OK;
+}
+
+/* 1 when the test tells instead of the plugin. */
+static int told(struct rig *r, struct bp_op *op)
+{
+    int rc = BP_OK;
+    atomic_fetch_add(&r->worker_lists, op->kind == BP_OP_WORKER_LIST);
+    if (op->kind == BP_OP_SWEEP) {
+        atomic_store(&r->sweep_epoch, op->u.sweep.epoch);
+        rc = atomic_load(&r->sweep_rc);
+        if (atomic_load(&r->told))
+            op->u.sweep.epoch = 0; /* the plugin does not know of the test's leaders */
+        if (!rc)
+            return 0;
+    } else if (op->kind == BP_OP_LEAD && atomic_load(&r->told)) {
+        rc = tell_lead(r, &op->u.lead);
+    } else if (op->kind == BP_OP_WATCH && atomic_load(&r->told)) {
+        rc = tell_watch(r, &op->u.watch);
+    } else {
+        return 0;
+    }
+    err_set(&op->err, rc, "the test said so");
+    atomic_fetch_add(&r->asks, op->kind == BP_OP_LEAD);
+    atomic_fetch_add(&r->looks, op->kind == BP_OP_WATCH);
+    return 1;
+}
+
 static void look_at(struct rig *r, struct request **batch, uint32_t n)
 {
     int submit = 0;
-    atomic_fetch_add(&r->batches, 1);
-    atomic_fetch_add(&r->ops, n);
-    if (n > atomic_load(&r->biggest))
-        atomic_store(&r->biggest, n);
+    uint32_t ops = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        int32_t kind = queue_call_op(request_args(batch[i]))->kind;
+        ops += kind != BP_OP_LEAD && kind != BP_OP_WATCH;
+    }
+    atomic_fetch_add(&r->batches, ops > 0);
+    atomic_fetch_add(&r->ops, ops);
+    if (ops > atomic_load(&r->biggest))
+        atomic_store(&r->biggest, ops);
     for (uint32_t i = 0; i < n; i++) {
         int32_t kind = queue_call_op(request_args(batch[i]))->kind;
         submit |= kind == BP_OP_SUBMIT;
@@ -127,7 +190,7 @@ static uint32_t follow_script(struct rig *r, struct request **batch, uint32_t n)
     uint32_t rest = 0;
     for (uint32_t i = 0; i < n; i++) {
         struct bp_op *op = queue_call_op(request_args(batch[i]));
-        if (!r->script || !r->script(r, op)) {
+        if (!told(r, op) && (!r->script || !r->script(r, op))) {
             batch[rest++] = batch[i];
             continue;
         }
@@ -139,8 +202,8 @@ static uint32_t follow_script(struct rig *r, struct request **batch, uint32_t n)
 
 static void serve(struct rig *r, struct request **batch, uint32_t n)
 {
-    struct request *rest[256];
-    assert_true(n <= 256);
+    struct request *rest[BATCH_MAX];
+    assert_true(n <= BATCH_MAX);
     memcpy(rest, batch, n * sizeof *batch); /* the actor still needs its own */
     n = follow_script(r, rest, n);
     if (n > 0)
@@ -200,7 +263,7 @@ static void queue_open(struct rig *r)
     if (table->migrate(r->queue_inst, &ready, NULL, &err) != BP_OK)
         fail_msg("open the queue: %s", err.text);
     struct actor_spec spec = {
-        .name = "queue", .threads = 1, .batch_max = 256, .capacity = 64, .batch = batch, .arg = r};
+        .name = "queue", .threads = 1, .batch_max = BATCH_MAX, .capacity = 64, .batch = batch, .arg = r};
     r->queue = actor_new(r->bus, &spec, &err);
     assert_non_null(r->queue);
     bus_route(r->bus, "queue", r->queue, table, r->queue_inst);

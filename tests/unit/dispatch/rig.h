@@ -33,12 +33,20 @@ struct rig {
     atomic_int queue_fail;          /* a bp_rc: whole batches fail with it */
     atomic_int queue_closed;        /* 1: batches wait until it is 0 */
     atomic_int queue_inside;        /* 1: a batch is being served or waits for that */
-    atomic_uint batches, ops;       /* served so far */
+    atomic_uint batches, ops;       /* served so far, but for who leads and what arrived */
     atomic_uint biggest;            /* operations in the largest batch */
     atomic_uint submits_with_lease; /* batches that held a submit and a lease behind it */
     /* Answers an operation in the plugin's place: 1 when it did (op->err.rc is its rc). On the actor's thread. */
     int (*script)(struct rig *r, struct bp_op *op);
     atomic_uint scripted;
+    /* who leads and what arrived, told by the test instead of the plugin while `told` is 1 */
+    atomic_int told, lead_rc, leads, resigned; /* resigned: so often */
+    atomic_int others;                         /* controllers beside this one */
+    atomic_long epoch, arrivals, queued;       /* of noop */
+    atomic_uint asks, looks, worker_lists;     /* served */
+    atomic_int sweep_rc;                       /* sweeps fail with it */
+    atomic_long sweep_epoch;                   /* of the last sweep */
+    char resigned_id[64];
     /* the object store */
     atomic_int presign_fail, head_missing;
     atomic_int head_fail;   /* a bp_rc */

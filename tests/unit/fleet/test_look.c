@@ -132,7 +132,7 @@ static void stopping_lets_the_provider_end_its_instances_and_changes_no_more(voi
     rig_turn(f.rig, 60); /* a look is under way */
     assert_int_equal(resize(&f, 0), 0);
     rig_until_call(f.rig, "drain i-1");
-    fleets_stop(f.fleets, is_left, &left);
+    fleets_stop(f.fleets, &(struct fleets_ending){NULL, is_left, &left});
     atomic_store(&f.rig->cloud_closed, 0);
     rig_until(f.rig, has_left, &left);
     assert_int_equal(rig_calls(f.rig, "leave"), 1);
@@ -152,7 +152,7 @@ static void stopping_without_a_provider_ends_too(void **state)
     (void)state;
     begin(&f, 0, NEVER);
     bus_route(f.rig->bus, "fleet", NULL, NULL, NULL);
-    fleets_stop(f.fleets, is_left, &left);
+    fleets_stop(f.fleets, &(struct fleets_ending){NULL, is_left, &left});
     rig_until(f.rig, has_left, &left);
     end(&f);
 }

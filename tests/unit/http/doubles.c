@@ -177,6 +177,18 @@ void doubles_release(struct rig *r, void *unused)
     }
 }
 
+int dispatch_others(const struct dispatch *d)
+{
+    (void)d;
+    return rig_now->others;
+}
+
+void dispatch_leadership(const struct dispatch *d, struct leadership *out)
+{
+    (void)d;
+    *out = (struct leadership){.leads = 1, .epoch = 7, .gained = 2, .lost = 1, .controllers = 3};
+}
+
 uint32_t dispatch_waiting_polls(const struct dispatch *d)
 {
     (void)d;

@@ -25,6 +25,7 @@ struct rig {
     uint16_t port;
     atomic_int job_status; /* what the double says of every job */
     atomic_int abandoned, held;
+    int others; /* controllers beside this one */
     void *thread;
 };
 

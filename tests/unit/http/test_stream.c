@@ -63,6 +63,25 @@ static void a_job_is_followed_to_its_end(void **state)
     rig_stop(r);
 }
 
+static void a_job_that_ended_at_another_controller_ends_its_stream(void **state)
+{
+    struct rig *r = rig_start(NULL);
+    struct client *c = client_open(r);
+    struct reply *a;
+
+    (void)state;
+    r->others = 1;
+    open_stream(c, "/api/jobs/7/events");
+    assert_true(client_until(c, "\"status\":\"leased\""));
+    atomic_store(&r->job_status, BP_JOB_COMPLETED); /* no event tells of it here */
+    a = client_read(c, 0);
+    assert_non_null(strstr(a->body, "\"status\":\"completed\""));
+    assert_non_null(strstr(a->body, "event: end"));
+    reply_free(a);
+    client_close(c);
+    rig_stop(r);
+}
+
 static void a_finished_job_ends_its_stream_at_once(void **state)
 {
     struct rig *r = rig_start(NULL);
@@ -189,9 +208,13 @@ static void a_drain_ends_the_streams(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_job_is_followed_to_its_end), cmocka_unit_test(a_finished_job_ends_its_stream_at_once),
-        cmocka_unit_test(an_unknown_job_has_no_stream), cmocka_unit_test(the_page_hears_every_event),
-        cmocka_unit_test(missed_events_come_again),     cmocka_unit_test(a_slow_reader_holds_nobody_up),
+        cmocka_unit_test(a_job_is_followed_to_its_end),
+        cmocka_unit_test(a_job_that_ended_at_another_controller_ends_its_stream),
+        cmocka_unit_test(a_finished_job_ends_its_stream_at_once),
+        cmocka_unit_test(an_unknown_job_has_no_stream),
+        cmocka_unit_test(the_page_hears_every_event),
+        cmocka_unit_test(missed_events_come_again),
+        cmocka_unit_test(a_slow_reader_holds_nobody_up),
         cmocka_unit_test(a_drain_ends_the_streams),
     };
 

@@ -190,6 +190,14 @@ int rig_drains(struct rig *r, const char *id)
     return draining;
 }
 
+void rig_drain(struct rig *r, const char *id, int on)
+{
+    pthread_mutex_lock(&r->lock);
+    machine_find(r, id)->draining = on;
+    pthread_mutex_unlock(&r->lock);
+    bus_publish(r->bus, EVENT_WORKER_CHANGED, id, on ? "drain" : "undrain", "somebody");
+}
+
 void rig_submitted(struct rig *r)
 {
     bus_publish(r->bus, EVENT_JOB_SUBMITTED, (int64_t)1, "acme", "photo", (int64_t)0);

@@ -89,6 +89,8 @@ void rig_machine(struct rig *r, const char *id, int64_t boot_ms);
 /* Live leases of an instance's worker; an event tells. */
 void rig_lease(struct rig *r, const char *id, int leases);
 int rig_drains(struct rig *r, const char *id);
+/* Its worker is told to drain, or to go on, by somebody else; an event tells. */
+void rig_drain(struct rig *r, const char *id, int on);
 /* Publishes job.submitted, job.completed of photo. */
 void rig_submitted(struct rig *r);
 void rig_completed(struct rig *r);

@@ -257,9 +257,86 @@ static void a_clock_set_back_does_not_make_the_cooldown_longer(void **state)
     end(&f);
 }
 
+/* ---- several controllers ---- */
+
+static int not_now(void *arg, struct lead_term *term)
+{
+    *term = (struct lead_term){3, INT64_MAX};
+    return *(const int *)arg;
+}
+
+static void begin_under(struct fixture *f, const int *leads, const char *const *sets)
+{
+    memset(f, 0, sizeof *f);
+    f->rig = f->fleet.rig = rig_new(sets);
+    struct scale_fleet fleet = {counts, resize, &f->fleet};
+    f->scale = scale_new(f->rig->bus, NULL, f->rig->config, &fleet);
+    scale_set_leads(f->scale, &(struct leads){not_now, (void *)(uintptr_t)leads});
+    scale_start(f->scale);
+    rig_until_call(f->rig, "stats");
+    rig_turn(f->rig, 20);
+}
+
+static void only_the_leader_decides_and_publishes_metrics(void **state)
+{
+    struct fixture f;
+    int leads = 0;
+    (void)state;
+    begin_under(&f, &leads, SETS(FAST, "metrics.periodSeconds=0.2"));
+    rig_depth(f.rig, 3, 0);
+    rig_submitted(f.rig);
+    rig_turn(f.rig, 300);
+    assert_int_equal(f.fleet.resizes, 0);
+    assert_int_equal(rig_calls(f.rig, "put"), 0);
+    struct json_object *list = scale_describe(f.scale, "photo");
+    struct json_object *photo = json_object_array_get_idx(list, 0);
+    assert_string_equal(json_str(photo, "reason", ""), "another controller leads");
+    assert_int_equal(json_int(photo, "queued", 0), 3); /* its view is fresh */
+    json_object_put(list);
+    leads = 1;
+    bus_publish(f.rig->bus, EVENT_LEADER_GAINED, "here", (int64_t)3);
+    rig_until(f.rig, has_resized, &f.fleet);
+    rig_until_call(f.rig, "put");
+    end(&f);
+}
+
+static void a_new_leader_is_at_rest_after_a_change_of_the_old_one(void **state)
+{
+    struct fixture f;
+    int leads = 0;
+    (void)state;
+    begin_under(&f, &leads, SETS(FAST, "scale.policy=step", "scale.cooldownSeconds=600"));
+    f.fleet.desired = f.fleet.running = 1;
+    rig_turn(f.rig, 200);
+    f.fleet.desired = f.fleet.running = 2; /* the old leader's */
+    rig_depth(f.rig, 50, 2);
+    rig_turn(f.rig, 200);
+    leads = 1;
+    bus_publish(f.rig->bus, EVENT_LEADER_GAINED, "here", (int64_t)3);
+    rig_turn(f.rig, 300);
+    assert_int_equal(f.fleet.resizes, 0);
+    f.rig->clock_ahead_ms += 601000;
+    rig_until(f.rig, has_resized, &f.fleet);
+    end(&f);
+}
+
+static void jobs_that_came_in_elsewhere_are_acted_on_at_once(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, SETS(SLOW));
+    rig_depth(f.rig, 1, 0);
+    bus_publish(f.rig->bus, EVENT_QUEUE_ARRIVED, "photo", (int64_t)1);
+    rig_until(f.rig, has_resized, &f.fleet);
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_the_leader_decides_and_publishes_metrics),
+        cmocka_unit_test(a_new_leader_is_at_rest_after_a_change_of_the_old_one),
+        cmocka_unit_test(jobs_that_came_in_elsewhere_are_acted_on_at_once),
         cmocka_unit_test(a_clock_set_back_does_not_make_the_cooldown_longer),
         cmocka_unit_test(a_submit_to_an_empty_fleet_is_acted_on_at_once),
         cmocka_unit_test(a_burst_of_submits_is_few_questions),
