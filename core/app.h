@@ -22,6 +22,7 @@ struct app {
     char url[1024];            /* base URL of the HTTP door once it listens */
     char fleet_secret[1025];   /* what workers register with, "" when none is configured */
     char webhook_secret[1025]; /* what tenants' webhook keys are derived from, "" when none is configured */
+    char redis_url[1025];      /* of the Redis that carries the word of new jobs, "" for none */
     char local_token[128];     /* bearer token of tenant "local" in stage local, else "" */
     char admin_path[108];
     int64_t started_ms;

@@ -15,17 +15,19 @@
 /* A secret that is configured, kept in the params service, or generated in stage local. */
 static const struct secret {
     enum config_key key;
-    size_t offset; /* of its text in struct app */
-    const char *file;
+    size_t offset;    /* of its text in struct app */
+    const char *file; /* where it is kept, and made in stage local; NULL: neither */
     const char *lost; /* what does not work without it */
 } SECRETS[] = {
     {CONFIG_WORKERS_FLEET_SECRET, offsetof(struct app, fleet_secret), "fleet.secret",
      "instances to come cannot register"},
     {CONFIG_WEBHOOKS_SECRET, offsetof(struct app, webhook_secret), "webhook.secret", "webhooks cannot be signed"},
+    {CONFIG_BUS_REDIS, offsetof(struct app, redis_url), NULL, "the store is watched instead"},
 };
 #define N_SECRETS (sizeof SECRETS / sizeof SECRETS[0])
 _Static_assert(sizeof((struct app *)0)->fleet_secret == SECRET_SIZE, "all secrets have one size");
 _Static_assert(sizeof((struct app *)0)->webhook_secret == SECRET_SIZE, "all secrets have one size");
+_Static_assert(sizeof((struct app *)0)->redis_url == SECRET_SIZE, "all secrets have one size");
 
 static int is_local(const struct config *c)
 {
@@ -45,9 +47,9 @@ static int open_one(struct app *app, const struct config *c, const struct secret
         return 0; /* asked for later */
     if (value[0]) {
         snprintf(text, SECRET_SIZE, "%s", value);
-        return state_dir_write(app->state_dir, s->file, value, err);
+        return s->file ? state_dir_write(app->state_dir, s->file, value, err) : 0;
     }
-    if (is_local(c))
+    if (s->file && is_local(c))
         return state_dir_secret(app->state_dir, s->file, 48, text, SECRET_SIZE, err);
     return 0;
 }
@@ -65,8 +67,10 @@ int secrets_open(struct app *app, const struct config *c, struct bp_err *err)
 /* Tells those who keep a copy. */
 static void pass_on(struct app *app)
 {
-    if (app->dispatch)
-        dispatch_webhook_secret(app->dispatch, app->webhook_secret);
+    if (!app->dispatch)
+        return;
+    dispatch_webhook_secret(app->dispatch, app->webhook_secret);
+    dispatch_bridge(app->dispatch, app->redis_url);
 }
 
 void secrets_reload(struct app *app)
@@ -75,7 +79,7 @@ void secrets_reload(struct app *app)
     for (size_t i = 0; i < N_SECRETS; i++) {
         const struct secret *s = &SECRETS[i];
         const char *value = config_str(app->config, s->key);
-        if (!value[0] && !is_local(app->config))
+        if (!value[0] && (!s->file || !is_local(app->config)))
             text_of(app, s)[0] = 0;
         else if (strcmp(value, text_of(app, s)) != 0 && open_one(app, app->config, s, &err) < 0)
             log_error(LOG_CORE, "%s: %s; %s", config_info(s->key)->name, err.text, s->lost);
@@ -121,7 +125,7 @@ static void got(void *args, const struct bp_err *err, void *arg)
         return;
     }
     snprintf(text_of(w->app, s), SECRET_SIZE, "%s", p->value);
-    if (state_dir_write(w->app->state_dir, s->file, p->value, &write_err) < 0)
+    if (s->file && state_dir_write(w->app->state_dir, s->file, p->value, &write_err) < 0)
         log_error(LOG_CORE, "%s", write_err.text);
     pass_on(w->app);
 }

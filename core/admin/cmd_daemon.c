@@ -53,11 +53,14 @@ static int count_state(struct json_object *plugins, const char *state)
 static void add_leader(struct json_object *o, const struct dispatch *d)
 {
     struct leadership l;
+    const char *redis = dispatch_bridge_state(d);
     dispatch_leadership(d, &l);
     json_put_bool(o, "leads", l.leads);
     json_put_str(o, "leader", l.who);
     json_put_int(o, "leader_epoch", l.epoch);
     json_put_int(o, "controllers", l.controllers);
+    if (redis[0])
+        json_put_str(o, "redis", redis);
 }
 
 void cmd_controllers(struct admin_call *c)

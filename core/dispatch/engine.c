@@ -3,6 +3,7 @@
 #include "dispatch/engine.h"
 
 #include "dispatch/auth.h"
+#include "dispatch/bridge.h"
 #include "dispatch/held.h"
 #include "dispatch/leader.h"
 #include "dispatch/poll.h"
@@ -94,6 +95,7 @@ struct dispatch *dispatch_new(struct bus *b, struct host *h, const struct config
     d->webhooks = webhooks_new(d);
     d->leader = leader_new(d);
     d->watcher = watcher_new(d);
+    d->bridge = bridge_new(d);
     return d;
 }
 
@@ -106,6 +108,7 @@ void dispatch_free(struct dispatch *d)
     polls_free(d->polls);
     stats_free(d->stats);
     webhooks_free(d->webhooks);
+    bridge_free(d->bridge);
     watcher_free(d->watcher);
     leader_free(d->leader);
     auth_cache_free(d->auth);

@@ -38,6 +38,7 @@ struct stats;
 struct webhooks;
 struct leader;
 struct watcher;
+struct bridge;
 
 struct dispatch {
     uint32_t magic;
@@ -66,6 +67,7 @@ struct dispatch {
     struct webhooks *webhooks;
     struct leader *leader;
     struct watcher *watcher;
+    struct bridge *bridge;
 };
 
 void dispatch_ref(struct dispatch *d);

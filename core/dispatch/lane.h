@@ -22,6 +22,7 @@ struct lane {
     int64_t leases, leases_told; /* live leases we know of; what the host was last told */
     int watched;                 /* the next two are known */
     int64_t store_arrivals, store_queued;
+    uint32_t untold; /* jobs that other controllers are to hear of */
     char slug[];
 };
 

@@ -2,13 +2,14 @@
 #include "dispatch/watch.h"
 
 #include "dispatch/auth.h"
+#include "dispatch/bridge.h"
 #include "dispatch/leader.h"
 #include "dispatch/poll.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-#define SLOW_MS    500  /* without other controllers */
+#define SLOW_MS    500  /* without other controllers, or while Redis tells of their jobs */
 #define PROBE_MS   2000 /* jobs lie there and a poll waits: a limit may have gone where no counter shows it */
 #define CAPPED_MS  1000 /* a lease of a worker at capacity may have ended at another controller */
 #define WORKERS_MS 3000 /* an operator may have changed a worker at another controller */
@@ -33,7 +34,7 @@ static int64_t pace_ms(const struct watcher *w)
     if (w->is_silent)
         return dispatch_waiting_polls(d) > 0 ? PROBE_MS : 0;
     if (dispatch_waiting_polls(d) > 0)
-        return leader_others(d->leader) > 0 ? d->set.watch_ms : slow;
+        return leader_others(d->leader) > 0 && !bridge_is_up(d->bridge) ? d->set.watch_ms : slow;
     return leader_others(d->leader) > 0 && leader_epoch(d->leader, &epoch) ? slow : 0;
 }
 
