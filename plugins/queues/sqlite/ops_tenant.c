@@ -88,8 +88,8 @@ static int32_t chosen(int32_t wanted, int32_t present)
     return wanted < 0 ? present : wanted;
 }
 
-/* Its first limit of leases: from now on its jobs queue in a lane of their own, so that no lease passes over them. Moving
- * those that are there takes a second for each hundred thousand or so, once. */
+/* Its first limit of leases: from now on its jobs queue in a lane of their own, so that no lease passes over them.
+ * Moving those that are there takes a second for each hundred thousand or so, once. */
 static int32_t lane_begin(struct store *s, const struct tenant *t)
 {
     int32_t rc = statement_run(s, ST_LANE_FILL, "l", t->id);
