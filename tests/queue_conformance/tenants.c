@@ -50,6 +50,18 @@ CASE(tenant, tenant_is_made_by_its_first_submit)
     CHECK(t->webhook_url == NULL);
 }
 
+CASE(tenant, tenant_is_not_made_by_a_refused_submit)
+{
+    int64_t foreign = submit("a");
+    struct bp_op *op = after_op(&foreign, 1);
+    op->u.submit.tenant = "zenith";
+    CHECK_INT(apply_one(op), BP_NOTFOUND);
+    CHECK(tenant_row("zenith") == NULL);
+    struct bp_op *put = tenant_op("zenith");
+    CHECK_INT(apply_one(put), BP_OK);
+    CHECK_INT(put->u.tenant_put.existed, 0);
+}
+
 CASE(tenant, tenant_put_makes_one)
 {
     struct bp_op *op = tenant_op("acme"), *again = tenant_op("acme");
