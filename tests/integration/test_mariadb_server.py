@@ -233,7 +233,7 @@ def test_a_server_that_stops_answering_holds_neither_requests_nor_the_shutdown(d
     try:
         a = submit(d)
         assert a.status == 503 and int(a.headers["Retry-After"]) > 0
-        not_ready(d, "queue")
+        not_ready(d, s.socket)
         s.signal(signal.SIGCONT)
         is_ready(d)
         assert d.http.job(first)["status"] == "queued"
