@@ -46,8 +46,8 @@ class Mariadb:
     faults = ("disk_full", "disk_full_kill", "disk_full_kill_server", "kill9_server", "stop_server", "cut_commit", "kill9_both")
     controllers = 2
 
-    def __init__(self, directory, build, seed, controllers=controllers):
-        self.server = Server(directory, build)
+    def __init__(self, directory, build, seed, controllers=controllers, megabytes=200):
+        self.server = Server(directory, build, megabytes)
         self.disk = self.server.disk
         self.proxies = [CommitProxy(self.server.socket, directory / f"db{n}.sock", f"{seed}/db{n}") for n in range(controllers)]
 

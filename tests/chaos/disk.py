@@ -12,13 +12,14 @@ def can_mount():
 
 
 class Disk:
-    """`dir` is its path for programs started with command(), `inside` its path for us; `troubles` are those programs'."""
+    """`dir` is its path for programs started with command(), `inside` its path for us; `troubles` are those programs'.
+    Without a size it is a plain directory."""
 
-    def __init__(self, dir, megabytes):
+    def __init__(self, dir, megabytes=None):
         self.dir = pathlib.Path(dir)
         self.dir.mkdir(mode=0o700)
         self.keeper, self.inside, self.troubles = None, self.dir, []
-        if can_mount():
+        if megabytes and can_mount():
             self._mount(megabytes)
 
     def _mount(self, megabytes):

@@ -39,11 +39,11 @@ def me():
 
 
 class Server:
-    def __init__(self, directory, build):
+    def __init__(self, directory, build, megabytes):
         assert shutil.which("mariadbd", path=PATH), "mariadbd is missing: run scripts/setup test"
         self.dir = pathlib.Path(directory)
         self.socket, self.log = self.dir / "mariadb.sock", self.dir / "mariadb.log"
-        self.disk = Disk(self.dir / "mariadb", 200)
+        self.disk = Disk(self.dir / "mariadb", megabytes)
         self.trouble, self.process = Trouble(build, self.dir / "mariadb.trouble", self.disk), None
         # Not sparse: the server takes it for granted that its log has its room.
         subprocess.run(["cp", "-a", "--sparse=never", str(empty_data(build)), str(self.disk.inside / "data")], check=True)

@@ -30,7 +30,7 @@ LEASE_S, LEASE_WITH_KILLS_S = "3600", "3"
 class Shared:
     def __init__(self, options, directory):
         self.options, self.dir = options, directory
-        self.backend = Mariadb(directory, options.build_dir, "shared", options.controllers)
+        self.backend = Mariadb(directory, options.build_dir, "shared", options.controllers, None)
         self.controllers = []
         for n in range(options.controllers):
             port = free_port()
