@@ -20,7 +20,7 @@ ROWS = {
     "jobs": """SELECT JSON_OBJECT('id', d.id, 'status', d.status + 0, 'attempts', d.attempts, 'max_attempts', d.max_attempts,
                  'requeues', d.requeues, 'lease_token', d.lease_token, 'worker', w.name, 'workflow', f.name, 'due_ms', d.due_ms,
                  'cancel_requested', d.cancel_requested, 'last_error', d.last_error, 'params', j.params, 'output', j.output,
-                 'key', j.idempotency_key, 'provider', j.provider_job_id)
+                 'key', j.idempotency_key, 'provider', j.provider_job_id, 'unique_key', j.unique_key)
                FROM ai_job_dispatches d JOIN ai_jobs j ON j.id = d.id JOIN workflows f ON f.id = d.workflow_id
                LEFT JOIN worker_names w ON w.id = d.worker_id ORDER BY d.id""",
     "events": """SELECT JSON_OBJECT('seq', e.seq, 'job_id', e.job_id, 'at_ms', e.at_ms, 'what', w.word, 'who', e.who, 'detail', e.detail)
@@ -29,6 +29,7 @@ ROWS = {
                    'completed', SUM(c.completed), 'failed', SUM(c.failed), 'cancelled', SUM(c.cancelled))
                  FROM dispatch_counters c JOIN workflows f ON f.id = c.owner_id WHERE c.owner = 1 GROUP BY f.name""",
     "keys": "SELECT JSON_OBJECT('key', idempotency_key, 'id', dispatch_id) FROM idempotency_keys",
+    "after": "SELECT JSON_OBJECT('job', job_id, 'after', after_id) FROM job_dependencies",
     "audit": "SELECT JSON_OBJECT('worker', worker, 'what', what) FROM worker_audit_logs ORDER BY id",
 }
 # Rows that refer to nothing, by their words.
@@ -92,5 +93,5 @@ class Mariadb:
         for e in rows["events"]:
             events.setdefault(e["job_id"], []).append(e)
         return {"jobs": jobs, "events": events, "counts": {r.pop("workflow"): r for r in rows["counts"]},
-                "keys": {r["key"]: r["id"] for r in rows["keys"]}, "audit": rows["audit"],
+                "keys": {r["key"]: r["id"] for r in rows["keys"]}, "audit": rows["audit"], "after": [(r["job"], r["after"]) for r in rows["after"]],
                 "damage": json.loads((pathlib.Path(directory) / "damage.json").read_text()), "back_ms": BACK_MS}

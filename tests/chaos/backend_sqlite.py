@@ -47,7 +47,7 @@ class Sqlite:
         db = sqlite3.connect(pathlib.Path(directory) / "queue.db")
         db.row_factory = sqlite3.Row
         jobs = {r["id"]: {**dict(r), "status": STATUS[r["status"]]} for r in db.execute(
-            """SELECT d.*, j.params, j.output, j.idempotency_key AS key, j.provider_job_id AS provider, w.name AS worker,
+            """SELECT d.*, j.params, j.output, j.idempotency_key AS key, j.provider_job_id AS provider, j.unique_key, w.name AS worker,
                       f.name AS workflow FROM ai_job_dispatches d JOIN ai_jobs j USING (id)
                JOIN workflows f ON f.id = d.workflow_id LEFT JOIN worker_names w ON w.id = d.worker_id""")}
         damage = [r[0] for r in db.execute("PRAGMA integrity_check") if r[0] != "ok"]
@@ -60,8 +60,9 @@ class Sqlite:
         counts = {r["name"]: {s: r[s] for s in STATUS.values()} for r in db.execute("SELECT * FROM workflows")}
         keys = {r["key"]: r["dispatch_id"] for r in db.execute("SELECT key, dispatch_id FROM idempotency_keys")}
         audit = [dict(r) for r in db.execute("SELECT worker, what FROM worker_audit_logs ORDER BY id")]
+        after = [tuple(r) for r in db.execute("SELECT job_id, after_id FROM job_dependencies")]
         db.close()
-        return {"jobs": jobs, "events": events, "counts": counts, "keys": keys, "audit": audit, "damage": damage + wrong, "back_ms": 0}
+        return {"jobs": jobs, "events": events, "counts": counts, "keys": keys, "audit": audit, "after": after, "damage": damage + wrong, "back_ms": 0}
 
     @staticmethod
     def _timelines(db, jobs):

@@ -34,6 +34,9 @@ class Checker:
         self.by_client = by_client
         self.records = sorted((r for rs in self.by_client.values() for r in rs), key=lambda r: r["t0"])
         self.jobs, self.events, self.counts, self.keys = rows["jobs"], rows["events"], rows["counts"], rows["keys"]
+        self.after = collections.defaultdict(set)
+        for job, after in rows["after"]:
+            self.after[job].add(after)
         self.audit, self.shared = rows["audit"], rows["back_ms"] > 0
         self.objects = objects
         # While a controller's clock was wrong, leases may end early. Lines of a timeline are stamped when their request
@@ -79,7 +82,9 @@ class Checker:
     def answers(self):
         """No answer is one that no client should ever see."""
         for r in self.records:
-            if r["status"] is not None and r["status"] not in EXPECTED[r["op"]]:
+            # On `after`: one of those jobs can not be waited for any more.
+            allowed = EXPECTED[r["op"]] | ({422} if r.get("after") else set())
+            if r["status"] is not None and r["status"] not in allowed:
                 self.wrong.append(f"{r['client']} was answered {r['status']} to {r['op']}: {json.dumps(r)[:600]}")
 
     def authorized(self):
@@ -112,7 +117,7 @@ class Checker:
                 self.blame(id, "nobody submitted it")
 
     def _submit(self, nonce, records, rows):
-        ids = {r["answer"]["id"] for r in records if r["status"] in (200, 201)}
+        ids = {r["answer"]["id"] for r in records if r["status"] in (200, 201) and not r["answer"].get("duplicate")}
         key = records[0]["key"]
         if len(ids) > 1:
             self.wrong.append(f"the submit {nonce} was accepted as several jobs: {sorted(ids)}")
@@ -126,6 +131,12 @@ class Checker:
                 self.blame(id, f"the submit {nonce} was answered with a job that is another's")
             elif key and self.keys.get(key) != id:
                 self.blame(id, f"its idempotency key {key} leads to {self.keys.get(key)}")
+        for id in ids & set(self.jobs):
+            if set(records[0].get("after") or []) != self.after[id]:
+                self.blame(id, f"the submit {nonce} waits for {records[0]['after']}, the job for {sorted(self.after[id])}")
+        for r in records:
+            if r["status"] == 200 and r["answer"].get("duplicate") and self.jobs.get(r["answer"]["id"], {}).get("unique_key") != r["unique"]:
+                self.blame(r["answer"]["id"], f"the submit {nonce} was answered with this job, which has another unique key")
         sure_refused = all(r["status"] == 503 and "unknown" not in (r["message"] or "") for r in records)
         if sure_refused and rows:
             self.wrong.append(f"the submit {nonce} was refused with 503, but there are {rows} jobs")
@@ -276,6 +287,23 @@ class Checker:
             elif job["lease_expires_ms"]:
                 self.blame(id, "it is finished and has a lease that expires")
 
+    def waits(self):
+        """A job is leased only when all it waits for have completed; of a unique key one job at most is pending."""
+        done = {id: e["seq"] for id, lines in self.events.items() for e in lines if e["what"] == "completed"}
+        for id, after in self.after.items():
+            first = next((e["seq"] for e in self.events.get(id, []) if e["what"] == "leased"), None)
+            for other in after if first else ():
+                if done.get(other, first) >= first:
+                    self.blame(id, f"it was leased before {other}, for which it waits, had completed")
+        unique = [(id, e) for id, lines in self.events.items() if self.jobs.get(id, {}).get("unique_key") for e in lines]
+        pending = {}
+        for id, e in sorted(unique, key=lambda line: line[1]["seq"]):
+            key, by_hand = self.jobs[id]["unique_key"], e["what"] == "retry" and (e["detail"] or "").startswith("by hand")
+            if (e["what"] == "submitted" or by_hand) and pending.setdefault(key, id) != id:
+                self.blame(id, f"its unique key {key} was that of {pending[key]}, which was pending")
+            if e["what"] in FINAL:
+                pending.pop(key, None)
+
     def audits(self):
         """Who came and went: each accepted registration and goodbye is a line, and there are no more lines than requests."""
         for client, records in self.by_client.items():
@@ -323,7 +351,7 @@ def load(directory, backend):
 def run(c):
     """What is wrong, as texts; empty when every promise held."""
     for step in (c.answers, c.authorized, c.submits, c.endings, c.overlaps, c.refusals, c.repeats, c.sightings, c.outcomes,
-                 c.timelines, c.audits, c.counters, c.outputs):
+                 c.timelines, c.waits, c.audits, c.counters, c.outputs):
         step()
     return c.wrong
 

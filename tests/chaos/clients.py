@@ -102,6 +102,10 @@ class Producer(Client):
             body["max_attempts"] = self.rng.randrange(1, 6)
         if self.rng.random() < 0.8 or body["workflow"] == "test-copy":
             body["idempotency_key"] = nonce
+        if self.mine and self.rng.random() < 0.08:
+            body["after"] = sorted(set(self.rng.choices(self.mine[-10:], k=2)))
+        elif self.rng.random() < 0.06:
+            body["unique_key"] = f"only-{self.rng.randrange(2)}"
         return nonce, body
 
     def submit(self, n):
@@ -109,7 +113,10 @@ class Producer(Client):
         key = body.get("idempotency_key")
         while self.world.working:
             status, answer, _ = self.caller.call("submit", "POST", "/api/jobs", body, self.headers(), self.patience(),
-                                                 key=key, nonce=nonce, workflow=body["workflow"])
+                                                 key=key, nonce=nonce, workflow=body["workflow"], after=body.get("after"),
+                                                 unique=body.get("unique_key"))
+            if status == 200 and answer["data"].get("duplicate"):
+                return  # another one is on its way
             if status in (200, 201):
                 self.accepted(answer["data"]["id"], body, key)
                 return
@@ -120,10 +127,10 @@ class Producer(Client):
     def accepted(self, id, body, key):
         self.world.submitted(id)
         self.mine = (self.mine + [id])[-200:]
-        if key and self.rng.random() < 0.1:
+        if key and "unique_key" not in body and self.rng.random() < 0.1:
             self.caller.call("submit", "POST", "/api/jobs", body, self.headers(), key=key, nonce=body["params"].get("nonce", key),
                              workflow=body["workflow"])
-        if key and self.rng.random() < 0.03:
+        if key and "unique_key" not in body and self.rng.random() < 0.03:
             other = {**body, "priority": -7}
             self.caller.call("submit_other", "POST", "/api/jobs", other, self.headers(), key=key, nonce=key)
 

@@ -61,7 +61,7 @@ class Caller:
         if op == "poll":
             jobs = data.get("jobs") or ([data["job"]] if data.get("job") else [])
             return {"jobs": [{k: j[k] for k in ("dispatch_id", "lease_token", "attempt", "workflow")} for j in jobs]}
-        return {k: data[k] for k in ("id", "status", "replayed", "job_id", "dispatch_id", "cancel", "worker_id", "output", "attempts")
+        return {k: data[k] for k in ("id", "status", "replayed", "duplicate", "job_id", "dispatch_id", "cancel", "worker_id", "output", "attempts")
                 if k in data}
 
     def _ask(self, method, path, data, headers, timeout, record):

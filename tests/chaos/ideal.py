@@ -11,11 +11,11 @@ TENANT = "tenant:chaos"
 
 
 class Ideal:
-    def __init__(self, seed, jobs=40):
+    def __init__(self, seed, jobs=80):
         self.rng = random.Random(seed)
         self.t = 100.0
         self.by_client = {f"{kind}{n}": [] for kind, count in (("p", 3), ("w", 4)) for n in range(count)}
-        self.jobs, self.events, self.keys, self.audit, self.objects = {}, {}, {}, [], []
+        self.jobs, self.events, self.keys, self.audit, self.objects, self.after = {}, {}, {}, [], [], []
         self.seq = 0
         self.registered = set()
         for n in range(1, jobs + 1):
@@ -26,7 +26,7 @@ class Ideal:
         for j in self.jobs.values():
             of = counts.setdefault(j["workflow"], dict.fromkeys(("scheduled", "queued", "leased", "completed", "failed", "cancelled"), 0))
             of[j["status"]] += 1
-        return {"jobs": self.jobs, "events": self.events, "counts": counts, "keys": self.keys, "audit": self.audit, "damage": [],
+        return {"jobs": self.jobs, "events": self.events, "counts": counts, "keys": self.keys, "audit": self.audit, "after": self.after, "damage": [],
                 "back_ms": 0}
 
     # ---- what is written down ----
@@ -55,7 +55,11 @@ class Ideal:
         producer, key = self.rng.choice(["p0", "p1", "p2"]), f"n{id}" if self.rng.random() < 0.7 else None
         workflow = self.rng.choice(["bench-noop", "bench-noop", "test-copy"]) if key else "bench-noop"
         params = {} if workflow == "test-copy" else {"nonce": f"n{id}"}
-        note = {"key": key, "nonce": f"n{id}", "workflow": workflow}
+        done = [i for i, j in self.jobs.items() if j["status"] == "completed"]
+        after = [self.rng.choice(done)] if done and self.rng.random() < 0.2 else None
+        unique = "only" if self.rng.random() < 0.3 else None
+        note = {"key": key, "nonce": f"n{id}", "workflow": workflow, "after": after, "unique": unique}
+        self.after += [(id, other) for other in after or []]
         if self.rng.random() < 0.2:
             self.say(producer, "submit", 503, message="The disk is full", **{**note, "nonce": f"refused{id}", "key": None})
         if key and self.rng.random() < 0.3:
@@ -67,7 +71,8 @@ class Ideal:
             self.keys[key] = id
             self.say(producer, "submit_other", 409, key=key, nonce=key)
         self.jobs[id] = {"id": id, "status": "queued", "attempts": 0, "requeues": 0, "lease_token": None, "worker": None,
-                         "workflow": workflow, "lease_expires_ms": 0, "params": json.dumps(params), "key": key, "provider": None}
+                         "workflow": workflow, "lease_expires_ms": 0, "params": json.dumps(params), "key": key, "provider": None,
+                         "unique_key": unique}
         while self.jobs[id]["status"] not in ("completed", "failed", "cancelled"):
             self.turn(id, producer)
         self.say(producer, "get", 200, {"id": id, "status": self.jobs[id]["status"]}, id=id)

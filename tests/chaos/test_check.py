@@ -91,6 +91,28 @@ def an_output_of_a_loser(x):
     next(o for o in x.objects)["body"] = "another lease"
 
 
+def what_it_waits_for_is_forgotten(x):
+    x.after.pop()
+
+
+def it_did_not_wait(x):
+    """The job waits for one that ended after it."""
+    id = next(id for id, lines in x.events.items() if any(e["what"] == "leased" for e in lines))
+    x.after.append((id, max(x.jobs)))
+
+
+def two_of_a_unique_key(x):
+    """The second one was there when the first one was."""
+    first, second = [lines for id, lines in x.events.items() if x.jobs[id]["unique_key"]][:2]
+    second[0]["seq"] = first[0]["seq"] + 0.5
+
+
+def a_duplicate_of_another_key(x):
+    j = next(j for j in x.jobs.values() if not j["unique_key"])
+    x.by_client["p0"].append({**records(x, "submit", 201)[0], "nonce": "d", "key": None, "unique": "only", "status": 200, "t0": x.t, "t1": x.t,
+                              "answer": {"id": j["id"], "duplicate": True}})
+
+
 # ---- lies in the timeline and the audit ----
 
 
@@ -239,7 +261,8 @@ LIES = {
     a_completion_is_undone: "but the job is not completed", a_job_stays_leased: "it is still leased", a_job_stays_queued: "it is still queued",
     a_finished_lease_runs_on: "has a lease that expires", a_key_makes_two_jobs: "made 2 jobs", a_key_leads_elsewhere: "leads to 9999",
     a_job_nobody_submitted: "nobody submitted it", counters_are_off: "is said to have 10000", a_page_is_damaged: "damaged: page 7",
-    an_output_of_a_loser: "its output reads", a_line_is_missing: "its timeline ends leased",
+    an_output_of_a_loser: "its output reads", what_it_waits_for_is_forgotten: ", the job for []", it_did_not_wait: "for which it waits",
+    two_of_a_unique_key: "which was pending", a_duplicate_of_another_key: "which has another unique key", a_line_is_missing: "its timeline ends leased",
     a_lease_is_not_told: "leases were given, the timeline knows", an_expiry_is_not_told: "'leased' happened while it was leased",
     a_requeue_is_not_told: "requeue of", two_completions: "'leased' happened while it was completed",
     lines_out_of_order: "happened while it was None", a_line_goes_back_in_time: "its time goes back at 'completed'",
@@ -253,11 +276,11 @@ LIES = {
     two_hold_it_at_once: "were alive at once", leased_after_its_completion: "after its completion had been accepted",
     a_token_is_given_twice: "was given twice", it_is_shown_unfinished: "then it was shown as leased",
 }
-SEEDS = range(10)
+SEEDS = range(6)
 
 
 def test_a_queue_without_fault_is_believed():
-    for seed in range(100):
+    for seed in range(50):
         assert found(Ideal(seed)) == "", f"seed {seed}"
 
 

@@ -14,7 +14,7 @@ STEPS = {
     "cancel requested": (("leased",), "leased"), "requeued": (("leased",), "queued"), "expired": (("leased",), "queued"),
     "retry": (("leased",), "scheduled"), "completed": (("leased",), "completed"),
     "failed": (("leased", "queued"), "failed"), "cancelled": (("leased", "waiting", "queued", "scheduled"), "cancelled"),
-    "by hand": (("failed", "cancelled"), "queued"),
+    "by hand": (("failed", "cancelled"), "waiting"),
 }
 BY_HOLDER = ("progress", "checkpoint", "completed")
 
