@@ -44,7 +44,8 @@ ORPHANS = {
 
 class Mariadb:
     plugin = "mariadb"
-    faults = ("disk_full", "disk_full_kill", "disk_full_kill_server", "kill9_server", "stop_server", "cut_commit", "kill9_both")
+    faults = ("disk_full", "disk_full_kill", "disk_full_kill_server", "kill9_server", "stop_server", "cut_commit", "kill9_both",
+              "start_without_server")
     controllers = 2
 
     def __init__(self, directory, build, seed, controllers=controllers, megabytes=200):

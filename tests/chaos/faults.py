@@ -12,7 +12,7 @@ COMMON = {"kill9": 5, "kill9_starting": 1, "term": 2, "cut": 4, "cut_all": 2, "p
           "replace_queue": 2, "reload": 2}
 OF_FLEETS = {"kill_worker": 3, "pause_worker": 2}
 OF_BACKENDS = {"disk_full": 3, "disk_full_kill": 1, "disk_full_kill_server": 1, "kill9_server": 4, "stop_server": 2, "cut_commit": 8,
-               "kill9_both": 1}
+               "kill9_both": 1, "start_without_server": 1}
 CLOCK_MS = 8000
 
 
@@ -179,12 +179,24 @@ class Faults:
         self.backend.server.signal(signal.SIGCONT)
 
     def kill9_both(self, size):
-        """Controller and server at once; the server is back first, as a controller needs it to start."""
+        """Controller and server at once; the server is back first."""
         self.c.kill9()
         self.backend.server.kill9()
         time.sleep(size * 0.3)
         self.backend.server.start()
         self.c.start()
+
+    def start_without_server(self, size):
+        """The controller is back first; it serves when the server is there."""
+        self.c.kill9()
+        self.backend.server.kill9()
+        self.c.start(wait=False)
+        time.sleep(0.3 + size)
+        self.backend.server.start()
+        try:
+            self.c.wait_ready()
+        except Broken as e:
+            raise Broken(f"after a start without the database server, with it again: {e}") from None
 
     def disk_full_kill_server(self, size):
         """On a full disk the server may not even start; with room again it must."""
