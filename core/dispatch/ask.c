@@ -148,13 +148,13 @@ static void queue_replied(struct bp_op *op, const struct bp_err *err, void *arg)
         return;
     }
     a->on_loop = 1;
-    queue_heard(a->d, err);
+    queue_heard(a->d, op, err);
     a->step(a, op, err);
 }
 
-void queue_heard(struct dispatch *d, const struct bp_err *err)
+void queue_heard(struct dispatch *d, const struct bp_op *op, const struct bp_err *err)
 {
-    if (err->rc == BP_OK) {
+    if (err->rc == BP_OK || queue_op_taken(op)) {
         d->queue_err.rc = BP_OK;
     } else if (err->rc == BP_LATER || err->rc == BP_NOSPACE || err->rc == BP_TIMEOUT) {
         d->queue_err = *err;

@@ -105,8 +105,9 @@ void ask_forget(struct ask *a);
 
 /* The answer to a failed request: rc, sentence and retry_after_s from err. `text` holds the sentence. */
 void answer_from_err(struct dispatch *d, const struct bp_err *err, struct dispatch_answer *out, char text[400]);
-/* Learns from a reply's batch whether the queue works: dispatch_queue_error(). */
-void queue_heard(struct dispatch *d, const struct bp_err *err);
+/* Learns from a reply whether the queue works: dispatch_queue_error(). An operation that failed in a batch that took
+ * effect says nothing against it. */
+void queue_heard(struct dispatch *d, const struct bp_op *op, const struct bp_err *err);
 /* Sends a queue operation whose outcome nobody waits for; says so in the log when it fails. */
 void queue_tell(struct dispatch *d, struct queue_call *q);
 /* bus_request/queue_call_send outcome "no provider" is not the operation's "no such thing": as BP_LATER in words. */

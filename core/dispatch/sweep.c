@@ -122,7 +122,7 @@ static void swept(struct bp_op *op, const struct bp_err *err, void *arg)
     struct dispatch *d = arg;
     struct sweeper *s = d->sweeper;
     if (!d->dead) {
-        queue_heard(d, err);
+        queue_heard(d, op, err);
         if (err->rc == BP_OK) {
             const struct bp_op_sweep *w = &op->u.sweep;
             for (uint32_t i = 0; i < w->count; i++)

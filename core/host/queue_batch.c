@@ -99,8 +99,10 @@ static void apply(struct request **batch, uint32_t n, const struct queue_watch *
         ops[i] = queue_call_op(request_args(batch[i]));
     int32_t rc = queue->apply(request_inst(batch[0]), ops, n, &err);
     if (rc == BP_OK) {
-        for (uint32_t i = 0; i < n; i++)
+        for (uint32_t i = 0; i < n; i++) {
+            queue_call_take(request_args(batch[i]));
             op_done(batch[i], ops[i], w);
+        }
         return;
     }
     err.text[sizeof(err.text) - 1] = '\0';

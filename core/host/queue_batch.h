@@ -13,4 +13,7 @@ struct queue_watch {
     void *arg;
 };
 
+/* The batch of this call took effect. */
+void queue_call_take(struct queue_call *q);
+
 #endif

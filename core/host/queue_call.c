@@ -18,6 +18,7 @@ struct chunk {
 /* One allocation for the common call: the op, its reply and the first of its strings. */
 struct queue_call {
     uint32_t magic;
+    int taken;
     uint32_t room, chunk_room; /* bytes left of `here` and of the newest chunk */
     struct bp_op op;
     queue_reply reply, late;
@@ -71,6 +72,20 @@ struct queue_call *queue_call_new(int32_t kind, int64_t now_ms)
     q->op.kind = kind;
     q->op.now_ms = now_ms;
     return q;
+}
+
+int queue_op_taken(const struct bp_op *op)
+{
+    if (!op)
+        return 0;
+    const struct queue_call *q = (const void *)((const char *)op - offsetof(struct queue_call, op));
+    assert(q->magic == CALL_MAGIC);
+    return q->taken;
+}
+
+void queue_call_take(struct queue_call *q)
+{
+    q->taken = 1;
 }
 
 struct bp_op *queue_call_op(struct queue_call *q)

@@ -15,6 +15,9 @@ struct queue_call *queue_call_new(int32_t kind, int64_t now_ms);
 struct bp_op *queue_call_op(struct queue_call *q);
 const char *queue_call_str(struct queue_call *q, const char *s); /* copy that lives as long as q; NULL stays NULL */
 void *queue_call_mem(struct queue_call *q, size_t bytes);        /* zeroed memory that lives as long as q */
+/* Of an op in a reply: 1 when its batch took effect, so that an error is the operation's own and the queue works. NULL:
+ * 0. */
+int queue_op_taken(const struct bp_op *op);
 /* Called on the loop when the op ended after the deadline, e.g. to give a lease back. */
 void queue_call_on_late(struct queue_call *q, queue_reply late);
 /* Sends; q is consumed. Results in the op (and their `memory`) are freed after reply returned. 0 or BP_LATER,

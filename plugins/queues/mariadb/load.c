@@ -88,7 +88,7 @@ static int32_t settle_tenant(struct store *s, const struct bp_op *op)
 {
     const struct bp_op_submit *u = &op->u.submit;
     int64_t tenant;
-    if (op->kind != BP_OP_SUBMIT || submit_wrong(s, u))
+    if (op->kind != BP_OP_SUBMIT || !u->tenant)
         return BP_OK;
     int32_t rc = names_find(s, &s->tenants, u->tenant, &tenant);
     return rc ? rc : pool_settle(s, tenant, u->tenant);

@@ -81,24 +81,13 @@ size_t pools_text_max(const struct store *s)
 
 /* ---- reaching them ---- */
 
-/* To explain a change takes the same privileges as to make it, and changes nothing. */
-static int32_t privileges(struct store *l)
-{
-    return query_text(l, "EXPLAIN SELECT * FROM ai_jobs WHERE id=0;EXPLAIN UPDATE ai_jobs SET id=1 WHERE id=0;"
-                         "EXPLAIN DELETE FROM ai_jobs WHERE id=0;"
-                         "EXPLAIN INSERT INTO ai_jobs SELECT * FROM ai_jobs WHERE id=0;"
-                         "EXPLAIN UPDATE ai_job_outputs SET job_id=1 WHERE job_id=0;"
-                         "EXPLAIN DELETE FROM ai_job_outputs WHERE job_id=0;"
-                         "EXPLAIN INSERT INTO ai_job_outputs SELECT * FROM ai_job_outputs WHERE job_id=0");
-}
-
 static int32_t link_open(struct store *l)
 {
     l->fault = FAULT_NONE;
     int32_t rc = conn_open(l);
     rc = rc ? rc : server_check(l);
     rc = rc ? rc : store_schema_ready(l, &schema_pools);
-    rc = rc ? rc : privileges(l);
+    rc = rc ? rc : pool_privileges_check(l);
     if (rc)
         conn_close(l);
     return rc;

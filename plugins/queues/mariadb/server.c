@@ -111,6 +111,7 @@ static const struct table {
     {"job_events", "seq"},
     {"job_event_words", "id"},
     {"leadership", "id"},
+    {"pool_outbox", "seq"},
     {"shares", "workflow_id"},
     {"tenants", "id"},
     {"tenants_version", "id"},
@@ -128,12 +129,17 @@ static const struct table {
     {"writers", "id"},
 };
 
+static const struct table POOL_TABLES[] = {
+    {"ai_jobs", "id"},
+    {"ai_job_outputs", "job_id"},
+};
+
 /* To explain a change takes the same privileges as to make it, and changes nothing. */
-int32_t privileges_check(struct store *s)
+static int32_t tables_check(struct store *s, const struct table *tables, size_t n)
 {
     sql_clear(&s->q);
-    for (size_t i = 0; i < sizeof TABLES / sizeof TABLES[0]; i++) {
-        const char *t = TABLES[i].name, *column = TABLES[i].column;
+    for (size_t i = 0; i < n; i++) {
+        const char *t = tables[i].name, *column = tables[i].column;
         sql_add(&s->q, "EXPLAIN SELECT * FROM %r WHERE %r=0;EXPLAIN UPDATE %r SET %r=1 WHERE %r=0;", t, column, t,
                 column, column);
         sql_add(&s->q, "EXPLAIN DELETE FROM %r WHERE %r=0;EXPLAIN INSERT INTO %r SELECT * FROM %r WHERE %r=0;", t,
@@ -141,4 +147,14 @@ int32_t privileges_check(struct store *s)
     }
     int32_t rc = query_send(s, &s->q);
     return rc ? rc : query_end(s);
+}
+
+int32_t privileges_check(struct store *s)
+{
+    return tables_check(s, TABLES, sizeof TABLES / sizeof TABLES[0]);
+}
+
+int32_t pool_privileges_check(struct store *s)
+{
+    return tables_check(s, POOL_TABLES, sizeof POOL_TABLES / sizeof POOL_TABLES[0]);
 }

@@ -10,5 +10,7 @@
 int32_t server_check(struct store *s);
 /* May this user do all the queue needs? The tables must be there. */
 int32_t privileges_check(struct store *s);
+/* The same in a pool. */
+int32_t pool_privileges_check(struct store *s);
 
 #endif

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 struct answer {
-    int called, late, rc, op_seen;
+    int called, late, rc, op_seen, taken;
     int64_t id;
     uint32_t count;
     char text[252];
@@ -16,6 +16,7 @@ static void on_answer(struct bp_op *op, const struct bp_err *err, void *arg)
     a->called++;
     a->rc = err->rc;
     a->op_seen = op != NULL;
+    a->taken = queue_op_taken(op);
     snprintf(a->text, sizeof(a->text), "%s", err->text);
     if (op && op->kind == BP_OP_SUBMIT)
         a->id = op->u.submit.id;
@@ -90,6 +91,7 @@ static void an_operation_is_answered_with_its_own_outcome(void **state)
     assert_int_equal(submit_rc(r, "conflict", &a), BP_CONFLICT);
     assert_string_equal(a.text, "another job has this key");
     assert_true(a.op_seen);
+    assert_true(a.taken);
     lease(r, "w", &a);
     assert_int_equal(a.rc, 0);
     assert_int_equal(a.count, 1);
@@ -105,6 +107,7 @@ static void a_failed_batch_fails_each_request_and_is_no_fault(void **state)
     for (int i = 0; i < 5; i++) {
         assert_int_equal(submit_rc(r, "disk-full", &a), BP_NOSPACE);
         assert_string_equal(a.text, "the disk is full");
+        assert_false(a.taken);
     }
     assert_int_equal(submit_rc(r, "acme", &a), 0);
     assert_string_equal(rig_entry(r, "store", "running", "generation"), "1");
