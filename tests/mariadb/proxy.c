@@ -41,6 +41,12 @@ static void wait_for_the_end(int client)
         ;
 }
 
+/* A commit by itself, or as the end of a text of several statements; not READ COMMITTED. */
+static bool commits(const char *bytes, size_t n)
+{
+    return memmem(bytes, n, "\003COMMIT", 7) != NULL || (n >= 7 && memcmp(bytes + n - 7, ";COMMIT", 7) == 0);
+}
+
 /* The client's side; false: the connection ends. */
 static bool from_client(int client, int server)
 {
@@ -49,8 +55,7 @@ static bool from_client(int client, int server)
     if (n <= 0)
         return false;
     int how = mode;
-    bool commit = memmem(bytes, (size_t)n, "\003COMMIT", 7) != NULL; /* a query of its own, not READ COMMITTED */
-    if (!commit || how == PASS)
+    if (!commits(bytes, (size_t)n) || how == PASS)
         return pass(server, bytes, n);
     if (how == CUT_AFTER_COMMIT || how == FREEZE_AFTER_COMMIT) {
         pass(server, bytes, n);

@@ -92,29 +92,12 @@ static void every_row_of_the_table_is_sound(void **state)
 /* What changes something is not for the group that may read. */
 static void commands_that_change_something_need_the_right_to_write(void **state)
 {
-    static const char *const writing[] = {"worker",
-                                          "worker add",
-                                          "tenant add",
-                                          "tenant set",
-                                          "tenant disable",
-                                          "tenant enable",
-                                          "tenant webhook",
-                                          "tenant token add",
-                                          "tenant token remove",
-                                          "job cancel",
-                                          "job retry",
-                                          "submit",
-                                          "upload",
-                                          "plugin load",
-                                          "plugin reload",
-                                          "plugin retire",
-                                          "scale hold",
-                                          "scale release",
-                                          "fleet inject",
-                                          "drain",
-                                          "shutdown",
-                                          "log level",
-                                          "config reload"};
+    static const char *const writing[] = {
+        "worker",        "worker add",     "tenant add",       "tenant set",          "tenant disable",
+        "tenant enable", "tenant webhook", "tenant token add", "tenant token remove", "job cancel",
+        "job retry",     "submit",         "upload",           "plugin load",         "plugin reload",
+        "plugin retire", "scale hold",     "scale release",    "fleet inject",        "drain",
+        "shutdown",      "log level",      "config reload"};
     (void)state;
     size_t n = 0;
     for (size_t i = 0; i < admin_n_commands; i++) {
