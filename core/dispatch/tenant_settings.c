@@ -15,7 +15,7 @@ static void stored(struct bp_op *op, const struct bp_err *err, void *arg)
 {
     struct store_trip *t = arg;
     struct dispatch *d = t->d;
-    if (!d->dead && err->rc == BP_OK) {
+    if (!d->dead && op && err->rc == BP_OK) {
         tenant_auth_forget(d, t->tenant);
         d->running_limits |= op->u.tenant_put.max_running > 0;
     } else if (!d->dead && (err->rc == BP_INVALID || err->rc == BP_UNSUPPORTED))

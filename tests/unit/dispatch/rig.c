@@ -164,13 +164,26 @@ static int told(struct rig *r, struct bp_op *op)
     return 1;
 }
 
+static void count_kinds(struct rig *r, struct request **batch, uint32_t n)
+{
+    unsigned of[32] = {0};
+    for (uint32_t i = 0; i < n; i++)
+        of[queue_call_op(request_args(batch[i]))->kind & 31]++;
+    for (int k = 0; k < 32; k++) {
+        atomic_fetch_add(&r->asked[k], of[k]);
+        if (of[k] > atomic_load(&r->together[k]))
+            atomic_store(&r->together[k], of[k]);
+    }
+}
+
 static void look_at(struct rig *r, struct request **batch, uint32_t n)
 {
     int submit = 0;
+    count_kinds(r, batch, n);
     uint32_t ops = 0;
     for (uint32_t i = 0; i < n; i++) {
         int32_t kind = queue_call_op(request_args(batch[i]))->kind;
-        ops += kind != BP_OP_LEAD && kind != BP_OP_WATCH;
+        ops += kind != BP_OP_LEAD && kind != BP_OP_WATCH && kind != BP_OP_TENANT_LIST; /* the engine's own */
     }
     atomic_fetch_add(&r->batches, ops > 0);
     atomic_fetch_add(&r->ops, ops);

@@ -30,12 +30,13 @@ struct rig {
     struct actor *queue, *objects;
     const struct bp_plugin *plugin;
     void *queue_inst;
-    atomic_int queue_fail;          /* a bp_rc: whole batches fail with it */
-    atomic_int queue_closed;        /* 1: batches wait until it is 0 */
-    atomic_int queue_inside;        /* 1: a batch is being served or waits for that */
-    atomic_uint batches, ops;       /* served so far, but for who leads and what arrived */
-    atomic_uint biggest;            /* operations in the largest batch */
-    atomic_uint submits_with_lease; /* batches that held a submit and a lease behind it */
+    atomic_int queue_fail;               /* a bp_rc: whole batches fail with it */
+    atomic_int queue_closed;             /* 1: batches wait until it is 0 */
+    atomic_int queue_inside;             /* 1: a batch is being served or waits for that */
+    atomic_uint batches, ops;            /* served so far, but for who leads and what arrived */
+    atomic_uint biggest;                 /* operations in the largest batch */
+    atomic_uint asked[32], together[32]; /* by kind: operations so far, and most of them in one batch */
+    atomic_uint submits_with_lease;      /* batches that held a submit and a lease behind it */
     /* Answers an operation in the plugin's place: 1 when it did (op->err.rc is its rc). On the actor's thread. */
     int (*script)(struct rig *r, struct bp_op *op);
     atomic_uint scripted;

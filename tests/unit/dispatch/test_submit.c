@@ -229,7 +229,7 @@ static void full_mailbox_is_an_answer_not_a_wait(void **state)
         answer_reset(&a[i]);
     }
     assert_int_equal(r->events[EVENT_JOB_SUBMITTED], accepted);
-    assert_true(accepted >= 64);
+    assert_true(accepted >= 48); /* of 64: the engine itself asks for something now and then */
     json_object_put(body);
     rig_free(r);
 }

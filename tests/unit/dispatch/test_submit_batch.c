@@ -25,13 +25,12 @@ static void jobs_of_a_batch_are_answered_in_order_out_of_one_transaction(void **
     (void)state;
     struct rig *r = rig_new(NULL);
     struct answer a = {0};
-    unsigned before = atomic_load(&r->batches);
     do_batch(r,
              "{'jobs':[{'workflow':'noop'},{'workflow':'noop','not_before':4102444800000},"
              "{'workflow':'photo','input':{'key':'tenants/acme/a','mime':'image/png'}}]}",
              &a);
     assert_int_equal(a.rc, BP_OK);
-    assert_int_equal(atomic_load(&r->batches) - before, 1);
+    assert_int_equal(atomic_load(&r->together[BP_OP_SUBMIT]), 3);
     assert_int_equal(json_int(a.data, "accepted", 0), 3);
     assert_int_equal(json_int(a.data, "refused", -1), 0);
     assert_string_equal(json_str(job_of(&a, 0), "status", ""), "queued");
@@ -152,7 +151,6 @@ static void waiting_workers_lease_in_the_transaction_of_the_batch(void **state)
         begin_worker(r, dispatch_worker_poll, w[i], "{'worker_id':'w','wait_seconds':30}", &p[i]);
     }
     rig_turn(r, 20); /* they found nothing and wait */
-    unsigned before = atomic_load(&r->batches);
     do_batch(r, "{'jobs':[{'workflow':'noop'},{'workflow':'noop'}]}", &a);
     assert_int_equal(json_int(a.data, "accepted", 0), 2);
     rig_wait(r, &p[0]);
@@ -160,7 +158,8 @@ static void waiting_workers_lease_in_the_transaction_of_the_batch(void **state)
     assert_non_null(json_member(p[0].data, "job"));
     assert_non_null(json_member(p[1].data, "job"));
     assert_int_equal(p[2].done, 0);
-    assert_int_equal(atomic_load(&r->batches) - before, 1);
+    assert_int_equal(atomic_load(&r->together[BP_OP_SUBMIT]), 2);
+    assert_int_equal(atomic_load(&r->submits_with_lease), 2); /* both behind them in their batch */
     for (int i = 0; i < 3; i++) {
         dispatch_poll_abandon(r->d, &p[i]);
         answer_reset(&p[i]);

@@ -171,7 +171,7 @@ static void stats_are_asked_for_once_however_many_want_them(void **state)
     struct rig *r = rig_new(sets);
     struct answer a[20] = {0};
     submit_ok(r, "{'workflow':'noop'}");
-    unsigned before = atomic_load(&r->ops);
+    unsigned before = atomic_load(&r->asked[BP_OP_STATS]);
     for (int i = 0; i < 20; i++)
         dispatch_stats(r->d, answer_keep, &a[i]);
     for (int i = 0; i < 20; i++) {
@@ -181,7 +181,7 @@ static void stats_are_asked_for_once_however_many_want_them(void **state)
         assert_int_equal(json_int(row, "queued", 0), 1);
         answer_reset(&a[i]);
     }
-    assert_int_equal(atomic_load(&r->ops) - before, 1);
+    assert_int_equal(atomic_load(&r->asked[BP_OP_STATS]) - before, 1);
     rig_free(r);
 }
 
