@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #define CACHE_TTL_MS  5000
 #define KNOWN_SLOTS   4096 /* a power of two */
@@ -24,22 +25,31 @@ struct slot {
     int disabled;
 };
 
-struct tenant_auth {
-    struct slot known[KNOWN_SLOTS], unknown[UNKNOWN_SLOTS];
-    uint32_t lookups;
-};
-
-struct lookup {
-    struct dispatch *d;
+struct waiter {
+    STAILQ_ENTRY(waiter) next;
     tenant_auth_reply fn;
     void *arg;
+};
+
+/* One question to the store, for all who asked the same meanwhile. */
+struct lookup {
+    LIST_ENTRY(lookup) next;
+    struct dispatch *d;
+    STAILQ_HEAD(waiters, waiter) waiters;
     char digest[DIGEST_SIZE];
+};
+
+struct tenant_auth {
+    struct slot known[KNOWN_SLOTS], unknown[UNKNOWN_SLOTS];
+    LIST_HEAD(lookups, lookup) lookups; /* on their way; those of a dead engine free themselves */
+    uint32_t n_lookups;
 };
 
 struct tenant_auth *tenant_auth_new(void)
 {
     struct tenant_auth *c = calloc(1, sizeof *c);
     assert(c);
+    LIST_INIT(&c->lookups);
     return c;
 }
 
@@ -120,32 +130,72 @@ static void fail(struct dispatch *d, const struct bp_err *err, tenant_auth_reply
     fn(&a, NULL, arg);
 }
 
-static void note(struct dispatch *d, const struct lookup *l, const struct bp_tenant_row *row)
+static struct slot *note(struct dispatch *d, const struct lookup *l, const struct bp_tenant_row *row)
 {
     struct slot *s = put(d->tenants->known, KNOWN_SLOTS, l->digest);
     s->tenant = strdup(row->name);
     assert(s->tenant);
     s->disabled = row->disabled;
-    admit(s, l->fn, l->arg);
+    return s;
+}
+
+/* Whoever is told may forget what is cached: each is told from what the store said. */
+static void tell(struct lookup *l, const struct slot *s, const struct bp_err *err)
+{
+    struct waiter *w;
+    while ((w = STAILQ_FIRST(&l->waiters))) {
+        STAILQ_REMOVE_HEAD(&l->waiters, next);
+        if (l->d->dead)
+            ;
+        else if (s)
+            admit(s, w->fn, w->arg);
+        else if (err->rc == BP_NOTFOUND || err->rc == BP_UNSUPPORTED) /* a store without tenants knows nobody's */
+            say_unknown(w->fn, w->arg);
+        else
+            fail(l->d, err, w->fn, w->arg);
+        free(w);
+    }
 }
 
 static void replied(struct bp_op *op, const struct bp_err *err, void *arg)
 {
     struct lookup *l = arg;
     struct dispatch *d = l->d;
+    struct slot found = {0};
     if (!d->dead) {
-        d->tenants->lookups--;
+        LIST_REMOVE(l, next);
+        d->tenants->n_lookups--;
         if (err->rc == BP_OK) {
-            note(d, l, op->u.token_auth.tenant);
-        } else if (err->rc == BP_NOTFOUND || err->rc == BP_UNSUPPORTED) { /* a store without tenants knows nobody's */
+            found = *note(d, l, op->u.token_auth.tenant);
+            found.tenant = strdup(found.tenant);
+            assert(found.tenant);
+        } else if (err->rc == BP_NOTFOUND || err->rc == BP_UNSUPPORTED) {
             put(d->tenants->unknown, UNKNOWN_SLOTS, l->digest);
-            say_unknown(l->fn, l->arg);
-        } else {
-            fail(d, err, l->fn, l->arg);
         }
     }
+    tell(l, found.tenant ? &found : NULL, err);
+    free(found.tenant);
     free(l);
     dispatch_unref(d);
+}
+
+static void wait_for(struct lookup *l, tenant_auth_reply fn, void *arg)
+{
+    struct waiter *w = calloc(1, sizeof *w);
+    assert(w);
+    w->fn = fn;
+    w->arg = arg;
+    STAILQ_INSERT_TAIL(&l->waiters, w, next);
+}
+
+static struct lookup *lookup_find(struct dispatch *d, const char *digest)
+{
+    struct lookup *l;
+    for (l = LIST_FIRST(&d->tenants->lookups); l; l = LIST_NEXT(l, next)) {
+        if (memcmp(l->digest, digest, DIGEST_SIZE) == 0)
+            return l;
+    }
+    return NULL;
 }
 
 static void look_up(struct dispatch *d, const char *digest, tenant_auth_reply fn, void *arg)
@@ -153,13 +203,16 @@ static void look_up(struct dispatch *d, const char *digest, tenant_auth_reply fn
     struct bp_err err = {0};
     struct lookup *l = calloc(1, sizeof *l);
     assert(l);
-    *l = (struct lookup){.d = d, .fn = fn, .arg = arg};
+    l->d = d;
+    STAILQ_INIT(&l->waiters);
     memcpy(l->digest, digest, DIGEST_SIZE);
     struct queue_call *q = queue_call_new(BP_OP_TOKEN_AUTH, dispatch_now(d));
     queue_call_op(q)->u.token_auth.token_hash = queue_call_str(q, digest);
     dispatch_ref(d);
     if (queue_call_send(d->bus, q, QUEUE_TIMEOUT_MS, replied, l, &err) == BP_OK) {
-        d->tenants->lookups++;
+        wait_for(l, fn, arg);
+        LIST_INSERT_HEAD(&d->tenants->lookups, l, next);
+        d->tenants->n_lookups++;
         return;
     }
     send_error(&err, "queue");
@@ -177,11 +230,14 @@ void dispatch_tenant_authenticate(struct dispatch *d, const char *token, tenant_
     }
     digest_make(token, strlen(token), digest);
     const struct slot *s = find(d->tenants->known, KNOWN_SLOTS, digest);
+    struct lookup *same = s ? NULL : lookup_find(d, digest);
     if (s)
         admit(s, fn, arg);
     else if (find(d->tenants->unknown, UNKNOWN_SLOTS, digest))
         say_unknown(fn, arg);
-    else if (d->tenants->lookups >= LOOKUPS_MAX)
+    else if (same)
+        wait_for(same, fn, arg);
+    else if (d->tenants->n_lookups >= LOOKUPS_MAX)
         say(fn, arg, BP_LATER, "Too many unknown tokens are being looked up; try again in a second.");
     else
         look_up(d, digest, fn, arg);

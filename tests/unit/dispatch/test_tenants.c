@@ -237,6 +237,46 @@ static void look_ups_on_their_way_are_bounded(void **state)
     rig_free(r);
 }
 
+static void many_calls_with_one_token_ask_the_store_once(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    struct answer a = {0};
+    struct whose w[200] = {0};
+    add(r, "acme");
+    do_token(r, "acme", 0, &a);
+    unsigned before = atomic_load(&r->asked[BP_OP_TOKEN_AUTH]);
+    rig_hold_queue(r);
+    for (int i = 0; i < 200; i++)
+        dispatch_tenant_authenticate(r->d, json_str(a.data, "token", ""), keep, &w[i]);
+    rig_release_queue(r);
+    for (int i = 0; i < 200; i++) {
+        for (int k = 0; !w[i].done && k < 20000; k++)
+            rig_turn(r, 1);
+        assert_int_equal(w[i].rc, BP_OK);
+        assert_string_equal(w[i].tenant, "acme");
+    }
+    assert_int_equal(atomic_load(&r->asked[BP_OP_TOKEN_AUTH]) - before, 1);
+    answer_reset(&a);
+    rig_free(r);
+}
+
+static void engine_that_ends_first_answers_no_look_up(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    struct whose w[2] = {0};
+    rig_hold_queue(r);
+    dispatch_tenant_authenticate(r->d, "a guess", keep, &w[0]);
+    dispatch_tenant_authenticate(r->d, "a guess", keep, &w[1]);
+    dispatch_free(r->d);
+    rig_release_queue(r);
+    rig_turn(r, 20);
+    assert_int_equal(w[0].done + w[1].done, 0);
+    r->d = dispatch_new(r->bus, NULL, r->config);
+    rig_free(r);
+}
+
 static void disabled_tenant_is_refused_at_once_and_taken_again(void **state)
 {
     (void)state;
@@ -371,6 +411,8 @@ int main(void)
         cmocka_unit_test(tokens_and_guesses_are_cached),
         cmocka_unit_test(guesses_do_not_push_good_tokens_out),
         cmocka_unit_test(look_ups_on_their_way_are_bounded),
+        cmocka_unit_test(many_calls_with_one_token_ask_the_store_once),
+        cmocka_unit_test(engine_that_ends_first_answers_no_look_up),
         cmocka_unit_test(disabled_tenant_is_refused_at_once_and_taken_again),
         cmocka_unit_test(token_made_elsewhere_is_known_here),
         cmocka_unit_test(expired_token_is_nobodys),
