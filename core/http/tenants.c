@@ -167,7 +167,7 @@ struct tenants *tenants_new(const struct config *c, const char *local_token, str
         return NULL;
     }
     rc = add_all(t, map, err);
-    if (rc == 0 && n == 0 && local_token && *local_token)
+    if (rc == 0 && t->n == 0 && local_token && *local_token)
         rc = add(t, "local", local_token, err);
     if (rc) {
         tenants_free(t);

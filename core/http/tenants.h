@@ -7,7 +7,7 @@
 #include "config/config.h"
 
 struct tenants;
-/* From config `tenants`; when that names none and local_token is not empty: tenant "local" with that token.
+/* From config `tenants`; when none there has a token and local_token is not empty: tenant "local" with that token.
  * BP_INVALID names the tenant whose token cannot be read or whose other settings are wrong. */
 struct tenants *tenants_new(const struct config *c, const char *local_token, struct bp_err *err);
 void tenants_free(struct tenants *t);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dispatch/rig.h"
 
+#include "dispatch/tenants.h"
 #include "log/err.h"
 
 #include <string.h>
@@ -402,6 +403,32 @@ static void settings_are_stored_again_with_a_reload(void **state)
     rig_free(r);
 }
 
+static void settings_the_queue_did_not_take_are_stored_later(void **state)
+{
+    (void)state;
+    const char *none[] = {NULL}, *sets[] = {"tenants={\"acme\":{\"weight\":5}}"};
+    struct rig *r = rig_new(none);
+    struct answer a = {0};
+    struct bp_err err = {0};
+    struct config_sources src = {.sets = sets, .n_sets = 1};
+    struct config *c = config_load(&src, &err), *old = r->config;
+    assert_non_null(c);
+    atomic_store(&r->queue_fail, BP_IO);
+    dispatch_reconfigure(r->d, c);
+    r->config = c;
+    config_free(old);
+    for (int i = 0; !r->d->tenants_unstored && i < 20000; i++)
+        rig_turn(r, 1);
+    atomic_store(&r->queue_fail, 0);
+    tenant_settings_again(r->d); /* what the house does every minute */
+    dispatch_tenant_show(r->d, "acme", answer_keep, &a);
+    rig_wait(r, &a);
+    assert_int_equal(json_int(a.data, "weight", 0), 5);
+    assert_int_equal(r->d->tenants_unstored, 0);
+    answer_reset(&a);
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -419,6 +446,7 @@ int main(void)
         cmocka_unit_test(limits_of_the_settings_hold),
         cmocka_unit_test(waiting_worker_gets_the_next_job_of_a_tenant_at_its_limit),
         cmocka_unit_test(settings_are_stored_again_with_a_reload),
+        cmocka_unit_test(settings_the_queue_did_not_take_are_stored_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

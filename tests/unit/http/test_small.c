@@ -58,6 +58,46 @@ static void a_token_that_cannot_be_had_is_named(void **state)
     }
 }
 
+static void what_else_a_tenant_has_is_checked_by_name(void **state)
+{
+    static const struct {
+        const char *set, *part;
+    } bad[] = {
+        {"tenants={\"acme\":{\"wieght\":2}}", "did you mean weight"},
+        {"tenants={\"acme\":{\"weight\":0}}", "tenants.acme.weight must be a whole number from 1 to 1000"},
+        {"tenants={\"acme\":{\"maxPending\":-1}}", "tenants.acme.maxPending"},
+        {"tenants={\"acme\":{\"maxRunning\":\"many\"}}", "tenants.acme.maxRunning"},
+        {"tenants={\"acme\":{\"webhook\":\"ftp://x\"}}", "tenants.acme.webhook"},
+        {"tenants={\"acme\":{\"token\":5}}", "tenants.acme.token must be text"},
+        {"tenants={\"acme\":7}", "tenants.acme"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct bp_err err = {0};
+        struct config *c;
+        assert_null(load(bad[i].set, &c, &err));
+        assert_int_equal(err.rc, BP_INVALID);
+        if (!strstr(err.text, bad[i].part))
+            fail_msg("%s: %s", bad[i].set, err.text);
+        config_free(c);
+    }
+}
+
+/* Its tokens may be in the store: the local one stays while no setting has any. */
+static void a_tenant_may_have_limits_and_no_token(void **state)
+{
+    struct bp_err err = {0};
+    struct config *c;
+    struct tenants *t = load("tenants={\"acme\":{\"weight\":2,\"maxPending\":0}}", &c, &err);
+
+    (void)state;
+    assert_non_null(t);
+    assert_string_equal(tenants_find(t, "local-token"), "local");
+    tenants_free(t);
+    config_free(c);
+}
+
 static void without_tenants_there_is_the_local_one(void **state)
 {
     struct bp_err err = {0};
@@ -139,6 +179,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tokens_are_resolved_from_environment_and_file),
         cmocka_unit_test(a_token_that_cannot_be_had_is_named),
+        cmocka_unit_test(what_else_a_tenant_has_is_checked_by_name),
+        cmocka_unit_test(a_tenant_may_have_limits_and_no_token),
         cmocka_unit_test(without_tenants_there_is_the_local_one),
         cmocka_unit_test(a_minute_holds_so_many_per_address),
         cmocka_unit_test(an_ipv6_client_counts_with_its_network),
