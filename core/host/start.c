@@ -55,10 +55,10 @@ static int migrate(const struct call *c, struct bp_err *err)
     return rc;
 }
 
-/* Not the plugin's own rc: BP_TIMEOUT would read as if it had not returned. */
+/* Not the plugin's own rc: BP_TIMEOUT would read as if it had not returned. A full disk is one that has room later. */
 static int start_rc(int32_t rc)
 {
-    return rc == BP_OK || rc == BP_LATER ? rc : BP_FAIL;
+    return rc == BP_OK ? BP_OK : rc == BP_LATER || rc == BP_NOSPACE ? BP_LATER : BP_FAIL;
 }
 
 static int start_run(const void *table, void *inst, void *args, struct bp_err *err)

@@ -105,9 +105,9 @@ struct bp_plugin {
     uint32_t abi;
     const char *name; /* equals the manifest's "name" */
     /* Brings the plugin up; may block (databases, migrations). Runs on the plugin's own thread, as all
-     * callbacks do. *inst is handed to every later call. On error nothing is left behind. BP_LATER: what it needs is
-     * not there now (a database that is down, say); the host shows the reason and starts it again by itself, after 1 s
-     * and then after ever longer rests up to 30 s. */
+     * callbacks do. *inst is handed to every later call. On error nothing is left behind. BP_LATER or BP_NOSPACE: what
+     * it needs is not there now (a database that is down, room on a disk); the host shows the reason and starts it
+     * again by itself, after 1 s and then after ever longer rests up to 30 s. */
     int32_t (*start)(struct bp_self *self, const struct bp_host *host, void **inst, struct bp_err *err);
     /* After the last facet call returned; cannot fail. */
     void (*stop)(void *inst);

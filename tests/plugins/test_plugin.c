@@ -96,9 +96,10 @@ static int32_t migrate(void *inst, const struct bp_migrate *what, char **report,
         *report = p->host->alloc(3);
     char there[1024];
     snprintf(there, sizeof(there), "%s/there", p->host->state_dir(p->self));
-    if (T_MIGRATE_RC == BP_LATER && access(there, F_OK) != 0)
-        snprintf(err->text, sizeof(err->text), "there is no server at db.example.com");
-    else if (T_MIGRATE_RC != BP_LATER && T_MIGRATE_RC)
+    if ((T_MIGRATE_RC == BP_LATER || T_MIGRATE_RC == BP_NOSPACE) && access(there, F_OK) != 0)
+        snprintf(err->text, sizeof(err->text),
+                 T_MIGRATE_RC == BP_LATER ? "there is no server at db.example.com" : "the disk is full");
+    else if (T_MIGRATE_RC != BP_LATER && T_MIGRATE_RC != BP_NOSPACE && T_MIGRATE_RC)
         snprintf(err->text, sizeof(err->text), "the schema is newer than this plugin");
     if (err->text[0])
         return T_MIGRATE_RC;

@@ -76,10 +76,10 @@ static void refuses(void **state)
     rig_free(r);
 }
 
-static void server_comes(struct rig *r)
+static void comes(struct rig *r, const char *store)
 {
     char path[700];
-    snprintf(path, sizeof path, "%s/plugin/late-store/there", r->state);
+    snprintf(path, sizeof path, "%s/plugin/%s/there", r->state, store);
     FILE *f = fopen(path, "w");
     assert_non_null(f);
     fclose(f);
@@ -100,8 +100,22 @@ static void a_store_whose_server_comes_later_comes_up_by_itself(void **state)
                      "late-store 1 loaded>refused there is no server at db.example.com; it is tried again by itself");
     rig_until_arrow(r, "late-store 2 loaded>refused");
     assert_false(bus_has_service(r->bus, "queue"));
-    server_comes(r);
+    comes(r, "late-store");
     rig_until(r, runs, "late-store");
+    assert_true(bus_has_service(r->bus, "queue"));
+    rig_free(r);
+}
+
+/* "it resumes by itself when there is room" was said, and it did not: the plugin had been refused for good. */
+static void a_store_whose_disk_is_full_at_its_start_comes_up_when_there_is_room(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(HOST_CONTROLLER, NULL);
+    rig_put(r, "full-store", "full-store");
+    rig_start(r);
+    rig_assert_arrow(r, "full-store 1 loaded>refused the disk is full; it is tried again by itself");
+    comes(r, "full-store");
+    rig_until(r, runs, "full-store");
     assert_true(bus_has_service(r->bus, "queue"));
     rig_free(r);
 }
@@ -112,7 +126,7 @@ static void a_reload_does_not_wait_for_the_next_try(void **state)
     struct rig *r = rig_new(HOST_CONTROLLER, NULL);
     rig_put(r, "late-store", "late-store");
     rig_start(r);
-    server_comes(r);
+    comes(r, "late-store");
     host_reload(r->host, "late-store", rig_done, r);
     assert_int_equal(rig_outcome(r), BP_OK);
     assert_true(runs(r, "late-store"));
@@ -343,6 +357,7 @@ static void a_newer_minor_is_welcome_with_keys_and_facets_unknown_here(void **st
 
 static const struct CMUnitTest single[] = {
     cmocka_unit_test(a_store_whose_server_comes_later_comes_up_by_itself),
+    cmocka_unit_test(a_store_whose_disk_is_full_at_its_start_comes_up_when_there_is_room),
     cmocka_unit_test(a_reload_does_not_wait_for_the_next_try),
     cmocka_unit_test(refuses_an_unreadable_file),
     cmocka_unit_test(refuses_a_group_writable_file),
