@@ -3,10 +3,9 @@
 
 What the checker reads comes from the server itself, as one JSON object per row, in files that stay with the round.
 """
+import hashlib
 import json
-import os
 import pathlib
-import subprocess
 
 from mariadbd import Server
 from proxy import CommitProxy
@@ -28,7 +27,7 @@ ROWS = {
     "counts": """SELECT JSON_OBJECT('workflow', f.name, 'scheduled', SUM(c.scheduled), 'queued', SUM(c.queued), 'leased', SUM(c.leased),
                    'completed', SUM(c.completed), 'failed', SUM(c.failed), 'cancelled', SUM(c.cancelled))
                  FROM dispatch_counters c JOIN workflows f ON f.id = c.owner_id WHERE c.owner = 1 GROUP BY f.name""",
-    "keys": "SELECT JSON_OBJECT('key', idempotency_key, 'id', dispatch_id) FROM idempotency_keys",
+    "keys": "SELECT JSON_OBJECT('hash', LOWER(HEX(key_hash)), 'id', dispatch_id) FROM idempotency_keys",
     "after": "SELECT JSON_OBJECT('job', job_id, 'after', after_id) FROM job_dependencies",
     "audit": "SELECT JSON_OBJECT('worker', worker, 'what', what) FROM worker_audit_logs ORDER BY id",
 }
@@ -93,6 +92,8 @@ class Mariadb:
         events = {id: [] for id in jobs}
         for e in rows["events"]:
             events.setdefault(e["job_id"], []).append(e)
+        keys = {r["hash"]: r["id"] for r in rows["keys"]}
         return {"jobs": jobs, "events": events, "counts": {r.pop("workflow"): r for r in rows["counts"]},
-                "keys": {r["key"]: r["id"] for r in rows["keys"]}, "audit": rows["audit"], "after": [(r["job"], r["after"]) for r in rows["after"]],
+                "keys": {j["key"]: keys.get(hashlib.sha256(j["key"].encode()).hexdigest()) for j in rows["jobs"] if j["key"]},
+                "audit": rows["audit"], "after": [(r["job"], r["after"]) for r in rows["after"]],
                 "damage": json.loads((pathlib.Path(directory) / "damage.json").read_text()), "back_ms": BACK_MS}
