@@ -174,6 +174,8 @@ static void poke(const struct event_msg *e, void *arg)
     struct lead_term term;
     if (e->id == EVENT_LEADER_GAINED)
         s->taking_over = 1;
+    for (struct scale_item *i = e->id == EVENT_LEADER_LOST ? s->items : NULL; i; i = i->next)
+        i->n_latest = 0; /* what it published last is not the latest any more */
     if (!leads_now(&s->leads, &term))
         return;
     if (!s->started || e->id == EVENT_JOB_PROGRESS || e->id == EVENT_JOB_LEASED)
@@ -202,7 +204,7 @@ struct scale *scale_new(struct bus *b, struct host *h, const struct config *c, c
     s->jobs = bus_subscribe(b, "job.*", poke, s);
     s->instances = bus_subscribe(b, "fleet.instance", poke, s);
     s->arrivals = bus_subscribe(b, "queue.arrived", poke, s);
-    s->leader = bus_subscribe(b, "leader.gained", poke, s);
+    s->leader = bus_subscribe(b, "leader.*", poke, s);
     return s;
 }
 

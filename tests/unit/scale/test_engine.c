@@ -297,6 +297,11 @@ static void only_the_leader_decides_and_publishes_metrics(void **state)
     bus_publish(f.rig->bus, EVENT_LEADER_GAINED, "here", (int64_t)3);
     rig_until(f.rig, has_resized, &f.fleet);
     rig_until_call(f.rig, "put");
+    leads = 0;
+    bus_publish(f.rig->bus, EVENT_LEADER_LOST, "here", (int64_t)3, "the test took it");
+    list = scale_metrics(f.scale); /* another one publishes them now */
+    assert_int_equal(json_object_array_length(list), 0);
+    json_object_put(list);
     end(&f);
 }
 
