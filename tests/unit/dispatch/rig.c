@@ -115,6 +115,8 @@ static int tell_lead(struct rig *r, struct bp_op_lead *lead)
         snprintf(r->resigned_id, sizeof r->resigned_id, "%s", lead->id);
         atomic_fetch_add(&r->resigned, 1);
     }
+    if (atomic_load(&r->lead_rc))
+        return atomic_load(&r->lead_rc);
     lead->leader = atomic_load(&r->leads);
     lead->epoch = atomic_load(&r->epoch);
     lead->count = n;
@@ -126,7 +128,7 @@ static int tell_lead(struct rig *r, struct bp_op_lead *lead)
                                                           .name = i == 0 ? lead->name : "elsewhere",
                                                           .url = "http://elsewhere",
                                                           .version = "1"};
-    return atomic_load(&r->lead_rc);
+    return BP_OK;
 }
 
 static int tell_watch(struct rig *r, struct bp_op_watch *watch)
