@@ -2,6 +2,7 @@
 """A daemon whose tenant's content lies in a pool on a second MariaDB server, killed between the two commits."""
 import contextlib
 import json
+import re
 import select
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from client import FieldWorker
 from conftest import ROOT, wait_until
 from test_fleet import local
 
-COMMIT = b"\x03COMMIT"
+COMMIT = re.compile(rb"COMMIT(?!T)")
 SUBMITS = b"INSERT INTO ai_job_dispatches (tenant_id"
 DELIVERS = b"INSERT INTO pool_outbox"
 
@@ -70,10 +71,10 @@ class Proxy:
                 if client in ready:
                     data = client.recv(65536) or self._end()
                     said = (said + data)[-1 << 20:]
-                    if COMMIT in data and self.marker and self.marker in said:
+                    if COMMIT.search(data) and self.marker and self.marker in said:
                         self._freeze(client, up, data)
                         return
-                    if COMMIT in data:
+                    if COMMIT.search(data):
                         said = b""
                     up.sendall(data)
 

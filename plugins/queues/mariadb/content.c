@@ -134,6 +134,16 @@ static bool has_rows(const struct pool *p)
     return p->jobs.n || p->states.n || p->outputs.n;
 }
 
+bool contents_far_pending(const struct store *s)
+{
+    for (uint32_t i = 1; i < s->pools.n; i++) {
+        const struct pool *p = s->pools.list[i];
+        if (p->far && (p->begun || has_rows(p)))
+            return true;
+    }
+    return false;
+}
+
 void contents_near_text(struct store *s, struct sql *q)
 {
     for (uint32_t i = 1; i < s->pools.n; i++)

@@ -30,6 +30,9 @@ void contents_near_text(struct store *s, struct sql *q);
 /* Writes rows out early when they became many. */
 int32_t contents_spill(struct store *s, size_t bytes);
 
+/* Is something to be written or committed on another server? */
+bool contents_far_pending(const struct store *s);
+
 /* The jobs whose content is to be read. */
 struct wants {
     struct job **jobs;

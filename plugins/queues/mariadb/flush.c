@@ -220,7 +220,7 @@ int32_t batch_flush(struct store *s, bool last)
     contents_near_text(s, &s->q);
     contents_want_text(s, &w, &s->q);
     /* What other servers are to hold must be there before the commit. */
-    bool commit = last && s->batch.begun && !s->batch.first && !pools_far(s);
+    bool commit = last && s->batch.begun && !s->batch.first && !contents_far_pending(s);
     if (commit)
         sql_add(&s->q, "COMMIT");
     s->committing = commit;

@@ -20,14 +20,6 @@ bool pools_any(const struct store *s)
     return s->pools.n > 1;
 }
 
-bool pools_far(const struct store *s)
-{
-    for (uint32_t i = 1; i < s->pools.n; i++)
-        if (s->pools.list[i]->far)
-            return true;
-    return false;
-}
-
 bool pool_central(const struct pool *p)
 {
     return p->name[0] == 0;

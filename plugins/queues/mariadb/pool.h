@@ -87,8 +87,6 @@ int32_t pool_find(struct store *s, int64_t tenant, struct pool **out);
 int32_t pool_settle(struct store *s, int64_t tenant, const char *name);
 /* More than the queue's own database? */
 bool pools_any(const struct store *s);
-/* One on another server? */
-bool pools_far(const struct store *s);
 bool pool_central(const struct pool *p);
 bool pool_up(const struct pool *p);
 /* Answers an operation that needs a pool which is down: BP_LATER, which pool, where and why. */
