@@ -167,7 +167,7 @@ int32_t batch_begin(struct store *s);
 /* The same, added to s->q; batch_begun takes its answer. */
 void batch_begin_text(struct store *s);
 int32_t batch_begun(struct store *s, int64_t *version);
-/* Reads the numbers of all names the operations use and writes new ones; before the transaction. (load.c) */
+/* Reads the numbers of all names the operations use and writes new ones; before the transaction. (load_names.c) */
 int32_t batch_names(struct store *s, struct bp_op *const *ops, uint32_t n);
 /* Reads and locks what the operations of a segment will need. */
 int32_t batch_load(struct store *s, struct bp_op *const *ops, uint32_t n);

@@ -192,8 +192,10 @@ static int32_t contents_wanted(struct store *s, struct wants *w)
     *w = (struct wants){0};
     for (struct pending *p = s->batch.first; p; p = p->next)
         n += p->n;
-    w->jobs = n ? mem_alloc(&s->mem, n * sizeof(struct job *)) : NULL;
-    if (n && !w->jobs)
+    if (n == 0)
+        return BP_OK;
+    w->jobs = mem_alloc(&s->mem, n * sizeof(struct job *));
+    if (!w->jobs)
         return store_nomem(s);
     for (struct pending *p = s->batch.first; p; p = p->next)
         for (uint32_t i = 0; i < p->n; i++)

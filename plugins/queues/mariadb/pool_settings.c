@@ -42,7 +42,9 @@ struct pool *pool_add(struct pools *all, const char *name)
     p->far = true;
     p->why.rc = BP_LATER;
     snprintf(p->why.text, sizeof p->why.text, "the settings have no pool of this name; add it to plugin.mariadb.pools");
-    return all->list[all->n++] = p;
+    all->list[all->n++] = p;
+    /* cppcheck-suppress memleak ; `list` holds it */
+    return p;
 }
 
 static int32_t link_make(struct store *s, struct pool *p)
