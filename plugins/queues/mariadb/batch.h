@@ -124,8 +124,8 @@ struct batch {
     struct unique_known *uniques;
     struct unique_new *uniques_new;
     struct link *uniques_touched;
-    struct link *rare; /* jobs with something in the rare columns to write */
-    struct sql withdrawn;
+    struct link *rare;          /* jobs with something in the rare columns to write */
+    struct sql withdrawn, made; /* made: tenants */
     struct pending *first, **last;
     struct submit_plan *plans; /* by operation of the segment */
     struct key_known *keys_known;

@@ -25,7 +25,6 @@ static int32_t want_create(struct store *s, const struct bp_op *op)
     const struct bp_worker_row *w = op->u.worker_put.worker;
     int32_t rc = BP_OK;
     if (op->kind == BP_OP_SUBMIT && !submit_wrong(s, u)) {
-        s->tenants.now_ms = op->now_ms;
         rc = names_want(s, &s->tenants, u->tenant);
         rc = rc ? rc : names_want(s, &s->workflows, u->workflow);
         rc = rc ? rc : names_want(s, &s->effects, u->effect);

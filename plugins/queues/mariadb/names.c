@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "names.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +12,7 @@
 struct name {
     int64_t id;
     char *text;
+    bool there;
 };
 
 static uint64_t hash_text(const char *s)
@@ -81,18 +81,23 @@ static bool grow(struct names *t)
     return true;
 }
 
-static int32_t add(struct store *s, struct names *t, int64_t id, const char *text)
+static int32_t add(struct store *s, struct names *t, int64_t id, const char *text, bool there)
 {
     if (cached_text(t, text))
         return BP_OK;
     char *copy = t->n < t->slots / 2 || grow(t) ? strdup(text) : NULL;
     if (!copy)
         return store_fail(s, BP_NOMEM, "out of memory for the name '%.100s'", text);
-    t->entries[t->n] = (struct name){id, copy};
+    t->entries[t->n] = (struct name){id, copy, there};
     place(t->by_text, t->slots, hash_text(text), (uint32_t)t->n);
     place(t->by_id, t->slots, hash_id(id), (uint32_t)t->n);
     t->n++;
     return BP_OK;
+}
+
+static const char *there_column(const struct names *t)
+{
+    return t->marked ? "there" : "1";
 }
 
 static int32_t read_into(struct store *s, struct names *t, const struct sql *q)
@@ -100,7 +105,7 @@ static int32_t read_into(struct store *s, struct names *t, const struct sql *q)
     struct reply r;
     int32_t rc = query_one(s, q, &r);
     while (!rc && reply_next(&r))
-        rc = add(s, t, column_int(&r, 0), r.row[1]);
+        rc = add(s, t, column_int(&r, 0), r.row[1], column_int(&r, 2) != 0);
     reply_done(&r);
     return rc;
 }
@@ -134,7 +139,7 @@ static int32_t read_missing(struct store *s, struct names *t)
     if (t->missing.n == 0)
         return BP_OK;
     sql_clear(&s->q);
-    sql_add(&s->q, "SELECT id, name FROM %r WHERE name IN (", t->table);
+    sql_add(&s->q, "SELECT id, name, %r FROM %r WHERE name IN (", there_column(t), t->table);
     sql_join(&s->q, &t->missing);
     sql_add(&s->q, ")");
     return read_into(s, t, &s->q);
@@ -143,13 +148,10 @@ static int32_t read_missing(struct store *s, struct names *t)
 int32_t names_resolve(struct store *s, struct names *t, bool create)
 {
     int32_t rc = t->n_missing ? read_missing(s, t) : BP_OK;
-    char after[32] = ")";
-    if (t->now_ms)
-        snprintf(after, sizeof after, ",%lld)", (long long)t->now_ms);
-    list_missing(t, "(", after);
+    list_missing(t, "(", t->marked ? ",0)" : ")");
     if (!rc && create && t->missing.n) {
         sql_clear(&s->q);
-        sql_add(&s->q, "INSERT IGNORE INTO %r (name%r) VALUES ", t->table, t->now_ms ? ", created_ms" : "");
+        sql_add(&s->q, "INSERT IGNORE INTO %r (name%r) VALUES ", t->table, t->marked ? ", there" : "");
         sql_join(&s->q, &t->missing);
         rc = query_run(s, &s->q);
         rc = rc ? rc : read_missing(s, t);
@@ -165,7 +167,7 @@ int32_t names_find(struct store *s, struct names *t, const char *name, int64_t *
     if (e || !text_fits(name, NAME_MAX_BYTES))
         return BP_OK;
     sql_clear(&s->q);
-    sql_add(&s->q, "SELECT id, name FROM %r WHERE name = %s", t->table, name);
+    sql_add(&s->q, "SELECT id, name, %r FROM %r WHERE name = %s", there_column(t), t->table, name);
     int32_t rc = read_into(s, t, &s->q);
     e = cached_text(t, name);
     *id = e ? e->id : 0;
@@ -179,11 +181,24 @@ int32_t names_text(struct store *s, struct names *t, int64_t id, const char **na
     if (e || !id)
         return BP_OK;
     sql_clear(&s->q);
-    sql_add(&s->q, "SELECT id, name FROM %r WHERE id = %l", t->table, id);
+    sql_add(&s->q, "SELECT id, name, %r FROM %r WHERE id = %l", there_column(t), t->table, id);
     int32_t rc = read_into(s, t, &s->q);
     e = cached_id(t, id);
     *name = e ? e->text : NULL;
     return rc;
+}
+
+bool names_there(const struct names *t, int64_t id)
+{
+    const struct name *e = cached_id(t, id);
+    return !e || e->there;
+}
+
+void names_make(struct names *t, int64_t id)
+{
+    struct name *e = cached_id(t, id);
+    if (e)
+        e->there = true;
 }
 
 void names_clear(struct names *t)
@@ -195,7 +210,7 @@ void names_clear(struct names *t)
     free(t->by_id);
     free(t->wanted);
     sql_free(&t->missing);
-    *t = (struct names){.table = t->table};
+    *t = (struct names){.table = t->table, .marked = t->marked};
 }
 
 void names_trim(struct names *t)

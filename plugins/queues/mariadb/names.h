@@ -8,6 +8,7 @@
 #ifndef MARIADB_NAMES_H
 #define MARIADB_NAMES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,7 +21,7 @@ struct name;
 
 struct names {
     const char *table;
-    int64_t now_ms; /* of new rows, for tables that keep it; 0: the table does not */
+    bool marked; /* the table has a column `there`, 0 in rows that were only named */
     struct name *entries;
     uint32_t *by_text, *by_id; /* open addressing; entry index + 1 */
     size_t n, slots;
@@ -35,6 +36,9 @@ int32_t names_want(struct store *s, struct names *t, const char *name);
 int32_t names_resolve(struct store *s, struct names *t, bool create);
 /* *id = the number of `name`, 0 when it has none. BP_OK or the batch's end. */
 int32_t names_find(struct store *s, struct names *t, const char *name, int64_t *id);
+/* Of a marked table: is the row more than a name? And: it is now, or will be with this batch. */
+bool names_there(const struct names *t, int64_t id);
+void names_make(struct names *t, int64_t id);
 /* *name = the name of `id`, NULL for 0 or an unknown number. */
 int32_t names_text(struct store *s, struct names *t, int64_t id, const char **name);
 void names_clear(struct names *t);

@@ -42,6 +42,8 @@ int32_t op_webhook_done(struct store *s, struct bp_op *op);
 const char *submit_wrong(const struct store *s, const struct bp_op_submit *u);
 /* All workflows as a list for IN, in s->workflow_list: it leads through indexes that have the workflow in front. */
 int32_t workflow_list(struct store *s);
+/* The number of a tenant that is more than named, 0: there is none. */
+int32_t tenant_there(struct store *s, const char *name, int64_t *id);
 /* Tenants by name, or the one of a number, in one block of host memory. */
 int32_t tenants_hand(struct store *s, int64_t id, struct bp_tenant_row **tenants, uint32_t *n, void **memory);
 /* Hands a job and its timeline to a get. */

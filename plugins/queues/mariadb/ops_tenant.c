@@ -29,11 +29,14 @@ static void set_number(struct sql *q, const char *column, int32_t value)
         sql_add(q, ", %r=%i", column, value);
 }
 
-static void change_text(struct store *s, const struct bp_op_tenant_put *t, int64_t id)
+static void change_text(struct store *s, const struct bp_op *op, int64_t id, bool there)
 {
+    const struct bp_op_tenant_put *t = &op->u.tenant_put;
     struct sql *q = &s->q;
     sql_clear(q);
-    sql_add(q, "UPDATE tenants SET id=id");
+    sql_add(q, "UPDATE tenants SET there=1");
+    if (!there)
+        sql_add(q, ", created_ms=%l", op->now_ms);
     set_number(q, "weight", t->weight);
     set_number(q, "max_pending", t->max_pending);
     set_number(q, "max_running", t->max_running);
@@ -47,10 +50,36 @@ static void change_text(struct store *s, const struct bp_op_tenant_put *t, int64
             id);
 }
 
+/* *id 0: not even named. */
+static int32_t tenant_find(struct store *s, const char *name, bool locked, int64_t *id, bool *there)
+{
+    struct reply r;
+    *id = 0;
+    *there = false;
+    sql_clear(&s->q);
+    sql_add(&s->q, "SELECT id, there FROM tenants WHERE name=%s%r", name, locked ? " FOR UPDATE" : "");
+    int32_t rc = query_one(s, &s->q, &r);
+    if (!rc && reply_next(&r)) {
+        *id = column_int(&r, 0);
+        *there = column_int(&r, 1) != 0;
+    }
+    reply_done(&r);
+    return rc;
+}
+
+int32_t tenant_there(struct store *s, const char *name, int64_t *id)
+{
+    bool there = false;
+    int32_t rc = name && text_fits(name, NAME_MAX_BYTES) ? tenant_find(s, name, false, id, &there) : BP_OK;
+    *id = there ? *id : 0;
+    return rc;
+}
+
 int32_t op_tenant_put(struct store *s, struct bp_op *op)
 {
     struct bp_op_tenant_put *t = &op->u.tenant_put;
     int64_t id;
+    bool there;
     t->existed = 0;
     const char *why = wrong(t);
     if (why)
@@ -58,19 +87,18 @@ int32_t op_tenant_put(struct store *s, struct bp_op *op)
     /* The number first: its lock lets one change of tenants happen at a time, so that numbers become visible in order.
      */
     int32_t rc = query_text(s, "UPDATE tenants_version SET version=version+1 WHERE id=1");
-    sql_clear(&s->q);
-    sql_add(&s->q, "SELECT id FROM tenants WHERE name=%s FOR UPDATE", t->name);
-    rc = rc ? rc : query_int(s, &s->q, &id);
+    rc = rc ? rc : tenant_find(s, t->name, true, &id, &there);
     if (rc)
         return rc;
-    t->existed = id != 0;
+    t->existed = there;
+    s->tenant_made = s->tenant_made || !there;
     if (!id) {
         sql_clear(&s->q);
-        sql_add(&s->q, "INSERT INTO tenants (name, created_ms) VALUES (%s,%l) RETURNING id", t->name, op->now_ms);
+        sql_add(&s->q, "INSERT INTO tenants (name, there) VALUES (%s,0) RETURNING id", t->name);
         rc = query_int(s, &s->q, &id);
-        s->tenant_made = true;
     }
-    change_text(s, t, id);
+    names_make(&s->tenants, id);
+    change_text(s, op, id, there);
     rc = rc ? rc : query_run(s, &s->q);
     return rc ? rc : tenants_read(s);
 }
@@ -79,7 +107,7 @@ int32_t op_tenant_put(struct store *s, struct bp_op *op)
 
 static size_t text_bytes(const struct reply *r)
 {
-    return strlen(r->row[1]) + 1 + (r->row[7] ? strlen(r->row[7]) + 1 : 0);
+    return strlen(r->row[1]) + 1 + (r->row[7] ? strlen(r->row[7]) + 1 : 0) + (r->row[12] ? strlen(r->row[12]) + 1 : 0);
 }
 
 static char *row_put(struct bp_tenant_row *t, const struct reply *r, char *text)
@@ -95,9 +123,13 @@ static char *row_put(struct bp_tenant_row *t, const struct reply *r, char *text)
     t->scheduled = column_int(r, 9);
     t->queued = column_int(r, 10);
     t->leased = column_int(r, 11);
-    if (!r->row[7])
-        return text;
-    t->webhook_url = strcpy(text, r->row[7]);
+    if (r->row[7]) {
+        t->webhook_url = strcpy(text, r->row[7]);
+        text += strlen(text) + 1;
+    }
+    if (!r->row[12] || !*r->row[12])
+        return text; /* in the queue's own database */
+    t->pool = strcpy(text, r->row[12]);
     return text + strlen(text) + 1;
 }
 
@@ -107,11 +139,12 @@ static void list_text(struct store *s, int64_t id)
     sql_add(&s->q,
             "SELECT t.id, t.name, t.weight, t.max_pending, t.max_running, t.disabled, t.webhook_version, "
             "t.webhook_url, t.created_ms, COALESCE(SUM(c.scheduled),0), COALESCE(SUM(c.queued),0), "
-            "COALESCE(SUM(c.leased),0) FROM tenants t LEFT JOIN dispatch_counters c ON c.owner=%i AND "
+            "COALESCE(SUM(c.leased),0), t.pool FROM tenants t LEFT JOIN dispatch_counters c ON c.owner=%i AND "
             "c.owner_id = t.id",
             COUNTER_TENANT);
+    sql_add(&s->q, " WHERE t.there=1");
     if (id)
-        sql_add(&s->q, " WHERE t.id=%l", id);
+        sql_add(&s->q, " AND t.id=%l", id);
     sql_add(&s->q, " GROUP BY t.id ORDER BY t.name");
 }
 
@@ -142,7 +175,7 @@ int32_t op_tenant_list(struct store *s, struct bp_op *op)
     l->count = 0;
     l->tenants = NULL;
     l->memory = NULL;
-    int32_t rc = l->name ? names_find(s, &s->tenants, l->name, &id) : BP_OK;
+    int32_t rc = l->name ? tenant_there(s, l->name, &id) : BP_OK;
     if (rc)
         return rc;
     if (l->name && !id)

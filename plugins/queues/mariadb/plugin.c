@@ -31,6 +31,7 @@ static void plugin_stop(void *inst)
 static void tables_init(struct store *s)
 {
     s->tenants.table = "tenants";
+    s->tenants.marked = true;
     s->effects.table = "effects";
     s->workers.table = "worker_names";
     s->workflows.table = "workflows";

@@ -74,6 +74,12 @@ bool special_taken(struct store *s, struct bp_op *op, const struct job *j)
 int32_t special_take(struct store *s, const struct bp_op *op, struct job *j)
 {
     const struct bp_op_submit *u = &op->u.submit;
+    if (!names_there(&s->tenants, j->tenant_id)) {
+        sql_add(&s->batch.made, "UPDATE tenants SET there=1, created_ms=%l WHERE id=%l AND there=0;", op->now_ms,
+                j->tenant_id);
+        names_make(&s->tenants, j->tenant_id);
+        s->tenant_made = true;
+    }
     int32_t rc = u->unique_key ? unique_take(s, j) : BP_OK;
     rc = rc ? rc : depend_take(s, op, j);
     if (rc || !u->fair)
@@ -111,6 +117,8 @@ void special_write(struct store *s, struct sql *q)
         sql_add(q, ");");
         sql_clear(w);
     }
+    sql_join(q, &s->batch.made);
+    sql_clear(&s->batch.made);
     rare_write(s, q);
     unique_write(s, q);
     share_write(s, q);

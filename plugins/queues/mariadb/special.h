@@ -17,7 +17,7 @@ bool special_doubtful(struct store *s, const struct bp_op_submit *u, int64_t ten
 int32_t special_load(struct store *s, struct bp_op *const *ops, uint32_t n);
 /* Is the new job taken? Else the operation is answered. */
 bool special_taken(struct store *s, struct bp_op *op, const struct job *j);
-/* Gives a job that is taken what it asked for. */
+/* Gives a job that is taken what it asked for; makes its tenant when that was only named so far. */
 int32_t special_take(struct store *s, const struct bp_op *op, struct job *j);
 /* Adds the statements that write all this. */
 void special_write(struct store *s, struct sql *q);

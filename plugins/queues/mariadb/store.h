@@ -49,7 +49,7 @@ struct store {
     struct pools pools;
     struct batch batch;
     struct tenant_rules rules;
-    bool tenant_made;            /* by this attempt: its name may be known already and must not outlive a rollback */
+    bool tenant_made;            /* by this attempt: what names know of it must not outlive a rollback */
     int64_t writer_id, batch_no; /* our row in writers */
     int32_t shard;               /* our rows of the counters */
     size_t text_max;             /* largest text the server takes */

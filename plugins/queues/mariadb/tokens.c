@@ -15,7 +15,7 @@ int32_t op_token_put(struct store *s, struct bp_op *op)
     if (!t->token_hash || !*t->token_hash || !text_fits(t->token_hash, HASH_MAX) ||
         !text_fits(t->label, NAME_MAX_BYTES) || t->expires_ms < 0)
         return op_error(op, BP_INVALID, "a token needs a hash of 1 to 64 bytes and a label of at most 255");
-    int32_t rc = t->tenant ? names_find(s, &s->tenants, t->tenant, &tenant) : BP_OK;
+    int32_t rc = tenant_there(s, t->tenant, &tenant);
     if (rc)
         return rc;
     if (!tenant)
@@ -37,7 +37,7 @@ int32_t op_token_del(struct store *s, struct bp_op *op)
 {
     const struct bp_op_token_del *t = &op->u.token_del;
     int64_t tenant = 0;
-    int32_t rc = t->tenant ? names_find(s, &s->tenants, t->tenant, &tenant) : BP_OK;
+    int32_t rc = tenant_there(s, t->tenant, &tenant);
     sql_clear(&s->q);
     sql_add(&s->q, "DELETE FROM tokens WHERE id=%l AND tenant_id=%l", t->id, tenant);
     rc = rc ? rc : query_run(s, &s->q);
@@ -82,7 +82,7 @@ int32_t op_token_list(struct store *s, struct bp_op *op)
     l->count = 0;
     l->tokens = NULL;
     l->memory = NULL;
-    int32_t rc = l->tenant ? names_find(s, &s->tenants, l->tenant, &tenant) : BP_OK;
+    int32_t rc = tenant_there(s, l->tenant, &tenant);
     if (rc)
         return rc;
     if (!tenant)

@@ -43,6 +43,7 @@ ALTER TABLE tenants
     ADD COLUMN IF NOT EXISTS webhook_version INT NOT NULL DEFAULT 1,
     ADD COLUMN IF NOT EXISTS webhook_url TEXT,
     ADD COLUMN IF NOT EXISTS created_ms BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS there TINYINT NOT NULL DEFAULT 1,       -- 0: only named, by a submit that was refused
     ADD COLUMN IF NOT EXISTS special TINYINT NOT NULL DEFAULT 0,
     ADD INDEX IF NOT EXISTS tenants_special (special);
 CREATE TABLE IF NOT EXISTS tenants_version (
