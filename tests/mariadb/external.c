@@ -110,6 +110,41 @@ static void a_sweep_takes_a_row_in_as_if_it_had_been_submitted(void **state)
     assert_int_equal(database_int("SELECT SUM(submitted) FROM DB.workflow_seconds"), 1);
 }
 
+/* Where workflow a's queue stands. */
+static struct bp_watch_row watched(void)
+{
+    struct bp_err err = {0};
+    struct bp_op op = {.kind = BP_OP_WATCH};
+    struct bp_watch_row row = {0};
+    if (queue_run(h, &op, &err) != BP_OK || op.err.rc != BP_OK)
+        fail_msg("watch: %s %s", err.text, op.err.text);
+    assert_true(op.u.watch.count <= 1);
+    if (op.u.watch.count)
+        row = op.u.watch.rows[0];
+    fake_host_free(op.u.watch.memory);
+    return row;
+}
+
+static void a_row_is_seen_by_those_who_watch_before_it_is_taken_in(void **state)
+{
+    struct bp_op op;
+    (void)state;
+    assert_int_equal(watched().arrivals, 0);
+    insert("input_key", "'tenants/acme/uploads/1/a.jpg'");
+    insert("input_key", "'tenants/zenith/uploads/1/a.jpg'");
+    struct bp_watch_row before = watched();
+    assert_string_equal(before.workflow, "a");
+    assert_int_equal(before.queued, 2);
+    assert_int_equal(before.arrivals, 2);
+    assert_int_equal(swept(&op)->count, 2);
+    fake_host_free(op.u.sweep.memory);
+    assert_int_equal(watched().queued, 1);
+    assert_int_equal(watched().arrivals, before.arrivals); /* or an arrival at the same time would not be noticed */
+    insert("priority", "1");
+    assert_int_equal(watched().queued, 2);
+    assert_int_equal(watched().arrivals, before.arrivals + 1);
+}
+
 static void a_lease_takes_the_row_before_any_sweep(void **state)
 {
     (void)state;
@@ -214,6 +249,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_sweep_takes_a_row_in_as_if_it_had_been_submitted, fresh, stop),
+        cmocka_unit_test_setup_teardown(a_row_is_seen_by_those_who_watch_before_it_is_taken_in, fresh, stop),
         cmocka_unit_test_setup_teardown(a_lease_takes_the_row_before_any_sweep, fresh, stop),
         cmocka_unit_test_setup_teardown(rows_of_others_keep_their_place_in_the_order, fresh, stop),
         cmocka_unit_test_setup_teardown(a_row_with_a_time_ahead_waits_for_it, fresh, stop),

@@ -13,9 +13,10 @@
 
 /* Adopts a locked foreign row: it is queued, scheduled or failed then, and saved. Another is left as it is. */
 int32_t job_adopt(struct store *s, struct job *j, int64_t now_ms);
-/* Does any row wait to be adopted? */
+/* Does any row wait to be adopted? Reads s->workflow_list. */
 int32_t adopt_look(struct store *s, bool *any);
-/* The ids of at most `limit` rows that wait to be adopted, locked; those another controller holds are passed over. */
+/* The ids of at most `limit` rows that wait to be adopted, locked; those another controller holds are passed over.
+ * Reads s->workflow_list. */
 int32_t adopt_find(struct store *s, uint32_t limit, int64_t *ids, uint32_t *n);
 
 #endif

@@ -157,7 +157,6 @@ static int32_t sweep_all(struct store *s, struct bp_op *op, int64_t *ids, struct
     int32_t rc = sweep_foreign(s, op, ids, jobs, n);
     ids += *n;
     jobs += *n;
-    rc = rc ? rc : workflow_list(s);
     rc = rc ? rc : ids_expired(s, op, ids, &n_expired);
     rc = rc ? rc : ids_due(s, op, ids + n_expired, &n_due);
     rc = rc ? rc : change_each(s, op->now_ms, ids, n_expired, jobs, expire);
