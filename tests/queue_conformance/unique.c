@@ -38,7 +38,7 @@ CASE(unique, unique_key_finds_the_pending_job_in_each_state)
     advance(1000);
     sweep();
     is_pending("k", id, BP_JOB_QUEUED);
-    lease_one("w");
+    CHECK_STR(lease_one("w").row->unique_key, "k");
     is_pending("k", id, BP_JOB_LEASED);
     CHECK_INT(list_of(NULL, NULL, 0)->count, 1);
     CHECK_INT(stats_of("a")->submitted_recent, 1);
