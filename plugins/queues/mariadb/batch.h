@@ -173,6 +173,10 @@ int32_t batch_names(struct store *s, struct bp_op *const *ops, uint32_t n);
 int32_t batch_load(struct store *s, struct bp_op *const *ops, uint32_t n);
 /* Reads and locks these jobs, those that are there. */
 int32_t batch_load_jobs(struct store *s, const int64_t *ids, size_t n);
+/* Adds the rows of an answer to the map, and to a front unless that is NULL; those in the map stay as they are. */
+int32_t batch_take_jobs(struct store *s, struct front *f);
+/* Adds the question for the front of a queue to s->q; batch_take_jobs takes the answer. (front.c) */
+void front_add(struct store *s, const struct front *f);
 /* Continues the front of a queue behind what was read. */
 int32_t front_more(struct store *s, struct front *f);
 /* Writes all that changed and empties the map; last: commits with it when nothing is left to hand over. (flush.c) */

@@ -5,7 +5,6 @@
  */
 #include <openssl/evp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "content.h"
@@ -129,19 +128,6 @@ static const char *lock(const struct store *s)
     return s->batch.read_only ? "" : " FOR UPDATE";
 }
 
-static void front_add(struct store *s, const struct front *f)
-{
-    sql_add(&s->q,
-            "SELECT " DISPATCH_COLUMNS
-            " FROM ai_job_dispatches d FORCE INDEX (dispatches_queue) WHERE d.workflow_id=%l "
-            "AND d.status=2",
-            f->workflow_id);
-    tenants_passed_over(s, &s->q);
-    pools_only_up(s, &s->q, "d.tenant_id");
-    sql_add(&s->q, " ORDER BY d.queue_order, d.sort_key, d.share_tag, d.id LIMIT %l FOR UPDATE SKIP LOCKED;",
-            (int64_t)f->limit);
-}
-
 static void load_text(struct store *s, struct load *l)
 {
     struct batch *b = &s->batch;
@@ -195,7 +181,7 @@ static int32_t take_workers(struct store *s)
 }
 
 /* Adds the rows of an answer to the map; those that are in it already stay as they are. */
-static int32_t take_jobs(struct store *s, struct front *f)
+int32_t batch_take_jobs(struct store *s, struct front *f)
 {
     struct reply r;
     uint32_t rows = 0;
@@ -252,50 +238,14 @@ static int32_t load_take(struct store *s, const struct load *l)
     struct batch *b = &s->batch;
     int32_t rc = l->workers.n ? take_workers(s) : BP_OK;
     if (!rc && l->jobs.n)
-        rc = take_jobs(s, NULL);
+        rc = batch_take_jobs(s, NULL);
     if (!rc && l->contents.n)
         rc = take_contents(s);
     if (!rc && l->keys.n)
         rc = take_keys(s);
     for (size_t i = 0; !rc && i < b->n_fronts; i++)
-        rc = take_jobs(s, &b->fronts[i]);
+        rc = batch_take_jobs(s, &b->fronts[i]);
     return rc;
-}
-
-/* The limits of the tenants met on the way. */
-static int32_t front_limits(struct store *s, const struct front *f)
-{
-    uint32_t n = f->n_fetched - f->start;
-    int64_t *ids = s->rules.limits ? mem_alloc(&s->mem, n * sizeof *ids + 1) : NULL;
-    if (!s->rules.limits)
-        return BP_OK;
-    if (!ids)
-        return store_nomem(s);
-    for (uint32_t i = 0; i < n; i++)
-        ids[i] = f->fetched[f->start + i]->tenant_id;
-    return tenants_lock(s, ids, n);
-}
-
-static int in_order(const void *a, const void *b)
-{
-    return job_order(*(struct job *const *)a, *(struct job *const *)b);
-}
-
-int32_t front_more(struct store *s, struct front *f)
-{
-    f->limit = f->limit * 2 + 8;
-    f->stale = false;
-    sql_clear(&s->q);
-    front_add(s, f);
-    int32_t rc = query_send(s, &s->q);
-    rc = rc ? rc : take_jobs(s, f);
-    rc = rc ? rc : query_end(s);
-    for (uint32_t i = f->start; !rc && i < f->n_fetched; i++)
-        rc = f->fetched[i]->row.tenant ? BP_OK : job_names(s, f->fetched[i]);
-    /* What was passed over before may stand in front of what was read already. */
-    if (!rc && f->n_fetched > f->start)
-        qsort(f->fetched + f->start, f->n_fetched - f->start, sizeof *f->fetched, in_order);
-    return rc ? rc : front_limits(s, f);
 }
 
 int32_t batch_load_jobs(struct store *s, const int64_t *ids, size_t n)
@@ -310,7 +260,7 @@ int32_t batch_load_jobs(struct store *s, const int64_t *ids, size_t n)
             x.list.text, lock(s));
     sql_free(&x.list);
     int32_t rc = query_send(s, &s->q);
-    rc = rc ? rc : take_jobs(s, NULL);
+    rc = rc ? rc : batch_take_jobs(s, NULL);
     rc = rc ? rc : query_end(s);
     for (size_t i = 0; !rc && i < n; i++) {
         struct job *j = batch_job(s, ids[i]);

@@ -113,7 +113,7 @@ bool tenant_full(struct store *s, int64_t id)
     return r && r->max_running > 0 && tenant_running(s, id) >= r->max_running;
 }
 
-void tenants_passed_over(const struct store *s, struct sql *q)
+bool tenants_passed_over(const struct store *s, struct sql *q)
 {
     bool any = false;
     for (size_t i = 0; s->rules.limits && i < s->batch.n_tenants; i++) {
@@ -126,6 +126,7 @@ void tenants_passed_over(const struct store *s, struct sql *q)
     }
     if (any)
         sql_add(q, ")");
+    return any;
 }
 
 void tenants_flushed(struct store *s)

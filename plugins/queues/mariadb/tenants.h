@@ -51,8 +51,8 @@ int64_t tenant_pending(struct store *s, int64_t id);
 int64_t tenant_running(struct store *s, int64_t id);
 /* Has it all the leases it may have? */
 bool tenant_full(struct store *s, int64_t id);
-/* Adds the condition that leaves out the jobs of tenants known to be full. */
-void tenants_passed_over(const struct store *s, struct sql *q);
+/* Adds the condition that leaves out the jobs of tenants known to be full. false: there are none. */
+bool tenants_passed_over(const struct store *s, struct sql *q);
 /* Locks those of these tenants that have limits and reads their numbers. */
 int32_t tenants_lock(struct store *s, const int64_t *ids, size_t n);
 /* The flush has written the deltas. */

@@ -66,8 +66,8 @@ CREATE TABLE IF NOT EXISTS ai_job_dispatches (
     leased_at DATETIME(3) AS (IF(leased_ms = 0, NULL, '1970-01-01' + INTERVAL leased_ms * 1000 MICROSECOND)) VIRTUAL,
     finished_at DATETIME(3) AS (IF(finished_ms = 0, NULL, '1970-01-01' + INTERVAL finished_ms * 1000 MICROSECOND)) VIRTUAL,
     lease_expires_at DATETIME(3) AS (IF(status = 3, '1970-01-01' + INTERVAL due_ms * 1000 MICROSECOND, NULL)) VIRTUAL,
-    -- Exactly the order of leases.
-    KEY dispatches_queue (workflow_id, status, queue_order, sort_key, share_tag, id),
+    -- Exactly the order of leases; the tenant is there so that jobs can be passed over without a look at their rows.
+    KEY dispatches_queue (workflow_id, status, queue_order, sort_key, share_tag, id, tenant_id),
     KEY dispatches_due (status, due_of, due_ms),
     KEY dispatches_tenant (tenant_id, id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
