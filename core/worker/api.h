@@ -4,8 +4,8 @@
 #ifndef WORKER_API_H
 #define WORKER_API_H
 
-#include "log/json.h"
 #include "client/http_client.h"
+#include "log/json.h"
 
 struct worker;
 struct api_call;
