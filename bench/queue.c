@@ -207,13 +207,16 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void time_many(const char *what, int rounds, void (*fn)(void))
+/* after: not timed. */
+static void time_many(const char *what, int rounds, void (*fn)(void), void (*after)(void))
 {
     static double all[1000];
     for (int i = 0; i < rounds; i++) {
         double t = now_s();
         fn();
         all[i] = (now_s() - t) * 1e3;
+        if (after)
+            after();
     }
     qsort(all, (size_t)rounds, sizeof *all, by_value);
     printf("%-24s p50 %8.3f ms  p99 %8.3f ms  worst %8.3f ms\n", what, all[rounds / 2], all[rounds * 99 / 100],
@@ -234,28 +237,49 @@ static void sweep_once(void)
     free(ops[0].u.sweep.memory);
 }
 
-static void cycle_once(void)
+static void watch_once(void)
 {
-    uint32_t batch = opt.batch;
+    op(0, BP_OP_WATCH);
+    apply(1);
+    free(ops[0].u.watch.memory);
+}
+
+static void lease_once(void)
+{
     opt.batch = opt.leases = 1;
     uint32_t n = leases();
     apply(n);
     take_leased(n);
-    apply(completes(0));
-    forget_leased();
-    opt.batch = batch;
 }
 
-static void preload(void)
+static void complete_once(void)
+{
+    apply(completes(0));
+    forget_leased();
+}
+
+/* Queues that many jobs and times what a daemon does at any length of the queue. */
+static void with_queued(int64_t jobs)
 {
     double begin = now_s();
     opt.batch = 256;
-    for (int64_t i = 0; i < opt.preload; i += opt.batch)
+    for (int64_t i = 0; i < jobs; i += opt.batch)
         apply(submits(0));
-    printf("preloaded %lld jobs in %.2f s\n", (long long)opt.preload, now_s() - begin);
-    time_many("statistics", 50, stats_once);
-    time_many("sweep", 50, sweep_once);
-    time_many("lease + complete of one", 1000, cycle_once);
+    printf("queued %lld jobs in %.2f s\n", (long long)jobs, now_s() - begin);
+    time_many("statistics", 50, stats_once, NULL);
+    time_many("watch", 50, watch_once, NULL);
+    time_many("sweep", 50, sweep_once, NULL);
+    time_many("lease of one", 1000, lease_once, complete_once);
+    fflush(stdout);
+}
+
+/* First with few, to compare with. */
+static void preload(void)
+{
+    uint32_t asked = opt.leases;
+    with_queued(2560);
+    with_queued(opt.preload);
+    opt.leases = asked;
 }
 
 /* One round; the times of its batches are added to t. */
