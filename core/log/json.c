@@ -9,8 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* json-c counts levels of values; its deepest scalar stands one level below the deepest bracket. */
-#define TOKENER_DEPTH (JSON_DEPTH_MAX + 1)
+/* How deep json-c may have to go: it counts levels of values, the deepest scalar stands one level below the deepest
+ * bracket. What a tokener can do it allocates, so one for the texts that requests bring is a sixth of one for the
+ * limit. */
+static int depth_of(const char *text, size_t bytes)
+{
+    int depth = 1;
+    for (size_t i = 0; i < bytes && depth <= JSON_DEPTH_MAX; i++)
+        depth += text[i] == '{' || text[i] == '[';
+    return depth;
+}
 
 /* The scanner has checked the grammar; json-c only builds the tree, so its laxer reading of comments is harmless. */
 static struct json_object *parse(const char *text, size_t bytes, enum json_dialect dialect, struct bp_err *err)
@@ -21,7 +29,7 @@ static struct json_object *parse(const char *text, size_t bytes, enum json_diale
     }
     if (json_scan(text, bytes, dialect, NULL, err) < 0)
         return NULL;
-    struct json_tokener *tok = json_tokener_new_ex(TOKENER_DEPTH);
+    struct json_tokener *tok = json_tokener_new_ex(depth_of(text, bytes));
     if (!tok) {
         err_set(err, BP_NOMEM, "no memory to read JSON");
         return NULL;

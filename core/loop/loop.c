@@ -109,6 +109,9 @@ static struct event_base *new_base(void)
         return NULL;
     /* The coarse clock libevent takes otherwise is up to 4 ms off, which would read as lag. */
     event_config_set_flag(cfg, EVENT_BASE_FLAG_PRECISE_TIMER);
+    /* evhttp turns reading off and on again for every request; most of that cancels out before the next wait. Not for
+     * descriptors that are duplicates of each other: there are none here. */
+    event_config_set_flag(cfg, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
     struct event_base *base = event_base_new_with_config(cfg);
     event_config_free(cfg);
     return base;
