@@ -183,7 +183,7 @@ int32_t front_more(struct store *s, struct front *f);
 int32_t batch_flush(struct store *s, bool last);
 /* Writes the rows collected so far when they became many. */
 int32_t batch_spill(struct store *s);
-/* Hands over what the pending operations return. (hand.c) */
+/* Hands over what the pending operations return, which then are no more. (hand.c) */
 int32_t batch_pack(struct store *s);
 
 #endif

@@ -221,8 +221,13 @@ int32_t batch_flush(struct store *s, bool last)
         table_write(s, &t[i]);
     contents_near_text(s, &s->q);
     contents_want_text(s, &w, &s->q);
-    /* What other servers are to hold must be there before the commit. */
-    bool commit = last && s->batch.begun && !s->batch.first && !contents_far_pending(s);
+    /* What other servers are to hold must be there before the commit, and so must be handed over what is returned: a
+     * job submitted to a worker that waits needs nothing more for that, and saves a round trip. */
+    bool may = last && s->batch.begun && !contents_far_pending(s);
+    rc = may && w.n == 0 ? batch_pack(s) : BP_OK;
+    if (rc)
+        return rc;
+    bool commit = may && !s->batch.first;
     if (commit)
         sql_add(&s->q, "COMMIT");
     s->committing = commit;

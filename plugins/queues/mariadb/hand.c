@@ -40,5 +40,9 @@ int32_t batch_pack(struct store *s)
         rc = p->op->kind == BP_OP_LEASE    ? hand_lease(s, p)
              : p->op->kind == BP_OP_EXTEND ? hand_extend(s, p)
                                            : get_pack(s, p->op, p->jobs);
-    return rc;
+    if (rc)
+        return rc;
+    s->batch.first = NULL;
+    s->batch.last = &s->batch.first;
+    return BP_OK;
 }
