@@ -22,6 +22,11 @@ void database_fresh(void)
     snprintf(name, sizeof name, "test_%d_%d", (int)getpid(), ++counter);
 }
 
+void database_use(const char *the_name)
+{
+    snprintf(name, sizeof name, "%s", the_name);
+}
+
 static char *text_of(const char *sql)
 {
     static char text[4096];

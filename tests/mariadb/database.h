@@ -10,6 +10,8 @@
 
 /* Makes a new empty name for the database; the plugin creates it. */
 void database_fresh(void);
+/* Uses one that another process of the test made. */
+void database_use(const char *the_name);
 /* Runs a statement as root in no database; "DB" in it stands for the test's. */
 void database_run(const char *sql);
 /* Runs a statement on a connection that stays open, with its locks, until database_release(). */

@@ -7,7 +7,9 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,15 +26,18 @@ static int fresh(void **state)
     return 0;
 }
 
-/* In the process that dies. A failed assertion must not go on with the parent's tests. */
-static void work(const char *queue, const char *far, int64_t id)
+/* This program again, as the process that dies: DATABASE QUEUE-SOCKET FAR-SOCKET JOB. A new image, since the proxy's
+ * threads are not in a forked one. */
+static int work(char **argv)
 {
     struct bp_err err = {0};
-    struct fake_host *h = queue_start(queue, rig_pools(far, ""), &err);
+    int64_t id = strtoll(argv[3], NULL, 10);
     struct bp_op op = {.size = sizeof op, .kind = id ? BP_OP_COMPLETE : BP_OP_SUBMIT, .now_ms = rig_now};
+    database_use(argv[0]);
+    struct fake_host *h = queue_start(argv[1], rig_pools(argv[2], ""), &err);
     if (!h) {
         fprintf(stderr, "start: %s\n", err.text);
-        _exit(1);
+        return 1;
     }
     if (id)
         op.u.complete =
@@ -41,6 +46,7 @@ static void work(const char *queue, const char *far, int64_t id)
         op.u.submit = (struct bp_op_submit){
             .tenant = "far", .workflow = "a", .params = "{\"n\":1}", .idempotency_key = "once", .request_hash = "h"};
     queue_run(h, &op, &err);
+    return 1; /* it should be dead by now */
 }
 
 /* The process that dies: through the proxy to one of the servers, it works until it is killed. */
@@ -49,10 +55,14 @@ static pid_t victim(int server, int how, int64_t id)
     const char *proxy = proxy_start(server == QUEUE ? database_socket() : far_socket());
     int before = proxy_cuts();
     proxy_cut(how);
+    char job[24];
+    snprintf(job, sizeof job, "%lld", (long long)id);
     pid_t pid = fork();
     if (pid == 0) {
-        work(server == QUEUE ? proxy : NULL, server == POOL ? proxy : NULL, id);
-        _exit(1); /* it should be dead by now */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        execl("/proc/self/exe", "pool_kills", database_name(), server == QUEUE ? proxy : database_socket(),
+              server == POOL ? proxy : far_socket(), job, (char *)NULL);
+        _exit(1);
     }
     for (int i = 0; proxy_cuts() == before && i < 3000; i++)
         usleep(10000);
@@ -262,8 +272,10 @@ static void cuts_at_either_commit_are_made_good(void **state)
         }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 5)
+        return work(argv + 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(submit_killed_before_the_pool_commits, fresh),
         cmocka_unit_test_setup(submit_killed_after_the_pool_committed, fresh),
