@@ -14,7 +14,8 @@
 #include "cm.h"
 
 static atomic_int mode, cuts, frozen;
-static char target[108];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static char target[108]; /* under lock */
 static int listener = -1;
 
 static struct sockaddr_un address_of(const char *path)
@@ -99,7 +100,9 @@ static void relay(int client, int server)
 static void *serve(void *arg)
 {
     int client = (int)(intptr_t)arg, server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    pthread_mutex_lock(&lock);
     struct sockaddr_un a = address_of(target);
+    pthread_mutex_unlock(&lock);
     if (mode != REFUSE && connect(server, (struct sockaddr *)&a, sizeof a) == 0)
         relay(client, server);
     close(client);
@@ -126,7 +129,9 @@ const char *proxy_start(const char *server_socket)
     static char path[108];
     static pthread_t thread;
     mode = PASS;
+    pthread_mutex_lock(&lock);
     snprintf(target, sizeof target, "%s", server_socket);
+    pthread_mutex_unlock(&lock);
     if (listener >= 0)
         return path;
     char dir[80];
