@@ -215,3 +215,15 @@ CASE(batch, times_come_from_the_caller)
     CHECK_INT(job(one->u.submit.id)->created_ms, 5000);
     CHECK_INT(job(two->u.submit.id)->created_ms, 9000);
 }
+
+/* What the job waits for was asked for in the middle of the writes, which were lost and the batch with them. */
+CASE(batch, looking_at_a_job_that_waits_beside_a_submit_does_both)
+{
+    int64_t parent = submit("a"), child = submit_after(parent);
+    struct bp_op *look = op_new(BP_OP_GET), *ops[2] = {submit_op("a"), look};
+    look->u.get.id = child;
+    apply_all(ops, 2);
+    CHECK_INT(look->u.get.job->id, child);
+    CHECK_INT(status_of(ops[0]->u.submit.id), BP_JOB_QUEUED);
+    CHECK_INT(list_of(NULL, NULL, 0)->count, 3);
+}

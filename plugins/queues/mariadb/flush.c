@@ -204,6 +204,15 @@ static int32_t contents_wanted(struct store *s, struct wants *w)
     return BP_OK;
 }
 
+/* Is all that is returned in memory? What a job waits for is asked for when it is told. */
+static bool told_from_memory(const struct store *s)
+{
+    for (const struct pending *p = s->batch.first; p; p = p->next)
+        if (p->op->kind == BP_OP_GET && p->jobs->flags & FLAG_CHILD)
+            return false;
+    return true;
+}
+
 int32_t batch_flush(struct store *s, bool last)
 {
     struct table t[N_TABLES];
@@ -224,7 +233,7 @@ int32_t batch_flush(struct store *s, bool last)
     /* What other servers are to hold must be there before the commit, and so must be handed over what is returned: a
      * job submitted to a worker that waits needs nothing more for that, and saves a round trip. */
     bool may = last && s->batch.begun && !contents_far_pending(s);
-    rc = may && w.n == 0 ? batch_pack(s) : BP_OK;
+    rc = may && w.n == 0 && told_from_memory(s) ? batch_pack(s) : BP_OK;
     if (rc)
         return rc;
     bool commit = may && !s->batch.first;
