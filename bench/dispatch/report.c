@@ -26,10 +26,11 @@ static void histogram_text(const char *name, const struct histogram *h)
 static void print_json(const struct run *r, double seconds)
 {
     const struct counts *c = &r->count, *b = &r->at_begin;
-    printf("{\"mode\":\"%s\",\"workflow\":\"%s\",\"producers\":%d,\"workers\":%d,\"idle_pollers\":%d,\"batch\":%d,"
-           "\"submit_batch\":%d,\"complete_batch\":%d,\"rate\":%.0f,\"seconds\":%.3f,",
-           r->opt.mode, r->opt.workflow, r->opt.producers, r->opt.workers, r->opt.idle_pollers, r->opt.batch,
-           r->opt.submit_batch, r->opt.complete_batch, r->opt.rate, seconds);
+    printf("{\"peer\":\"%s\",\"mode\":\"%s\",\"workflow\":\"%s\",\"producers\":%d,\"workers\":%d,\"idle_pollers\":%d,"
+           "\"batch\":%d,"
+           "\"submit_batch\":%d,\"complete_batch\":%d,\"rate\":%g,\"poll\":%g,\"seconds\":%.3f,",
+           r->peer->name, r->opt.mode, r->opt.workflow, r->opt.producers, r->opt.workers, r->opt.idle_pollers,
+           r->opt.batch, r->opt.submit_batch, r->opt.complete_batch, r->opt.rate, r->opt.poll_ms, seconds);
     printf("\"cycles_per_s\":%.0f,\"submits_per_s\":%.0f,\"submitted\":%llu,\"leased\":%llu,\"completed\":%llu,",
            (double)(r->at_end.completed - b->completed) / seconds,
            (double)(r->at_end.submitted - b->submitted) / seconds, (unsigned long long)c->submitted,

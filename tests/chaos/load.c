@@ -20,7 +20,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "dispatch/client.h"
+#include "dispatch/http.h"
+#include "dispatch/peer.h"
 
 #define URLS_MAX 8
 #define AGAIN_US 20000
@@ -43,21 +44,33 @@ struct load {
     const char *token, *secret;
     struct actor *actors; /* producers, then workers */
     FILE *history;
-    char trouble[512]; /* the first answer that nobody should see */
+    struct buffer body; /* of the request being made */
+    struct answer head; /* of the registration being made */
+    char trouble[512];  /* the first answer that nobody should see */
 };
 
 static void trouble(struct load *l, const char *what, const struct answer *a)
 {
     if (!l->trouble[0])
-        snprintf(l->trouble, sizeof l->trouble, "%s was answered %d %.300s", what, a->status, a->body);
+        snprintf(l->trouble, sizeof l->trouble, "%s was answered %d %.300s", what, a->status, a->text);
+}
+
+/* Puts a request into the connection to a URL. */
+static struct connection *post(struct actor *a, int url, const char *path, const char *header, const char *body)
+{
+    struct load *l = a->load;
+    buffer_print(&l->body, "%s", body);
+    http_post(connection_out(a->to[url]), l->clients[url].host, path, header, &l->body);
+    l->body.n = 0;
+    return a->to[url];
 }
 
 static void send_next(struct actor *a, const char *path, const char *body, answer_fn fn)
 {
-    struct connection *c = a->to[a->next_url];
+    struct connection *c = post(a, a->next_url, path, a->header, body);
     a->next_url = (a->next_url + 1) % a->load->n_urls;
     a->again_us = 0;
-    connection_send(c, "POST", path, a->header, body, fn, a);
+    connection_send(c, (struct request){.kind = REQUEST_ASK}, fn, a);
 }
 
 /* Was this no real answer? Then it is asked again, at another URL. */
@@ -83,7 +96,7 @@ static void submitted(struct connection *c, const struct answer *answer, void *a
     if (answer->status != 201 && answer->status != 200)
         trouble(l, "a submit", answer);
     fprintf(l->history, "s %d %" PRId64 " %" PRIu64 " %" PRIu64 " %d\n", a->number,
-            json_pick_int(answer->body, "id", 0), answer->sent_us, answer->received_us, answer->status);
+            json_pick_int(answer->text, "id", 0), answer->sent_us, answer->received_us, answer->status);
     a->number = 0;
     submit(a);
 }
@@ -142,8 +155,8 @@ static void polled(struct connection *c, const struct answer *answer, void *arg)
         trouble(a->load, "a poll", answer);
         return;
     }
-    a->job = json_pick_int(answer->body, "dispatch_id", 0);
-    if (a->job == 0 || !json_pick_text(answer->body, "lease_token", a->token, sizeof a->token)) {
+    a->job = json_pick_int(answer->text, "dispatch_id", 0);
+    if (a->job == 0 || !json_pick_text(answer->text, "lease_token", a->token, sizeof a->token)) {
         poll_next(a);
         return;
     }
@@ -168,8 +181,8 @@ static bool worker_register(struct actor *a)
     snprintf(header, sizeof header, "X-Fleet-Secret: %s", a->load->secret);
     snprintf(body, sizeof body, "{\"worker_id\":\"%s\",\"max_concurrency\":2,\"workflow_slugs\":[\"bench-noop\"]}",
              a->id);
-    int status = connection_ask(a->to[a->number % a->load->n_urls], "/api/worker/register", header, body, answer,
-                                sizeof answer, NULL);
+    struct connection *c = post(a, a->number % a->load->n_urls, "/api/worker/register", header, body);
+    int status = connection_ask(c, &a->load->head, answer, sizeof answer) ? a->load->head.status : 0;
     if (status != 200 || !json_pick_text(answer, "token", token, sizeof token)) {
         snprintf(a->load->trouble, sizeof a->load->trouble, "registering %s was answered %d %.300s", a->id, status,
                  answer);
@@ -195,7 +208,7 @@ static bool actors_make(struct load *l)
         a->ask = worker ? poll_next : submit;
         a->again_us = 1;
         for (int u = 0; u < l->n_urls; u++)
-            a->to[u] = connection_new(&l->clients[u]);
+            a->to[u] = connection_new(&l->clients[u], PEER_BPD.read);
         snprintf(a->id, sizeof a->id, "field-%d", i - l->n_producers);
         snprintf(a->header, sizeof a->header, "Authorization: Bearer %s", l->token);
         a->number = worker ? i : 0;
@@ -223,7 +236,8 @@ static void run(struct load *l, uint64_t until_us)
 static bool urls_open(struct load *l, char **urls)
 {
     for (int u = 0; u < l->n_urls; u++) {
-        if (client_open(&l->clients[u], urls[u], l->trouble, sizeof l->trouble) != 0)
+        struct target to = {.url = urls[u], .scheme = "http", .port = "80"};
+        if (client_open(&l->clients[u], &to, l->trouble, sizeof l->trouble) != 0)
             return false;
         if (u > 0) {
             close(l->clients[u].epoll);

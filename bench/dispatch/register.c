@@ -6,23 +6,19 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "http.h"
 
-static void worker_name(struct run *r, int i)
-{
-    struct worker *w = &r->workers[i];
-    w->run = r;
-    w->idle_poller = i >= r->opt.workers;
-    snprintf(w->id, sizeof w->id, "%s-%d", r->opt.prefix, i);
-}
-
-static void worker_ready(struct run *r, struct worker *w)
+static void worker_ready(struct worker *w)
 {
     snprintf(w->header, sizeof w->header, "Authorization: Bearer %s", w->token);
-    snprintf(w->poll_body, sizeof w->poll_body, "{\"worker_id\":\"%s\",\"max_concurrency\":%d,\"wait_seconds\":%d%s",
-             w->id, r->opt.batch, w->idle_poller ? 60 : 2, r->opt.batch > 1 ? "" : "}");
-    if (r->opt.batch > 1)
-        snprintf(w->poll_body + strlen(w->poll_body), 32, ",\"max_jobs\":%d}", r->opt.batch);
-    w->connection = connection_new(&r->client);
+}
+
+/* Posts to the server and waits for what it says. */
+static bool ask(struct run *r, struct connection *c, const char *path, const char *header, struct answer *a)
+{
+    http_post(connection_out(c), r->client.host, path, header, &r->body);
+    r->body.n = 0;
+    return connection_ask(c, a, r->said, sizeof r->said);
 }
 
 /* How long to wait before asking again, seconds; 0: not at all. A daemon that has just started may not know the
@@ -39,23 +35,23 @@ static unsigned register_again_s(const struct run *r, int status, int retry_s)
     return (unsigned)retry_s;
 }
 
-static int register_one(struct run *r, struct connection *c, struct worker *w)
+static int register_one(struct run *r, struct connection *c, struct worker *w, struct answer *a)
 {
-    char header[1100], body[512], answer[4096];
-    int retry_s = 0, status;
+    char header[1100];
     unsigned wait_s;
+    bool answered;
     snprintf(header, sizeof header, "X-Fleet-Secret: %s", r->opt.fleet_secret);
-    snprintf(body, sizeof body, "{\"worker_id\":\"%s\",\"max_concurrency\":%d,\"workflow_slugs\":[\"%s\"]}", w->id,
-             r->opt.batch, w->idle_poller ? r->opt.idle_workflow : r->opt.workflow);
     do {
-        status = connection_ask(c, "/api/worker/register", header, body, answer, sizeof answer, &retry_s);
-        wait_s = register_again_s(r, status, retry_s);
+        buffer_print(&r->body, "{\"worker_id\":\"%s\",\"max_concurrency\":%d,\"workflow_slugs\":[\"%s\"]}", w->id,
+                     r->opt.batch, w->idle_poller ? r->opt.idle_workflow : r->opt.workflow);
+        answered = ask(r, c, "/api/worker/register", header, a);
+        wait_s = answered ? register_again_s(r, a->status, a->retry_after_s) : 0;
         sleep(wait_s);
     } while (wait_s > 0);
-    if (status == 200 && json_pick_text(answer, "token", w->token, sizeof w->token))
+    if (answered && a->status == 200 && json_pick_text(r->said, "token", w->token, sizeof w->token))
         return 0;
-    snprintf(r->trouble, sizeof r->trouble, "cannot register worker %s at %s: %s %.140s", w->id, r->opt.url,
-             status ? "the answer was" : "no answer", status ? answer : "");
+    snprintf(r->trouble, sizeof r->trouble, "cannot register worker %s at %s: %s%.240s", w->id, r->opt.url,
+             answered ? "the answer was " : "no answer; is the server running there? ", r->said);
     return -1;
 }
 
@@ -89,36 +85,35 @@ static void tokens_keep(const struct run *r)
 
 int workers_register(struct run *r)
 {
-    struct connection *c = connection_new(&r->client);
+    struct connection *c = connection_new(&r->client, r->peer->read);
+    struct answer *a = calloc(1, sizeof *a);
     int rc = 0;
-    r->begin_us = now_us();
-    r->n_workers = r->opt.workers + r->opt.idle_pollers;
-    r->workers = calloc((size_t)r->n_workers + 1, sizeof *r->workers);
-    if (!r->workers)
+    if (!a)
         abort();
     for (int i = 0; rc == 0 && i < r->n_workers; i++) {
         struct worker *w = &r->workers[i];
-        worker_name(r, i);
         if (!token_known(r, w))
-            rc = register_one(r, c, w);
+            rc = register_one(r, c, w, a);
         if (rc == 0)
-            worker_ready(r, w);
+            worker_ready(w);
     }
     if (rc == 0)
         tokens_keep(r);
+    free(a);
     connection_free(c);
     return rc;
 }
 
 void workers_deregister(struct run *r)
 {
-    char answer[1024];
-    struct connection *c = connection_new(&r->client);
-    for (int i = 0; i < r->n_workers; i++) {
-        connection_free(r->workers[i].connection);
-        r->workers[i].connection = NULL;
-        if (!r->opt.tokens_file && r->workers[i].token[0])
-            connection_ask(c, "/api/worker/deregister", r->workers[i].header, "{}", answer, sizeof answer, NULL);
+    struct connection *c = connection_new(&r->client, r->peer->read);
+    struct answer *a = calloc(1, sizeof *a);
+    for (int i = 0; a && i < r->n_workers && !r->opt.tokens_file; i++) {
+        if (!r->workers[i].token[0])
+            continue;
+        buffer_print(&r->body, "{}");
+        ask(r, c, "/api/worker/deregister", r->workers[i].header, a);
     }
+    free(a);
     connection_free(c);
 }
