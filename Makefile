@@ -9,6 +9,7 @@ FAULTS  ?= 300
 SEED    ?= 1
 BACKEND ?= sqlite
 JOBS_SHARED ?= 100000
+ROUNDS  ?= 3
 # Under a sanitizer the first finding ends a program, and everything may take longer.
 ifneq ($(SAN),)
 export BP_TEST_SLOW  ?= 4
@@ -17,7 +18,7 @@ export TSAN_OPTIONS  ?= halt_on_error=1:second_deadlock_stack=1:suppressions=$(C
 endif
 UNIT_JOBS := $(shell echo $$(( $(JOBS) * 2 )))
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos shared bench lint fuzz install format docs clean build coverage
+.PHONY: help setup demo test chaos shared bench compare lint fuzz install format docs clean build coverage
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -49,6 +50,12 @@ bench: ## measure, side by side (docs/performance.md says what each figure means
 	@cmake --preset release -DBP_TESTS=OFF >/dev/null
 	@cmake --build --preset release -j $(JOBS) -- --quiet
 	@bench/run build/release
+
+compare: ## bpd beside beanstalkd, Redis, gearmand and a PHP backend: one table (ROUNDS=3)
+	@scripts/setup build bench
+	@cmake --preset release -DBP_TESTS=OFF >/dev/null
+	@cmake --build --preset release -j $(JOBS) -- --quiet
+	@bench/compare_run build/release --rounds $(ROUNDS)
 
 lint: ## clang-format, clang-tidy, cppcheck, generated files
 	@scripts/setup build test lint
