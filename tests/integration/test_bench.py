@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bp-bench on a real daemon, and what it and bench/compare say when they cannot measure."""
+import json
+import shutil
+import socket
+import ssl
+import subprocess
+
+import pytest
+
+from test_tls import certify
+
+SECRETS = ["--token", "bench-token", "--fleet-secret", "bench-secret"]
+SETTINGS = {"scale.dryRun": "true"}
+
+
+def closed_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def run(build, program, *args):
+    return subprocess.run([str(build / program), *args], capture_output=True, text=True, timeout=120)
+
+
+def measured(build, d, *args):
+    url = f"{'https' if d.tls else 'http'}://127.0.0.1:{d.port}"
+    done = run(build, "bin/bp-bench", *args, "--url", url, "--token", d.http.token, "--fleet-secret", d.secret(), "--seconds", "1", "--warmup", "0.2", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["completed"] == result["leased"] == result["submitted"] > 0
+    assert (result["lost"], result["doubled"], result["errors"]) == (0, 0, 0)
+    assert 0 < result["submit"]["p50"] <= result["submit"]["p99"] <= result["submit"]["max"]
+    return result
+
+
+@pytest.mark.parametrize("more", [
+    ["dispatch", "--producers", "4", "--workers", "4", "--idle-pollers", "3", "--idle-workflow", "bench-noop"],
+    ["dispatch", "--submit-batch", "50", "--batch", "50", "--complete-batch", "50"],
+    ["dispatch", "--producers", "2", "--think", "5", "--poll", "10", "--workers", "3"],
+    ["latency", "--rate", "50", "--workers", "2"],
+], ids=["one", "batches", "think-and-poll", "latency"])
+def test_every_job_of_a_run_is_accounted_for(daemon, noop, build, more):
+    d = daemon(extra_plugins=[noop], settings=SETTINGS)
+    measured(build, d, *more)
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the certificates")
+def test_https_with_the_authority_and_not_without(daemon, noop, build, short_dir):
+    cert, key = certify(short_dir, "bench")
+    d = daemon(start=False, extra_plugins=[noop], settings={**SETTINGS, "http.certificate": str(cert), "http.key": str(key)})
+    d.tls = ssl.create_default_context(cafile=str(cert))
+    d.start()
+    url = f"https://127.0.0.1:{d.port}"
+    measured(build, d, "dispatch", "--ca", str(cert))
+    measured(build, d, "dispatch", "--insecure", "--submit-batch", "50", "--batch", "50", "--complete-batch", "50")
+    done = run(build, "bin/bp-bench", "dispatch", "--url", url, *SECRETS)
+    assert done.returncode == 1 and "self-signed certificate" in done.stderr, done.stderr
+    done = run(build, "bin/bp-bench", "dispatch", "--url", url.replace("127.0.0.1", "localhost"), *SECRETS, "--ca", str(cert))
+    assert done.returncode == 1 and "mismatch" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("program, args, scheme", [
+    ("bin/bp-bench", ["dispatch", *SECRETS], "http"),
+    ("bench/compare", ["redis", "latency"], "redis"),
+    ("bench/compare", ["beanstalkd", "dispatch"], "beanstalk"),
+    ("bench/compare", ["gearmand", "dispatch"], "gearman"),
+    ("bench/compare", ["php", "dispatch", *SECRETS], "http"),
+])
+def test_a_server_that_is_not_there_ends_the_run_at_once(build, program, args, scheme):
+    url = f"{scheme}://127.0.0.1:{closed_port()}"
+    done = run(build, program, *args, "--url", url)
+    assert done.returncode == 1 and done.stdout == ""
+    assert f"cannot connect to {url}: Connection refused; is the server running there?" in done.stderr
+
+
+@pytest.mark.parametrize("args, says", [
+    (["dispatch", "--url", "http://127.0.0.1"], "name the queue to load first"),
+    (["redis", "--url", "redis://127.0.0.1"], "dispatch or latency"),
+    (["redis", "dispatch", "--url", "redis://127.0.0.1", "--batch", "5"], "one job per request"),
+    (["php", "dispatch", "--url", "http://127.0.0.1"], "--token is missing"),
+    (["redis", "dispatch", "--url", "redis://127.0.0.1", "--workers", "0"], "from 1 to 10000"),
+])
+def test_a_wrong_command_line_is_explained(build, args, says):
+    done = run(build, "bench/compare", *args)
+    assert done.returncode == 2 and says in done.stderr
+
+
+def test_an_address_of_another_kind_is_explained(build):
+    done = run(build, "bench/compare", "redis", "dispatch", "--url", "http://127.0.0.1")
+    assert done.returncode == 1 and "redis://HOST:PORT" in done.stderr
+
+
+def test_a_missing_server_program_names_its_package(build, tmp_path):
+    """compare_run ends with the package to install, and measures nothing."""
+    bin = tmp_path / "bin"
+    bin.mkdir()
+    (bin / "python3").symlink_to(shutil.which("python3"))
+    script = (build / ".." / ".." / "bench" / "compare_run").resolve()
+    hidden = f"import os, runpy, shutil, sys\nshutil.which = lambda *a, **k: None\nsys.argv = ['compare_run', {str(build)!r}, '--only', 'redis']\n" \
+             f"runpy.run_path({str(script)!r}, run_name='__main__')"
+    done = subprocess.run([str(bin / "python3"), "-c", hidden], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "redis-server is not installed; run: scripts/setup bench" in done.stderr, done.stderr
