@@ -38,7 +38,7 @@ struct rig {
     atomic_uint asked[32], together[32]; /* by kind: operations so far, and most of them in one batch */
     atomic_uint submits_with_lease;      /* batches that held a submit and a lease behind it */
     /* Answers an operation in the plugin's place: 1 when it did (op->err.rc is its rc). On the actor's thread. */
-    int (*script)(struct rig *r, struct bp_op *op);
+    int (*_Atomic script)(struct rig *r, struct bp_op *op); /* read on the queue's thread */
     atomic_uint scripted;
     /* who leads and what arrived, told by the test instead of the plugin while `told` is 1 */
     atomic_int told, lead_rc, leads, resigned; /* resigned: so often */
