@@ -11,48 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- the plugin host's double ---- */
-
-#define PHOTO_MANIFEST                                                                                                 \
-    "{'slug':'photo','accepts':['image/jpeg','image/png'],'produces':'video/mp4','maxInputs':2,"                       \
-    "'params':{'type':'object','properties':{"                                                                         \
-    "'duration':{'type':'number','minimum':1,'maximum':30,'default':5},"                                               \
-    "'move':{'type':'string','enum':['push','pull'],'default':'push'}}}}"
-
-static struct workflow workflows[] = {
-    {.slug = "gone", .version = "1", .draining = 1, .timeout_s = 60},
-    {.slug = "noop", .version = "1.2.3", .timeout_s = 60},
-    {.slug = "photo", .version = "2.0.0", .timeout_s = 600},
-};
-static const char *const manifests[] = {"{'slug':'gone'}", "{'slug':'noop'}", PHOTO_MANIFEST};
-#define N_WORKFLOWS (sizeof workflows / sizeof *workflows)
-
-const struct workflow *host_workflow(struct host *h, const char *slug)
-{
-    (void)h;
-    for (size_t i = 0; i < N_WORKFLOWS; i++) {
-        if (strcmp(workflows[i].slug, slug) == 0)
-            return &workflows[i];
-    }
-    return NULL;
-}
-
-const char *host_nearest_workflow(struct host *h, const char *slug)
-{
-    (void)h;
-    const char *names[N_WORKFLOWS];
-    for (size_t i = 0; i < N_WORKFLOWS; i++)
-        names[i] = workflows[i].slug;
-    return nearest_name(slug, names, N_WORKFLOWS);
-}
-
-void host_set_leases(struct host *h, const char *slug, int64_t leases)
-{
-    (void)h;
-    (void)slug;
-    assert_true(leases >= 0);
-}
-
 #define BATCH_MAX 256
 
 /* ---- the queue: the real plugin behind an actor whose batches the test can count, hold and fail ---- */
@@ -390,10 +348,7 @@ struct rig *rig_new(const char *const *sets)
     struct config_sources src = {.sets = sets};
     while (sets && sets[src.n_sets])
         src.n_sets++;
-    for (size_t i = 0; i < N_WORKFLOWS; i++) {
-        workflows[i].manifest = js(manifests[i]);
-        workflows[i].params = json_member(workflows[i].manifest, "params");
-    }
+    rig_workflows_make();
     r->loop = loop_new();
     loop_set_clock(r->loop, clock_of, r);
     r->bus = bus_new(r->loop);
@@ -431,8 +386,7 @@ void rig_free(struct rig *r)
     bus_free(r->bus);
     loop_free(r->loop);
     config_free(r->config);
-    for (size_t i = 0; i < N_WORKFLOWS; i++)
-        json_object_put(workflows[i].manifest);
+    rig_workflows_free();
     test_free(r);
 }
 

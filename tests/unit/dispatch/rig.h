@@ -110,4 +110,8 @@ const char *lease_body(struct json_object *job, const char *more);
 /* The first message about a field of a BP_INVALID answer, "" when there is none. */
 const char *field_message(const struct answer *a, const char *field);
 
+/* The workflows of the plugin host's double (rig_host.c), for rig_new() and rig_free(). */
+void rig_workflows_make(void);
+void rig_workflows_free(void);
+
 #endif
