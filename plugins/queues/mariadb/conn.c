@@ -116,6 +116,7 @@ void conn_close(struct store *s)
     if (s->db)
         mysql_close(s->db);
     s->db = NULL;
+    recent_clear(s);
 }
 
 /* ---- statements ---- */

@@ -89,6 +89,7 @@ static int32_t give(struct store *s, struct bp_op *op, struct job *j, uint32_t i
     j->suffix = l->output_keys[i];
     j->ended_by = ENDED_NOT;
     int32_t rc = job_output_key(s, j);
+    rc = rc ? rc : recent_take(s, j);
     if (!rc && !r->first_leased_ms) {
         r->first_leased_ms = now;
         j->wait_ms = now > j->queued_ms ? now - j->queued_ms : 0;

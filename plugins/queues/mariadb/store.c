@@ -235,6 +235,7 @@ void store_roll_back(struct store *s)
     pools_roll_back(s);
     s->failure = why;
     s->fault = fault;
+    recent_clear(s);
     s->rules.version = -1; /* what was read may be what was just undone */
     if (s->tenant_made)
         names_clear(&s->tenants);

@@ -22,6 +22,7 @@
 #include "conn.h"
 #include "names.h"
 #include "pool.h"
+#include "recent.h"
 #include "settings.h"
 #include "tenants.h"
 #include "text.h"
@@ -49,6 +50,7 @@ struct store {
     struct pools pools;
     struct batch batch;
     struct tenant_rules rules;
+    struct recent recent;
     bool tenant_made;            /* by this attempt: what names know of it must not outlive a rollback */
     int64_t writer_id, batch_no; /* our row in writers */
     int32_t shard;               /* our rows of the counters */
