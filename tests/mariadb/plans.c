@@ -270,7 +270,7 @@ static void watching_and_tenants_look_at_few_rows(void **state)
     "'COM_INSERT', 'COM_UPDATE', 'COM_DELETE', 'COM_INSERT_SELECT', 'COM_DELETE_MULTI', 'COM_UPDATE_MULTI')"
 
 /* Statements a plain job of a plain tenant takes, from its submit to its end. */
-static int64_t statements_of_a_job(const char *token)
+static int64_t statements_of_one(const char *token)
 {
     struct bp_op_lease l;
     struct bp_op op = submit_of("plain"), end = {.kind = BP_OP_COMPLETE};
@@ -280,6 +280,17 @@ static int64_t statements_of_a_job(const char *token)
     end.u.complete = (struct bp_op_complete){.id = op.u.submit.id, .token = token, .worker_id = "w"};
     runs(end);
     return database_int(STATEMENTS) - before;
+}
+
+/* The same without those that only some jobs take with them: windows are written after a while. */
+static int64_t statements_of_a_job(const char *token)
+{
+    int64_t least = statements_of_one(token);
+    for (int i = 0; i < 5; i++) {
+        int64_t n = statements_of_one(token);
+        least = n < least ? n : least;
+    }
+    return least;
 }
 
 static int empty(void **state)

@@ -246,7 +246,8 @@ void batch_reset(struct store *s)
     for (size_t i = 0; i < b->n_workflows; i++) {
         struct workflow *w = &b->workflows[i];
         memset(w->delta, 0, sizeof w->delta);
-        w->submitted = w->completed = w->failed = w->expired = w->arrivals = 0;
+        w->now = (struct window){0};
+        w->arrivals = 0;
         w->clock = w->clock_leased = 0;
     }
     b->begun = b->read_only = false;

@@ -37,12 +37,23 @@ struct front {
     uint32_t n_fetched, n_local, cap_fetched, cap_local;
 };
 
+/* What happened to a workflow in a second. */
+struct window {
+    int64_t second, submitted, completed, failed, expired;
+};
+
+/* Windows that are committed and not written, see counters.c. */
+struct windows {
+    struct sql seconds, samples; /* rows, commas between */
+    bool sent;                   /* the running batch wrote them */
+    int64_t written_ms;          /* monotonic */
+};
+
 /* A workflow's changes. */
 struct workflow {
     int64_t id;
-    int64_t delta[BP_JOB_CANCELLED + 1]; /* dispatches by state */
-    int64_t second;                      /* the bucket the four below belong to */
-    int64_t submitted, completed, failed, expired;
+    int64_t delta[BP_JOB_CANCELLED + 1];  /* dispatches by state */
+    struct window now, kept;              /* of this batch; of batches before it, not written yet */
     int64_t sample_second[3], samples[3]; /* by SAMPLE_* */
     int64_t arrivals;                     /* jobs that became queued */
     double clock, clock_leased;           /* largest share tag leased: as read, and of this batch */

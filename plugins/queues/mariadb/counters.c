@@ -1,8 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Two kinds of numbers. How many dispatches are in each state is exact: dispatch_counters is written in the transaction
+ * that moves them. What happened when, the windows (workflow_seconds, workflow_samples), is collected over batches and
+ * written at most every WINDOWS_EVERY_MS, with the next batch, before statistics are told and at the stop: it is in
+ * most batches two statements less. A controller that is killed loses those of that time, and no count; another
+ * controller's statistics see them that much later, or with the next sweep when nothing follows.
+ *
+ * A batch's own windows go with it when it is undone. They are kept once it is committed, and what is kept stays until
+ * a batch that wrote it is.
+ */
 #include "counters.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "open.h"
 
 int32_t counter_move(struct store *s, int64_t workflow_id, int32_t from, int32_t to)
 {
@@ -26,14 +38,20 @@ void counter_arrival(struct store *s, int64_t workflow_id)
         w->arrivals++;
 }
 
-static void second_write(struct store *s, struct workflow *w)
+static bool any_counts(const struct window *x)
 {
-    if (!w->submitted && !w->completed && !w->failed && !w->expired)
+    return x->submitted || x->completed || x->failed || x->expired;
+}
+
+/* Turns a second's numbers into a row. */
+static void second_write(const struct store *s, int64_t workflow_id, struct window *x, struct sql *q)
+{
+    if (!any_counts(x))
         return;
-    struct sql *q = &s->batch.seconds;
     sql_comma(q);
-    sql_add(q, "(%l,%l,%i,%l,%l,%l,%l)", w->id, w->second, s->shard, w->submitted, w->completed, w->failed, w->expired);
-    w->submitted = w->completed = w->failed = w->expired = 0;
+    sql_add(q, "(%l,%l,%i,%l,%l,%l,%l)", workflow_id, x->second, s->shard, x->submitted, x->completed, x->failed,
+            x->expired);
+    *x = (struct window){0};
 }
 
 int32_t counter_add(struct store *s, int64_t workflow_id, int64_t now_ms, int what)
@@ -41,14 +59,15 @@ int32_t counter_add(struct store *s, int64_t workflow_id, int64_t now_ms, int wh
     struct workflow *w = batch_workflow(s, workflow_id);
     if (!w)
         return store_nomem(s);
-    if (w->second != now_ms / 1000) {
-        second_write(s, w);
-        w->second = now_ms / 1000;
+    struct window *x = &w->now;
+    if (x->second != now_ms / 1000) {
+        second_write(s, w->id, x, &s->batch.seconds);
+        x->second = now_ms / 1000;
     }
-    w->submitted += what == COUNT_SUBMITTED;
-    w->completed += what == COUNT_COMPLETED;
-    w->failed += what == COUNT_FAILED;
-    w->expired += what == COUNT_EXPIRED;
+    x->submitted += what == COUNT_SUBMITTED;
+    x->completed += what == COUNT_COMPLETED;
+    x->failed += what == COUNT_FAILED;
+    x->expired += what == COUNT_EXPIRED;
     return BP_OK;
 }
 
@@ -132,10 +151,8 @@ void counters_write(struct store *s, struct sql *q)
         qsort(b->workflows, b->n_workflows, sizeof *b->workflows, by_id);
     if (b->n_tenants)
         qsort(b->tenants, b->n_tenants, sizeof *b->tenants, by_tenant);
-    for (size_t i = 0; i < b->n_workflows; i++) {
-        second_write(s, &b->workflows[i]);
+    for (size_t i = 0; i < b->n_workflows; i++)
         workflow_row(s, &b->workflows[i], q, &any);
-    }
     for (size_t i = 0; i < b->n_tenants; i++)
         tenant_row(s, &b->tenants[i], q, &any);
     if (any)
@@ -144,6 +161,102 @@ void counters_write(struct store *s, struct sql *q)
                    "failed=failed+VALUES(failed), cancelled=cancelled+VALUES(cancelled), "
                    "arrivals=arrivals+VALUES(arrivals), share_clock=GREATEST(share_clock, VALUES(share_clock));");
     tenants_flushed(s);
+}
+
+/* ---- windows ---- */
+
+/* Rows of both lists as one statement; the second list goes with the batch. */
+static void rows_write(struct sql *q, const struct sql *kept, struct sql *own, const char *before, const char *after)
+{
+    bool old = kept->n && !kept->failed;
+    q->failed = q->failed || own->failed;
+    if (!old && !own->n)
+        return;
+    sql_add(q, "%r%r%r%r%r", before, old ? kept->text : "", old && own->n ? "," : "", own->n ? own->text : "", after);
+    sql_clear(own);
+}
+
+void windows_write(struct store *s, struct sql *q)
+{
+    static const struct sql none = {0};
+    struct batch *b = &s->batch;
+    struct windows *k = &s->windows;
+    for (size_t i = 0; i < b->n_workflows; i++) {
+        second_write(s, b->workflows[i].id, &b->workflows[i].kept, &k->seconds);
+        second_write(s, b->workflows[i].id, &b->workflows[i].now, &b->seconds);
+    }
+    rows_write(q, k->sent ? &none : &k->seconds, &b->seconds, "INSERT INTO workflow_seconds VALUES ",
+               " ON DUPLICATE KEY UPDATE submitted=submitted+VALUES(submitted), completed=completed+VALUES(completed), "
+               "failed=failed+VALUES(failed), expired=expired+VALUES(expired);");
+    rows_write(q, k->sent ? &none : &k->samples, &b->samples, "INSERT IGNORE INTO workflow_samples VALUES ", ";");
+    k->sent = true;
+}
+
+bool windows_wait(const struct store *s)
+{
+    const struct batch *b = &s->batch;
+    bool any = b->seconds.n || b->samples.n;
+    if (!s->windows.sent)
+        any = any || s->windows.seconds.n || s->windows.samples.n;
+    for (size_t i = 0; !any && i < b->n_workflows; i++)
+        any = any_counts(&b->workflows[i].now) || any_counts(&b->workflows[i].kept);
+    return any;
+}
+
+bool windows_due(const struct store *s)
+{
+    const struct batch *b = &s->batch;
+    size_t bytes = s->windows.seconds.n + s->windows.samples.n + b->seconds.n + b->samples.n;
+    bool late = store_clock_ms() - s->windows.written_ms >= WINDOWS_EVERY_MS;
+    return (late || bytes >= WINDOWS_BYTES) && windows_wait(s);
+}
+
+static void window_keep(struct store *s, struct workflow *w)
+{
+    struct window *to = &w->kept, *from = &w->now;
+    if (!any_counts(from))
+        return;
+    if (to->second != from->second)
+        second_write(s, w->id, to, &s->windows.seconds);
+    to->second = from->second;
+    to->submitted += from->submitted;
+    to->completed += from->completed;
+    to->failed += from->failed;
+    to->expired += from->expired;
+    *from = (struct window){0};
+}
+
+static void rows_keep(struct sql *kept, struct sql *own)
+{
+    if (!own->n || own->failed)
+        return;
+    sql_comma(kept);
+    sql_join(kept, own);
+    sql_clear(own);
+}
+
+void windows_committed(struct store *s)
+{
+    struct batch *b = &s->batch;
+    struct windows *k = &s->windows;
+    /* Without memory the windows of a moment are lost rather than all batches from now on. */
+    if (k->sent || k->seconds.failed || k->samples.failed) {
+        sql_clear(&k->seconds);
+        sql_clear(&k->samples);
+        k->written_ms = store_clock_ms();
+    }
+    k->sent = false;
+    rows_keep(&k->seconds, &b->seconds);
+    rows_keep(&k->samples, &b->samples);
+    for (size_t i = 0; i < b->n_workflows; i++)
+        window_keep(s, &b->workflows[i]);
+}
+
+void windows_undone(struct store *s)
+{
+    for (size_t i = 0; i < s->batch.n_workflows; i++)
+        s->batch.workflows[i].now = (struct window){0};
+    s->windows.sent = false;
 }
 
 int32_t counters_clean(struct store *s, int64_t now_ms)

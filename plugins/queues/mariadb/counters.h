@@ -11,6 +11,10 @@
 /* Most samples of one kind kept for a second of a workflow. */
 #define SAMPLES_PER_SECOND 16
 
+/* Windows are written at most that often, unless they became as long as that. */
+#define WINDOWS_EVERY_MS 250
+#define WINDOWS_BYTES    (64 << 10)
+
 /* Whose numbers a row of dispatch_counters holds. */
 #define COUNTER_WORKFLOW 1
 #define COUNTER_TENANT   2
@@ -41,6 +45,15 @@ int32_t counter_sample(struct store *s, const struct workflow_sample *sample);
 void counter_interruption(struct store *s, int64_t workflow_id, int64_t at_ms, int64_t job_id);
 /* Adds the statements that write what changed to a text. */
 void counters_write(struct store *s, struct sql *q);
+/* Adds the statements that write the windows, those kept and the batch's own. */
+void windows_write(struct store *s, struct sql *q);
+/* Is there something to write? And is it time? */
+bool windows_wait(const struct store *s);
+bool windows_due(const struct store *s);
+/* The batch is committed: its windows are kept, those it wrote are not. */
+void windows_committed(struct store *s);
+/* It is undone, or over. */
+void windows_undone(struct store *s);
 /* Removes what no window can see any more; does something at most once a minute. */
 int32_t counters_clean(struct store *s, int64_t now_ms);
 

@@ -15,7 +15,7 @@ struct table {
     struct sql *rows;
     const char *before, *after;
 };
-#define N_TABLES 10
+#define N_TABLES 8
 
 /* In the order they are written. Jobs come before outputs, which may be of the same job. */
 static void tables(struct batch *b, struct table t[N_TABLES])
@@ -27,14 +27,10 @@ static void tables(struct batch *b, struct table t[N_TABLES])
          " ON DUPLICATE KEY UPDATE output=VALUES(output), provider_job_id=VALUES(provider_job_id);"},
         {&b->outbox, "INSERT INTO pool_outbox (pool, dispatch_id) VALUES ", ";"},
         {&b->events, "INSERT INTO job_events (job_id, at_ms, what, who, detail) VALUES ", ";"},
-        {&b->samples, "INSERT IGNORE INTO workflow_samples VALUES ", ";"},
         {&b->interruptions, "INSERT IGNORE INTO workflow_interruptions VALUES ", ";"},
         {&b->dependencies, "INSERT INTO job_dependencies (job_id, after_id) VALUES ", ";"},
         {&b->webhooks, "INSERT INTO webhook_deliveries (job_id, tenant_id, finished_ms, due_ms) VALUES ",
          " ON DUPLICATE KEY UPDATE finished_ms=VALUES(finished_ms), due_ms=VALUES(due_ms), attempts=0;"},
-        {&b->seconds, "INSERT INTO workflow_seconds VALUES ",
-         " ON DUPLICATE KEY UPDATE submitted=submitted+VALUES(submitted), completed=completed+VALUES(completed), "
-         "failed=failed+VALUES(failed), expired=expired+VALUES(expired);"},
     };
     memcpy(t, all, sizeof all);
 }
@@ -217,13 +213,17 @@ int32_t batch_flush(struct store *s, bool last)
 {
     struct table t[N_TABLES];
     struct wants w;
+    bool windows = !s->batch.read_only && windows_due(s);
+    int32_t rc = windows ? batch_begin(s) : BP_OK;
     tables(&s->batch, t);
     sql_clear(&s->q);
-    int32_t rc = dispatches_write(s);
+    rc = rc ? rc : dispatches_write(s);
     rc = rc ? rc : contents_wanted(s, &w);
     if (rc)
         return rc;
-    counters_write(s, &s->q); /* closes the current second's row too */
+    counters_write(s, &s->q);
+    if (windows)
+        windows_write(s, &s->q);
     workers_seen_write(s);
     special_write(s, &s->q);
     for (int i = 0; i < N_TABLES; i++)

@@ -168,6 +168,17 @@ static int32_t percentiles(struct store *s, const struct table *t, int64_t now_m
     return rc || !t->n ? rc : query_end(s);
 }
 
+/* What is told includes what was not written yet, also of the batch this is in. */
+static int32_t windows_told(struct store *s)
+{
+    int32_t rc = windows_wait(s) ? batch_begin(s) : BP_OK;
+    if (rc || !s->batch.begun)
+        return rc;
+    sql_clear(&s->q);
+    windows_write(s, &s->q);
+    return s->q.n || s->q.failed ? query_run(s, &s->q) : BP_OK;
+}
+
 int32_t op_stats(struct store *s, struct bp_op *op)
 {
     struct bp_op_stats *o = &op->u.stats;
@@ -175,8 +186,9 @@ int32_t op_stats(struct store *s, struct bp_op *op)
     o->count = 0;
     o->rows = NULL;
     o->memory = NULL;
+    int32_t rc = windows_told(s);
     questions(s, op);
-    int32_t rc = query_send(s, &s->q);
+    rc = rc ? rc : query_send(s, &s->q);
     rc = rc ? rc : take_states(s, &t);
     o->rows = o->memory = t.rows;
     rc = rc ? rc : take_each(s, &t, put_window);

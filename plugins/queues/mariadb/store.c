@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "counters.h"
 #include "open.h"
 #include "ops.h"
 
@@ -100,9 +101,12 @@ static bool alone(const struct bp_op *op)
     return flags(op) & ALONE || (op->kind == BP_OP_GET && op->u.get.with_events);
 }
 
-static bool reads_only(struct bp_op *const *ops, uint32_t n)
+/* Statistics write the windows that wait before they are told. */
+static bool reads_only(const struct store *s, struct bp_op *const *ops, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
+        if (ops[i]->kind == BP_OP_STATS && windows_wait(s))
+            return false;
         if (ops[i]->kind == BP_OP_SUBMIT || (kind_of(ops[i]) && !(flags(ops[i]) & READS)))
             return false;
     }
@@ -198,7 +202,7 @@ static int32_t attempt(struct store *s, struct bp_op *const *ops, uint32_t n)
     if ((rc = pools_look(s)) != BP_OK)
         return rc;
     s->batch_no++;
-    s->batch.read_only = reads_only(ops, n);
+    s->batch.read_only = reads_only(s, ops, n);
     rc = batch_names(s, ops, n);
     rc = rc ? rc : segments_run(s, ops, n);
     rc = rc ? rc : batch_pack(s);
@@ -236,6 +240,7 @@ void store_roll_back(struct store *s)
     s->failure = why;
     s->fault = fault;
     recent_clear(s);
+    windows_undone(s);
     s->rules.version = -1; /* what was read may be what was just undone */
     if (s->tenant_made)
         names_clear(&s->tenants);
@@ -274,8 +279,10 @@ static int32_t apply_once(struct store *s, struct bp_op *const *ops, uint32_t n)
     int32_t rc = attempt(s, ops, n);
     if (rc && s->committing)
         rc = learn_outcome(s);
-    if (rc == BP_OK)
+    if (rc == BP_OK) {
+        windows_committed(s);
         return BP_OK;
+    }
     store_roll_back(s);
     discard(s, ops, n);
     return rc;
@@ -319,8 +326,24 @@ int32_t store_apply(struct store *s, struct bp_op *const *ops, uint32_t n, struc
     return rc;
 }
 
+/* A last batch for what waits; without a connection, or when it fails, that is lost. */
+static void last_windows(struct store *s)
+{
+    if (!s->db || !windows_wait(s))
+        return;
+    batch_reset(s);
+    s->fault = FAULT_NONE;
+    s->batch_no++;
+    int32_t rc = batch_begin(s);
+    sql_clear(&s->q);
+    windows_write(s, &s->q);
+    sql_add(&s->q, "COMMIT");
+    (void)(rc ? rc : query_run(s, &s->q));
+}
+
 void store_close(struct store *s)
 {
+    last_windows(s);
     conn_close(s);
     names_clear(&s->tenants);
     names_clear(&s->effects);
@@ -328,6 +351,8 @@ void store_close(struct store *s)
     names_clear(&s->workflows);
     tenants_free(s);
     batch_free(s);
+    sql_free(&s->windows.seconds);
+    sql_free(&s->windows.samples);
     sql_free(&s->q);
     sql_free(&s->workflow_list);
 }
