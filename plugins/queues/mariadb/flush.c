@@ -63,15 +63,6 @@ int32_t batch_spill(struct store *s)
 
 /* ---- dispatches ---- */
 
-/* A set of rows that becomes one statement. The rows are all there and locked, so every insert finds its row and
- * updates it. */
-struct set {
-    int change;
-    const char *before;
-    void (*row)(struct sql *q, const struct job *j);
-    const char *after;
-};
-
 static void row_all(struct sql *q, const struct job *j)
 {
     const struct bp_job_row *r = &j->row;
@@ -81,92 +72,193 @@ static void row_all(struct sql *q, const struct job *j)
             r->updated_ms, r->progress, j->duration_s, r->error, r->progress_text, r->checkpoint_key);
 }
 
-static void row_lease(struct sql *q, const struct job *j)
+static const char ALL_BEFORE[] =
+    "INSERT INTO ai_job_dispatches (id, status, sort_key, attempts, requeues, cancel_requested, ended_by, worker_id, "
+    "lease_token, output_suffix, due_ms, queued_ms, not_before_ms, leased_ms, first_leased_ms, wait_ms, finished_ms, "
+    "updated_ms, progress, duration_seconds, last_error, progress_text, checkpoint_key) VALUES ";
+static const char ALL_AFTER[] =
+    " ON DUPLICATE KEY UPDATE status=VALUES(status), sort_key=VALUES(sort_key), attempts=VALUES(attempts), "
+    "requeues=VALUES(requeues), cancel_requested=VALUES(cancel_requested), ended_by=VALUES(ended_by), "
+    "worker_id=VALUES(worker_id), lease_token=VALUES(lease_token), output_suffix=VALUES(output_suffix), "
+    "due_ms=VALUES(due_ms), queued_ms=VALUES(queued_ms), not_before_ms=VALUES(not_before_ms), "
+    "leased_ms=VALUES(leased_ms), first_leased_ms=VALUES(first_leased_ms), wait_ms=VALUES(wait_ms), "
+    "finished_ms=VALUES(finished_ms), updated_ms=VALUES(updated_ms), progress=VALUES(progress), "
+    "duration_seconds=VALUES(duration_seconds), last_error=VALUES(last_error), "
+    "progress_text=VALUES(progress_text), checkpoint_key=VALUES(checkpoint_key);";
+
+/* Sends a text that became long. */
+static int32_t text_spill(struct store *s)
 {
-    const struct bp_job_row *r = &j->row;
-    sql_add(q, "(%l,%l,%s,%s,%l,%l)", r->id, j->worker_no, r->lease_token, j->suffix, r->lease_expires_ms,
-            r->leased_ms);
+    if (s->q.n <= SPILL_BYTES)
+        return BP_OK;
+    int32_t rc = query_run(s, &s->q);
+    sql_clear(&s->q);
+    return rc;
 }
 
-static const struct set SETS[] = {
-    {CHANGE_ALL,
-     "INSERT INTO ai_job_dispatches (id, status, sort_key, attempts, requeues, cancel_requested, ended_by, worker_id, "
-     "lease_token, output_suffix, due_ms, queued_ms, not_before_ms, leased_ms, first_leased_ms, wait_ms, finished_ms, "
-     "updated_ms, progress, duration_seconds, last_error, progress_text, checkpoint_key) VALUES ",
-     row_all,
-     " ON DUPLICATE KEY UPDATE status=VALUES(status), sort_key=VALUES(sort_key), attempts=VALUES(attempts), "
-     "requeues=VALUES(requeues), cancel_requested=VALUES(cancel_requested), ended_by=VALUES(ended_by), "
-     "worker_id=VALUES(worker_id), lease_token=VALUES(lease_token), output_suffix=VALUES(output_suffix), "
-     "due_ms=VALUES(due_ms), queued_ms=VALUES(queued_ms), not_before_ms=VALUES(not_before_ms), "
-     "leased_ms=VALUES(leased_ms), first_leased_ms=VALUES(first_leased_ms), wait_ms=VALUES(wait_ms), "
-     "finished_ms=VALUES(finished_ms), updated_ms=VALUES(updated_ms), progress=VALUES(progress), "
-     "duration_seconds=VALUES(duration_seconds), last_error=VALUES(last_error), "
-     "progress_text=VALUES(progress_text), checkpoint_key=VALUES(checkpoint_key);"},
-    /* As give() in ops_lease.c has it; wait_ms looks at first_leased_ms before that is set. */
-    {CHANGE_LEASE,
-     "INSERT INTO ai_job_dispatches (id, worker_id, lease_token, output_suffix, due_ms, leased_ms) VALUES ", row_lease,
-     " ON DUPLICATE KEY UPDATE status=3, attempts=attempts+1, progress=0, ended_by=0, worker_id=VALUES(worker_id), "
-     "lease_token=VALUES(lease_token), output_suffix=VALUES(output_suffix), due_ms=VALUES(due_ms), "
-     "wait_ms=IF(first_leased_ms=0,GREATEST(VALUES(leased_ms)-queued_ms,0),wait_ms), "
-     "first_leased_ms=IF(first_leased_ms=0,VALUES(leased_ms),first_leased_ms), leased_ms=VALUES(leased_ms), "
-     "updated_ms=VALUES(leased_ms);"},
-};
-
-static int32_t set_write(struct store *s, const struct set *t)
+/* The rows are all there and locked, so every insert finds its row and updates it. */
+static int32_t all_write(struct store *s)
 {
     struct batch *b = &s->batch;
     bool open = false;
     for (size_t i = 0; i < b->n_dirty; i++) {
-        if (b->dirty[i]->change != t->change)
+        if (b->dirty[i]->change != CHANGE_ALL)
             continue;
-        sql_add(&s->q, "%r", open ? "," : t->before);
-        t->row(&s->q, b->dirty[i]);
+        sql_add(&s->q, "%r", open ? "," : ALL_BEFORE);
+        row_all(&s->q, b->dirty[i]);
         open = true;
         if (s->q.n <= SPILL_BYTES)
             continue;
-        sql_add(&s->q, "%r", t->after);
-        int32_t rc = query_run(s, &s->q);
-        sql_clear(&s->q);
+        sql_add(&s->q, "%r", ALL_AFTER);
+        int32_t rc = text_spill(s);
         open = false;
         if (rc)
             return rc;
     }
     if (open)
-        sql_add(&s->q, "%r", t->after);
+        sql_add(&s->q, "%r", ALL_AFTER);
     return BP_OK;
 }
 
-/* Completed rows: what is written of them depends on the time alone, and few times occur in a batch. The
- * index is named because for few rows the server would rather look at all of them, also at those
- * another controller holds. */
-static void completed_write(struct store *s)
+/* ---- the usual changes ----
+ *
+ * Rows that are there are changed with half of the server's work by one UPDATE of an INSERT that finds them. What
+ * differs between the rows is chosen by id; assignments happen from left to right. The index is named because for few
+ * rows the server would rather look at all of them, also at those another controller holds. */
+
+/* Most rows of a statement that looks for its row's value along a list of all of them. */
+#define CHOICE_MAX 32
+
+struct rows {
+    struct job **jobs;
+    size_t n;
+};
+
+static int32_t rows_of(struct store *s, int change, struct rows *r)
 {
-    struct batch *b = &s->batch;
-    for (size_t i = 0; i < b->n_dirty; i++) {
-        if (b->dirty[i]->change != CHANGE_COMPLETE)
-            continue;
-        int64_t now = b->dirty[i]->row.finished_ms;
-        sql_add(&s->q,
-                "UPDATE ai_job_dispatches FORCE INDEX (PRIMARY) SET status=4, ended_by=1, due_ms=%l, finished_ms=%l, "
-                "updated_ms=%l, progress=1, duration_seconds=IF(leased_ms=0,0,(%l-leased_ms)/1000), last_error=NULL, "
-                "cancel_requested=0 WHERE id IN (0",
-                now, now, now, now);
-        for (size_t k = i; k < b->n_dirty; k++)
-            if (b->dirty[k]->change == CHANGE_COMPLETE && b->dirty[k]->row.finished_ms == now) {
-                sql_add(&s->q, ",%l", b->dirty[k]->row.id);
-                b->dirty[k]->change = CHANGE_WRITTEN;
-            }
-        sql_add(&s->q, ");");
+    const struct batch *b = &s->batch;
+    *r = (struct rows){.jobs = mem_alloc(&s->mem, b->n_dirty * sizeof(struct job *) + 1)};
+    for (size_t i = 0; r->jobs && i < b->n_dirty; i++)
+        if (b->dirty[i]->change == change)
+            r->jobs[r->n++] = b->dirty[i];
+    return r->jobs ? BP_OK : store_nomem(s);
+}
+
+static int64_t finished(const struct job *j)
+{
+    return j->row.finished_ms;
+}
+
+static int64_t leased(const struct job *j)
+{
+    return j->row.leased_ms;
+}
+
+static int64_t expires(const struct job *j)
+{
+    return j->row.lease_expires_ms;
+}
+
+static int64_t worker(const struct job *j)
+{
+    return j->worker_no;
+}
+
+static const char *token(const struct job *j)
+{
+    return j->row.lease_token;
+}
+
+static const char *suffix(const struct job *j)
+{
+    return j->suffix;
+}
+
+static void number_when(struct sql *q, const struct rows *r, size_t first, int64_t (*of)(const struct job *j))
+{
+    int64_t value = of(r->jobs[first]);
+    for (size_t i = 0; i < first; i++)
+        if (of(r->jobs[i]) == value)
+            return;
+    sql_add(q, " WHEN id IN (%l", r->jobs[first]->row.id);
+    for (size_t i = first + 1; i < r->n; i++)
+        if (of(r->jobs[i]) == value)
+            sql_add(q, ",%l", r->jobs[i]->row.id);
+    sql_add(q, ") THEN %l", value);
+}
+
+/* A number by id: few different ones occur in a batch. */
+static void number_set(struct sql *q, const char *column, const struct rows *r, int64_t (*of)(const struct job *j))
+{
+    size_t same = 1;
+    while (same < r->n && of(r->jobs[same]) == of(r->jobs[0]))
+        same++;
+    if (same == r->n) {
+        sql_add(q, "%r=%l,", column, of(r->jobs[0]));
+        return;
     }
+    sql_add(q, "%r=CASE", column);
+    for (size_t i = same; i < r->n; i++)
+        number_when(q, r, i, of);
+    sql_add(q, " ELSE %l END,", of(r->jobs[0]));
+}
+
+/* A text of each row's own. */
+static void text_set(struct sql *q, const char *column, const struct rows *r, const char *(*of)(const struct job *j))
+{
+    sql_add(q, "%r=CASE id", column);
+    for (size_t i = 0; i < r->n; i++)
+        sql_add(q, " WHEN %l THEN %s", r->jobs[i]->row.id, of(r->jobs[i]));
+    sql_add(q, " END,");
+}
+
+static void where_ids(struct sql *q, const struct rows *r)
+{
+    for (size_t i = 0; i < r->n; i++)
+        sql_add(q, i ? ",%l" : " WHERE id IN (%l", r->jobs[i]->row.id);
+    sql_add(q, ");");
+}
+
+/* As complete_now() in ops_finish.c has it. */
+static void completed_write(struct sql *q, const struct rows *r)
+{
+    sql_add(q, "UPDATE ai_job_dispatches FORCE INDEX (PRIMARY) SET ");
+    number_set(q, "due_ms", r, finished);
+    sql_add(q, "status=4, ended_by=1, finished_ms=due_ms, updated_ms=due_ms, progress=1, "
+               "duration_seconds=IF(leased_ms=0,0,(due_ms-leased_ms)/1000), last_error=NULL, cancel_requested=0");
+    where_ids(q, r);
+}
+
+/* As give() in ops_lease.c has it; wait_ms looks at first_leased_ms before that is set. */
+static void leased_write(struct sql *q, const struct rows *r)
+{
+    sql_add(
+        q, "UPDATE ai_job_dispatches FORCE INDEX (PRIMARY) SET status=3, attempts=attempts+1, progress=0, ended_by=0,");
+    number_set(q, "worker_id", r, worker);
+    text_set(q, "lease_token", r, token);
+    text_set(q, "output_suffix", r, suffix);
+    number_set(q, "due_ms", r, expires);
+    number_set(q, "leased_ms", r, leased);
+    sql_add(q, "wait_ms=IF(first_leased_ms=0,GREATEST(leased_ms-queued_ms,0),wait_ms), "
+               "first_leased_ms=IF(first_leased_ms=0,leased_ms,first_leased_ms), updated_ms=leased_ms");
+    where_ids(q, r);
 }
 
 static int32_t dispatches_write(struct store *s)
 {
-    int32_t rc = BP_OK;
-    for (size_t i = 0; !rc && i < sizeof SETS / sizeof SETS[0]; i++)
-        rc = set_write(s, &SETS[i]);
-    if (!rc)
-        completed_write(s);
+    struct rows complete, lease;
+    int32_t rc = all_write(s);
+    rc = rc ? rc : rows_of(s, CHANGE_COMPLETE, &complete);
+    rc = rc ? rc : rows_of(s, CHANGE_LEASE, &lease);
+    if (rc)
+        return rc;
+    for (size_t i = 0; !rc && i < lease.n; i += CHOICE_MAX) {
+        size_t left = lease.n - i;
+        leased_write(&s->q, &(struct rows){lease.jobs + i, left < CHOICE_MAX ? left : CHOICE_MAX});
+        rc = text_spill(s);
+    }
+    if (complete.n)
+        completed_write(&s->q, &complete);
     return rc;
 }
 

@@ -36,7 +36,6 @@
 #define CHANGE_ALL      0 /* anything: all columns */
 #define CHANGE_LEASE    1 /* a queued row was leased, nothing else */
 #define CHANGE_COMPLETE 2 /* a leased row was completed, nothing else */
-#define CHANGE_WRITTEN  3 /* that */
 
 struct job {
     struct bp_job_row row; /* texts live in store.mem or in names */
