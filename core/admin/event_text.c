@@ -31,13 +31,14 @@ char *event_text(const struct event_msg *e)
     size_t n = 0;
     time_t s = (time_t)(e->at_ms / 1000);
     struct tm tm;
-    FILE *out = open_memstream(&text, &n);
+    struct json_object *fields = event_fields(e);
+    FILE *out = fields ? open_memstream(&text, &n) : NULL;
     if (!out)
         return NULL;
     localtime_r(&s, &tm);
     fprintf(out, "%02d:%02d:%02d.%03d %-16s", tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(e->at_ms % 1000),
             event_info(e->id)->name);
-    json_object_object_foreach(e->fields, key, v)
+    json_object_object_foreach(fields, key, v)
     {
         const char *value = v ? json_object_get_string(v) : "";
         if (!*value)

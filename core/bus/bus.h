@@ -46,8 +46,10 @@ uint32_t event_match(const char *pattern);
 struct event_msg {
     enum event_id id;
     int64_t seq, at_ms;
-    struct json_object *fields; /* an object with exactly the table's fields; read only */
 };
+/* An object with exactly the table's fields, borrowed, read only; NULL on no memory. Made when it is asked for first:
+ * subscribers that look at the id alone cost no JSON. [loop] */
+struct json_object *event_fields(const struct event_msg *e);
 struct event_msg *event_ref(struct event_msg *e); /* [loop] */
 void event_unref(struct event_msg *e);
 /* {"event":"job.leased","seq":7,"at_ms":...,...fields}; malloc'ed, free() it. */

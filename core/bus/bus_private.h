@@ -64,6 +64,8 @@ struct event_box {
     struct event_msg msg;
     uint32_t refs;
     struct event_box *next;
+    struct json_object *fields; /* once asked for */
+    char data[];                /* the record's bytes */
 };
 
 /*

@@ -54,19 +54,20 @@ uint32_t event_match(const char *pattern)
 
 struct event_msg *event_msg_new(const struct record *r)
 {
-    struct event_box *box = calloc(1, sizeof *box);
+    struct event_box *box = malloc(sizeof *box + r->bytes);
     if (!box)
         return NULL;
-    box->msg.id = (enum event_id)r->id;
-    box->msg.seq = r->seq;
-    box->msg.at_ms = r->at_ms;
-    box->msg.fields = record_to_json(table[r->id].fields, r->data);
-    box->refs = 1;
-    if (!box->msg.fields) {
-        free(box);
-        return NULL;
-    }
+    *box = (struct event_box){.msg = {.id = (enum event_id)r->id, .seq = r->seq, .at_ms = r->at_ms}, .refs = 1};
+    memcpy(box->data, r->data, r->bytes);
     return &box->msg;
+}
+
+struct json_object *event_fields(const struct event_msg *e)
+{
+    struct event_box *box = (struct event_box *)(uintptr_t)e; /* what it tells stays the same */
+    if (!box->fields)
+        box->fields = record_to_json(table[e->id].fields, box->data);
+    return box->fields;
 }
 
 struct event_msg *event_ref(struct event_msg *e)
@@ -80,19 +81,21 @@ void event_unref(struct event_msg *e)
     struct event_box *box = (struct event_box *)e;
     if (!e || --box->refs > 0)
         return;
-    json_object_put(e->fields);
+    json_object_put(box->fields);
     free(box);
 }
 
 char *event_json(const struct event_msg *e)
 {
-    struct json_object *obj = json_object_new_object();
-    if (!obj)
+    struct json_object *obj = json_object_new_object(), *fields = event_fields(e);
+    if (!obj || !fields) {
+        json_object_put(obj);
         return NULL;
+    }
     json_put_str(obj, "event", table[e->id].name);
     json_put_int(obj, "seq", e->seq);
     json_put_int(obj, "at_ms", e->at_ms);
-    json_object_object_foreach(e->fields, key, v)
+    json_object_object_foreach(fields, key, v)
     {
         json_object_object_add(obj, key, json_object_get(v));
     }

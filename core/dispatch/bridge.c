@@ -189,7 +189,7 @@ static void on_job(const struct event_msg *e, void *arg)
                   e->id == EVENT_JOB_EXPIRED;
     if (!bridge_is_up(b) || (!arrived && e->id != EVENT_JOB_LEASED))
         return;
-    struct lane *lane = lane_get(b->d, json_str(e->fields, "workflow", ""));
+    struct lane *lane = lane_get(b->d, json_str(event_fields(e), "workflow", ""));
     if (!arrived) {
         lane->untold -= lane->untold > 0;
         return;

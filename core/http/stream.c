@@ -183,8 +183,8 @@ static int ends_job(enum event_id id)
 
 static int is_for(const struct stream *s, const struct event_msg *e)
 {
-    return e->seq > s->after_seq && (s->job == 0 || (json_int(e->fields, "job", 0) == s->job &&
-                                                     strcmp(json_str(e->fields, "tenant", ""), s->tenant) == 0));
+    return e->seq > s->after_seq && (s->job == 0 || (json_int(event_fields(e), "job", 0) == s->job &&
+                                                     strcmp(json_str(event_fields(e), "tenant", ""), s->tenant) == 0));
 }
 
 static void tell(struct stream *s, const struct event_msg *e, struct text *t)

@@ -3,6 +3,7 @@
 #include "cm.h"
 
 #include "admin/admin_priv.h"
+#include "bus/bus_private.h"
 #include "log/json.h"
 #include <event2/buffer.h>
 #include <stdio.h>
@@ -139,17 +140,22 @@ static void long_text_is_cut_not_overrun(void **state)
 
 static void an_event_in_words_has_nothing_a_terminal_obeys(void **state)
 {
-    struct event_msg e = {.id = EVENT_JOB_PROGRESS, .seq = 1, .at_ms = NOW, .fields = json_object_new_object()};
+    static char data[RECORD_BYTES_MAX];
+    struct record r = {.id = EVENT_JOB_PROGRESS, .seq = 1, .at_ms = NOW, .data = data};
+    struct json_object *fields = json_object_new_object();
     (void)state;
-    json_put_str(e.fields, "text",
+    json_put_str(fields, "text",
                  "a\x1b[2J\xc2\x9b"
                  "2Jb\x7f\n");
-    char *text = event_text(&e);
+    r.bytes = record_from_json(event_info(EVENT_JOB_PROGRESS)->fields, fields, data);
+    struct event_msg *e = event_msg_new(&r);
+    char *text = event_text(e);
     for (const unsigned char *p = (const unsigned char *)text; *p; p++)
         assert_true(*p >= 0x20 && *p != 0x7f && !(*p == 0xc2 && p[1] < 0xa0));
     assert_non_null(strstr(text, "text=\"a"));
     free(text);
-    json_object_put(e.fields);
+    event_unref(e);
+    json_object_put(fields);
 }
 
 int main(void)

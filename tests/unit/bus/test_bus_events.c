@@ -231,7 +231,7 @@ static void a_slow_feed_loses_the_oldest_counts_them_and_is_woken_once(void **st
     assert_int_equal(bus_feed_lost(f->feed), 7);
     for (int64_t job = 8; job <= 10; job++) {
         struct event_msg *e = bus_feed_next(f->feed);
-        assert_int_equal(json_int(e->fields, "job", 0), job);
+        assert_int_equal(json_int(event_fields(e), "job", 0), job);
         event_unref(e);
     }
     assert_null(bus_feed_next(f->feed));
@@ -283,7 +283,7 @@ static void recent_events_are_there_though_nobody_listened(void **state)
 static void check_text(const struct event_msg *e, void *arg)
 {
     struct fixture *f = arg;
-    const char *reason = json_str(e->fields, "reason", "");
+    const char *reason = json_str(event_fields(e), "reason", "");
     assert_int_equal(strlen(reason), (size_t)(e->seq * 37 % 4096));
     assert_int_equal(strspn(reason, "r"), strlen(reason));
     f->seqs[f->n++] = e->seq;
@@ -317,7 +317,7 @@ static void a_text_beyond_4096_bytes_is_cut_between_characters(void **state)
     f->feed = bus_feed_new(f->bus, "*", 2, NULL, NULL);
     bus_publish(f->bus, EVENT_CORE_STATE, "s", text);
     struct event_msg *e = bus_feed_next(f->feed);
-    assert_int_equal(strlen(json_str(e->fields, "reason", "")), 4095);
+    assert_int_equal(strlen(json_str(event_fields(e), "reason", "")), 4095);
     event_unref(e);
     bus_feed_free(f->feed);
 }

@@ -314,7 +314,7 @@ static void on_event(const struct event_msg *e, void *arg)
 {
     struct rig *r = arg;
     r->events[e->id]++;
-    snprintf(r->last_event, sizeof r->last_event, "%s", json_text(e->fields));
+    snprintf(r->last_event, sizeof r->last_event, "%s", json_text(event_fields(e)));
 }
 
 struct json_object *js(const char *text)

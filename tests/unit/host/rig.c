@@ -12,7 +12,7 @@
 static void on_arrow(const struct event_msg *e, void *arg)
 {
     struct rig *r = arg;
-    struct json_object *f = e->fields;
+    struct json_object *f = event_fields(e);
     size_t n = strlen(r->arrows);
     snprintf(r->arrows + n, sizeof(r->arrows) - n, "%s %d %s>%s %s\n", json_str(f, "plugin", "?"),
              (int)json_int(f, "generation", -1), json_str(f, "from", "?"), json_str(f, "to", "?"),

@@ -258,7 +258,7 @@ static int32_t last_job;
 static void on_submitted(const struct event_msg *e, void *arg)
 {
     (void)arg;
-    last_job = (int32_t)json_int(e->fields, "job", 0);
+    last_job = (int32_t)json_int(event_fields(e), "job", 0);
 }
 
 struct emit {

@@ -214,7 +214,7 @@ static void on_event(const struct event_msg *e, void *arg)
 {
     struct rig *r = arg;
     r->events[e->id]++;
-    snprintf(r->last_event[e->id], sizeof r->last_event[e->id], "%s", json_text(e->fields));
+    snprintf(r->last_event[e->id], sizeof r->last_event[e->id], "%s", json_text(event_fields(e)));
 }
 
 static int64_t clock_of(void *arg)
