@@ -97,6 +97,7 @@ int answer_status(int rc, const char *message)
 void answer_bytes(struct call *c, int status, const char *type, const void *bytes, size_t n)
 {
     struct evhttp_request *req = c->req;
+    struct conn *conn = c->conn;
 
     assert(!c->answered);
     c->answered = 1;
@@ -121,6 +122,7 @@ void answer_bytes(struct call *c, int status, const char *type, const void *byte
     log_debug(LOG_HTTP, "%s %s %d", call_ip(c), call_path(c), status);
     call_end(c);
     evhttp_send_reply(req, status, status_phrase(status), NULL);
+    conn_send_now(conn);
 }
 
 static void answer_json(struct call *c, int status, struct text *t)

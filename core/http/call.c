@@ -80,6 +80,7 @@ static struct call *call_new(struct http *h, struct evhttp_request *req)
     TAILQ_INSERT_TAIL(&h->calls, c, next);
     h->n_calls++;
     evhttp_request_set_on_complete_cb(req, conn_complete, c->conn);
+    conn_read_on(c->conn);
     return c;
 }
 
@@ -92,12 +93,14 @@ void call_begin(struct evhttp_request *req, void *arg)
     enum method m = method_of(evhttp_request_get_command(req));
     unsigned allow = 0;
 
+    h->in_evhttp = 1;
     c->is_head = m == METHOD_HEAD;
     c->route = route_find(m == METHOD_HEAD ? METHOD_GET : m, path, strcspn(path, "?"), &c->id, &allow);
     if (c->route)
         call_admit(c);
     else
         answer_unrouted(c, m, allow);
+    h->in_evhttp = 0;
     loop_leave(h->app->loop, "http.request", entered);
 }
 

@@ -281,6 +281,33 @@ static void next_request(struct conn *c)
         stash_rest(c);
 }
 
+static int is_plain(const struct conn *c)
+{
+    return bufferevent_openssl_get_ssl(c->bev) == NULL;
+}
+
+/* The end of the input is heard of once the answer is there: who half-closes gets it. */
+void conn_read_on(struct conn *c)
+{
+    if (!is_plain(c))
+        return;
+    bufferevent_setcb(c->bev, NULL, c->http->evhttp.written, NULL, c->ev);
+    bufferevent_enable(c->bev, EV_READ);
+}
+
+void conn_send_now(struct conn *c)
+{
+    struct evbuffer *out = bufferevent_get_output(c->bev);
+
+    if (!is_plain(c) || c->http->in_evhttp)
+        return;
+    evbuffer_unfreeze(out, 1);
+    evbuffer_write(out, bufferevent_getfd(c->bev)); /* an error comes again when the loop writes */
+    evbuffer_freeze(out, 1);
+    if (evbuffer_get_length(out) == 0)
+        bufferevent_trigger(c->bev, EV_WRITE, 0); /* evhttp's turn: the request is over */
+}
+
 void conn_complete(struct evhttp_request *req, void *arg)
 {
     (void)req;

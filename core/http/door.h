@@ -77,6 +77,7 @@ struct http {
     char date[40];
     char own_host[256];      /* host[:port] of http.url, "" when not set */
     int draining, is_local;  /* is_local: stage local */
+    int in_evhttp;           /* a request is being handed to us: its connection must not end meanwhile */
     int64_t paused_until_ms; /* accept failed: the listener rests until then */
     uint64_t (*counts)[DOOR_CODES];
     uint64_t refused; /* requests answered before they reached a route */
@@ -111,6 +112,11 @@ void conn_adopt_all(evutil_socket_t fd, short what, void *http);
 struct conn *conn_of(struct http *h, struct evhttp_request *req);
 /* Frees it at once; its call or upload is told. */
 void conn_close(struct conn *c);
+/* evhttp stopped reading for the time of a call and goes on after it; so that the kernel need not be told of either,
+ * reading goes on and nobody is told. */
+void conn_read_on(struct conn *c);
+/* Sends what evhttp has ready at once, not on the loop's next turn. The connection may end with it. */
+void conn_send_now(struct conn *c);
 /* The request is answered: arms the connection for the next one. on_complete of evhttp. */
 void conn_complete(struct evhttp_request *req, void *conn);
 /* Closes what is too slow, idle or stuck. */
