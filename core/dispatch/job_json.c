@@ -4,6 +4,8 @@
 #include "dispatch/dispatch.h"
 #include "dispatch/text.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char *const status_names[] = {NULL, "scheduled", "queued", "leased", "completed", "failed", "cancelled"};
@@ -21,6 +23,18 @@ int job_status_find(const char *name)
             return i;
     }
     return 0;
+}
+
+/* As json-c writes it; whole numbers without its search for the digits of a double. */
+void put_num(struct json_object *o, const char *key, double v)
+{
+    char text[24];
+    if (!(v >= 0 && v < 1e9) || v != (double)(int)v || signbit(v)) {
+        put_new(o, key, json_object_new_double(v));
+        return;
+    }
+    snprintf(text, sizeof text, "%d.0", (int)v);
+    put_new(o, key, json_object_new_double_s(v, text));
 }
 
 void put_time(struct json_object *o, const char *key, int64_t ms)
@@ -65,7 +79,7 @@ static void put_times(struct json_object *o, const struct bp_job_row *job)
 
 static void put_progress(struct json_object *o, const struct bp_job_row *job)
 {
-    put_new(o, "progress", json_object_new_double(job->progress));
+    put_num(o, "progress", job->progress);
     put_text(o, "progress_text", job->progress_text);
     put_int(o, "attempts", job->attempts);
     put_int(o, "max_attempts", job->max_attempts);

@@ -19,6 +19,8 @@ static inline void put_int(struct json_object *o, const char *key, int64_t v)
 {
     put_new(o, key, json_object_new_int64(v));
 }
+/* A number with a fraction, "0.0" for 0. */
+void put_num(struct json_object *o, const char *key, double v);
 /* ISO time, null when ms is 0. */
 void put_time(struct json_object *o, const char *key, int64_t ms);
 /* The JSON in `text`, an empty object (or list) when it is absent or broken. The caller's. */

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LEASE_MAX 64
+
 /* A lease request on its way; lives in its queue_call, as long as the request does. After the reply only the bus is
  * touched: the engine may be gone when a lease comes late. */
 struct lease_trip {
@@ -81,12 +83,13 @@ static void fill_tokens(struct queue_call *q, struct bp_op_lease *l, const char 
 {
     const char **tokens = queue_call_mem(q, l->max * sizeof *tokens);
     const char **keys = queue_call_mem(q, l->max * sizeof *keys);
+    char uuids[2 * LEASE_MAX][UUID_SIZE];
+    uuids_make(uuids, (size_t)2 * l->max);
     for (uint32_t i = 0; i < l->max; i++) {
-        char uuid[UUID_SIZE], key[UUID_SIZE + 32];
-        uuid_make(uuid);
-        tokens[i] = queue_call_str(q, uuid);
-        uuid_make(uuid); /* not the token: the key is shown to tenants */
-        snprintf(key, sizeof key, "%s/output%s", uuid, ext);
+        char key[UUID_SIZE + 32];
+        tokens[i] = queue_call_str(q, uuids[2 * i]);
+        /* not the token: the key is shown to tenants */
+        snprintf(key, sizeof key, "%s/output%s", uuids[2 * i + 1], ext);
         keys[i] = queue_call_str(q, key);
     }
     l->tokens = tokens;
@@ -105,7 +108,7 @@ static void fill_worker(struct queue_call *q, struct bp_op_lease *l, const struc
 
 int lease_send(struct dispatch *d, const struct lease_ask *ask, struct bp_err *err)
 {
-    assert(ask->max >= 1 && ask->max <= 64);
+    assert(ask->max >= 1 && ask->max <= LEASE_MAX);
     struct queue_call *q = queue_call_new(BP_OP_LEASE, dispatch_now(d));
     struct bp_op_lease *l = &queue_call_op(q)->u.lease;
     l->max = ask->max;

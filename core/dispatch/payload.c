@@ -157,8 +157,8 @@ static void put_ours(struct payload *p)
     put_text(p->out, "workflow", job->workflow);
     put_text(p->out, "effect", job->effect);
     put_int(p->out, "attempt", job->attempts);
-    put_new(p->out, "heartbeat_seconds", json_object_new_double(lease_heartbeat_s(p->d)));
-    put_new(p->out, "lease_seconds", json_object_new_double((double)p->d->set.ttl_ms / 1000.0));
+    put_num(p->out, "heartbeat_seconds", lease_heartbeat_s(p->d));
+    put_num(p->out, "lease_seconds", (double)p->d->set.ttl_ms / 1000.0);
     put_text(p->out, "plugin_version", p->workflow ? p->workflow->version : NULL);
 }
 

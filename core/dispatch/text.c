@@ -30,14 +30,12 @@ static void hex_write(const unsigned char *in, size_t n, char *out)
     out[2 * n] = '\0';
 }
 
-void uuid_make(char out[UUID_SIZE])
+static void uuid_write(unsigned char r[16], char out[UUID_SIZE])
 {
-    unsigned char r[16];
     char hex[33];
-    random_bytes(r, sizeof r);
     r[6] = (unsigned char)((r[6] & 0x0f) | 0x40);
     r[8] = (unsigned char)((r[8] & 0x3f) | 0x80);
-    hex_write(r, sizeof r, hex);
+    hex_write(r, 16, hex);
     char *o = out;
     for (int i = 0; i < 32; i++) {
         if (i == 8 || i == 12 || i == 16 || i == 20)
@@ -45,6 +43,22 @@ void uuid_make(char out[UUID_SIZE])
         *o++ = hex[i];
     }
     *o = '\0';
+}
+
+void uuids_make(char (*out)[UUID_SIZE], size_t n)
+{
+    unsigned char r[32][16];
+    for (size_t done = 0; done < n; done += sizeof r / sizeof *r) {
+        size_t now = n - done < sizeof r / sizeof *r ? n - done : sizeof r / sizeof *r;
+        random_bytes(r[0], (int)(now * sizeof *r));
+        for (size_t i = 0; i < now; i++)
+            uuid_write(r[i], out[done + i]);
+    }
+}
+
+void uuid_make(char out[UUID_SIZE])
+{
+    uuids_make((char(*)[UUID_SIZE])out, 1);
 }
 
 void token_make(char out[TOKEN_SIZE])
@@ -94,12 +108,27 @@ void text_repair(char *s)
     }
 }
 
+/* Most of the times asked for are of now: the text of the last second is kept. */
+static size_t second_write(time_t s, char out[TIME_SIZE])
+{
+    static _Thread_local struct {
+        time_t s;
+        size_t n; /* 0: none yet */
+        char text[TIME_SIZE];
+    } last;
+    if (last.n == 0 || last.s != s) {
+        struct tm t;
+        gmtime_r(&s, &t);
+        last.n = strftime(last.text, sizeof last.text, "%Y-%m-%dT%H:%M:%S", &t);
+        last.s = s;
+    }
+    memcpy(out, last.text, last.n + 1);
+    return last.n;
+}
+
 static void time_write(int64_t ms, char out[TIME_SIZE], int with_ms)
 {
-    time_t s = (time_t)(ms / 1000);
-    struct tm t;
-    gmtime_r(&s, &t);
-    size_t n = strftime(out, TIME_SIZE, "%Y-%m-%dT%H:%M:%S", &t);
+    size_t n = second_write((time_t)(ms / 1000), out);
     if (with_ms)
         snprintf(out + n, TIME_SIZE - n, ".%03dZ", (int)(ms % 1000));
     else

@@ -13,6 +13,8 @@
 
 /* A random UUID, version 4 (RFC 9562), lower case. */
 void uuid_make(char out[UUID_SIZE]);
+/* n of them; asking for all at once is much cheaper than one by one. */
+void uuids_make(char (*out)[UUID_SIZE], size_t n);
 /* 64 characters of [A-Za-z0-9], each equally likely. */
 void token_make(char out[TOKEN_SIZE]);
 /* Lower-case hex SHA-256. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dispatch/rig.h"
 
+#include "dispatch/job_json.h"
 #include "dispatch/mime.h"
 #include "dispatch/order.h"
 #include "dispatch/output.h"
@@ -45,6 +46,46 @@ static void uuids_are_version_4(void **state)
     assert_non_null(strchr("89ab", a[19]));
     for (int i = 0; i < 36; i++)
         assert_true(i == 8 || i == 13 || i == 18 || i == 23 ? a[i] == '-' : strchr("0123456789abcdef", a[i]) != NULL);
+}
+
+static void uuids_made_together_are_all_different(void **state)
+{
+    (void)state;
+    char all[70][UUID_SIZE];
+    uuids_make(all, 70);
+    for (int i = 0; i < 70; i++) {
+        assert_int_equal(strlen(all[i]), 36);
+        assert_int_equal(all[i][14], '4');
+        for (int k = 0; k < i; k++)
+            assert_string_not_equal(all[i], all[k]);
+    }
+}
+
+static void a_time_of_another_second_is_not_the_last_one(void **state)
+{
+    (void)state;
+    char text[TIME_SIZE];
+    time_iso_ms(1769860800999, text);
+    time_iso_ms(1769860800001, text);
+    assert_string_equal(text, "2026-01-31T12:00:00.001Z");
+    time_iso_ms(1769860801000, text);
+    assert_string_equal(text, "2026-01-31T12:00:01.000Z");
+    time_iso(1, text);
+    assert_string_equal(text, "1970-01-01T00:00:00+00:00");
+}
+
+static void numbers_are_written_as_json_c_writes_them(void **state)
+{
+    (void)state;
+    const double all[] = {0, 1, 30, 0.5, 0.1, -1, -0.0, 999999999, 1e9, 1e300, 1.5e-7};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct json_object *o = json_object_new_object(), *plain = json_object_new_object();
+        put_num(o, "v", all[i]);
+        put_new(plain, "v", json_object_new_double(all[i]));
+        assert_string_equal(json_text(o), json_text(plain));
+        json_object_put(o);
+        json_object_put(plain);
+    }
 }
 
 static void digest_is_sha256(void **state)
@@ -124,6 +165,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(times_are_written_and_read_back),
         cmocka_unit_test(uuids_are_version_4),
+        cmocka_unit_test(uuids_made_together_are_all_different),
+        cmocka_unit_test(a_time_of_another_second_is_not_the_last_one),
+        cmocka_unit_test(numbers_are_written_as_json_c_writes_them),
         cmocka_unit_test(digest_is_sha256),
         cmocka_unit_test(digest_of_an_order_ignores_member_order_and_the_key),
         cmocka_unit_test(mime_patterns_match_what_they_say),
