@@ -83,6 +83,8 @@ static int32_t open_file(struct store *s)
     int32_t rc = file_create(s);
     if (rc)
         return rc;
+    /* SQLite counts every piece of memory under a lock, and nobody asks. In vain when the library is in use already. */
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
     if (sqlite3_open_v2(s->settings.path, &s->db, flags, NULL) != SQLITE_OK)
         return s->db ? store_fail_sql(s, "open the file") : store_fail(s, BP_NOMEM, "out of memory opening the queue");

@@ -428,6 +428,7 @@ static void no_room_refuses_what_is_new_and_keeps_what_is_there(void **state)
 
 int main(void)
 {
+    sqlite3_initialize(); /* with its counts of memory, which the limits here need and the plugin turns off */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(no_memory_for_the_answer_changes_nothing, fresh),
         cmocka_unit_test_setup(no_memory_in_the_store_changes_nothing, fresh),
