@@ -88,3 +88,20 @@ def test_garbage_on_the_http_port_does_not_disturb(d):
             except (TimeoutError, ConnectionResetError):
                 pass
     assert d.http.get("/healthz").status == 200
+
+
+def test_who_ends_its_side_after_the_request_gets_the_answer(d):
+    """The controller reads on while a call is at work: the end of the input is no reason to drop the answer."""
+    for more in (b"", b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"):
+        body = b'{"workflow": "bench-noop"}'
+        head = (f"POST /api/jobs HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {d.http.token}\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", d.port), timeout=60) as s:
+            s.sendall(head.encode() + body + more)
+            s.shutdown(socket.SHUT_WR)
+            answer = b""
+            while chunk := s.recv(65536):
+                answer += chunk
+        assert answer.startswith(b"HTTP/1.1 201 ")
+        assert answer.count(b"HTTP/1.1 200 ") == (1 if more else 0)
+    assert len(d.http.get("/api/jobs").data["jobs"]) == 2
