@@ -26,7 +26,7 @@ def empty_data(build):
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (kept / "done").exists():
             shutil.rmtree(kept / "data", ignore_errors=True)
-            made = subprocess.run(["mariadb-install-db", "--no-defaults", f"--tmpdir={kept}", f"--datadir={kept / 'data'}", "--skip-test-db",
+            made = subprocess.run(["mariadb-install-db", "--no-defaults", "--skip-name-resolve", f"--tmpdir={kept}", f"--datadir={kept / 'data'}", "--skip-test-db",
                                    "--auth-root-authentication-method=normal", f"--user={me()}", "--innodb-log-file-size=32M"],
                                   env={**os.environ, "PATH": PATH, "TMPDIR": str(kept)}, capture_output=True, text=True)
             assert made.returncode == 0, made.stdout + made.stderr
