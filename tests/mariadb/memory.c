@@ -70,6 +70,24 @@ static void windows_in_memory_are_told_and_are_written_at_the_stop(void **state)
     assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches"), 25);
 }
 
+static int64_t commits(void)
+{
+    return database_int(
+        "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'COM_COMMIT'");
+}
+
+/* A commit waits for the disk: a worker that asks in vain needs none. */
+static void a_lease_that_finds_no_job_commits_nothing(void **state)
+{
+    (void)state;
+    int64_t before = commits();
+    assert_int_equal(queue_lease(h, "w", "t1"), 0);
+    assert_int_equal(commits(), before);
+    submitted();
+    assert_true(queue_lease(h, "w", "t2") > 0);
+    assert_int_equal(commits(), before + 2);
+}
+
 /* The newest connection is the queue's: one killed before may be on its way out still. */
 static void connection_kill(void)
 {
@@ -166,6 +184,7 @@ static void content_of_a_second_lease_is_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_lease_that_finds_no_job_commits_nothing, start, stop),
         cmocka_unit_test_setup_teardown(windows_in_memory_are_told_and_are_written_at_the_stop, start, stop),
         cmocka_unit_test_setup_teardown(windows_survive_a_lost_connection_and_count_once, start, stop),
         cmocka_unit_test_setup_teardown(windows_of_a_batch_that_was_undone_are_written_by_the_next, start, stop),

@@ -250,7 +250,7 @@ void batch_reset(struct store *s)
         w->arrivals = 0;
         w->clock = w->clock_leased = 0;
     }
-    b->begun = b->read_only = false;
+    b->begun = b->read_only = b->wrote = false;
     b->plans = NULL;
     b->keys_known = NULL;
     b->first = NULL;

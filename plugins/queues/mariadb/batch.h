@@ -117,6 +117,7 @@ struct submit_plan {
 struct batch {
     bool read_only; /* no operation writes: no transaction, no locks */
     bool begun;
+    bool wrote;         /* more than its row in writers: worth a commit, which waits for the disk */
     struct job **slots; /* by id, open addressing */
     size_t n_slots, n_jobs;
     struct job **dirty;
@@ -177,6 +178,8 @@ int32_t batch_pend(struct store *s, struct bp_op *op, struct job *jobs, uint32_t
 int32_t batch_begin(struct store *s);
 /* The same, added to s->q; batch_begun takes its answer. */
 void batch_begin_text(struct store *s);
+/* What ends it: nothing is worth waiting for the disk when nothing was written, as after a lease that found no job. */
+const char *batch_end_text(const struct store *s);
 int32_t batch_begun(struct store *s, int64_t *version);
 /* Reads the numbers of all names the operations use and writes new ones; before the transaction. (load_names.c) */
 int32_t batch_names(struct store *s, struct bp_op *const *ops, uint32_t n);

@@ -53,6 +53,7 @@ int32_t batch_spill(struct store *s)
     tables(&s->batch, t);
     for (int i = 0; i < N_TABLES; i++)
         full = full || t[i].rows->n >= SPILL_BYTES;
+    s->batch.wrote = s->batch.wrote || full;
     for (int i = 0; full && !rc && i < N_TABLES; i++) {
         sql_clear(&s->q);
         table_write(s, &t[i]);
@@ -321,6 +322,7 @@ int32_t batch_flush(struct store *s, bool last)
     for (int i = 0; i < N_TABLES; i++)
         table_write(s, &t[i]);
     contents_near_text(s, &s->q);
+    s->batch.wrote = s->batch.wrote || s->batch.n_dirty || s->q.n;
     contents_want_text(s, &w, &s->q);
     /* What other servers are to hold must be there before the commit, and so must be handed over what is returned: a
      * job submitted to a worker that waits needs nothing more for that, and saves a round trip. */
@@ -330,8 +332,8 @@ int32_t batch_flush(struct store *s, bool last)
         return rc;
     bool commit = may && !s->batch.first;
     if (commit)
-        sql_add(&s->q, "COMMIT");
-    s->committing = commit;
+        sql_add(&s->q, "%r", batch_end_text(s));
+    s->committing = commit && s->batch.wrote;
     bool sent = s->q.n || s->q.failed;
     rc = sent ? query_send(s, &s->q) : BP_OK;
     rc = rc ? rc : contents_take(s, &w);

@@ -176,6 +176,7 @@ static int32_t windows_told(struct store *s)
         return rc;
     sql_clear(&s->q);
     windows_write(s, &s->q);
+    s->batch.wrote = s->batch.wrote || s->q.n;
     return s->q.n || s->q.failed ? query_run(s, &s->q) : BP_OK;
 }
 

@@ -124,6 +124,11 @@ void batch_begin_text(struct store *s)
             s->writer_id, s->batch_no, s->host->now_ms(s->self));
 }
 
+const char *batch_end_text(const struct store *s)
+{
+    return s->batch.wrote ? "COMMIT" : "ROLLBACK";
+}
+
 int32_t batch_begun(struct store *s, int64_t *version)
 {
     struct reply r;
@@ -180,6 +185,7 @@ static int32_t segments_run(struct store *s, struct bp_op *const *ops, uint32_t 
         if (alone(ops[i]) && ops[i]->kind != BP_OP_GET) {
             rc = flags(ops[i]) & LAZY ? BP_OK : batch_begin(s);
             rc = rc ? rc : op_run(s, ops[i], &none);
+            s->batch.wrote = s->batch.wrote || !(flags(ops[i]) & READS);
             rc = rc ? rc : batch_flush(s, end == n);
         } else {
             rc = segment_run(s, ops + i, end - i, end == n);
@@ -209,9 +215,9 @@ static int32_t attempt(struct store *s, struct bp_op *const *ops, uint32_t n)
     rc = rc ? rc : pools_commit(s);
     if (rc || !s->batch.begun)
         return rc;
-    s->committing = true;
-    rc = query_text(s, "COMMIT");
-    s->committing = rc != BP_OK && s->fault == FAULT_LOST;
+    s->committing = s->batch.wrote;
+    rc = query_text(s, batch_end_text(s));
+    s->committing = rc != BP_OK && s->committing && s->fault == FAULT_LOST;
     return rc;
 }
 
