@@ -70,7 +70,7 @@ def test_a_spot_notice_hands_the_job_back_with_its_checkpoint_within_the_notice(
     id = submit(d, steps=80, step_ms=100, checkpoint=True)
     wait_until("the job runs", lambda: d.http.job(id)["progress"] > 0.2)
     at = d.http.job(id)["progress"]
-    victim = instances(d)[0]["id"]
+    victim = wait_until("its instance is seen running", lambda: instances(d))[0]["id"]
     d.ctl("fleet", "inject", "test-copy", "interrupt", victim)
     j = wait_until("the job is handed back", lambda: (j := d.http.job(id))["requeues"] == 1 and j, timeout=5)
     assert any(e["what"] == "requeued" and "spot" in (e["detail"] or "") for e in j["timeline"])
@@ -85,7 +85,7 @@ def test_an_instance_that_dies_is_replaced_and_its_job_completes(daemon, test_co
     d = daemon(settings=settings(**{"dispatch.leaseTtlSeconds": "1.5"}), extra_plugins=[test_copy])
     id = submit(d, steps=30, step_ms=100)
     wait_until("the job runs", lambda: d.http.job(id)["progress"] > 0)
-    d.ctl("fleet", "inject", "test-copy", "kill", instances(d)[0]["id"])
+    d.ctl("fleet", "inject", "test-copy", "kill", wait_until("its instance is seen running", lambda: instances(d))[0]["id"])
     j = done(d, id)
     assert j["attempts"] == 2 and any(e["what"] == "expired" for e in j["timeline"])
 
@@ -104,7 +104,7 @@ def test_failed_launches_are_told_and_tried_again(daemon, test_copy):
 def test_instances_outlive_a_killed_controller_and_the_next_one_adopts_them(daemon, test_copy):
     d = daemon(settings=settings(to_zero=30), extra_plugins=[test_copy])
     done(d, submit(d))
-    before = [i["id"] for i in instances(d)]
+    before = wait_until("its instance is seen running", lambda: [i["id"] for i in instances(d)])
     pids = d.worker_pids()
     d.settings["http.listen"] = f"127.0.0.1:{d.port}"
     d.kill9()
