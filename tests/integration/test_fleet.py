@@ -42,7 +42,7 @@ def done(d, id, timeout=60):
 
 def test_from_zero_and_back(daemon, test_copy):
     d = daemon(settings=settings(), extra_plugins=[test_copy])
-    wait_until("the fleet is known", lambda: d.ctl("fleet", "test-copy"))
+    wait_until("the fleet is made", lambda: (rows := d.ctl("fleet", "test-copy")) and rows[0]["exists"])
     assert fleet(d)["instances"] == []
     began = time.monotonic()
     id = submit(d)
@@ -92,7 +92,7 @@ def test_an_instance_that_dies_is_replaced_and_its_job_completes(daemon, test_co
 
 def test_failed_launches_are_told_and_tried_again(daemon, test_copy):
     d = daemon(settings=settings(), extra_plugins=[test_copy])
-    wait_until("the fleet is known", lambda: d.ctl("fleet", "test-copy"))
+    wait_until("the fleet is made", lambda: (rows := d.ctl("fleet", "test-copy")) and rows[0]["exists"])
     d.ctl("fleet", "inject", "test-copy", "fail-launches", "2")
     id = submit(d)
     done(d, id)
