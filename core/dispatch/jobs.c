@@ -67,13 +67,8 @@ static void got(struct ask *a, struct bp_op *op, const struct bp_err *err)
     j->data = job_json(g->job, NULL, NULL);
     if (g->with_events)
         put_new(j->data, "timeline", timeline_json(g->events, g->n_events));
-    struct json_object *output = json_member(j->data, "output");
-    const char *key = json_str(output, "key", NULL);
     struct url_set *urls = url_set_new(a->d);
-    if (output)
-        json_object_object_add(output, "url", NULL);
-    if (key && bus_has_service(a->d->bus, "objects") && json_num(output, "size", -1) != 0)
-        url_set_add(urls, &(struct url_want){.method = "GET", .key = key, .into = output, .name = "url"});
+    url_set_add_output(urls, j->data);
     if (url_set_count(urls) > 0) {
         url_set_sign(urls, output_signed, j);
         return;

@@ -75,6 +75,16 @@ void url_set_also(struct url_set *s, struct json_object *into, const char *name)
     s->url[s->n - 1].name2 = name;
 }
 
+void url_set_add_output(struct url_set *s, struct json_object *job)
+{
+    struct json_object *output = json_member(job, "output");
+    const char *key = json_str(output, "key", NULL);
+    if (output)
+        json_object_object_add(output, "url", NULL);
+    if (key && bus_has_service(s->d->bus, "objects") && json_num(output, "size", -1) != 0)
+        url_set_add(s, &(struct url_want){.method = "GET", .key = key, .into = output, .name = "url"});
+}
+
 uint32_t url_set_count(const struct url_set *s)
 {
     return s->n;

@@ -27,6 +27,8 @@ struct url_want {
 void url_set_add(struct url_set *s, const struct url_want *want);
 /* The URL added last also becomes member `name` of `into`. */
 void url_set_also(struct url_set *s, struct json_object *into, const char *name);
+/* A job as job_json() made it: its output gets a member "url" to fetch it by, null when there is nothing to fetch. */
+void url_set_add_output(struct url_set *s, struct json_object *job);
 uint32_t url_set_count(const struct url_set *s);
 /* Signs and consumes the set. */
 void url_set_sign(struct url_set *s, url_set_done done, void *arg);

@@ -173,14 +173,8 @@ static struct json_object *message_of(const struct bp_job_row *job, int64_t fini
 
 static void sign_output_and_send(struct delivery *v)
 {
-    struct dispatch *d = v->w->d;
-    struct json_object *output = json_member(json_member(v->message, "data"), "output");
-    const char *key = json_str(output, "key", NULL);
-    struct url_set *urls = url_set_new(d);
-    if (output)
-        json_object_object_add(output, "url", NULL);
-    if (key && bus_has_service(d->bus, "objects") && json_num(output, "size", -1) != 0)
-        url_set_add(urls, &(struct url_want){.method = "GET", .key = key, .into = output, .name = "url"});
+    struct url_set *urls = url_set_new(v->w->d);
+    url_set_add_output(urls, json_member(v->message, "data"));
     url_set_sign(urls, output_signed, v);
 }
 
