@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * client.h - one call to AWS: sign, send, retry, parse; the same for every service.
+ *
+ * A call names its operation by the table operations.def, so that none can be made that the IAM policies of etc/aws do
+ * not list. Calls block; any thread; connections are kept and reused (one curl handle a thread at a time). Credentials
+ * are taken, and the request signed, anew for every attempt.
+ */
+#ifndef AWS_CLIENT_H
+#define AWS_CLIENT_H
+
+#include "services.h"
+#include "xml.h"
+#include <bp/plugin.h>
+
+struct aws;
+struct client;
+struct form;
+struct json_object;
+
+#define AWS_OP(id, service, action, iam, who, repeat) AWS_OP_##id,
+enum aws_op {
+#include "operations.def"
+    AWS_N_OPS
+};
+#undef AWS_OP
+
+/* What went wrong, in one shape whatever the protocol. */
+struct aws_error {
+    int http_status; /* 0: no answer */
+    char code[96];   /* "Throttling", "NoSuchKey", "" when the answer named none (HTML page, truncated body) */
+    char message[256];
+    char request_id[96];
+    int retryable; /* 1: the same call may work later */
+    int throttled; /* 1: we are too fast */
+    int expired;   /* 1: credentials are over */
+    int denied;    /* 1: the identity may not do that */
+};
+
+struct reply {
+    int status;
+    struct xml *xml; /* root element (query: of <OpResponse>), NULL when the protocol is JSON or the body empty */
+    struct json_object *json; /* or NULL */
+    char *body;               /* as received, NUL-terminated; bounded by client settings */
+    size_t n_body;
+    char etag[136], content_type[128], request_id[96], version_id[128];
+    int64_t content_length, last_modified_ms, date_ms; /* -1: not said */
+    struct aws_error error;                            /* of the last attempt; code "" and status 2xx: none */
+};
+void reply_free(struct reply *r); /* its members; zeroed after */
+
+struct client *client_open(struct aws *aws, struct bp_err *err);
+void client_close(struct client *c);
+
+/*
+ * Each returns 0 (then reply is filled) or BP_DENIED, BP_NOTFOUND, BP_CONFLICT, BP_LATER (throttled or no answer,
+ * retries used up), BP_INVALID, BP_FAIL; reply->error holds AWS's own words and err one sentence with the operation,
+ * `what` (the resource, for people: "group asg-prod-upscale"), the IAM action when denied, and the remedy. reply_free()
+ * in every case.
+ */
+int client_query(struct client *c, enum aws_op op, const struct form *f, const char *what, struct reply *r,
+                 struct bp_err *err);
+/* `in` borrowed; NULL is {}. */
+int client_json(struct client *c, enum aws_op op, struct json_object *in, const char *what, struct reply *r,
+                struct bp_err *err);
+
+/* One S3 request; strings borrowed. */
+struct s3_request {
+    const char *method, *bucket, *key; /* key NULL: the bucket itself; unescaped */
+    const char *query;                 /* canonical text "list-type=2&prefix=a%2Fb", or NULL */
+    const char *const *headers;        /* "Name: value", signed; NULL-terminated or NULL */
+    const void *body;                  /* of n bytes, or NULL */
+    size_t n;
+    int fd; /* body when > 0: n bytes from offset, streamed */
+    int64_t offset;
+    int to_fd;         /* > 0: a 2xx answer's body is streamed there, at its file position */
+    int64_t max_bytes; /* of the answer; 0: the client's own limit */
+};
+int client_s3(struct client *c, enum aws_op op, const struct s3_request *q, const char *what, struct reply *r,
+              struct bp_err *err);
+/* A presigned URL (bp_host.free); `headers` to pin, as above. ttl_s is cut to the life of the credentials, *ttl_out
+ * (may be NULL) says to what. At least 20,000/s on one core: no allocation but the result. */
+int client_presign(struct client *c, const struct s3_request *q, int32_t ttl_s, char **url, int32_t *ttl_out,
+                   struct bp_err *err);
+
+/* Calls since the start, for `bpctl doctor` and benches: per operation, retries included. */
+uint64_t client_calls(const struct client *c, enum aws_op op);
+const char *aws_op_name(enum aws_op op); /* "autoscaling:DescribeAutoScalingGroups" as in messages */
+const char *aws_op_iam(enum aws_op op);  /* "autoscaling:DescribeAutoScalingGroups": the IAM action(s), ' ' between */
+
+#endif
