@@ -19,8 +19,10 @@ struct app {
     struct fleets *fleets;
     struct scale *scale;
     char state_dir[4096];
-    char url[1024];            /* base URL of the HTTP door once it listens */
-    char fleet_secret[1025];   /* what workers register with, "" when none is configured */
+    char url[1024];           /* base URL of the HTTP door once it listens */
+    char fleet_secret[1025];  /* what workers register with, "" when none is configured */
+    char former_secret[1025]; /* the one before, good until former_until_ms (monotonic) */
+    int64_t former_until_ms;
     char webhook_secret[1025]; /* what tenants' webhook keys are derived from, "" when none is configured */
     char redis_url[1025];      /* of the Redis that carries the word of new jobs, "" for none */
     char local_token[128];     /* bearer token of tenant "local" in stage local, else "" */
@@ -31,7 +33,8 @@ struct app {
     char not_ready[512]; /* why not ready, in words */
     /* Asked by the doors; set by main. */
     int (*reload)(struct app *app, uint32_t *changed, struct bp_err *err);
-    void (*shutdown)(struct app *app, const char *why);        /* begins a drain and ends the process */
+    void (*secret_refused)(struct app *app);            /* a worker came with another fleet secret: was ours rotated? */
+    void (*shutdown)(struct app *app, const char *why); /* begins a drain and ends the process */
     int (*drain)(struct app *app, int on, struct bp_err *err); /* stop (or again begin) taking submits and leasing */
 };
 

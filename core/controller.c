@@ -29,7 +29,7 @@ struct controller {
     struct config *config;
     struct http *http;
     struct admin *admin;
-    struct loop_timer *shutdown_tick, *watchdog;
+    struct loop_timer *shutdown_tick, *watchdog, *secrets;
     struct subscription *plugin_events;
     char runner[4096], own_plugins[4096];
     int64_t shutdown_deadline_ms;
@@ -153,6 +153,8 @@ static void become_ready(struct controller *k)
     dispatch_start(app->dispatch);
     fleets_start(app->fleets);
     scale_start(app->scale);
+    if (bus_has_service(app->bus, "objects"))
+        dispatch_probe_objects(app->dispatch);
     app->ready = 1;
     app->not_ready[0] = 0;
     char state[128];
@@ -313,6 +315,7 @@ static int open_base(struct controller *k, struct bp_err *err)
     app->reload = app_reload;
     app->shutdown = app_shutdown;
     app->drain = app_drain;
+    app->secret_refused = secrets_doubt_fleet;
     snprintf(app->not_ready, sizeof app->not_ready, "starting: plugins are coming up");
     return 0;
 }
@@ -330,12 +333,21 @@ static int open_all(struct controller *k, struct bp_err *err)
     return k->admin ? 0 : err->rc;
 }
 
+static void read_secrets(void *arg)
+{
+    struct controller *k = arg;
+    if (k->settled)
+        secrets_fetch_params(&k->app);
+}
+
 static void watch(struct controller *k)
 {
     struct loop *l = k->app.loop;
     loop_on_slow(l, on_slow, k);
     k->plugin_events = bus_subscribe(k->app.bus, "plugin.state", on_plugin_event, k);
     k->shutdown_tick = loop_timer_new(l, "core.shutdown", shutdown_tick, k);
+    k->secrets = loop_timer_new(l, "core.secrets", read_secrets, k);
+    loop_timer_every(k->secrets, (int64_t)(config_num(k->config, CONFIG_WORKERS_SECRET_PERIOD_S) * 1000));
     if (sd_notify_watchdog_ms()) {
         k->watchdog = loop_timer_new(l, "core.watchdog", watchdog_beat, k);
         loop_timer_every(k->watchdog, sd_notify_watchdog_ms());
@@ -360,6 +372,7 @@ static void close_all(struct controller *k)
         host_free(app->host);
     loop_timer_free(k->shutdown_tick);
     loop_timer_free(k->watchdog);
+    loop_timer_free(k->secrets);
     if (app->bus)
         bus_free(app->bus);
     if (app->loop)

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define EXIT_USAGE 2
@@ -37,9 +38,19 @@ static int set_log(const struct options *o, const struct config *c, struct bp_er
     return logging_open(c, err);
 }
 
+/* Runners are programs of their own and start with no secrets: theirs are not forbidden. */
+static void forbid_dumps(const struct config *c)
+{
+    const char *may = config_str(c, CONFIG_STATE_DUMPS);
+    int local = strcmp(config_str(c, CONFIG_STAGE), "local") == 0;
+    if (strcmp(may, "no") == 0 || (strcmp(may, "auto") == 0 && !local))
+        prctl(PR_SET_DUMPABLE, 0);
+}
+
 static int run(const struct options *o, struct config *c)
 {
     struct bp_err err = {0};
+    forbid_dumps(c);
     if (set_log(o, c, &err) < 0)
         return complain(&err);
     signal(SIGPIPE, SIG_IGN);

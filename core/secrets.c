@@ -11,6 +11,7 @@
 
 #define PARAM_TIMEOUT_MS 10000
 #define SECRET_SIZE      1025
+#define DOUBT_MS         5000 /* refused workers make us look for a rotated secret at most so often */
 
 /* A secret that is configured, kept in the params service, or generated in stage local. */
 static const struct secret {
@@ -39,6 +40,20 @@ static char *text_of(struct app *app, const struct secret *s)
     return (char *)app + s->offset;
 }
 
+/* A new value takes effect. The fleet secret's former one lives on for a while: workers on their way still bring it. */
+static void take(struct app *app, const struct secret *s, const char *value)
+{
+    char *text = text_of(app, s);
+    if (text == app->fleet_secret && text[0] && app->config) {
+        double s_former = config_num(app->config, CONFIG_WORKERS_FORMER_SECRET_S);
+        memcpy(app->former_secret, text, SECRET_SIZE);
+        app->former_until_ms = mono_ms() + (int64_t)(s_former * 1000);
+        log_info(LOG_CORE, "%s was rotated; the former one is accepted for %.0f s", config_info(s->key)->name,
+                 s_former);
+    }
+    snprintf(text, SECRET_SIZE, "%s", value);
+}
+
 static int open_one(struct app *app, const struct config *c, const struct secret *s, struct bp_err *err)
 {
     const char *value = config_str(c, s->key);
@@ -46,7 +61,7 @@ static int open_one(struct app *app, const struct config *c, const struct secret
     if (config_secret_param(c, s->key))
         return 0; /* asked for later */
     if (value[0]) {
-        snprintf(text, SECRET_SIZE, "%s", value);
+        take(app, s, value);
         return s->file ? state_dir_write(app->state_dir, s->file, value, err) : 0;
     }
     if (s->file && is_local(c))
@@ -91,13 +106,22 @@ void secrets_reload(struct app *app)
 struct param_get {
     char name[1024];
     char value[SECRET_SIZE];
+    int fresh; /* past any cache */
 };
 
 /* For whom a parameter is asked for: apart from the request, which after a timeout is still the provider's. */
 static struct param_wait {
     struct app *app;
     const struct secret *secret;
+    int failed;      /* the last time, and the log says so */
+    int64_t read_ms; /* monotonic: when it was last asked for, past any cache */
 } waits[N_SECRETS];
+
+static void get_free(void *arg)
+{
+    explicit_bzero(arg, sizeof(struct param_get));
+    free(arg);
+}
 
 /* On the provider's thread. */
 static int run_get(const void *table, void *inst, void *args, struct bp_err *err)
@@ -105,50 +129,72 @@ static int run_get(const void *table, void *inst, void *args, struct bp_err *err
     const struct bp_params *params = table;
     struct param_get *p = args;
     char *value = NULL;
-    int rc = params->get(inst, p->name, &value, err);
-    if (rc == 0 && strlen(value) >= sizeof p->value)
-        rc = err_set(err, BP_INVALID, "parameter %s is longer than %zu bytes", p->name, sizeof p->value - 1);
-    if (rc == 0)
-        snprintf(p->value, sizeof p->value, "%s", value);
+    int fresh = p->fresh && BP_HAS(params, get_fresh);
+    int rc = (fresh ? params->get_fresh : params->get)(inst, p->name, &value, err);
+    if (rc < 0)
+        return rc;
+    size_t n = strlen(value);
+    if (n >= sizeof p->value)
+        rc = err_set(err, BP_INVALID, "parameter %.150s is longer than %zu bytes", p->name, sizeof p->value - 1);
+    else
+        memcpy(p->value, value, n + 1);
+    explicit_bzero(value, n);
     free(value);
     return rc;
 }
 
+/* What was read before stays in use. Told once, not with every try. */
+static void cannot_read(struct param_wait *w, const struct bp_err *err)
+{
+    const struct secret *s = w->secret;
+    int known = text_of(w->app, s)[0] != 0;
+    log_write(LOG_CORE, w->failed ? BP_LOG_DEBUG : BP_LOG_ERROR, "%s: %s; %s", config_info(s->key)->name, err->text,
+              known ? "the value read before stays in use" : s->lost);
+    w->failed = 1;
+}
+
 static void got(void *args, const struct bp_err *err, void *arg)
 {
-    const struct param_wait *w = arg;
+    struct param_wait *w = arg;
     const struct secret *s = w->secret;
     struct param_get *p = args;
     struct bp_err write_err;
     if (err->rc < 0) {
-        log_error(LOG_CORE, "%s: %s; %s until it can be read", config_info(s->key)->name, err->text, s->lost);
+        cannot_read(w, err);
         return;
     }
-    snprintf(text_of(w->app, s), SECRET_SIZE, "%s", p->value);
+    if (w->failed)
+        log_info(LOG_CORE, "%s can be read again", config_info(s->key)->name);
+    w->failed = 0;
+    if (strcmp(text_of(w->app, s), p->value) == 0)
+        return;
+    take(w->app, s, p->value);
     if (s->file && state_dir_write(w->app->state_dir, s->file, p->value, &write_err) < 0)
         log_error(LOG_CORE, "%s", write_err.text);
     pass_on(w->app);
 }
 
-static void fetch(struct app *app, const struct secret *s, const char *name)
+static void fetch(struct app *app, const struct secret *s, const char *name, int fresh)
 {
-    struct bp_err err;
+    struct bp_err err = {0};
     struct param_wait *w = &waits[s - SECRETS];
     struct param_get *p = calloc(1, sizeof *p);
     if (!p)
         return;
-    *w = (struct param_wait){app, s};
+    w->app = app;
+    w->secret = s;
+    p->fresh = fresh;
     snprintf(p->name, sizeof p->name, "%s", name);
     struct request_spec spec = {.service = "params",
                                 .name = "params.get",
                                 .run = run_get,
                                 .args = p,
-                                .args_free = free,
+                                .args_free = get_free,
                                 .reply = got,
                                 .arg = w,
                                 .timeout_ms = PARAM_TIMEOUT_MS};
     if (bus_request(app->bus, &spec, &err) < 0)
-        log_error(LOG_CORE, "%s: cannot ask the params service: %s", config_info(s->key)->name, err.text);
+        cannot_read(w, &err);
 }
 
 void secrets_fetch_params(struct app *app)
@@ -156,6 +202,17 @@ void secrets_fetch_params(struct app *app)
     for (size_t i = 0; i < N_SECRETS; i++) {
         const char *name = config_secret_param(app->config, SECRETS[i].key);
         if (name)
-            fetch(app, &SECRETS[i], name);
+            fetch(app, &SECRETS[i], name, 0);
     }
+}
+
+void secrets_doubt_fleet(struct app *app)
+{
+    const struct secret *s = &SECRETS[0];
+    const char *name = config_secret_param(app->config, s->key);
+    struct param_wait *w = &waits[0];
+    if (!name || (w->read_ms && mono_ms() - w->read_ms < DOUBT_MS))
+        return;
+    w->read_ms = mono_ms();
+    fetch(app, s, name, 1);
 }

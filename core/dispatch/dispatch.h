@@ -210,6 +210,10 @@ void dispatch_leadership(const struct dispatch *d, struct leadership *out);
 struct json_object *dispatch_controllers(const struct dispatch *d);
 /* Gives leadership up for good, so that another controller takes over at once, and leaves the list. */
 void dispatch_resign(struct dispatch *d);
+/* Where signed URLs lead, "https://bucket.example"; "" until one was signed. Borrowed until the next call. */
+const char *dispatch_objects_origin(const struct dispatch *d);
+/* Has one signed for nobody, to learn that. */
+void dispatch_probe_objects(struct dispatch *d);
 /* Carries the word of new jobs over this Redis (bus.redis, its secret resolved); "": not. */
 void dispatch_bridge(struct dispatch *d, const char *url);
 /* How the Redis bridge is, in words; "" when there is none. */

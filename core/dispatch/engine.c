@@ -59,6 +59,7 @@ void dispatch_reconfigure(struct dispatch *d, const struct config *c)
     s->stale_ms = config_int(c, CONFIG_WORKERS_STALE_S) * 1000;
     s->lead_ms = seconds_ms(c, CONFIG_CLUSTER_LEASE_S);
     s->watch_ms = config_int(c, CONFIG_CLUSTER_WATCH_MS);
+    s->at_risk_ms = seconds_ms(c, CONFIG_DISPATCH_AT_RISK_S);
     s->max_upload = config_int(c, CONFIG_HTTP_MAX_UPLOAD);
     s->max_attempts = (int32_t)config_int(c, CONFIG_DISPATCH_MAX_ATTEMPTS);
     s->max_requeues = (int32_t)config_int(c, CONFIG_DISPATCH_MAX_REQUEUES);

@@ -21,7 +21,7 @@
 /* The settings in the units the engine counts in, read once per configuration. */
 struct dispatch_settings {
     int64_t ttl_ms, retry_base_ms, retry_cap_ms, sweep_ms, retention_ms, audit_ms, stale_ms, lead_ms, watch_ms,
-        max_upload;
+        max_upload, at_risk_ms;
     int32_t max_attempts, max_requeues, url_ttl_s, max_fleet, max_batch, fair;
     char stage[64];
 };
@@ -52,6 +52,7 @@ struct dispatch {
     struct host *host;
     const struct config *config;
     struct dispatch_settings set;
+    char objects_origin[256]; /* where signed URLs lead, "" until one was signed */
     struct dispatch_counters counters;
     struct lanes *lanes;
     struct held_table *held;

@@ -62,6 +62,7 @@ void lease_ended(struct dispatch *d, const struct ending *e)
     switch (e->status) {
     case BP_JOB_COMPLETED:
         d->counters.completed++;
+        lane_ran(lane_get(d, e->workflow), e->run_ms);
         bus_publish(d->bus, EVENT_JOB_COMPLETED, e->id, e->tenant, e->workflow, e->worker, e->wait_ms, e->run_ms);
         break;
     case BP_JOB_SCHEDULED:

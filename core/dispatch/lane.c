@@ -61,6 +61,20 @@ int lane_is_empty(const struct lane *lane)
     return lane->arrivals == lane->empty_at;
 }
 
+void lane_ran(struct lane *lane, int64_t run_ms)
+{
+    if (run_ms < 1)
+        run_ms = 1;
+    lane->run_ms = lane->run_ms ? (7 * lane->run_ms + run_ms) / 8 : run_ms;
+}
+
+int lane_is_long(struct dispatch *d, const struct lane *lane)
+{
+    const struct workflow *w = lane->run_ms ? NULL : host_workflow(d->host, lane->slug);
+    int64_t expected_ms = lane->run_ms ? lane->run_ms : w ? (int64_t)w->timeout_s * 1000 : INT64_MAX;
+    return expected_ms > d->set.at_risk_ms;
+}
+
 static void tell(struct lane *lane, void *arg)
 {
     struct dispatch *d = arg;

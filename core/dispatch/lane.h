@@ -23,6 +23,7 @@ struct lane {
     int watched;                 /* the next two are known */
     int64_t store_arrivals, store_queued;
     uint32_t untold; /* jobs that other controllers are to hear of */
+    int64_t run_ms;  /* of a job: decaying mean over those that completed here; 0: none did */
     char slug[];
 };
 
@@ -34,6 +35,11 @@ void lanes_each(struct dispatch *d, void (*fn)(struct lane *lane, void *arg), vo
 /* Something may now be queued here. */
 void lane_arrived(struct lane *lane);
 int lane_is_empty(const struct lane *lane);
+/* A job of it completed after running so long. */
+void lane_ran(struct lane *lane, int64_t run_ms);
+/* Are its jobs expected to run longer than a machine at risk may be counted on (dispatch.atRiskSeconds)? By what was
+ * measured here, before that by the workflow's timeout. */
+int lane_is_long(struct dispatch *d, const struct lane *lane);
 /* Tells the host the number of leases per workflow, where it changed. */
 void lanes_tell_host(struct dispatch *d);
 

@@ -96,13 +96,14 @@ static void fill_tokens(struct queue_call *q, struct bp_op_lease *l, const char 
     l->output_keys = keys;
 }
 
-static void fill_worker(struct queue_call *q, struct bp_op_lease *l, const struct worker_auth *w)
+static void fill_worker(struct dispatch *d, struct queue_call *q, struct bp_op_lease *l, const struct lease_ask *ask)
 {
+    const struct worker_auth *w = ask->worker;
     const char **slugs = queue_call_mem(q, (w->n_workflows + 1) * sizeof *slugs);
     for (uint32_t i = 0; i < w->n_workflows; i++)
-        slugs[i] = queue_call_str(q, w->workflows[i]);
+        if (!ask->at_risk || !lane_is_long(d, lane_get(d, w->workflows[i])))
+            slugs[l->n_workflows++] = queue_call_str(q, w->workflows[i]);
     l->workflows = slugs;
-    l->n_workflows = w->n_workflows;
     l->worker_id = queue_call_str(q, w->worker_id);
 }
 
@@ -114,7 +115,7 @@ int lease_send(struct dispatch *d, const struct lease_ask *ask, struct bp_err *e
     l->max = ask->max;
     l->max_concurrency = ask->max_concurrency;
     l->ttl_ms = d->set.ttl_ms;
-    fill_worker(q, l, ask->worker);
+    fill_worker(d, q, l, ask);
     fill_tokens(q, l, output_extension(d, ask->worker));
     queue_call_on_late(q, granted_late);
     struct lease_trip *t = queue_call_mem(q, sizeof *t);

@@ -20,6 +20,7 @@ struct lease_ask {
     const struct worker_auth *worker; /* borrowed for the call */
     uint32_t max;
     int32_t max_concurrency; /* 0: as registered */
+    int at_risk;             /* 1: of those workflows only whose jobs are not long (lane.h) */
     lease_reply fn;
     void *arg;
 };

@@ -44,7 +44,8 @@ struct poll {
     enum poll_state state;
     int gone; /* the client went away: give back what comes */
     int want_list;
-    int stood; /* it waited before: its place is in front */
+    int at_risk; /* its machine may be taken away: no long jobs */
+    int stood;   /* it waited before: its place is in front */
     uint32_t max;
     int32_t max_concurrency; /* 0: as registered */
     int64_t deadline_ms;     /* monotonic; 0: does not wait */
@@ -301,7 +302,7 @@ static void poll_lease(struct poll *p)
     for (uint32_t i = 0; i < p->n; i++)
         p->link[i].arrivals_seen = p->link[i].lane->arrivals;
     p->state = POLL_LEASING;
-    struct lease_ask ask = {p->worker, p->max, p->max_concurrency, leased, p};
+    struct lease_ask ask = {p->worker, p->max, p->max_concurrency, p->at_risk, leased, p};
     if (lease_send(p->ask.d, &ask, &err) == BP_OK)
         return;
     p->state = POLL_NEW;
@@ -461,7 +462,7 @@ void dispatch_poll_abandon(struct dispatch *d, void *arg)
 
 /* ---- the door ---- */
 
-enum { F_WORKER, F_NAME, F_CAPABILITIES, F_PROVIDERS, F_LOAD, F_CONCURRENCY, F_WAIT, F_JOBS, N_FIELDS };
+enum { F_WORKER, F_NAME, F_CAPABILITIES, F_PROVIDERS, F_LOAD, F_CONCURRENCY, F_WAIT, F_JOBS, F_RISK, N_FIELDS };
 static const struct input_rule rules[N_FIELDS] = {
     [F_WORKER] = {"worker_id", INPUT_TEXT, INPUT_REQUIRED, 0, 255},
     [F_NAME] = {"display_name", INPUT_TEXT, 0, 0, 255},
@@ -471,6 +472,7 @@ static const struct input_rule rules[N_FIELDS] = {
     [F_CONCURRENCY] = {"max_concurrency", INPUT_INTEGER, 0, 0, 1000000},
     [F_WAIT] = {"wait_seconds", INPUT_NUMBER, 0, 0, WAIT_MAX_S},
     [F_JOBS] = {"max_jobs", INPUT_INTEGER, 0, 1, JOBS_MAX},
+    [F_RISK] = {"at_risk", INPUT_TRUTH, 0, 0, 0},
 };
 
 /* Which provider the jobs are said to be for: ours, unless the worker takes only others; jobs go by workflow alone. */
@@ -536,12 +538,26 @@ static struct poll *poll_make(struct dispatch *d, const struct worker_call *c, d
     return p;
 }
 
+/* A worker at risk stands in the lines of short workflows only. Not to be drained for good: most such machines stay. */
+static void leave_long_lines(struct poll *p)
+{
+    uint32_t n = 0;
+    p->at_risk = 1;
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (!lane_is_long(p->ask.d, p->link[i].lane))
+            p->link[n++] = p->link[i];
+    }
+    p->n = n;
+}
+
 static void poll_begin(struct poll *p, const struct input *in)
 {
     double wait_s = in->value[F_WAIT].given ? in->value[F_WAIT].number : 0;
     p->want_list = in->value[F_JOBS].given;
     p->max = (uint32_t)input_integer(in, F_JOBS, 1);
     p->max_concurrency = (int32_t)input_integer(in, F_CONCURRENCY, 0);
+    if (input_integer(in, F_RISK, 0))
+        leave_long_lines(p);
     p->deadline_ms = wait_s > 0 ? mono_ms() + (int64_t)(wait_s * 1000) : 0;
     if (p->ask.d->draining)
         ask_say(&p->ask, BP_STOPPED, "The controller is draining; no jobs are handed out.");
@@ -550,7 +566,7 @@ static void poll_begin(struct poll *p, const struct input *in)
     else if (in->value[F_CONCURRENCY].given && p->max_concurrency == 0)
         answer_none(p, "Worker at capacity");
     else if (p->n == 0)
-        answer_none(p, "No jobs available");
+        answer_none(p, p->at_risk && p->worker->n_workflows ? "Worker at risk" : "No jobs available");
     else if (p->deadline_ms && lines_are_empty(p))
         wait_in_lines(p);
     else

@@ -54,6 +54,9 @@ static void upload_signed(const struct bp_err *err, void *arg)
         return;
     }
     u->data = NULL;
+    int64_t life_s = url_life_s(json_str(data, "upload_url", ""));
+    if (life_s && life_s < u->ask.d->set.url_ttl_s)
+        put_time(data, "expires_at", dispatch_now(u->ask.d) + life_s * 1000);
     ask_ok(&u->ask, "Upload ready", data);
 }
 

@@ -13,10 +13,12 @@
 /* What the actor's thread reads and fills in. */
 struct heads {
     size_t n;
-    int one; /* the field is "input", not "inputs.N" */
+    int one;           /* the field is "input", not "inputs.N" */
+    int64_t max_bytes; /* of an upload: not every store can hold a tenant to it while it sends */
     struct head_of {
         char *key;
         int missing;
+        int64_t bytes;
     } of[];
 };
 
@@ -51,6 +53,7 @@ static int heads_run(const void *table, void *inst, void *args, struct bp_err *e
         if (rc != BP_OK && rc != BP_NOTFOUND)
             return rc;
         h->of[i].missing = rc == BP_NOTFOUND;
+        h->of[i].bytes = info.bytes;
     }
     return BP_OK;
 }
@@ -59,16 +62,20 @@ static struct json_object *missing_fields(const struct heads *h)
 {
     struct json_object *fields = NULL;
     for (size_t i = 0; i < h->n; i++) {
-        char field[32] = "input.key";
-        if (!h->of[i].missing)
+        char field[32] = "input.key", large[160];
+        int too_large = h->of[i].bytes > h->max_bytes;
+        if (!h->of[i].missing && !too_large)
             continue;
+        snprintf(large, sizeof large, "The file under this key has %lld bytes; at most %lld are taken.",
+                 (long long)h->of[i].bytes, (long long)h->max_bytes);
         if (!h->one)
             snprintf(field, sizeof field, "inputs.%zu.key", i);
         if (!fields)
             fields = json_object_new_object();
         fields_add(fields, field,
-                   "Nothing was uploaded under this key: PUT the file to the upload_url that POST /api/uploads gave, "
-                   "then submit.");
+                   too_large ? large
+                             : "Nothing was uploaded under this key: PUT the file to the upload_url that POST "
+                               "/api/uploads gave, then submit.");
     }
     return fields;
 }
@@ -101,12 +108,13 @@ static void heads_replied(void *args, const struct bp_err *err, void *arg)
     wait_end(w);
 }
 
-static struct heads *heads_of(struct json_object *inputs, const char *at)
+static struct heads *heads_of(struct dispatch *d, struct json_object *inputs, const char *at)
 {
     size_t n = json_object_array_length(inputs);
     struct heads *h = calloc(1, sizeof *h + n * sizeof h->of[0]);
     assert(h);
     h->n = n;
+    h->max_bytes = d->set.max_upload;
     h->one = strcmp(at, "input") == 0;
     for (size_t i = 0; i < n; i++) {
         h->of[i].key = strdup(json_str(json_object_array_get_idx(inputs, i), "key", ""));
@@ -124,7 +132,7 @@ void uploaded_check(struct dispatch *d, struct json_object *inputs, const char *
     struct request_spec spec = {.service = "objects",
                                 .name = "objects.head",
                                 .run = heads_run,
-                                .args = heads_of(inputs, at),
+                                .args = heads_of(d, inputs, at),
                                 .args_free = heads_free,
                                 .reply = heads_replied,
                                 .arg = w,

@@ -128,8 +128,24 @@ static void wait_end_posted(void *arg)
     wait_end(arg);
 }
 
+/* "https://bucket.example" of a URL, where a browser will have to be allowed to go. */
+static void learn_origin(struct dispatch *d, const char *url)
+{
+    const char *host = strstr(url, "://");
+    size_t n = host ? (size_t)(host + 3 - url) + strcspn(host + 3, "/?#") : 0;
+    if (n == 0 || n >= sizeof d->objects_origin ||
+        (strlen(d->objects_origin) == n && strncmp(d->objects_origin, url, n) == 0))
+        return;
+    if (strspn(url, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:/[]") < n)
+        return; /* it goes into a header */
+    memcpy(d->objects_origin, url, n);
+    d->objects_origin[n] = '\0';
+}
+
 static void put_all(struct url_set *s)
 {
+    if (s->n)
+        learn_origin(s->d, s->url[0].text);
     for (uint32_t i = 0; i < s->n; i++) {
         const struct url *u = &s->url[i];
         json_object_object_add(u->into, u->name, json_object_new_string(u->text));
@@ -171,4 +187,31 @@ void url_set_sign(struct url_set *s, url_set_done done, void *arg)
         send_error(&w->err, "objects");
         loop_post(d->loop, "dispatch.urls", wait_end_posted, w);
     }
+}
+
+static void probed(const struct bp_err *err, void *arg)
+{
+    if (err->rc != BP_OK)
+        log_debug(LOG_DISPATCH, "the objects service signed no URL at the start: %s", err->text);
+    json_object_put(arg);
+}
+
+void dispatch_probe_objects(struct dispatch *d)
+{
+    struct json_object *into = json_object_new_object();
+    struct url_set *s = url_set_new(d);
+    url_set_add(s, &(struct url_want){.method = "GET", .key = "probe", .into = into, .name = "url"});
+    url_set_sign(s, probed, into);
+}
+
+const char *dispatch_objects_origin(const struct dispatch *d)
+{
+    return d->objects_origin;
+}
+
+int64_t url_life_s(const char *url)
+{
+    const char *at = strstr(url, "X-Amz-Expires=");
+    int64_t s = at ? strtoll(at + sizeof "X-Amz-Expires=" - 1, NULL, 10) : 0;
+    return s > 0 && s <= 604800 ? s : 0;
 }

@@ -30,6 +30,9 @@ void url_set_also(struct url_set *s, struct json_object *into, const char *name)
 /* A job as job_json() made it: its output gets a member "url" to fetch it by, null when there is nothing to fetch. */
 void url_set_add_output(struct url_set *s, struct json_object *job);
 uint32_t url_set_count(const struct url_set *s);
+/* How long a URL says it lives, seconds (as S3's do: the provider may have cut what was asked for); 0: it does not say.
+ */
+int64_t url_life_s(const char *url);
 /* Signs and consumes the set. */
 void url_set_sign(struct url_set *s, url_set_done done, void *arg);
 

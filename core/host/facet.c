@@ -16,7 +16,7 @@ const struct facet facets[FACETS] = {
     {BP_METRICS_FACET, "metrics", KIND_CLOUD, sizeof(struct bp_metrics), SLOT(bp_metrics, get), 0},
     {BP_OBJECTS_FACET, "objects", KIND_CLOUD, sizeof(struct bp_objects),
      SLOT(bp_objects, open_local) | SLOT(bp_objects, commit_local), 1},
-    {BP_PARAMS_FACET, "params", KIND_CLOUD, sizeof(struct bp_params), 0, 1},
+    {BP_PARAMS_FACET, "params", KIND_CLOUD, offsetof(struct bp_params, get_fresh), 0, 1},
     {BP_LOGS_FACET, "logs", KIND_CLOUD, sizeof(struct bp_logs), 0, 1},
     {BP_NOTIFY_FACET, "notify", KIND_CLOUD, sizeof(struct bp_notify), 0, 0},
     {BP_NODE_FACET, "node", KIND_CLOUD, sizeof(struct bp_node), 0, 1},

@@ -250,18 +250,28 @@ static int secret_matches(const char *given, const char *secret)
     return CRYPTO_memcmp(a, b, sizeof(a)) == 0;
 }
 
+/* Instances that came up before a rotation bring the secret of that time. */
+static int is_former(const struct app *app, const char *given)
+{
+    return app->former_secret[0] && mono_ms() < app->former_until_ms && secret_matches(given, app->former_secret);
+}
+
 static void admit_fleet(struct call *c)
 {
-    const char *secret = c->http->app->fleet_secret, *given = call_header(c, "X-Fleet-Secret");
+    struct app *app = c->http->app;
+    const char *secret = app->fleet_secret, *given = call_header(c, "X-Fleet-Secret");
 
     if (admit_rate(c))
         return;
-    if (*secret == '\0')
+    if (*secret == '\0') {
         answer_error(c, 503, "Fleet registration is not configured.", NULL);
-    else if (!given || !secret_matches(given, secret))
-        answer_error(c, 401, "Unauthorized.", NULL);
-    else
+    } else if (given && (secret_matches(given, secret) || is_former(app, given))) {
         run(c);
+    } else {
+        if (given && app->secret_refused)
+            app->secret_refused(app);
+        answer_error(c, 401, "Unauthorized.", NULL);
+    }
 }
 
 static int is_loopback(const char *ip)

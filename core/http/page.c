@@ -47,6 +47,30 @@ static void write_etag(const struct file *f, char *out, size_t cap)
     snprintf(out + n, cap - n, "\"");
 }
 
+/* Where the page may get and put objects, beside this door: an object store with an origin of its own (its CORS rules
+ * must name this page's). "" when objects are served here, or before the first URL was signed. */
+static const char *objects_origin(const struct call *c)
+{
+    const struct app *app = c->http->app;
+    const char *origin = dispatch_objects_origin(app->dispatch);
+    size_t n = strlen(origin);
+
+    return n && strncmp(app->url, origin, n) == 0 && strspn(app->url + n, "/") == strlen(app->url + n) ? "" : origin;
+}
+
+static void add_policy(struct call *c)
+{
+    const char *origin = objects_origin(c);
+    char text[1280];
+
+    snprintf(text, sizeof(text),
+             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data: %s; "
+             "media-src 'self' blob: %s; connect-src 'self' %s; base-uri 'none'; form-action 'none'; "
+             "frame-ancestors 'none'",
+             origin, origin, origin);
+    call_add_header(c, "Content-Security-Policy", text);
+}
+
 void page_get(struct call *c)
 {
     const char *path = call_path(c), *known = call_header(c, "If-None-Match");
@@ -56,10 +80,7 @@ void page_get(struct call *c)
     write_etag(f, etag, sizeof(etag));
     call_add_header(c, "ETag", etag);
     call_add_header(c, "Cache-Control", "no-cache"); /* asks each time, and mostly hears 304 */
-    call_add_header(c, "Content-Security-Policy",
-                    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-                    "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-                    "frame-ancestors 'none'");
+    add_policy(c);
     call_add_header(c, "X-Content-Type-Options", "nosniff");
     call_add_header(c, "Referrer-Policy", "no-referrer");
     if (known && strstr(known, etag))

@@ -19,6 +19,8 @@ struct json_object;
 struct attempt *attempt_begin(struct worker *w, struct json_object *job);
 /* The worker must leave: hand the job back with a checkpoint, or end it if that is near. grace_ms: all there is. */
 void attempt_interrupt(struct attempt *a, const char *reason, int64_t grace_ms);
+/* Uploads the checkpoint now if it changed. */
+void attempt_save(struct attempt *a);
 void attempt_free(struct attempt *a);
 /* The job's number. */
 int64_t attempt_job(const struct attempt *a);

@@ -14,6 +14,12 @@
 #define HEADERS_MAX    16
 #define CHECKPOINT_MAX (64LL * 1024 * 1024)
 
+/* What an object store says of a URL that ran out: 403, or, when the credentials that signed it did, S3's 400. */
+static int is_refusal(int status)
+{
+    return status == 400 || status == 401 || status == 403;
+}
+
 /* ---- down ---- */
 
 static const char *input_url(const struct attempt *a, size_t i)
@@ -44,7 +50,7 @@ static void fetch_refused(struct attempt *a, const struct http_client_answer *h)
     snprintf(why, sizeof(why), "its server answered with status %d", h->status);
     if (h->status == 404)
         fetch_failed(a, 0, "the file is not there any more");
-    else if (h->status == 403 && ++a->refusals <= REFUSALS_MAX)
+    else if (is_refusal(h->status) && ++a->refusals <= REFUSALS_MAX)
         attempt_refresh(a, attempt_fetch);
     else if (api_is_temporary(h->status) && a->backoff.tries < FETCH_TRIES)
         attempt_later(a, backoff_next_ms(&a->backoff, h->retry_after_s), attempt_fetch);
@@ -127,7 +133,7 @@ static int may_try_upload(const struct attempt *a)
 
 static void upload_refused(struct attempt *a, int status, int64_t retry_after_s, const char *why)
 {
-    if ((status == 403 || status == 401) && ++a->refusals <= REFUSALS_MAX)
+    if (is_refusal(status) && ++a->refusals <= REFUSALS_MAX)
         attempt_refresh(a, attempt_upload);
     else if (status == 413)
         attempt_report(a, VERDICT_FAIL, "the output is larger than the service takes");

@@ -113,9 +113,7 @@ void attempt_run(struct attempt *a);
 void attempt_stop_run(struct attempt *a, int64_t ms);
 
 /* ---- attempt_checkpoint.c ---- */
-/* Uploads the checkpoint if it changed. */
-void attempt_save(struct attempt *a);
-/* The same, then requeues. */
+/* As attempt_save(), then requeues. */
 void attempt_hand_back(struct attempt *a);
 
 /* ---- attempt_report.c ---- */

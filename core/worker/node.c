@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* node.c - the instance this worker runs on: who it is, and whether it is about to be taken away. */
 #include "log/log.h"
+#include "worker/attempt.h"
 #include "worker/worker_priv.h"
 
 #include <bp/cloud.h>
@@ -11,6 +12,8 @@
 #define IDENTITY_MS 10000
 #define NOTICE_MS   10000
 #define SPARE_MS    2000 /* before the instance ends */
+/* An answer may be on its way to a poll as young as this; one that brings a job must not be missed. */
+#define ASKED_LATELY_MS 1000
 
 /* args of either request. */
 struct node_ask {
@@ -94,7 +97,6 @@ static int run_notice(const void *table, void *inst, void *args, struct bp_err *
 }
 
 static const char *const reasons[] = {
-    [BP_NOTICE_REBALANCE] = "spot_rebalance",
     [BP_NOTICE_INTERRUPTION] = "spot_interruption",
     [BP_NOTICE_TERMINATION] = "asg_termination",
 };
@@ -112,6 +114,23 @@ static void heed(struct worker *w, int32_t kind, int64_t deadline_ms)
     worker_stop(w, reasons[kind], grace > 0 ? grace : 0);
 }
 
+/* More likely to be taken than before, and mostly not taken after all: what runs goes on, with its checkpoint in a safe
+ * place; a poll that waits is asked again, so that it brings nothing long. */
+static void worker_at_risk(struct worker *w, int at_risk)
+{
+    if (w->at_risk == at_risk)
+        return;
+    w->at_risk = at_risk;
+    log_info(LOG_WORKER, at_risk ? "notice rebalance: this instance may be taken away; it asks for short jobs only"
+                                 : "this instance is no longer said to be at risk; it asks for any job");
+    if (at_risk && w->attempt)
+        attempt_save(w->attempt);
+    if (w->phase == WORKER_POLLING && w->call && mono_ms() - w->polled_ms > ASKED_LATELY_MS) {
+        api_cancel(&w->call);
+        worker_poll(w);
+    }
+}
+
 static void noticed(void *args, const struct bp_err *err, void *arg)
 {
     struct worker_link *link = arg;
@@ -122,8 +141,10 @@ static void noticed(void *args, const struct bp_err *err, void *arg)
     if (err->rc != BP_OK || worker_is_stopping(w))
         return;
     struct node_ask *ask = args;
-    if (ask->kind > BP_NOTICE_NONE && ask->kind <= BP_NOTICE_TERMINATION)
+    if (ask->kind == BP_NOTICE_INTERRUPTION || ask->kind == BP_NOTICE_TERMINATION)
         heed(w, ask->kind, ask->deadline_ms);
+    else
+        worker_at_risk(w, ask->kind == BP_NOTICE_REBALANCE);
 }
 
 static void ask_notice(void *arg)

@@ -98,6 +98,8 @@ void worker_poll(struct worker *w)
     json_put_int(o, "current_load", 0);
     json_put_int(o, "max_concurrency", 1);
     json_put_int(o, "wait_seconds", wait_s);
+    if (w->at_risk)
+        json_put_bool(o, "at_risk", 1);
     w->phase = WORKER_POLLING;
     w->polled_ms = mono_ms();
     w->call = api_post(w, "poll", o, wait_s * 1000 + SPARE_MS, polled, w);

@@ -73,6 +73,12 @@ static void try_again(void *arg)
     worker_register(arg);
 }
 
+/* Refused: the secret may have been rotated since it was read. */
+static void doubt_secret(struct worker *w, const struct api_answer *a)
+{
+    w->secret_refused = a->status == 401 && w->secret_param[0];
+}
+
 static void registered(const struct api_answer *a, void *arg)
 {
     struct worker *w = arg;
@@ -84,8 +90,27 @@ static void registered(const struct api_answer *a, void *arg)
         worker_runner_warm_up(w);
         return;
     }
+    doubt_secret(w, a);
     int64_t delay = backoff_next_ms(&w->backoff, a->retry_after_s);
     complain(w, a, delay);
+    loop_timer_after(w->again, delay);
+}
+
+static void no_secret(struct worker *w, const struct bp_err *err, int64_t delay_ms)
+{
+    log_write(LOG_WORKER, w->warned ? BP_LOG_DEBUG : BP_LOG_WARN, "worker.fleetSecret: %s; trying again in %.1f s",
+              err->text, (double)delay_ms / 1000);
+    w->warned = 1;
+}
+
+static void send_register(struct worker *w, const struct bp_err *err)
+{
+    if (err->rc == BP_OK) {
+        w->call = api_post(w, "register", register_body(w), API_TIMEOUT_MS, registered, w);
+        return;
+    }
+    int64_t delay = backoff_next_ms(&w->backoff, 0);
+    no_secret(w, err, delay);
     loop_timer_after(w->again, delay);
 }
 
@@ -98,7 +123,10 @@ void worker_register(struct worker *w)
     }
     w->phase = WORKER_REGISTERING;
     w->on_again = try_again;
-    w->call = api_post(w, "register", register_body(w), API_TIMEOUT_MS, registered, w);
+    if (worker_needs_secret(w))
+        worker_read_secret(w, send_register);
+    else
+        send_register(w, &(struct bp_err){.rc = BP_OK});
 }
 
 /* ---- a new token while a lease is held ---- */
@@ -111,16 +139,32 @@ static void renewed(const struct api_answer *a, void *arg)
         w->renew_backoff.tries = 0;
         return;
     }
+    doubt_secret(w, a);
     int64_t delay = backoff_next_ms(&w->renew_backoff, a->retry_after_s);
     complain(w, a, delay);
+    loop_timer_after(w->renew, delay);
+}
+
+static void send_renewal(struct worker *w, const struct bp_err *err)
+{
+    if (err->rc == BP_OK) {
+        w->renewal = api_post(w, "register", register_body(w), API_TIMEOUT_MS, renewed, w);
+        return;
+    }
+    int64_t delay = backoff_next_ms(&w->renew_backoff, 0);
+    no_secret(w, err, delay);
     loop_timer_after(w->renew, delay);
 }
 
 void worker_renew(void *arg)
 {
     struct worker *w = arg;
-    if (!w->renewal)
-        w->renewal = api_post(w, "register", register_body(w), API_TIMEOUT_MS, renewed, w);
+    if (w->renewal)
+        return;
+    if (worker_needs_secret(w))
+        worker_read_secret(w, send_renewal);
+    else
+        send_renewal(w, &(struct bp_err){.rc = BP_OK});
 }
 
 /* An operator who revoked this worker wants it to wait, not to come back under a new token. */
@@ -136,7 +180,7 @@ void worker_unauthorized(struct worker *w, const struct api_answer *a)
     const char *message = a->message;
     if (a->old_token)
         return;
-    if (!w->secret[0] || is_revoked(message) || worker_is_stopping(w)) {
+    if ((!w->secret[0] && !w->secret_param[0]) || is_revoked(message) || worker_is_stopping(w)) {
         log_write(LOG_WORKER, w->warned ? BP_LOG_DEBUG : BP_LOG_WARN, "the controller refuses this worker: %s",
                   message);
         w->warned = 1;

@@ -26,7 +26,9 @@ static int read_settings(struct worker *w, struct bp_err *err)
     snprintf(w->url, sizeof(w->url), "%s", config_str(c, CONFIG_WORKER_URL));
     for (size_t n = strlen(w->url); n > 0 && w->url[n - 1] == '/'; n--)
         w->url[n - 1] = '\0';
-    snprintf(w->secret, sizeof(w->secret), "%s", config_str(c, CONFIG_WORKER_SECRET));
+    const char *param = config_secret_param(c, CONFIG_WORKER_SECRET);
+    snprintf(w->secret_param, sizeof(w->secret_param), "%s", param ? param : "");
+    snprintf(w->secret, sizeof(w->secret), "%s", param ? "" : config_str(c, CONFIG_WORKER_SECRET));
     snprintf(w->token, sizeof(w->token), "%s", config_str(c, CONFIG_WORKER_TOKEN));
     snprintf(w->fleet, sizeof(w->fleet), "%s", config_str(c, CONFIG_WORKER_FLEET));
     snprintf(w->stage, sizeof(w->stage), "%s", config_str(c, CONFIG_STAGE));
@@ -36,7 +38,7 @@ static int read_settings(struct worker *w, struct bp_err *err)
     if (strncmp(w->url, "http://", 7) != 0 && strncmp(w->url, "https://", 8) != 0)
         return err_set(err, BP_INVALID, "worker.url is \"%.100s\": set it to the controller's http:// or https:// URL",
                        w->url);
-    if (!w->secret[0] && !w->token[0])
+    if (!w->secret[0] && !w->secret_param[0] && !w->token[0])
         return err_set(err, BP_INVALID,
                        "set worker.fleetSecret to register with, or worker.token as an operator gave it");
     return BP_OK;
@@ -210,6 +212,8 @@ void worker_free(struct worker *w)
     }
     scratch_remove(w->work_dir);
     free(w->identity);
+    explicit_bzero(w->secret, sizeof(w->secret));
+    explicit_bzero(w->token, sizeof(w->token));
     w->magic = 0;
     free(w);
 }

@@ -42,6 +42,10 @@ struct worker {
     struct http_client *http;
     char work_dir[4096], runner_path[4096];
     char url[1025], secret[1025], token[1025], id[256], fleet[129], stage[33];
+    char secret_param[1025]; /* where the secret is kept, "" when it stands in the settings */
+    int secret_refused;      /* the controller did: it is read anew before the next try */
+    int reading_secret;
+    void (*secret_read)(struct worker *w, const struct bp_err *err);
     struct bp_node_identity *identity; /* NULL: no node service */
     enum worker_phase phase;
     int draining;
@@ -64,6 +68,7 @@ struct worker {
 
     struct loop_timer *notice; /* asks the node service */
     int asking;
+    int at_risk; /* more likely than others to be taken away: it asks for short jobs only */
 
     struct attempt *attempt; /* the lease held, or NULL */
 
@@ -85,6 +90,12 @@ void worker_unauthorized(struct worker *w, const struct api_answer *a);
 /* Registers again while a lease is held; arg: the worker. */
 void worker_renew(void *arg);
 void worker_deregister(struct worker *w);
+
+/* ---- secret.c ---- */
+/* Must the fleet secret be read before registering? */
+int worker_needs_secret(const struct worker *w);
+/* Reads it, then calls `then` (of the last call, when several wait), perhaps before this returned. */
+void worker_read_secret(struct worker *w, void (*then)(struct worker *w, const struct bp_err *err));
 
 /* ---- poll.c ---- */
 void worker_poll(struct worker *w);

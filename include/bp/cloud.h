@@ -59,6 +59,8 @@ struct bp_params {
     int32_t (*get)(void *inst, const char *name, char **value,
                    struct bp_err *err); /* BP_NOTFOUND; *value: bp_host.free */
     int32_t (*put)(void *inst, const char *name, const char *value, int32_t secret, struct bp_err *err);
+    /* As get, but never from a cache: asked for when the value that get gave was refused. May be NULL. */
+    int32_t (*get_fresh)(void *inst, const char *name, char **value, struct bp_err *err);
 };
 
 /* One sample; dimensions are WorkflowSlug and Stage. */

@@ -312,6 +312,36 @@ static void capacity_is_what_the_store_counts(void **state)
     rig_free(r);
 }
 
+#define RISKY "{'worker_id':'w','at_risk':true}"
+
+static void worker_at_risk_gets_no_long_job_and_any_once_the_risk_is_over(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    struct answer a = {0};
+    do_worker(r, dispatch_worker_register, NULL,
+              "{'worker_id':'w','workflow_slugs':['noop','photo'],'max_concurrency':4}", &a);
+    struct worker_auth *both = worker_with_token(r, json_str(a.data, "token", "")), *one = worker_in(r, "v", "photo");
+    int64_t photo = photo_in(r), noop = submit_ok(r, "{'workflow':'noop'}"); /* timeouts of 600 and 60 s */
+    do_worker(r, dispatch_worker_poll, one, RISKY, &a);
+    assert_string_equal(a.message, "Worker at risk");
+    do_worker(r, dispatch_worker_poll, both, RISKY, &a);
+    assert_int_equal(json_int(json_member(a.data, "job"), "dispatch_id", 0), noop);
+    do_worker(r, dispatch_worker_complete, both, lease_body(json_member(a.data, "job"), ""), &a);
+    do_worker(r, dispatch_worker_poll, both, POLL, &a);
+    assert_int_equal(json_int(json_member(a.data, "job"), "dispatch_id", 0), photo);
+    /* what was measured goes before the timeout: photos take no time at all */
+    do_worker(r, dispatch_worker_complete, both, lease_body(json_member(a.data, "job"), ""), &a);
+    assert_int_equal(a.rc, BP_OK);
+    photo = photo_in(r);
+    do_worker(r, dispatch_worker_poll, one, RISKY, &a);
+    assert_int_equal(json_int(json_member(a.data, "job"), "dispatch_id", 0), photo);
+    answer_reset(&a);
+    worker_auth_free(both);
+    worker_auth_free(one);
+    rig_free(r);
+}
+
 static void full_worker_leaves_the_job_to_the_next_one(void **state)
 {
     (void)state;
@@ -482,6 +512,7 @@ int main(void)
         cmocka_unit_test(lease_that_was_never_served_changes_nothing),
         cmocka_unit_test(job_whose_urls_cannot_be_signed_is_given_back),
         cmocka_unit_test(capacity_is_what_the_store_counts),
+        cmocka_unit_test(worker_at_risk_gets_no_long_job_and_any_once_the_risk_is_over),
         cmocka_unit_test(full_worker_leaves_the_job_to_the_next_one),
         cmocka_unit_test(max_jobs_takes_several),
         cmocka_unit_test(burst_wakes_as_many_polls_as_there_are_jobs),

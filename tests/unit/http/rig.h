@@ -41,6 +41,8 @@ void rig_await(atomic_int *counter, int n);
 /* For doubles: the rig that runs (one at a time in a process). */
 extern struct rig *rig_now;
 void doubles_release(struct rig *r, void *unused);
+/* What dispatch_objects_origin() says. */
+extern const char *doubles_objects_origin;
 
 /* ---- client ---- */
 

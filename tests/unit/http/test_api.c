@@ -141,6 +141,45 @@ static void registration_needs_the_fleet_secret(void **state)
            "\"call\":\"register\"");
 }
 
+static int refused;
+
+static void count_refused(struct app *app)
+{
+    (void)app;
+    refused++;
+}
+
+static void rotate_secret(struct rig *rig, void *seconds)
+{
+    memcpy(rig->app.former_secret, rig->app.fleet_secret, sizeof rig->app.former_secret);
+    snprintf(rig->app.fleet_secret, sizeof rig->app.fleet_secret, "the-next-one");
+    rig->app.former_until_ms = mono_ms() + 1000 * *(int *)seconds;
+    rig->app.secret_refused = count_refused;
+}
+
+static void restore_secret(struct rig *rig, void *unused)
+{
+    (void)unused;
+    snprintf(rig->app.fleet_secret, sizeof rig->app.fleet_secret, "%s", FLEET_SECRET);
+    rig->app.former_secret[0] = '\0';
+}
+
+static void a_rotated_fleet_secret_is_accepted_for_a_while(void **state)
+{
+    (void)state;
+    rig_do(r, rotate_secret, &(int){60});
+    refused = 0;
+    expect("POST /api/worker/register", "X-Fleet-Secret: the-next-one\r\n", "{\"worker_id\":\"w\"}", 200, NULL);
+    expect("POST /api/worker/register", "X-Fleet-Secret: " FLEET_SECRET "\r\n", "{\"worker_id\":\"w\"}", 200, NULL);
+    assert_int_equal(refused, 0);
+    expect("POST /api/worker/register", "X-Fleet-Secret: neither\r\n", "{}", 401, "Unauthorized.");
+    assert_int_equal(refused, 1); /* perhaps it is ours that is old: the store is asked */
+    rig_do(r, restore_secret, NULL);
+    rig_do(r, rotate_secret, &(int){0});
+    expect("POST /api/worker/register", "X-Fleet-Secret: " FLEET_SECRET "\r\n", "{}", 401, "Unauthorized.");
+    rig_do(r, restore_secret, NULL);
+}
+
 static void forget_secret(struct rig *rig, void *unused)
 {
     (void)unused;
@@ -335,6 +374,23 @@ static void the_page_is_served_with_an_etag(void **state)
     reply_free(a);
 }
 
+static void the_page_may_go_where_objects_are(void **state)
+{
+    struct reply *a = ask(r, "GET /", "", NULL);
+
+    (void)state;
+    assert_null(strstr(reply_header(a, "Content-Security-Policy"), "bucket"));
+    reply_free(a);
+    doubles_objects_origin = "https://bucket.s3.eu-central-1.amazonaws.com";
+    a = ask(r, "GET /", "", NULL);
+    doubles_objects_origin = "";
+    assert_non_null(strstr(reply_header(a, "Content-Security-Policy"),
+                           "connect-src 'self' https://bucket.s3.eu-central-1.amazonaws.com;"));
+    assert_non_null(strstr(reply_header(a, "Content-Security-Policy"),
+                           "img-src 'self' blob: data: https://bucket.s3.eu-central-1.amazonaws.com;"));
+    reply_free(a);
+}
+
 static void the_operators_page_is_for_this_machine_alone(void **state)
 {
     (void)state;
@@ -371,6 +427,7 @@ int main(void)
         TEST(a_worker_needs_its_token),
         TEST(every_worker_call_reaches_its_engine),
         TEST(registration_needs_the_fleet_secret),
+        TEST(a_rotated_fleet_secret_is_accepted_for_a_while),
         TEST(without_a_fleet_secret_registration_is_503),
         TEST(a_tenant_needs_its_token),
         TEST(a_token_that_no_setting_has_is_the_stores_to_know),
@@ -387,6 +444,7 @@ int main(void)
         TEST(messages_are_json_whatever_they_hold),
         TEST(metrics_are_openmetrics),
         TEST(the_page_is_served_with_an_etag),
+        TEST(the_page_may_go_where_objects_are),
         TEST(the_operators_page_is_for_this_machine_alone),
         TEST(another_host_name_gets_no_session),
     };

@@ -138,10 +138,52 @@ static void a_spot_notice_hands_the_job_back(void **state)
     stop_during(2, "spot_interruption");
 }
 
-static void a_rebalance_notice_hands_the_job_back(void **state)
+static int asks_at_risk(struct rig *r)
+{
+    return rig_polls(r) && json_truth(fake_last(r->fake, "poll"), "at_risk", 0);
+}
+
+static int asks_again_for_any(struct rig *r)
+{
+    return rig_polls(r) && fake_tried(r->fake, "poll") > 1 && !asks_at_risk(r);
+}
+
+static void a_rebalance_notice_asks_for_short_jobs_only_and_is_no_death_sentence(void **state)
 {
     (void)state;
-    stop_during(1, "spot_rebalance");
+    struct rig *r = rig_new_with_node(NULL);
+    worker_start(r->worker);
+    rig_until(r, rig_polls);
+    rig_run_ms(r, 1100); /* the poll waits, and waits for nothing long any more */
+    assert_false(asks_at_risk(r));
+    __atomic_store_n(&r->notice, 1, __ATOMIC_SEQ_CST);
+    rig_until(r, asks_at_risk);
+    rig_run_ms(r, 1100);
+    __atomic_store_n(&r->notice, 0, __ATOMIC_SEQ_CST);
+    rig_until(r, asks_again_for_any);
+    assert_int_equal(r->ended, 0);
+    assert_int_equal(fake_tried(r->fake, "deregister"), 0);
+    rig_free(r);
+}
+
+static int checkpoint_is_up(struct rig *r)
+{
+    return fake_object(r->fake, "checkpoint") != NULL && fake_object(r->fake, "checkpoint")->bytes != NULL;
+}
+
+static void a_rebalance_notice_lets_the_running_job_go_on_with_its_checkpoint_safe(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new_with_node((const char *const[]){"worker.checkpointSeconds=3600", NULL});
+    fake_add_job(r->fake, 7, "{\"steps\":200,\"step_ms\":20,\"checkpoint\":true}", 1);
+    worker_start(r->worker);
+    rig_until(r, is_running);
+    __atomic_store_n(&r->notice, 1, __ATOMIC_SEQ_CST);
+    rig_until(r, checkpoint_is_up);
+    assert_int_equal(fake_count(r->fake, "requeue"), 0);
+    rig_until(r, rig_completed);
+    assert_int_equal(r->ended, 0);
+    rig_free(r);
 }
 
 static void a_termination_notice_hands_the_job_back(void **state)
@@ -175,7 +217,8 @@ int main(void)
         cmocka_unit_test(a_job_that_is_nearly_done_is_completed),
         cmocka_unit_test(without_a_controller_it_still_ends_in_time),
         cmocka_unit_test(a_spot_notice_hands_the_job_back),
-        cmocka_unit_test(a_rebalance_notice_hands_the_job_back),
+        cmocka_unit_test(a_rebalance_notice_asks_for_short_jobs_only_and_is_no_death_sentence),
+        cmocka_unit_test(a_rebalance_notice_lets_the_running_job_go_on_with_its_checkpoint_safe),
         cmocka_unit_test(a_termination_notice_hands_the_job_back),
         cmocka_unit_test(a_worker_with_an_operators_token_does_not_deregister),
     };
