@@ -14,7 +14,7 @@ const struct facet facets[FACETS] = {
     {BP_QUEUE_FACET, "queue", KIND_QUEUE, sizeof(struct bp_queue), 0, 0},
     {BP_FLEET_FACET, "fleet", KIND_CLOUD, offsetof(struct bp_fleet, leave), SLOT(bp_fleet, inject), 0},
     {BP_METRICS_FACET, "metrics", KIND_CLOUD, sizeof(struct bp_metrics), SLOT(bp_metrics, get), 0},
-    {BP_OBJECTS_FACET, "objects", KIND_CLOUD, sizeof(struct bp_objects),
+    {BP_OBJECTS_FACET, "objects", KIND_CLOUD, offsetof(struct bp_objects, put_new),
      SLOT(bp_objects, open_local) | SLOT(bp_objects, commit_local), 1},
     {BP_PARAMS_FACET, "params", KIND_CLOUD, offsetof(struct bp_params, get_fresh), 0, 1},
     {BP_LOGS_FACET, "logs", KIND_CLOUD, sizeof(struct bp_logs), 0, 1},

@@ -29,10 +29,11 @@ struct bp_objects {
     uint32_t size;
     uint32_t reserved;
     /* A URL that lets its bearer do `method` ("GET" or "PUT") on key until ttl_s from now. mime: pinned for PUT, or
-     * NULL. max_bytes: limit of a PUT body where the provider can enforce it, 0: its own. *url: bp_host.free. */
+     * NULL. max_bytes: limit of a PUT body where the provider can enforce it, 0: its own. The URL may live shorter: no
+     * longer than what signs it. *url: bp_host.free. */
     int32_t (*presign)(void *inst, const char *method, const char *key, const char *mime, int64_t max_bytes,
                        int32_t ttl_s, char **url, struct bp_err *err);
-    /* Copies a local file to key (durably, all or nothing) / an object to a local file. */
+    /* Copies a local file to key (durably, all or nothing) / an object to a local file (replaced when it is whole). */
     int32_t (*put)(void *inst, const char *key, const char *mime, const char *path, struct bp_err *err);
     int32_t (*get)(void *inst, const char *key, const char *path, struct bp_err *err);
     int32_t (*head)(void *inst, const char *key, struct bp_object_info *out, struct bp_err *err); /* BP_NOTFOUND */
@@ -51,6 +52,8 @@ struct bp_objects {
     /* Publishes the temporary file of open_local under its key, durably; ok = 0 discards it. */
     int32_t (*commit_local)(void *inst, const char *key, const char *path, const char *mime, int32_t ok,
                             struct bp_err *err);
+    /* As put, but BP_CONFLICT when key exists already; the two are one step. May be NULL. */
+    int32_t (*put_new)(void *inst, const char *key, const char *mime, const char *path, struct bp_err *err);
 };
 
 struct bp_params {
