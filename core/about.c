@@ -36,6 +36,7 @@ char *about_json(const struct about *a)
     json_put_str(o, "state_dir", a->state_dir);
     json_put_str(o, "fleet_secret_file", a->fleet_secret_file);
     json_put_str(o, "instance_id", a->instance_id);
+    json_put_str(o, "fleet", a->fleet);
     json_put_str(o, "bpd", self);
     for (uint32_t i = 0; i < a->n_plugins_dirs; i++)
         json_object_array_add(dirs, json_object_new_string(a->plugins_dirs[i]));

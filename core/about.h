@@ -11,7 +11,7 @@
 uint32_t about_plugins_dirs(const struct options *o, const struct config *c, char *own, size_t n, const char **out);
 
 struct about {
-    const char *role, *url, *stage, *state_dir, *fleet_secret_file, *instance_id;
+    const char *role, *url, *stage, *state_dir, *fleet_secret_file, *instance_id, *fleet;
     const char *const *plugins_dirs;
     uint32_t n_plugins_dirs;
 };

@@ -75,6 +75,7 @@ static int open_host(struct agent *a, struct bp_err *err)
                           .stage = config_str(a->config, CONFIG_STAGE),
                           .state_dir = a->state_dir,
                           .instance_id = config_str(a->config, CONFIG_WORKER_ID),
+                          .fleet = config_str(a->config, CONFIG_WORKER_FLEET),
                           .plugins_dirs = dirs,
                           .n_plugins_dirs = n};
     char *text = about_json(&about);

@@ -19,7 +19,7 @@ const struct facet facets[FACETS] = {
     {BP_PARAMS_FACET, "params", KIND_CLOUD, offsetof(struct bp_params, get_fresh), 0, 1},
     {BP_LOGS_FACET, "logs", KIND_CLOUD, sizeof(struct bp_logs), 0, 1},
     {BP_NOTIFY_FACET, "notify", KIND_CLOUD, sizeof(struct bp_notify), 0, 0},
-    {BP_NODE_FACET, "node", KIND_CLOUD, sizeof(struct bp_node), 0, 1},
+    {BP_NODE_FACET, "node", KIND_CLOUD, offsetof(struct bp_node, ending), 0, 1},
     {"bp.stacks/1", "stacks", KIND_CLOUD, 16, 0, 0},
     {BP_SCALING_FACET, NULL, KIND_WORKFLOW, sizeof(struct bp_scaling), 0, 0},
     {BP_JOB_FACET, NULL, KIND_WORKFLOW, sizeof(struct bp_job_facet), 0, 0},

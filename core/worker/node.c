@@ -11,7 +11,9 @@
 
 #define IDENTITY_MS 10000
 #define NOTICE_MS   10000
-#define SPARE_MS    2000 /* before the instance ends */
+#define ENDING_MS   5000  /* to say that the instance may end */
+#define HOLD_MS     60000 /* between words that it may not yet */
+#define SPARE_MS    2000  /* before the instance ends */
 /* An answer may be on its way to a poll as young as this; one that brings a job must not be missed. */
 #define ASKED_LATELY_MS 1000
 
@@ -21,6 +23,7 @@ struct node_ask {
     struct bp_node_identity identity;
     int32_t kind;
     int64_t deadline_ms;
+    int32_t done;
 };
 
 static void ask_free(void *arg)
@@ -31,11 +34,12 @@ static void ask_free(void *arg)
     free(ask);
 }
 
-static int ask_service(struct worker *w, struct request_spec *spec, struct bp_err *err)
+static int ask_service(struct worker *w, struct request_spec *spec, int32_t done, struct bp_err *err)
 {
     struct node_ask *ask = calloc(1, sizeof(*ask));
     if (!ask)
         return BP_NOMEM;
+    ask->done = done;
     ask->link = w->link;
     ask->link->refs++;
     spec->service = "node";
@@ -83,7 +87,7 @@ void worker_identify(struct worker *w)
     struct request_spec spec = {
         .name = "node.identity", .run = run_identity, .reply = identified, .timeout_ms = IDENTITY_MS};
     w->phase = WORKER_IDENTIFYING;
-    if (ask_service(w, &spec, &err) < 0)
+    if (ask_service(w, &spec, 0, &err) < 0)
         no_identity(w, err.text);
 }
 
@@ -94,6 +98,59 @@ static int run_notice(const void *table, void *inst, void *args, struct bp_err *
     struct node_ask *ask = args;
     const struct bp_node *node = table;
     return node->notice(inst, &ask->kind, &ask->deadline_ms, err);
+}
+
+/* ---- the fleet waits for us ---- */
+
+static int run_ending(const void *table, void *inst, void *args, struct bp_err *err)
+{
+    const struct node_ask *ask = args;
+    const struct bp_node *node = table;
+    return BP_HAS(node, ending) ? node->ending(inst, ask->done, err) : BP_OK;
+}
+
+static void held_up(void *args, const struct bp_err *err, void *arg)
+{
+    (void)args, (void)arg;
+    if (err->rc != BP_OK)
+        log_warn(LOG_WORKER, "the end of this instance cannot be held up: %s", err->text);
+}
+
+static void hold_again(void *arg)
+{
+    struct worker *w = arg;
+    struct bp_err err = {0};
+    struct request_spec spec = {.name = "node.ending", .run = run_ending, .reply = held_up, .timeout_ms = ENDING_MS};
+    ask_service(w, &spec, 0, &err);
+}
+
+static void hold_end(struct worker *w)
+{
+    w->ends_with_fleet = 1;
+    hold_again(w);
+    w->hold = loop_timer_new(w->loop, "worker.hold", hold_again, w);
+    if (w->hold)
+        loop_timer_every(w->hold, HOLD_MS);
+}
+
+static void released(void *args, const struct bp_err *err, void *arg)
+{
+    struct worker_link *link = arg;
+    (void)args;
+    if (err->rc != BP_OK)
+        log_warn(LOG_WORKER, "the fleet could not be told that this instance may end: %s", err->text);
+    if (link->worker)
+        worker_end(link->worker);
+}
+
+void worker_release_instance(struct worker *w)
+{
+    struct bp_err err = {0};
+    struct request_spec spec = {.name = "node.ending", .run = run_ending, .reply = released, .timeout_ms = ENDING_MS};
+    if (w->hold)
+        loop_timer_cancel(w->hold);
+    if (!w->ends_with_fleet || ask_service(w, &spec, 1, &err) < 0)
+        worker_end(w);
 }
 
 static const char *const reasons[] = {
@@ -111,6 +168,8 @@ static void heed(struct worker *w, int32_t kind, int64_t deadline_ms)
     }
     log_warn(LOG_WORKER, "notice %s: this instance goes away%s; handing back what runs", reasons[kind],
              deadline_ms ? " soon" : "");
+    if (kind == BP_NOTICE_TERMINATION)
+        hold_end(w);
     worker_stop(w, reasons[kind], grace > 0 ? grace : 0);
 }
 
@@ -154,7 +213,7 @@ static void ask_notice(void *arg)
     struct request_spec spec = {.name = "node.notice", .run = run_notice, .reply = noticed, .timeout_ms = NOTICE_MS};
     if (w->asking || worker_is_stopping(w))
         return;
-    w->asking = ask_service(w, &spec, &err) == BP_OK;
+    w->asking = ask_service(w, &spec, 0, &err) == BP_OK;
 }
 
 void worker_watch_notices(struct worker *w)

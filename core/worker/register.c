@@ -202,7 +202,7 @@ static void deregistered(const struct api_answer *a, void *arg)
     w->call = NULL;
     if (a->status != 200)
         log_warn(LOG_WORKER, "deregister %s: %s (status %d)", w->id, a->message, a->status);
-    worker_end(w);
+    worker_release_instance(w);
 }
 
 void worker_deregister(struct worker *w)

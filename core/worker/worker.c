@@ -136,6 +136,8 @@ void worker_end(struct worker *w)
     api_cancel(&w->renewal);
     loop_timer_cancel(w->again);
     loop_timer_cancel(w->renew);
+    if (w->hold)
+        loop_timer_cancel(w->hold);
     loop_timer_free(w->deadline);
     w->deadline = NULL;
     if (w->attempt)
@@ -154,7 +156,7 @@ void worker_leave(struct worker *w)
     if (w->token[0] && w->secret[0])
         worker_deregister(w);
     else
-        worker_end(w);
+        worker_release_instance(w);
 }
 
 static void out_of_time(void *arg)
@@ -203,6 +205,7 @@ void worker_free(struct worker *w)
     loop_timer_free(w->again);
     loop_timer_free(w->renew);
     loop_timer_free(w->notice);
+    loop_timer_free(w->hold);
     loop_timer_free(w->deadline);
     http_client_free(w->http);
     if (w->link) {

@@ -68,7 +68,9 @@ struct worker {
 
     struct loop_timer *notice; /* asks the node service */
     int asking;
-    int at_risk; /* more likely than others to be taken away: it asks for short jobs only */
+    struct loop_timer *hold; /* says to the fleet that the instance must not end yet */
+    int ends_with_fleet;     /* the fleet ends the instance, and may wait for our word */
+    int at_risk;             /* more likely than others to be taken away: it asks for short jobs only */
 
     struct attempt *attempt; /* the lease held, or NULL */
 
@@ -108,6 +110,8 @@ void worker_poll_later(struct worker *w, int64_t delay_ms);
 void worker_identify(struct worker *w);
 /* Begins to ask it for notices. */
 void worker_watch_notices(struct worker *w);
+/* Everything is handed back: says so to a fleet that waits for it, then calls worker_end(). */
+void worker_release_instance(struct worker *w);
 
 /* ---- runner.c ---- */
 /* A runner of this workflow: BP_OK and it is ready, BP_LATER and attempt_runner_ready() follows, or an error. */

@@ -118,6 +118,9 @@ struct bp_node {
     int32_t (*identity)(void *inst, struct bp_node_identity *out, struct bp_err *err);
     /* *kind: BP_NOTICE_*; *deadline_ms: when the instance ends, 0 unknown. Cheap; called every few seconds. */
     int32_t (*notice)(void *inst, int32_t *kind, int64_t *deadline_ms, struct bp_err *err);
+    /* After BP_NOTICE_TERMINATION: the worker still hands back what it ran (done = 0, now and then while it does), or
+     * it has (done = 1), and the instance may end. A provider that can holds the end up meanwhile. May be NULL. */
+    int32_t (*ending)(void *inst, int32_t done, struct bp_err *err);
 };
 
 #ifdef __cplusplus

@@ -66,7 +66,16 @@ static int32_t node_notice(void *inst, int32_t *kind, int64_t *deadline_ms, stru
     return BP_OK;
 }
 
-static const struct bp_node node_table = {.size = sizeof(node_table), .identity = node_identity, .notice = node_notice};
+static int32_t node_ending(void *inst, int32_t done, struct bp_err *err)
+{
+    struct rig *r = inst;
+    (void)err;
+    __atomic_add_fetch(done ? &r->released : &r->held_up, 1, __ATOMIC_SEQ_CST);
+    return BP_OK;
+}
+
+static const struct bp_node node_table = {
+    .size = sizeof(node_table), .identity = node_identity, .notice = node_notice, .ending = node_ending};
 
 static void add_node(struct rig *r)
 {

@@ -21,6 +21,7 @@ struct rig {
     struct worker *worker;
     int ended, exit_status; /* of the worker */
     int32_t notice;         /* what the node service says */
+    int held_up, released;  /* how often it was told that the instance must not end yet, and that it may */
     struct actor *node;
 };
 

@@ -129,6 +129,9 @@ static void stop_during(int32_t notice, const char *reason)
     rig_until(r, rig_has_ended);
     assert_string_equal(json_str(fake_last(r->fake, "requeue"), "reason", ""), reason);
     assert_non_null(json_str(fake_last(r->fake, "requeue"), "checkpoint_key", NULL));
+    /* the fleet's own end waits for the worker's word; a Spot interruption waits for nobody */
+    assert_int_equal(__atomic_load_n(&r->held_up, __ATOMIC_SEQ_CST), notice == 3);
+    assert_int_equal(__atomic_load_n(&r->released, __ATOMIC_SEQ_CST), notice == 3);
     rig_free(r);
 }
 
