@@ -31,8 +31,9 @@ class Http:
             return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=self.tls)
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
-    def request(self, method, path, body=None, headers=None, timeout=90, token=True):
-        c = self.connect(timeout)
+    def request(self, method, path, body=None, headers=None, timeout=90, token=True, netloc=None):
+        """netloc: another server than the daemon, an object store say."""
+        c = http.client.HTTPConnection(netloc, timeout=timeout) if netloc else self.connect(timeout)
         h = dict(headers or {})
         if isinstance(body, (dict, list)):
             body = json.dumps(body).encode()
@@ -54,11 +55,16 @@ class Http:
 
     def put_url(self, url, data, mime=None):
         u = urlsplit(url)
-        return self.request("PUT", f"{u.path}?{u.query}", body=data, headers={"Content-Type": mime} if mime else {}, token=False)
+        return self.request("PUT", f"{u.path}?{u.query}", body=data, headers={"Content-Type": mime} if mime else {}, token=False,
+                            netloc=self.foreign(u))
 
     def get_url(self, url, headers=None):
         u = urlsplit(url)
-        return self.request("GET", f"{u.path}?{u.query}", token=False, headers=headers)
+        return self.request("GET", f"{u.path}?{u.query}", token=False, headers=headers, netloc=self.foreign(u))
+
+    def foreign(self, u):
+        """Whose URL it is, when not this daemon's."""
+        return u.netloc if u.port != self.port and not self.tls else None
 
     def submit(self, workflow, params=None, inputs=None, **more):
         body = {"workflow": workflow, "params": params or {}, **more}

@@ -44,7 +44,7 @@ struct reply {
     char *body;               /* as received, NUL-terminated; bounded by client settings */
     size_t n_body;
     char etag[136], content_type[128], request_id[96], version_id[128];
-    char checksum_crc32c[16];                          /* of S3: "" when the answer has none */
+    char checksum_crc32c[16], checksum_type[16];       /* of S3 (x-amz-checksum-...): "" when the answer has none */
     int64_t content_length, last_modified_ms, date_ms; /* -1: not said */
     struct aws_error error;                            /* of the last attempt; code "" and status 2xx: none */
 };

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #define POLYNOMIAL 0x82f63b78U /* reflected */
-#define PIECE      65536
+#define PIECE      (72 * 1024) /* a multiple of three streams */
 
 /* ---- a byte at a time, for processors without the instruction ---- */
 
@@ -33,16 +33,54 @@ static uint32_t by_table(uint32_t crc, const unsigned char *p, size_t n)
     return crc;
 }
 
-/* ---- with it ---- */
+/* ---- with it: three streams at once, since the instruction takes three cycles, but one may begin each cycle ---- */
 
 #if defined(__x86_64__)
+#define STREAM 8192 /* bytes of each of the three */
+
+/* A checksum after STREAM zero bytes, by its four bytes. */
+static uint32_t shifted[4][256];
+static pthread_once_t shifted_once = PTHREAD_ONCE_INIT;
+
+static void shifted_make(void)
+{
+    for (int byte = 0; byte < 4; byte++)
+        for (uint32_t i = 0; i < 256; i++)
+            shifted[byte][i] = crc32c_join(i << (8 * byte), 0, STREAM);
+}
+
+static uint32_t shift(uint32_t crc)
+{
+    return shifted[0][crc & 0xff] ^ shifted[1][crc >> 8 & 0xff] ^ shifted[2][crc >> 16 & 0xff] ^ shifted[3][crc >> 24];
+}
+
+static uint64_t word_at(const unsigned char *p)
+{
+    uint64_t word;
+    memcpy(&word, p, 8);
+    return word;
+}
+
+__attribute__((target("sse4.2"))) static uint32_t three_streams(uint32_t crc, const unsigned char *p)
+{
+    uint64_t a = crc, b = 0, c = 0;
+    for (const unsigned char *end = p + STREAM; p < end; p += 8) {
+        a = __builtin_ia32_crc32di(a, word_at(p));
+        b = __builtin_ia32_crc32di(b, word_at(p + STREAM));
+        c = __builtin_ia32_crc32di(c, word_at(p + 2 * STREAM));
+    }
+    return shift(shift((uint32_t)a) ^ (uint32_t)b) ^ (uint32_t)c;
+}
+
 __attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, const unsigned char *p, size_t n)
 {
-    uint64_t c = crc, word;
-    for (; n >= 8; n -= 8, p += 8) {
-        memcpy(&word, p, 8);
-        c = __builtin_ia32_crc32di(c, word);
-    }
+    if (n >= 3 * STREAM)
+        pthread_once(&shifted_once, shifted_make);
+    for (; n >= 3 * STREAM; n -= 3 * STREAM, p += 3 * STREAM)
+        crc = three_streams(crc, p);
+    uint64_t c = crc;
+    for (; n >= 8; n -= 8, p += 8)
+        c = __builtin_ia32_crc32di(c, word_at(p));
     crc = (uint32_t)c;
     for (; n; n--)
         crc = __builtin_ia32_crc32qi(crc, *p++);

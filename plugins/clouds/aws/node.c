@@ -9,6 +9,7 @@
 #include "err.h"
 #include "imds.h"
 #include "node_notice.h"
+#include "node_priv.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -247,4 +248,5 @@ void node_close(struct node *n)
     free(n);
 }
 
-const struct bp_node node_facet = {.size = sizeof(struct bp_node), .identity = identity, .notice = notice};
+const struct bp_node node_facet = {
+    .size = sizeof(struct bp_node), .identity = identity, .notice = notice, .ending = node_ending};

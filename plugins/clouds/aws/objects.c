@@ -296,8 +296,8 @@ static int read_settings(struct objects *o, struct bp_err *err)
     const char *dir = o->aws->host->state_dir(o->aws->self);
     o->bucket = settings_str(s, "bucket", "");
     o->prefix = settings_str(s, "keyPrefix", "");
-    o->part_bytes = settings_int(s, "partBytes", 32LL << 20);
-    o->multipart_bytes = settings_int(s, "multipartBytes", 64LL << 20);
+    o->part_bytes = settings_int(s, "partBytes", 16LL << 20);
+    o->multipart_bytes = settings_int(s, "multipartBytes", 32LL << 20);
     o->connections = (int)settings_int(s, "uploadConnections", 4);
     o->checksums = settings_bool(s, "objectChecksums", 1);
     o->rest_ms = settings_int(s, "retryBaseMilliseconds", 200);

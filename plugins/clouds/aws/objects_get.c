@@ -17,7 +17,7 @@ struct download {
     int fd;
     int64_t total; /* of the object, -1: not known */
     char etag[136];
-    char sum[16]; /* its checksum as S3 keeps it, "" or of parts ("...-3"): not to be compared */
+    char sum[16]; /* its checksum as S3 keeps it, "" when there is none of the whole */
 };
 
 static int rewind_all(struct download *d, struct bp_err *err)
@@ -29,6 +29,12 @@ static int rewind_all(struct download *d, struct bp_err *err)
     return 0;
 }
 
+/* That of an object in parts may be one of its parts' checksums, "...-3" or not: only the type says. */
+static int is_of_whole(const struct reply *r)
+{
+    return strlen(r->checksum_crc32c) == 8 && (!strchr(r->etag, '-') || strcmp(r->checksum_type, "FULL_OBJECT") == 0);
+}
+
 static void learn(struct download *d, const struct reply *r, int64_t had)
 {
     if (r->status != 200 && r->status != 206)
@@ -37,8 +43,8 @@ static void learn(struct download *d, const struct reply *r, int64_t had)
         d->total = had + r->content_length;
     if (!d->etag[0])
         snprintf(d->etag, sizeof d->etag, "%s", r->etag);
-    if (!d->sum[0])
-        snprintf(d->sum, sizeof d->sum, "%.15s", r->checksum_crc32c);
+    if (!d->sum[0] && is_of_whole(r))
+        snprintf(d->sum, sizeof d->sum, "%s", r->checksum_crc32c);
 }
 
 static int ask(struct download *d, int64_t had, struct reply *r, struct bp_err *err)
@@ -113,7 +119,7 @@ static int verify(const struct download *d, struct bp_err *err)
 {
     uint32_t crc;
     char text[9];
-    if (strlen(d->sum) != 8 || d->total < 0)
+    if (!d->sum[0] || d->total < 0)
         return 0;
     int rc = crc32c_file(d->fd, 0, d->total, &crc, err);
     if (rc < 0)

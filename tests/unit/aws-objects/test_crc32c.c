@@ -39,6 +39,29 @@ static void pieces_and_joins_give_the_whole(void **state)
     }
 }
 
+/* Bit by bit, as the polynomial's definition has it. */
+static uint32_t slowly(const unsigned char *p, size_t n)
+{
+    uint32_t crc = ~0U;
+    for (; n; n--) {
+        crc ^= *p++;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc & 1 ? crc >> 1 ^ 0x82f63b78U : crc >> 1;
+    }
+    return ~crc;
+}
+
+static void long_ones_are_as_the_definition_has_them(void **state)
+{
+    (void)state;
+    static unsigned char b[3 * 24576 + 100];
+    for (size_t i = 0; i < sizeof b; i++)
+        b[i] = (unsigned char)(i * 2654435761U >> 11);
+    static const size_t lengths[] = {24575, 24576, 24577, 49152, sizeof b - 3};
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++)
+        assert_int_equal(crc32c(0, b + 3, lengths[i]), slowly(b + 3, lengths[i]));
+}
+
 static void a_part_of_a_file_and_one_that_ends_early(void **state)
 {
     (void)state;
@@ -71,6 +94,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(examples_of_rfc_3720),
         cmocka_unit_test(pieces_and_joins_give_the_whole),
+        cmocka_unit_test(long_ones_are_as_the_definition_has_them),
         cmocka_unit_test(a_part_of_a_file_and_one_that_ends_early),
         cmocka_unit_test(text_is_base64_of_four_bytes),
     };

@@ -3,6 +3,7 @@
 #include "err.h"
 #include "fake_aws.h"
 #include "imds.h"
+#include "node_priv.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,12 @@
 
 #define NOW            1769860800000LL /* 2026-01-31T12:00:00Z */
 #define IN_TWO_MINUTES "2026-01-31T12:02:00Z"
+
+int32_t node_ending(void *inst, int32_t done, struct bp_err *e)
+{
+    (void)inst, (void)done, (void)e;
+    return 0;
+}
 
 /* ---- the metadata ---- */
 
