@@ -131,6 +131,8 @@ static int run_get(const void *table, void *inst, void *args, struct bp_err *err
     char *value = NULL;
     int fresh = p->fresh && BP_HAS(params, get_fresh);
     int rc = (fresh ? params->get_fresh : params->get)(inst, p->name, &value, err);
+    if (rc == 0 && !value)
+        rc = err_set(err, BP_FAIL, "parameter %.150s was given without a value", p->name);
     if (rc < 0)
         return rc;
     size_t n = strlen(value);

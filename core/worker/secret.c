@@ -13,7 +13,6 @@
 
 struct secret_ask {
     struct worker_link *link;
-    void (*then)(struct worker *w, const struct bp_err *err);
     int fresh;
     char name[1025], value[sizeof(((struct worker *)0)->secret)];
 };
@@ -35,6 +34,8 @@ static int run_get(const void *table, void *inst, void *args, struct bp_err *err
     char *value = NULL;
     int fresh = ask->fresh && BP_HAS(params, get_fresh);
     int rc = (fresh ? params->get_fresh : params->get)(inst, ask->name, &value, err);
+    if (rc == 0 && !value)
+        rc = err_set(err, BP_FAIL, "parameter %.150s was given without a value", ask->name);
     if (rc < 0)
         return rc;
     size_t n = strlen(value);

@@ -108,21 +108,22 @@ static int32_t presign(void *inst, const char *method, const char *key, const ch
     struct objects *o = of(inst);
     char full[OBJECT_KEY_MAX + 1], type[160];
     const char *headers[] = {NULL, NULL};
-    int put = strcmp(method, "PUT") == 0;
+    int is_put = strcmp(method, "PUT") == 0;
     int rc = object_full_key(o, key, full, err);
     if (rc < 0)
         return rc;
     (void)max_bytes; /* S3 knows no limit in a URL: who reads the object looks at its size (docs/aws.md) */
-    if (!put && strcmp(method, "GET") != 0)
+    if (!is_put && strcmp(method, "GET") != 0)
         return err_set(err, BP_INVALID, "a URL can be signed for GET or PUT, not for %.20s", method);
     if (ttl_s < 1 || ttl_s > TTL_MAX_S)
         return err_set(err, BP_INVALID, "a signed URL lives 1 to %d s", TTL_MAX_S);
-    if (put && mime) {
+    if (is_put && mime) {
         if ((size_t)snprintf(type, sizeof type, "content-type: %s", mime) >= sizeof type || strpbrk(mime, "\r\n"))
             return err_set(err, BP_INVALID, "a MIME type has at most %zu bytes, in one line", sizeof type - 15);
         headers[0] = type;
     }
-    const struct s3_request q = {.method = put ? "PUT" : "GET", .bucket = o->bucket, .key = full, .headers = headers};
+    const struct s3_request q = {
+        .method = is_put ? "PUT" : "GET", .bucket = o->bucket, .key = full, .headers = headers};
     return client_presign(o->aws->client, &q, ttl_s, url, NULL, err);
 }
 

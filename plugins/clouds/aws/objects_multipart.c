@@ -127,7 +127,9 @@ static int take_up(struct upload *u, struct bp_err *err)
 {
     uint32_t after = 0, kept = 0;
     uint8_t *there = calloc(u->state.plan.n, 1);
-    int rc = there ? encode_id(u, err) : err_set(err, BP_NOMEM, "no memory to resume an upload");
+    if (!there)
+        return err_set(err, BP_NOMEM, "no memory to resume an upload");
+    int rc = encode_id(u, err);
     if (rc == 0)
         for (rc = 1; rc > 0;)
             rc = list_page(u, &after, there, err);

@@ -77,8 +77,10 @@ void param_cache_free(struct param_cache *c)
 {
     if (!c)
         return;
-    while (!TAILQ_EMPTY(&c->all))
-        entry_free(c, TAILQ_FIRST(&c->all));
+    for (struct entry *e = TAILQ_FIRST(&c->all), *next; e; e = next) {
+        next = TAILQ_NEXT(e, next);
+        entry_free(c, e);
+    }
     pthread_mutex_destroy(&c->mutex);
     free(c);
 }

@@ -143,7 +143,7 @@ static int ask(const struct params *p, const struct target *t, char **value, str
     json_object_put(in);
     *value = rc == 0 ? value_of(t, r.json, err) : NULL;
     if (rc == 0 && !*value)
-        rc = err->rc;
+        rc = err->rc < 0 ? err->rc : BP_FAIL;
     if (r.body)
         explicit_bzero(r.body, r.n_body);
     reply_free(&r);
@@ -189,7 +189,7 @@ static int read_through(struct params *p, const struct target *t, int fresh, cha
 static int32_t get_value(void *inst, const char *name, int fresh, char **value, struct bp_err *err)
 {
     struct aws *a = inst;
-    struct target t;
+    struct target t = {0};
     char *text = NULL;
     int rc = read_name(&t, name, err);
     if (rc < 0 || (rc = read_through(a->params, &t, fresh, &text, err)) < 0)
@@ -228,7 +228,7 @@ static struct json_object *put_request(const struct params *p, const struct targ
 static int32_t put(void *inst, const char *name, const char *value, int32_t secret, struct bp_err *err)
 {
     struct params *p = ((struct aws *)inst)->params;
-    struct target t;
+    struct target t = {0};
     struct reply r = {0};
     char what[192];
     int rc = read_name(&t, name, err);
