@@ -102,12 +102,28 @@ static const char *text_of(struct json_object *o, const char *name)
     return json_object_is_type(v, json_type_string) ? json_object_get_string(v) : "";
 }
 
-/* "aws.protocoltests#Code:http://..." is Code. */
+/* "com.example.service#Code:http://..." is Code. */
 static void set_json_code(struct reply *r, const char *code)
 {
-    const char *hash = strrchr(code, '#');
-    set(r->error.code, sizeof r->error.code, hash ? hash + 1 : code);
-    r->error.code[strcspn(r->error.code, ":")] = '\0';
+    size_t n = strcspn(code, ":");
+    for (size_t i = 0; i < n; i++)
+        if (code[i] == '#') {
+            code += i + 1;
+            n -= i + 1;
+            i = (size_t)-1;
+        }
+    set(r->error.code, n + 1 < sizeof r->error.code ? n + 1 : sizeof r->error.code, code);
+}
+
+/* A service that once spoke query keeps its old codes in a header: "Code;Sender". */
+static int has_query_code(struct reply *r, const struct http_response *h)
+{
+    char old[128];
+    if (!http_header(h, "x-amzn-query-error", old, sizeof old) || !old[0] || old[0] == ';')
+        return 0;
+    set(r->error.code, sizeof r->error.code, old);
+    r->error.code[strcspn(r->error.code, ";")] = '\0';
+    return 1;
 }
 
 static void read_json(struct reply *r, const struct http_response *h)
@@ -117,7 +133,8 @@ static void read_json(struct reply *r, const struct http_response *h)
     static const char *const names[] = {"message", "Message", "errorMessage"};
     if (!code || !code[0])
         code = text_of(r->json, "__type");
-    set_json_code(r, code[0] ? code : text_of(r->json, "code"));
+    if (!has_query_code(r, h))
+        set_json_code(r, code[0] ? code : text_of(r->json, "code"));
     for (size_t i = 0; i < 3 && !r->error.message[0]; i++)
         set(r->error.message, sizeof r->error.message, text_of(r->json, names[i]));
 }
