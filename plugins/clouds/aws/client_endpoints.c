@@ -46,18 +46,17 @@ static int use_switch(const struct client *c, const char *setting, const char *v
     return settings_bool(&c->aws->settings, setting, 0) || is_true(getenv(variable));
 }
 
-/* The endpoint that was configured for s, or NULL; in `profile` when it comes from there. */
-static const char *configured(const struct client *c, enum aws_service s, char *profile, size_t size)
+/* The endpoint that was configured for s, or NULL; in `room` when it comes from the profile. */
+static const char *configured(const struct client *c, enum aws_service s, char *room, size_t size)
 {
     const struct settings *set = &c->aws->settings;
+    const char *profile = filled(set->profile) ? set->profile : "default";
     const char *url = of_settings(set, s);
-    if (url || is_true(getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")))
+    if (url || is_true(getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) || profile_ignores_endpoints(profile))
         return url;
     if ((url = of_environment(s)))
         return url;
-    return profile_endpoint(filled(set->profile) ? set->profile : "default", aws_services[s].name, profile, size)
-               ? profile
-               : NULL;
+    return profile_endpoint(profile, aws_services[s].name, room, size) ? room : NULL;
 }
 
 void client_find_endpoints(struct client *c)

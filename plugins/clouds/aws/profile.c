@@ -99,21 +99,30 @@ static FILE *config_file(void)
 
 int profile_endpoint(const char *profile, const char *service, char *out, size_t size)
 {
-    char text[256];
+    char section[256];
     int found = 0;
     FILE *f = config_file();
     if (!f)
         return 0;
-    struct wanted w = {"profile", profile, NULL, "ignore_configured_endpoint_urls"};
-    int ignored = find(f, &w, text, sizeof text) && strcasecmp(text, "true") == 0;
-    w.name = "services";
-    if (!ignored && find(f, &w, text, sizeof text)) {
-        const struct wanted one = {"services", text, service, "endpoint_url"};
+    struct wanted w = {"profile", profile, NULL, "services"};
+    if (find(f, &w, section, sizeof section)) {
+        const struct wanted one = {"services", section, service, "endpoint_url"};
         found = find(f, &one, out, size);
     }
     w.name = "endpoint_url";
-    if (!ignored && !found)
+    if (!found)
         found = find(f, &w, out, size);
     fclose(f);
     return found;
+}
+
+int profile_ignores_endpoints(const char *profile)
+{
+    char text[16];
+    const struct wanted w = {"profile", profile, NULL, "ignore_configured_endpoint_urls"};
+    FILE *f = config_file();
+    int ignores = f && find(f, &w, text, sizeof text) && strcasecmp(text, "true") == 0;
+    if (f)
+        fclose(f);
+    return ignores;
 }

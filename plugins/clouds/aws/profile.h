@@ -7,9 +7,11 @@
 
 /*
  * The endpoint of a service ("s3", "auto_scaling") that the profile names: in its services section, else its
- * endpoint_url. 1: it is in out; 0: none is named, there is no such profile or file, or the profile says
- * ignore_configured_endpoint_urls.
+ * endpoint_url. 1: it is in out; 0: none is named, or there is no such profile or file.
  */
 int profile_endpoint(const char *profile, const char *service, char *out, size_t size);
+
+/* 1: the profile says ignore_configured_endpoint_urls, which counts for those of the environment too. */
+int profile_ignores_endpoints(const char *profile);
 
 #endif

@@ -63,7 +63,7 @@ static void on_start(void *arg, const char *name, const char **attributes)
     }
     struct xml *x = calloc(1, sizeof *x);
     if (x)
-        x->name = strdup(colon ? colon + 1 : name);
+        x->name = strdup(colon && colon[1] ? colon + 1 : name);
     if (!x || !x->name) {
         free(x);
         fail(b, BP_NOMEM);
@@ -183,6 +183,20 @@ int xml_bool(const struct xml *x, const char *path)
     return strcmp(xml_text(x, path), "true") == 0;
 }
 
+/* Seconds east of UTC: "Z" or nothing, or +hh:mm. */
+static int zone_of(const char *text, int64_t *seconds)
+{
+    int hours = 0, minutes = 0, n = 0;
+    *seconds = 0;
+    if (!*text || strcmp(text, "Z") == 0)
+        return 1;
+    if ((*text != '+' && *text != '-') || sscanf(text + 1, "%2d:%2d%n", &hours, &minutes, &n) != 2 || text[1 + n] ||
+        hours < 0 || hours > 14 || minutes < 0 || minutes > 59)
+        return 0;
+    *seconds = (*text == '-' ? -60 : 60) * (hours * 60 + minutes);
+    return 1;
+}
+
 int64_t xml_time_ms(const struct xml *x, const char *path)
 {
     const char *text = xml_text(x, path), *rest;
@@ -196,9 +210,10 @@ int64_t xml_time_ms(const struct xml *x, const char *path)
         fraction = strtod(rest, &end);
         rest = end;
     }
-    if (strcmp(rest, "Z") != 0 && strcmp(rest, "+00:00") != 0 && *rest)
+    int64_t zone_s;
+    if (!zone_of(rest, &zone_s))
         return 0;
-    return (int64_t)timegm(&tm) * 1000 + (int64_t)(fraction * 1000 + 0.5);
+    return ((int64_t)timegm(&tm) - zone_s) * 1000 + (int64_t)(fraction * 1000 + 0.5);
 }
 
 const struct xml *xml_first(const struct xml *x, const char *path)
@@ -219,13 +234,18 @@ const char *xml_name(const struct xml *x)
     return x->name;
 }
 
+static int ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), k = strlen(end);
+    return n > k && strcmp(text + n - k, end) == 0;
+}
+
 const struct xml *xml_result(const struct xml *root)
 {
     if (!root)
         return NULL;
     for (const struct xml *c = root->first; c; c = c->next) {
-        size_t n = strlen(c->name);
-        if (n > 6 && strcmp(c->name + n - 6, "Result") == 0)
+        if (ends_with(c->name, "Result"))
             return c;
     }
     return root;
