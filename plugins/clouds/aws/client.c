@@ -119,19 +119,20 @@ static int check_endpoint(const struct client *c, enum aws_op op, struct bp_err 
     return c->endpoint[s][0] ? 0 : err_set(err, BP_INVALID, "%s: %s", aws_services[s].name, c->why[s]);
 }
 
-static int post(struct client *c, struct call *call, struct reply *r, struct bp_err *err)
+static int post(struct client *c, const struct call *said, struct reply *r, struct bp_err *err)
 {
     char host[256], base[256], url[520];
-    const char *endpoint = c->endpoint[aws_ops[call->op].service];
+    const char *endpoint = c->endpoint[aws_ops[said->op].service];
+    struct call call = *said;
     split(endpoint, host, base);
     snprintf(url, sizeof url, "%s%s", endpoint, base[0] ? "" : "/");
-    call->method = "POST";
-    call->url = url;
-    call->host = host;
-    call->path = base[0] ? base : "/";
-    call->query = "";
-    call->max_bytes = BODY_MAX;
-    return client_send(c, call, r, err);
+    call.method = "POST";
+    call.url = url;
+    call.host = host;
+    call.path = base[0] ? base : "/";
+    call.query = "";
+    call.max_bytes = BODY_MAX;
+    return client_send(c, &call, r, err);
 }
 
 /* Services take packed bodies for few operations only; of those we call, this one. */

@@ -262,6 +262,8 @@ static void set_rest(const struct http *h, struct exchange *x, CURL *c, char why
         curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
     if (x->q->no_proxy)
         curl_easy_setopt(c, CURLOPT_PROXY, "");
+    else if (strncasecmp(x->q->url, "http:", 5) == 0 && !getenv("http_proxy"))
+        curl_easy_setopt(c, CURLOPT_PROXY, getenv("HTTP_PROXY")); /* libcurl itself reads only the small letters */
     if (h->set.ca_bundle)
         curl_easy_setopt(c, CURLOPT_CAINFO, h->set.ca_bundle);
 }

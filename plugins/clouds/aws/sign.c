@@ -150,8 +150,10 @@ static const char *recode(struct out *scratch, const char *s, size_t n)
     const char *begin = scratch->at + scratch->n;
     for (size_t i = 0; i < n; i++) {
         char c = s[i];
-        if (c == '%' && i + 2 < n && hex_digit(s[i + 1]) >= 0 && hex_digit(s[i + 2]) >= 0) {
-            c = (char)(hex_digit(s[i + 1]) << 4 | hex_digit(s[i + 2]));
+        int high = c == '%' && i + 2 < n ? hex_digit(s[i + 1]) : -1;
+        int low = high >= 0 ? hex_digit(s[i + 2]) : -1;
+        if (low >= 0) {
+            c = (char)(high * 16 + low);
             i += 2;
         }
         put_encoded(scratch, &c, 1, 0);
@@ -207,12 +209,14 @@ static int is_unsigned(const char *name)
     return strncasecmp(name, "proxy-", 6) == 0;
 }
 
-/* By name; those of one name stay in their order. */
-static void sort_headers(const struct sign_header *extra, size_t n_extra, const struct sign_request *q,
-                         struct headers *h)
+/* By name; those of one name stay in their order. 0, or BP_NOSPACE: they are too many. */
+static int sort_headers(const struct sign_header *extra, size_t n_extra, const struct sign_request *q,
+                        struct headers *h)
 {
     h->n = 0;
-    for (size_t i = 0; i < q->n_headers + n_extra && h->n < HEADERS_MAX; i++) {
+    if (q->n_headers + n_extra > HEADERS_MAX)
+        return BP_NOSPACE;
+    for (size_t i = 0; i < q->n_headers + n_extra; i++) {
         const struct sign_header *one = i < q->n_headers ? &q->headers[i] : &extra[i - q->n_headers];
         size_t at = h->n;
         if (is_unsigned(one->name))
@@ -224,6 +228,7 @@ static void sort_headers(const struct sign_header *extra, size_t n_extra, const 
         h->at[at] = one;
         h->n++;
     }
+    return 0;
 }
 
 static void put_lower(struct out *o, const char *name)
@@ -253,7 +258,7 @@ static void put_value(struct out *o, const char *v)
 
 static int same_name(const struct headers *h, size_t i)
 {
-    return i > 0 && strcasecmp(h->at[i]->name, h->at[i - 1]->name) == 0;
+    return strcasecmp(h->at[i]->name, i ? h->at[i - 1]->name : "") == 0;
 }
 
 static void put_headers(struct out *o, const struct headers *h)
@@ -359,7 +364,8 @@ static int canonicalize(struct work *w, struct bp_err *err)
     if (rc < 0)
         return rc;
     add_own_headers(w);
-    sort_headers(w->extra, w->n_extra, w->q, &w->headers);
+    if (sort_headers(w->extra, w->n_extra, w->q, &w->headers) < 0)
+        return err_set(err, BP_NOSPACE, "a request has more headers than can be signed");
     put_names(&names, &w->headers, ";");
     split_query(w->q->query, w->pairs, &w->n_pairs, &w->scratch_out);
     add_own_pairs(w);

@@ -346,6 +346,34 @@ static void no_answer_says_where_and_what(void **state)
     close_all(&err);
 }
 
+/* The server stands for a proxy: what comes to it names the whole URL. */
+static void a_proxy_is_used_but_where_it_must_not(void **state)
+{
+    (void)state;
+    char proxy[256];
+    struct reply r;
+    struct bp_err err;
+    const struct step s[] = {{works(0), 0}};
+    open_all(s, 1, 0);
+    snprintf(proxy, sizeof proxy, "%s", aws.client->endpoint[AWS_STS]);
+    snprintf(aws.client->endpoint[AWS_STS], sizeof aws.client->endpoint[0], "http://sts.invalid");
+    setenv("HTTP_PROXY", proxy, 1);
+    assert_int_equal(call(AWS_OP_STS_GET_CALLER_IDENTITY, &r, &err), 0);
+    assert_non_null(strstr(server_request(0), "POST http://sts.invalid/ HTTP/1.1\r\nHost: sts.invalid\r\n"));
+    reply_free(&r);
+    setenv("NO_PROXY", ".invalid", 1);
+    assert_int_equal(call(AWS_OP_STS_GET_CALLER_IDENTITY, &r, &err), BP_LATER);
+    reply_free(&r);
+    unsetenv("NO_PROXY");
+    struct http_response h;
+    const struct http_request link_local = {.method = "GET", .url = "http://sts.invalid/", .no_proxy = 1};
+    assert_int_equal(http_do(aws.http, &link_local, &h, &err), BP_FAIL);
+    http_response_free(&h);
+    assert_int_equal(server_requests(), 1);
+    unsetenv("HTTP_PROXY");
+    close_all(&err);
+}
+
 /* The bucket: a service that is down is asked less and less. */
 static void a_service_that_is_down_is_spared(void **state)
 {
@@ -425,6 +453,7 @@ int main(void)
         cmocka_unit_test(a_success_of_s3_can_be_an_error),
         cmocka_unit_test(an_answer_too_large_is_refused),
         cmocka_unit_test(no_answer_says_where_and_what),
+        cmocka_unit_test(a_proxy_is_used_but_where_it_must_not),
         cmocka_unit_test(a_service_that_is_down_is_spared),
         cmocka_unit_test(metrics_are_packed),
     };
