@@ -54,7 +54,7 @@ int32_t node_ending(void *inst, int32_t done, struct bp_err *err)
 {
     struct aws *a = inst;
     struct bp_node_identity id;
-    char group[256], what[320];
+    char group[256], what[352];
     int rc = node_facet.identity(inst, &id, err);
     if (rc < 0 || !group_name(a, group))
         return rc < 0 ? rc : 0;
