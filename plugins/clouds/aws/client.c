@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client_priv.h"
+
+#include "err.h"
+#include "form.h"
+#include <ctype.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SAFE                                          1
+#define ONCE                                          0
+#define AWS_OP(id, service, action, iam, who, repeat) [AWS_OP_##id] = {service, action, iam, repeat},
+const struct op_info aws_ops[AWS_N_OPS] = {
+#include "operations.def"
+};
+#undef AWS_OP
+
+static char op_names[AWS_N_OPS][96]; /* "s3:PutObject" */
+static pthread_once_t op_names_once = PTHREAD_ONCE_INIT;
+
+static void op_names_make(void)
+{
+    for (int i = 0; i < AWS_N_OPS; i++)
+        snprintf(op_names[i], sizeof op_names[i], "%s:%s", aws_services[aws_ops[i].service].signing, aws_ops[i].action);
+}
+
+#define BUCKET_FULL   500
+#define BODY_MAX      (64LL << 20)
+#define URL_MAX       16384
+#define PRESIGN_SPARE 60 /* seconds of the credentials that are worth a new set */
+
+/* ---- life ---- */
+
+static const char *endpoint_variable(enum aws_service s, char out[64])
+{
+    size_t n = (size_t)snprintf(out, 64, "AWS_ENDPOINT_URL_");
+    for (const char *c = aws_services[s].name; *c && n < 63; c++)
+        out[n++] = (char)toupper((unsigned char)*c);
+    out[n] = '\0';
+    return getenv(out);
+}
+
+static void find_endpoints(struct client *c)
+{
+    char variable[64];
+    const char *off = getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
+    int ignore = off && strcmp(off, "true") == 0;
+    struct aws_endpoint_rules rules = {.region = c->aws->settings.region};
+    rules.fips = settings_bool(&c->aws->settings, "fips", 0);
+    rules.dualstack = settings_bool(&c->aws->settings, "dualstack", 0);
+    rules.all = settings_str(&c->aws->settings, "endpoint", "");
+    if (!rules.all[0])
+        rules.all = ignore ? NULL : getenv("AWS_ENDPOINT_URL");
+    for (int s = 0; s < AWS_N_SERVICES; s++)
+        rules.one[s] = ignore ? NULL : endpoint_variable((enum aws_service)s, variable);
+    for (int s = 0; s < AWS_N_SERVICES; s++) {
+        struct bp_err err = {0};
+        c->overridden[s] = (rules.one[s] && rules.one[s][0]) || (rules.all && rules.all[0]);
+        if (aws_endpoint(&rules, (enum aws_service)s, c->endpoint[s], sizeof c->endpoint[s], &err) < 0) {
+            c->endpoint[s][0] = '\0';
+            snprintf(c->why[s], sizeof c->why[s], "%.199s", err.text);
+        }
+    }
+}
+
+struct client *client_open(struct aws *aws, struct bp_err *err)
+{
+    struct client *c = calloc(1, sizeof *c);
+    const char *most = getenv("AWS_MAX_ATTEMPTS");
+    if (c)
+        c->keys = sign_keys_new();
+    if (!c || !c->keys) {
+        free(c);
+        err_set(err, BP_NOMEM, "no memory for the AWS client");
+        return NULL;
+    }
+    c->aws = aws;
+    c->tokens = BUCKET_FULL;
+    c->attempts_max = most && atoi(most) > 0 && atoi(most) < 20 ? atoi(most) : 3;
+    c->rest_ms = settings_int(&aws->settings, "retryBaseMilliseconds", 200);
+    pthread_mutex_init(&c->mutex, NULL);
+    find_endpoints(c);
+    return c;
+}
+
+void client_close(struct client *c)
+{
+    if (!c)
+        return;
+    sign_keys_free(c->keys);
+    pthread_mutex_destroy(&c->mutex);
+    free(c);
+}
+
+void reply_free(struct reply *r)
+{
+    xml_free(r->xml);
+    json_object_put(r->json);
+    free(r->body);
+    memset(r, 0, sizeof *r);
+}
+
+uint64_t client_calls(const struct client *c, enum aws_op op)
+{
+    return atomic_load(&((struct client *)c)->calls[op]);
+}
+
+const char *aws_op_name(enum aws_op op)
+{
+    pthread_once(&op_names_once, op_names_make);
+    return op_names[op];
+}
+
+const char *aws_op_iam(enum aws_op op)
+{
+    return aws_ops[op].iam;
+}
+
+/* ---- query and JSON ---- */
+
+/* "https://host:port/base" in its parts: the host as it stands in the Host header, and the base path. */
+static void split(const char *url, char host[256], char base[256])
+{
+    const char *at = strstr(url, "://") + 3;
+    size_t n = strcspn(at, "/");
+    snprintf(host, 256, "%.*s", (int)n, at);
+    snprintf(base, 256, "%s", at + n);
+}
+
+static int check_endpoint(const struct client *c, enum aws_op op, struct bp_err *err)
+{
+    enum aws_service s = aws_ops[op].service;
+    return c->endpoint[s][0] ? 0 : err_set(err, BP_INVALID, "%s: %s", aws_services[s].name, c->why[s]);
+}
+
+static int post(struct client *c, struct call *call, struct reply *r, struct bp_err *err)
+{
+    char host[256], base[256], url[520];
+    const char *endpoint = c->endpoint[aws_ops[call->op].service];
+    split(endpoint, host, base);
+    snprintf(url, sizeof url, "%s%s", endpoint, base[0] ? "" : "/");
+    call->method = "POST";
+    call->url = url;
+    call->host = host;
+    call->path = base[0] ? base : "/";
+    call->query = "";
+    call->max_bytes = BODY_MAX;
+    return client_send(c, call, r, err);
+}
+
+int client_query(struct client *c, enum aws_op op, const struct form *f, const char *what, struct reply *r,
+                 struct bp_err *err)
+{
+    struct call call = {
+        .op = op, .what = what, .headers = {"Content-Type: application/x-www-form-urlencoded; charset=utf-8"}};
+    size_t n = 0;
+    memset(r, 0, sizeof *r);
+    int rc = check_endpoint(c, op, err);
+    if (rc < 0)
+        return rc;
+    if (f && form_failed(f))
+        return err_set(err, BP_NOMEM, "no memory for the request %s", aws_op_name(op));
+    const char *text = f ? form_text(f, &n) : "";
+    const struct aws_service_info *s = &aws_services[aws_ops[op].service];
+    size_t size = n + 128;
+    char *body = malloc(size);
+    if (!body)
+        return err_set(err, BP_NOMEM, "no memory for the request %s", aws_op_name(op));
+    call.n =
+        (size_t)snprintf(body, size, "Action=%s&Version=%s%s%s", aws_ops[op].action, s->version, n ? "&" : "", text);
+    call.body = body;
+    rc = post(c, &call, r, err);
+    free(body);
+    return rc;
+}
+
+int client_json(struct client *c, enum aws_op op, struct json_object *in, const char *what, struct reply *r,
+                struct bp_err *err)
+{
+    char target[160];
+    struct call call = {.op = op, .what = what, .headers = {"Content-Type: application/x-amz-json-1.1", target}};
+    memset(r, 0, sizeof *r);
+    int rc = check_endpoint(c, op, err);
+    if (rc < 0)
+        return rc;
+    snprintf(target, sizeof target, "X-Amz-Target: %s.%s", aws_services[aws_ops[op].service].target,
+             aws_ops[op].action);
+    call.body = in ? json_object_to_json_string_ext(in, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : "{}";
+    call.n = strlen(call.body);
+    return post(c, &call, r, err);
+}
+
+/* ---- S3 ---- */
+
+struct address {
+    char host[320], path[4096], url[URL_MAX];
+};
+
+static int is_path_style(const struct client *c, const char *bucket)
+{
+    return c->overridden[AWS_S3] || strchr(bucket, '.') || settings_bool(&c->aws->settings, "s3PathStyle", 0);
+}
+
+/* Where a bucket or an object of it is; the query behind it is the caller's. */
+static int locate(const struct client *c, const char *bucket, const char *key, struct address *a, struct bp_err *err)
+{
+    char host[256], base[256];
+    const char *endpoint = c->endpoint[AWS_S3];
+    if (!endpoint[0])
+        return err_set(err, BP_INVALID, "s3: %s", c->why[AWS_S3]);
+    split(endpoint, host, base);
+    int path_style = is_path_style(c, bucket);
+    int n = snprintf(a->host, sizeof a->host, "%s%s%s", path_style ? "" : bucket, path_style ? "" : ".", host);
+    int k = snprintf(a->path, sizeof a->path, "%s/%s%s", base, path_style ? bucket : "", path_style && key ? "/" : "");
+    if (n < 0 || (size_t)n >= sizeof a->host || k < 0 || (size_t)k >= sizeof a->path ||
+        (key && sign_encode(key, strlen(key), 1, a->path + k, sizeof a->path - (size_t)k) < 0))
+        return err_set(err, BP_INVALID, "the name of object %.100s is too long", key ? key : bucket);
+    return 0;
+}
+
+static int scheme_bytes(const char *endpoint)
+{
+    return (int)(strstr(endpoint, "://") + 3 - endpoint);
+}
+
+int client_s3(struct client *c, enum aws_op op, const struct s3_request *q, const char *what, struct reply *r,
+              struct bp_err *err)
+{
+    struct address a;
+    struct call call = {.op = op, .what = what, .method = q->method, .query = q->query ? q->query : ""};
+    memset(r, 0, sizeof *r);
+    int rc = locate(c, q->bucket, q->key, &a, err);
+    if (rc < 0)
+        return rc;
+    int n = snprintf(a.url, sizeof a.url, "%.*s%s%s%s%s", scheme_bytes(c->endpoint[AWS_S3]), c->endpoint[AWS_S3],
+                     a.host, a.path, call.query[0] ? "?" : "", call.query);
+    if (n < 0 || (size_t)n >= sizeof a.url)
+        return err_set(err, BP_INVALID, "a request of %s is too long", what);
+    for (int i = 0; q->headers && q->headers[i]; i++) {
+        if (i == CALL_HEADERS_MAX - 1)
+            return err_set(err, BP_INVALID, "a request of %s has too many headers", what);
+        call.headers[i] = q->headers[i];
+    }
+    call.url = a.url;
+    call.host = a.host;
+    call.path = a.path;
+    call.body = q->body;
+    call.n = q->n;
+    call.fd = q->fd;
+    call.offset = q->offset;
+    call.to_fd = q->to_fd;
+    call.max_bytes = q->max_bytes ? q->max_bytes : BODY_MAX;
+    return client_send(c, &call, r, err);
+}
+
+/* ---- signed URLs ---- */
+
+/* The time a URL may live: no longer than what signs it. */
+static int life(struct client *c, struct aws_creds *who, int32_t ttl_s, int32_t *out, struct bp_err *err)
+{
+    struct bp_err ignored;
+    int rc = creds_get(c->aws->credentials, who, err);
+    if (rc < 0)
+        return rc;
+    int64_t left = who->expires_ms ? (who->expires_ms - AWS_NOW(c->aws)) / 1000 : ttl_s;
+    if (left < PRESIGN_SPARE && left < ttl_s && creds_refresh(c->aws->credentials, who, &ignored) == 0) {
+        if ((rc = creds_get(c->aws->credentials, who, err)) < 0)
+            return rc;
+        left = who->expires_ms ? (who->expires_ms - AWS_NOW(c->aws)) / 1000 : ttl_s;
+    }
+    if (left < 1)
+        return err_set(err, BP_LATER, "a URL cannot be signed: the credentials (%.60s) have expired", who->source);
+    *out = left < ttl_s ? (int32_t)left : ttl_s;
+    return 0;
+}
+
+int client_presign(struct client *c, const struct s3_request *q, int32_t ttl_s, char **url, int32_t *ttl_out,
+                   struct bp_err *err)
+{
+    struct address a;
+    struct aws_creds who;
+    char names[4][64], query[8192];
+    struct sign_header headers[5];
+    size_t n = 0;
+    int32_t ttl = 0;
+    int rc = locate(c, q->bucket, q->key, &a, err);
+    if (rc < 0 || (rc = life(c, &who, ttl_s, &ttl, err)) < 0)
+        return rc;
+    for (; q->headers && q->headers[n] && n < 4; n++) {
+        const char *colon = strchr(q->headers[n], ':');
+        snprintf(names[n], sizeof names[n], "%.*s", (int)(colon - q->headers[n]), q->headers[n]);
+        headers[n] = (struct sign_header){names[n], colon + 1 + strspn(colon + 1, " ")};
+    }
+    headers[n++] = (struct sign_header){"host", a.host};
+    const struct sign_request s = {.method = q->method,
+                                   .path = a.path,
+                                   .query = q->query ? q->query : "",
+                                   .headers = headers,
+                                   .n_headers = n,
+                                   .payload_hash = SIGN_UNSIGNED_PAYLOAD,
+                                   .key_id = who.key_id,
+                                   .secret = who.secret,
+                                   .token = who.token,
+                                   .region = c->aws->settings.region,
+                                   .service = "s3",
+                                   .now_ms = AWS_NOW(c->aws) + atomic_load(&c->skew_ms[AWS_S3]),
+                                   .s3 = 1,
+                                   .expires_s = ttl};
+    rc = sign_query(c->keys, &s, query, sizeof query, err);
+    explicit_bzero(&who, sizeof who);
+    if (rc < 0)
+        return rc;
+    snprintf(a.url, sizeof a.url, "%.*s%s%s?%s", scheme_bytes(c->endpoint[AWS_S3]), c->endpoint[AWS_S3], a.host, a.path,
+             query);
+    *url = aws_text(c->aws, a.url);
+    if (ttl_out)
+        *ttl_out = ttl;
+    return *url ? 0 : err_set(err, BP_NOMEM, "no memory to sign a URL");
+}
