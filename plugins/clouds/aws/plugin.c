@@ -91,7 +91,9 @@ static const void *facet(void *inst, const char *id)
         {BP_PARAMS_FACET, &params_facet},
         {BP_NODE_FACET, &node_facet},
     };
-    (void)inst;
+    /* Without a bucket another plugin's objects are not to be pushed aside. */
+    if (strcmp(id, BP_OBJECTS_FACET) == 0 && !settings_str(&((struct aws *)inst)->settings, "bucket", "")[0])
+        return NULL;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (strcmp(rows[i].id, id) == 0)
             return rows[i].table;
