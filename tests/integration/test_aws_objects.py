@@ -158,6 +158,10 @@ def test_errors_name_what_and_the_remedy(build, moto, s3, tmp_path):
     a = c("head", key="../k")
     assert a["rc"] == INVALID
     c.close()
+    c = Caller(build, tmp_path, environment(moto), {"bucket": ""})
+    a = c("head", key="k")
+    assert a["rc"] == INVALID and "plugin.aws.bucket" in a["text"], a
+    c.close()
 
 
 def test_parameters_and_secrets(call, moto):
@@ -357,10 +361,3 @@ def test_an_upload_larger_than_allowed_is_refused_at_submit(on_s3, s3):
     d.start()
     a = d.http.post("/api/jobs", {"workflow": "test-copy", "params": {"steps": 1}, "inputs": [{"key": where["key"], "mime": "text/plain"}]})
     assert a.status == 422 and "at most 1024" in str(a.json), a
-
-
-def test_without_a_bucket_the_objects_stay_with_another_plugin(daemon, moto, test_copy, monkeypatch):
-    for k, v in environment(moto).items():
-        monkeypatch.setenv(k, v)
-    d = daemon(extra_plugins=[test_copy], plugins=("sqlite", "local", "aws"), settings={"plugin.aws.region": "eu-central-1"})
-    assert d.http.post("/api/uploads", {"name": "x"}).data["upload_url"].startswith(f"http://127.0.0.1:{d.port}/objects/")

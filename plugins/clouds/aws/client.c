@@ -3,11 +3,12 @@
 
 #include "err.h"
 #include "form.h"
-#include <ctype.h>
+#include "gzip.h"
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define SAFE                                          1
 #define ONCE                                          0
@@ -26,49 +27,32 @@ static void op_names_make(void)
         snprintf(op_names[i], sizeof op_names[i], "%s:%s", aws_services[aws_ops[i].service].signing, aws_ops[i].action);
 }
 
-#define BUCKET_FULL   500
+#define ATTEMPTS_MAX  20
 #define BODY_MAX      (64LL << 20)
 #define URL_MAX       16384
 #define PRESIGN_SPARE 60 /* seconds of the credentials that are worth a new set */
 
 /* ---- life ---- */
 
-static const char *endpoint_variable(enum aws_service s, char out[64])
+static int attempts_of(const struct settings *s)
 {
-    size_t n = (size_t)snprintf(out, 64, "AWS_ENDPOINT_URL_");
-    for (const char *c = aws_services[s].name; *c && n < 63; c++)
-        out[n++] = (char)toupper((unsigned char)*c);
-    out[n] = '\0';
-    return getenv(out);
+    const char *text = getenv("AWS_MAX_ATTEMPTS");
+    int64_t n = settings_int(s, "maxAttempts", 0);
+    if (n < 1 && text)
+        n = strtol(text, NULL, 10);
+    return n < 1 ? 3 : n > ATTEMPTS_MAX ? ATTEMPTS_MAX : (int)n;
 }
 
-static void find_endpoints(struct client *c)
+/* Bodies from this size on are packed. */
+static size_t compress_of(const struct settings *s)
 {
-    char variable[64];
-    const char *off = getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
-    int ignore = off && strcmp(off, "true") == 0;
-    struct aws_endpoint_rules rules = {.region = c->aws->settings.region};
-    rules.fips = settings_bool(&c->aws->settings, "fips", 0);
-    rules.dualstack = settings_bool(&c->aws->settings, "dualstack", 0);
-    rules.all = settings_str(&c->aws->settings, "endpoint", "");
-    if (!rules.all[0])
-        rules.all = ignore ? NULL : getenv("AWS_ENDPOINT_URL");
-    for (int s = 0; s < AWS_N_SERVICES; s++)
-        rules.one[s] = ignore ? NULL : endpoint_variable((enum aws_service)s, variable);
-    for (int s = 0; s < AWS_N_SERVICES; s++) {
-        struct bp_err err = {0};
-        c->overridden[s] = (rules.one[s] && rules.one[s][0]) || (rules.all && rules.all[0]);
-        if (aws_endpoint(&rules, (enum aws_service)s, c->endpoint[s], sizeof c->endpoint[s], &err) < 0) {
-            c->endpoint[s][0] = '\0';
-            snprintf(c->why[s], sizeof c->why[s], "%.199s", err.text);
-        }
-    }
+    const char *off = getenv("AWS_DISABLE_REQUEST_COMPRESSION");
+    return off && strcasecmp(off, "true") == 0 ? SIZE_MAX : (size_t)settings_int(s, "minCompressBytes", 10240);
 }
 
 struct client *client_open(struct aws *aws, struct bp_err *err)
 {
     struct client *c = calloc(1, sizeof *c);
-    const char *most = getenv("AWS_MAX_ATTEMPTS");
     if (c)
         c->keys = sign_keys_new();
     if (!c || !c->keys) {
@@ -77,11 +61,11 @@ struct client *client_open(struct aws *aws, struct bp_err *err)
         return NULL;
     }
     c->aws = aws;
-    c->tokens = BUCKET_FULL;
-    c->attempts_max = most && atoi(most) > 0 && atoi(most) < 20 ? atoi(most) : 3;
+    c->attempts_max = attempts_of(&aws->settings);
     c->rest_ms = settings_int(&aws->settings, "retryBaseMilliseconds", 200);
-    pthread_mutex_init(&c->mutex, NULL);
-    find_endpoints(c);
+    c->min_compress = compress_of(&aws->settings);
+    retry_init(&c->retry);
+    client_find_endpoints(c);
     return c;
 }
 
@@ -90,7 +74,7 @@ void client_close(struct client *c)
     if (!c)
         return;
     sign_keys_free(c->keys);
-    pthread_mutex_destroy(&c->mutex);
+    retry_end(&c->retry);
     free(c);
 }
 
@@ -150,6 +134,26 @@ static int post(struct client *c, struct call *call, struct reply *r, struct bp_
     return client_send(c, call, r, err);
 }
 
+/* Services take packed bodies for few operations only; of those we call, this one. */
+static int is_packable(const struct client *c, enum aws_op op, size_t n)
+{
+    return n >= c->min_compress && aws_ops[op].service == AWS_CLOUDWATCH &&
+           strcmp(aws_ops[op].action, "PutMetricData") == 0;
+}
+
+static int post_form(struct client *c, struct call *call, char *body, size_t n, struct reply *r, struct bp_err *err)
+{
+    void *packed = is_packable(c, call->op, n) ? gzip_pack(body, n, &call->n) : NULL;
+    if (packed)
+        call->headers[1] = "Content-Encoding: gzip";
+    else
+        call->n = n;
+    call->body = packed ? packed : body;
+    int rc = post(c, call, r, err);
+    free(packed);
+    return rc;
+}
+
 int client_query(struct client *c, enum aws_op op, const struct form *f, const char *what, struct reply *r,
                  struct bp_err *err)
 {
@@ -164,14 +168,12 @@ int client_query(struct client *c, enum aws_op op, const struct form *f, const c
         return err_set(err, BP_NOMEM, "no memory for the request %s", aws_op_name(op));
     const char *text = f ? form_text(f, &n) : "";
     const struct aws_service_info *s = &aws_services[aws_ops[op].service];
-    size_t size = n + 128;
+    size_t size = n + 256;
     char *body = malloc(size);
     if (!body)
         return err_set(err, BP_NOMEM, "no memory for the request %s", aws_op_name(op));
-    call.n =
-        (size_t)snprintf(body, size, "Action=%s&Version=%s%s%s", aws_ops[op].action, s->version, n ? "&" : "", text);
-    call.body = body;
-    rc = post(c, &call, r, err);
+    n = (size_t)snprintf(body, size, "Action=%s&Version=%s%s%s", aws_ops[op].action, s->version, n ? "&" : "", text);
+    rc = post_form(c, &call, body, n, r, err);
     free(body);
     return rc;
 }
@@ -257,6 +259,12 @@ int client_s3(struct client *c, enum aws_op op, const struct s3_request *q, cons
 
 /* ---- signed URLs ---- */
 
+/* Expiry is by the clock of AWS. */
+static int64_t their_now_ms(struct client *c)
+{
+    return AWS_NOW(c->aws) + atomic_load(&c->skew_ms[AWS_S3]);
+}
+
 /* The time a URL may live: no longer than what signs it. */
 static int life(struct client *c, struct aws_creds *who, int32_t ttl_s, int32_t *out, struct bp_err *err)
 {
@@ -264,11 +272,11 @@ static int life(struct client *c, struct aws_creds *who, int32_t ttl_s, int32_t 
     int rc = creds_get(c->aws->credentials, who, err);
     if (rc < 0)
         return rc;
-    int64_t left = who->expires_ms ? (who->expires_ms - AWS_NOW(c->aws)) / 1000 : ttl_s;
+    int64_t left = who->expires_ms ? (who->expires_ms - their_now_ms(c)) / 1000 : ttl_s;
     if (left < PRESIGN_SPARE && left < ttl_s && creds_refresh(c->aws->credentials, who, &ignored) == 0) {
         if ((rc = creds_get(c->aws->credentials, who, err)) < 0)
             return rc;
-        left = who->expires_ms ? (who->expires_ms - AWS_NOW(c->aws)) / 1000 : ttl_s;
+        left = who->expires_ms ? (who->expires_ms - their_now_ms(c)) / 1000 : ttl_s;
     }
     if (left < 1)
         return err_set(err, BP_LATER, "a URL cannot be signed: the credentials (%.60s) have expired", who->source);
@@ -290,6 +298,8 @@ int client_presign(struct client *c, const struct s3_request *q, int32_t ttl_s, 
         return rc;
     for (; q->headers && q->headers[n] && n < 4; n++) {
         const char *colon = strchr(q->headers[n], ':');
+        if (!colon || colon - q->headers[n] >= (int)sizeof names[n])
+            return err_set(err, BP_INVALID, "\"%.60s\" is no header that a URL can pin", q->headers[n]);
         snprintf(names[n], sizeof names[n], "%.*s", (int)(colon - q->headers[n]), q->headers[n]);
         headers[n] = (struct sign_header){names[n], colon + 1 + strspn(colon + 1, " ")};
     }
@@ -305,7 +315,7 @@ int client_presign(struct client *c, const struct s3_request *q, int32_t ttl_s, 
                                    .token = who.token,
                                    .region = c->aws->settings.region,
                                    .service = "s3",
-                                   .now_ms = AWS_NOW(c->aws) + atomic_load(&c->skew_ms[AWS_S3]),
+                                   .now_ms = their_now_ms(c),
                                    .s3 = 1,
                                    .expires_s = ttl};
     rc = sign_query(c->keys, &s, query, sizeof query, err);

@@ -23,10 +23,12 @@ static const char *const throttled[] = {"Throttling",
                                         "EC2ThrottledException",
                                         "LimitExceededException",
                                         NULL};
-static const char *const expired[] = {
-    "ExpiredToken",         "ExpiredTokenException",       "RequestExpired",     "InvalidToken",
-    "InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", NULL};
+static const char *const expired[] = {"ExpiredToken",       "ExpiredTokenException", "RequestExpired",
+                                      "InvalidToken",       "InvalidClientTokenId",  "UnrecognizedClientException",
+                                      "InvalidAccessKeyId", "TokenRefreshRequired",  NULL};
 static const char *const skewed[] = {"RequestTimeTooSkewed", "RequestInTheFuture", "RequestExpired", NULL};
+/* Said of a wrong clock too, and of a wrong secret. */
+static const char *const unsure[] = {"SignatureDoesNotMatch", "InvalidSignatureException", "AuthFailure", NULL};
 static const char *const denied[] = {"AccessDenied",
                                      "AccessDeniedException",
                                      "UnauthorizedOperation",
@@ -57,6 +59,8 @@ static const char *const conflict[] = {"PreconditionFailed",
                                        "ScalingActivityInProgress",
                                        "ResourceInUse",
                                        NULL};
+static const char *const elsewhere[] = {"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed",
+                                        "IllegalLocationConstraintException", NULL};
 static const char *const passing[] = {
     "RequestTimeout",        "RequestTimeoutException", "InternalError",       "InternalFailure", "ServiceUnavailable",
     "IDPCommunicationError", "ResourceContention",      "InternalServerError", "Unavailable",     NULL};
@@ -98,12 +102,28 @@ static const char *text_of(struct json_object *o, const char *name)
     return json_object_is_type(v, json_type_string) ? json_object_get_string(v) : "";
 }
 
-/* "aws.protocoltests#Code:http://..." is Code. */
+/* "com.example.service#Code:http://..." is Code. */
 static void set_json_code(struct reply *r, const char *code)
 {
-    const char *hash = strrchr(code, '#');
-    set(r->error.code, sizeof r->error.code, hash ? hash + 1 : code);
-    r->error.code[strcspn(r->error.code, ":")] = '\0';
+    size_t n = strcspn(code, ":");
+    for (size_t i = 0; i < n; i++)
+        if (code[i] == '#') {
+            code += i + 1;
+            n -= i + 1;
+            i = (size_t)-1;
+        }
+    set(r->error.code, n + 1 < sizeof r->error.code ? n + 1 : sizeof r->error.code, code);
+}
+
+/* A service that once spoke query keeps its old codes in a header: "Code;Sender". */
+static int has_query_code(struct reply *r, const struct http_response *h)
+{
+    char old[128];
+    if (!http_header(h, "x-amzn-query-error", old, sizeof old) || !old[0] || old[0] == ';')
+        return 0;
+    set(r->error.code, sizeof r->error.code, old);
+    r->error.code[strcspn(r->error.code, ";")] = '\0';
+    return 1;
 }
 
 static void read_json(struct reply *r, const struct http_response *h)
@@ -113,7 +133,8 @@ static void read_json(struct reply *r, const struct http_response *h)
     static const char *const names[] = {"message", "Message", "errorMessage"};
     if (!code || !code[0])
         code = text_of(r->json, "__type");
-    set_json_code(r, code[0] ? code : text_of(r->json, "code"));
+    if (!has_query_code(r, h))
+        set_json_code(r, code[0] ? code : text_of(r->json, "code"));
     for (size_t i = 0; i < 3 && !r->error.message[0]; i++)
         set(r->error.message, sizeof r->error.message, text_of(r->json, names[i]));
 }
@@ -128,10 +149,9 @@ void client_error_read(struct reply *r, const struct http_response *h)
         read_json(r, h);
     if (!e->request_id[0])
         set(e->request_id, sizeof e->request_id, r->request_id);
-    int skew = is_one_of(e->code, skewed);
     e->throttled = is_one_of(e->code, throttled) || r->status == 429;
-    e->expired = !skew && is_one_of(e->code, expired);
-    e->denied = is_one_of(e->code, denied) || (!e->expired && !skew && (r->status == 403 || r->status == 401));
+    e->expired = is_one_of(e->code, expired);
+    e->denied = is_one_of(e->code, denied) || (!e->expired && !e->throttled && (r->status == 403 || r->status == 401));
     e->retryable =
         e->throttled || r->status >= 500 || is_one_of(e->code, passing) || (r->status >= 200 && r->status < 300);
 }
@@ -139,8 +159,10 @@ void client_error_read(struct reply *r, const struct http_response *h)
 int client_error_is_skew(const struct reply *r)
 {
     const struct aws_error *e = &r->error;
-    return is_one_of(e->code, skewed) ||
-           (strstr(e->message, "Signature expired") != NULL || strstr(e->message, "not yet current") != NULL);
+    if (is_one_of(e->code, skewed) || strstr(e->message, "Signature expired") || strstr(e->message, "not yet current"))
+        return 2;
+    int bodiless = !e->code[0] && (r->status == 400 || r->status == 401 || r->status == 403);
+    return bodiless || is_one_of(e->code, unsure);
 }
 
 int client_error_rc(const struct reply *r)
@@ -166,8 +188,12 @@ static void remedy(const struct client *c, const struct call *call, const struct
         snprintf(out, n, "; allow %.80s to %.60s", iam, creds_source(c->aws->credentials));
     else if (strcmp(r->error.code, "NoSuchBucket") == 0)
         snprintf(out, n, "; make the bucket, or correct plugin.aws.bucket");
-    else if (client_error_is_skew(r))
+    else if (client_error_is_skew(r) == 2)
         snprintf(out, n, "; set the clock of this machine");
+    else if (is_one_of(r->error.code, elsewhere))
+        snprintf(out, n, "; it is in another region: correct plugin.aws.region");
+    else if (!r->error.code[0] && r->body && r->body[0] == '<')
+        snprintf(out, n, " and a page that is not of AWS; is a proxy or a wrong endpoint in the way?");
     else
         *out = '\0';
 }
@@ -175,11 +201,22 @@ static void remedy(const struct client *c, const struct call *call, const struct
 int client_error_tell(const struct client *c, const struct call *call, const struct reply *r, int rc,
                       struct bp_err *err)
 {
-    char help[200];
+    char help[200], said[128];
     const struct aws_error *e = &r->error;
     remedy(c, call, r, rc, help, sizeof help);
-    if (!e->code[0])
-        return err_set(err, rc, "%s of %.90s failed: status %d%s", aws_op_name(call->op), call->what, r->status, help);
-    return err_set(err, rc, "%s of %.80s failed: %.40s%s%.*s%s", aws_op_name(call->op), call->what, e->code,
-                   e->message[0] ? ": " : "", help[0] ? 40 : 90, e->message, help);
+    if (e->code[0])
+        snprintf(said, sizeof said, "%.40s%s%.*s", e->code, e->message[0] ? ": " : "", help[0] ? 40 : 80, e->message);
+    else
+        snprintf(said, sizeof said, "status %d", r->status);
+    AWS_LOG(c->aws, rc == BP_NOTFOUND || rc == BP_CONFLICT ? BP_LOG_DEBUG : BP_LOG_INFO,
+            "%s of %.80s failed at %.100s: status %d, %s, request %s", aws_op_name(call->op), call->what, call->host,
+            r->status, e->code[0] ? e->code : "no code", e->request_id[0] ? e->request_id : "unknown");
+    return err_set(err, rc, "%s of %.80s failed: %s%s", aws_op_name(call->op), call->what, said, help);
+}
+
+int client_error_tell_lost(const struct call *call, int rc, struct bp_err *err)
+{
+    char why[sizeof err->text];
+    snprintf(why, sizeof why, "%s", err->text);
+    return err_set(err, rc, "%s of %.60s got no answer: %.150s", aws_op_name(call->op), call->what, why);
 }

@@ -7,9 +7,9 @@
 #include "client.h"
 #include "credentials.h"
 #include "http.h"
+#include "retry.h"
 #include "sign.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #define CALL_HEADERS_MAX 16
@@ -24,8 +24,8 @@ struct client {
     atomic_ullong calls[AWS_N_OPS];
     int attempts_max;
     int64_t rest_ms;
-    pthread_mutex_t mutex;
-    int tokens; /* of the standard retry bucket */
+    size_t min_compress;
+    struct retry retry;
 };
 
 struct op_info {
@@ -52,13 +52,18 @@ struct call {
 /* client_send.c: until it works, cannot, or enough was tried. */
 int client_send(struct client *c, const struct call *call, struct reply *r, struct bp_err *err);
 
+/* client_endpoints.c: fills endpoint, overridden and why. */
+void client_find_endpoints(struct client *c);
+
 /* client_error.c */
 /* What an answer says went wrong, into r->error. r->xml or r->json are parsed already where they can be. */
 void client_error_read(struct reply *r, const struct http_response *h);
 /* The return code for r->error. */
 int client_error_rc(const struct reply *r);
-/* Our clock is not theirs. */
+/* The answer says that our clock is not theirs (2), or may come from that (1): the Date header decides; else 0. */
 int client_error_is_skew(const struct reply *r);
+/* One sentence for a call that got no answer; rc and the reason are in err already. Returns rc. */
+int client_error_tell_lost(const struct call *call, int rc, struct bp_err *err);
 /* One sentence: operation, resource, what AWS says, the IAM action when denied, the remedy. Returns rc. */
 int client_error_tell(const struct client *c, const struct call *call, const struct reply *r, int rc,
                       struct bp_err *err);

@@ -4,6 +4,7 @@
 
 #include "err.h"
 #include <ctype.h>
+#include <errno.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,11 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BUCKET_FULL 500
-#define COST        5
-#define COST_LOST   10
-#define REST_MAX_MS 20000
-#define SKEW_MIN_MS 60000
+#define THROTTLED_FACTOR 5      /* of the rest when we are too fast */
+#define SKEW_MIN_MS      120000 /* AWS takes clocks that are 5 minutes off */
 
 static int64_t wall_ms(void)
 {
@@ -133,12 +131,11 @@ static int is_success(const struct reply *r)
 }
 
 /* Takes the body over and reads it. 0, or BP_INVALID: it is not what the protocol says. */
-static int take_body(struct client *c, const struct call *call, struct reply *r, struct http_response *h)
+static int take_body(const struct call *call, struct reply *r, struct http_response *h)
 {
     struct bp_err why = {0};
     enum aws_protocol p = aws_services[aws_ops[call->op].service].protocol;
     const char *body = h->body ? h->body : "";
-    (void)c;
     r->body = h->body;
     r->n_body = h->n;
     h->body = NULL;
@@ -159,13 +156,42 @@ static int is_late_error(const struct call *call, const struct reply *r)
     return aws_ops[call->op].service == AWS_S3 && r->xml && strcmp(xml_name(r->xml), "Error") == 0;
 }
 
-static int attempt(struct client *c, const struct call *call, const struct aws_creds *who, struct reply *r, int *sent,
-                   int64_t *retry_after_ms, struct bp_err *err)
+/* How one call goes on: what it may still do for itself once, what its last repetition cost. */
+struct course {
+    struct aws_creds who;
+    int clock, credentials; /* 1: not corrected, not renewed yet */
+    int repeats, paid;
+    int sent, lost;    /* of the last attempt: it may have arrived; there was no whole answer */
+    int64_t hint_ms;   /* the server's wish */
+    int64_t offset_ms; /* their clock less ours as its Date header has it; 0: it has none */
+    off_t begin;       /* of to_fd */
+};
+
+static void take_hints(struct course *k, const struct http_response *h)
+{
+    char amz[24], http[64];
+    int64_t middle = (h->sent_ms + h->received_ms) / 2;
+    k->sent = h->sent;
+    k->offset_ms = h->date_ms ? h->date_ms - middle : 0;
+    k->hint_ms = retry_hint_ms(http_header(h, "x-amz-retry-after", amz, sizeof amz),
+                               http_header(h, "retry-after", http, sizeof http), h->received_ms);
+}
+
+/* An answer as a return code, with r->error where it is none that was hoped for. */
+static int judge(const struct call *call, struct reply *r, struct http_response *h)
+{
+    int odd = take_body(call, r, h);
+    if (is_success(r) && !odd && !is_late_error(call, r))
+        return 0;
+    client_error_read(r, h);
+    return client_error_rc(r);
+}
+
+static int attempt(struct client *c, const struct call *call, struct course *k, struct reply *r, struct bp_err *err)
 {
     struct signed_call s;
     struct http_response h = {0};
-    char text[24];
-    int rc = sign_call(c, call, who, &s, err);
+    int rc = sign_call(c, call, &k->who, &s, err);
     if (rc < 0)
         return rc;
     const struct http_request q = {.method = call->method,
@@ -176,23 +202,21 @@ static int attempt(struct client *c, const struct call *call, const struct aws_c
                                    .fd = call->fd,
                                    .offset = call->offset,
                                    .to_fd = call->to_fd,
-                                   .max_body = call->to_fd > 0 ? 0 : call->max_bytes};
+                                   .max_body = call->to_fd > 0 ? 0 : call->max_bytes,
+                                   .once = !aws_ops[call->op].safe};
     atomic_fetch_add(&c->calls[call->op], 1);
     rc = http_do(c->aws->http, &q, &h, err);
     explicit_bzero(&s, sizeof s);
-    *sent = h.sent;
     r->status = h.status;
     take_headers(r, &h);
-    if (http_header(&h, "x-amz-retry-after", text, sizeof text))
-        *retry_after_ms = strtoll(text, NULL, 10);
-    if (rc == 0) {
-        int odd = take_body(c, call, r, &h);
-        if (!is_success(r) || odd || is_late_error(call, r))
-            client_error_read(r, &h);
-        rc = is_success(r) && !odd && !is_late_error(call, r) ? 0 : client_error_rc(r);
-    } else if (rc == BP_FAIL || rc == BP_TIMEOUT) {
+    take_hints(k, &h);
+    k->lost = 0;
+    if (rc == 0)
+        rc = judge(call, r, &h);
+    else if (rc == BP_FAIL || rc == BP_TIMEOUT) {
         r->error.retryable = 1;
-        rc = BP_LATER;
+        k->lost = 1;
+        rc = client_error_tell_lost(call, BP_LATER, err);
     }
     http_response_free(&h);
     return rc;
@@ -200,101 +224,84 @@ static int attempt(struct client *c, const struct call *call, const struct aws_c
 
 /* ---- again? ---- */
 
-static int pay(struct client *c, int cost)
+static void rest(const struct client *c, const struct course *k, int throttled)
 {
-    pthread_mutex_lock(&c->mutex);
-    int can = c->tokens >= cost;
-    if (can)
-        c->tokens -= cost;
-    pthread_mutex_unlock(&c->mutex);
-    return can;
-}
-
-static void earn(struct client *c, int amount)
-{
-    pthread_mutex_lock(&c->mutex);
-    c->tokens = c->tokens + amount > BUCKET_FULL ? BUCKET_FULL : c->tokens + amount;
-    pthread_mutex_unlock(&c->mutex);
-}
-
-static void rest(const struct client *c, int tries, int64_t asked_ms)
-{
-    int64_t ms = c->rest_ms << (tries < 16 ? tries : 16);
-    ms = ms > REST_MAX_MS ? REST_MAX_MS : ms;
-    ms = (int64_t)arc4random_uniform((uint32_t)ms + 1);
-    if (asked_ms > ms)
-        ms = asked_ms < ms + 5000 ? asked_ms : ms + 5000;
-    const struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-    nanosleep(&t, NULL);
+    double share = (double)arc4random_uniform(1000001) / 1e6;
+    int64_t ms = retry_rest_ms(throttled ? c->rest_ms * THROTTLED_FACTOR : c->rest_ms, k->repeats, share, k->hint_ms);
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+    while (nanosleep(&t, &t) < 0 && errno == EINTR)
+        ;
 }
 
 /* Takes the clock of the service for ours. 1: it was another. */
-static int correct_clock(struct client *c, const struct call *call, const struct reply *r)
+static int correct_clock(struct client *c, const struct call *call, const struct reply *r, const struct course *k)
 {
     enum aws_service s = aws_ops[call->op].service;
     int64_t theirs = r->xml ? xml_time_ms(r->xml, "ServerTime") : 0;
-    if (!theirs)
-        theirs = r->date_ms > 0 ? r->date_ms : 0;
-    int64_t skew = theirs - wall_ms(), known = atomic_load(&c->skew_ms[s]);
-    if (!theirs || llabs(skew - known) < SKEW_MIN_MS)
+    int64_t skew = theirs ? theirs - wall_ms() : k->offset_ms, known = atomic_load(&c->skew_ms[s]);
+    if ((!theirs && !k->offset_ms) || llabs(skew - known) < SKEW_MIN_MS)
         return 0;
     atomic_store(&c->skew_ms[s], skew);
     AWS_LOG(c->aws, BP_LOG_WARN, "the clock of this machine is %lld s off that of %s; requests are signed by theirs",
-            (long long)(skew / 1000), aws_services[s].name);
+            (long long)(-skew / 1000), aws_services[s].name);
     return 1;
 }
 
-/* What one call still may do for itself once. */
-struct chances {
-    int clock, credentials;
-};
+/* The answer to a HEAD has no body that could say why. */
+static int may_be_expired(const struct call *call, const struct reply *r, const struct course *k)
+{
+    return r->error.expired || (strcmp(call->method, "HEAD") == 0 && !r->error.code[0] && k->who.token[0] &&
+                                (r->status == 400 || r->status == 403));
+}
 
-/* Is it to be sent again? */
-static int again(struct client *c, const struct call *call, const struct reply *r, const struct aws_creds *who,
-                 int sent, struct chances *left, int *at_once)
+/* Is it to be sent again? Rests before it says yes, where a rest helps. */
+static int again(struct client *c, const struct call *call, const struct reply *r, struct course *k)
 {
     struct bp_err ignored;
-    *at_once = 1;
-    if (r->status && client_error_is_skew(r) && left->clock) {
-        left->clock = 0;
-        return correct_clock(c, call, r);
-    }
-    if (r->error.expired && left->credentials) {
-        left->credentials = 0;
-        /* A set that cannot be renewed may yet be right: S3 has been known to say so and be wrong. */
-        *at_once = creds_refresh(c->aws->credentials, who, &ignored) == 0;
+    const struct aws_error *e = &r->error;
+    if (k->clock && !k->lost && client_error_is_skew(r) && correct_clock(c, call, r, k)) {
+        k->clock = 0;
         return 1;
     }
-    *at_once = 0;
-    if (!r->error.retryable || (!aws_ops[call->op].safe && sent && !r->error.throttled))
+    if (k->credentials && !k->lost && may_be_expired(call, r, k)) {
+        k->credentials = 0;
+        if (creds_refresh(c->aws->credentials, &k->who, &ignored) == 0)
+            return 1;
+        /* A set that cannot be renewed may yet be right: a key just made is not known everywhere. */
+        if (!e->expired)
+            return 0;
+    } else if (!e->retryable || (!aws_ops[call->op].safe && k->sent && !e->throttled)) {
         return 0;
-    return pay(c, r->status ? COST : COST_LOST);
+    }
+    if (k->repeats + 1 >= c->attempts_max || !(k->paid = retry_pay(&c->retry, aws_ops[call->op].service, k->lost)))
+        return 0;
+    rest(c, k, e->throttled);
+    k->repeats++;
+    return 1;
+}
+
+/* A file that took bytes already cannot take them twice. */
+static int has_moved(const struct call *call, const struct course *k)
+{
+    return call->to_fd > 0 && lseek(call->to_fd, 0, SEEK_CUR) != k->begin;
 }
 
 int client_send(struct client *c, const struct call *call, struct reply *r, struct bp_err *err)
 {
-    struct chances left = {1, 1};
-    off_t begin = call->to_fd > 0 ? lseek(call->to_fd, 0, SEEK_CUR) : 0;
-    int rc = 0;
-    for (int tries = 0; tries < c->attempts_max; tries++) {
-        struct aws_creds who;
-        int sent = 0, at_once = 0;
-        int64_t retry_after_ms = 0;
+    struct course k = {.clock = 1, .credentials = 1};
+    int rc, more = 0;
+    k.begin = call->to_fd > 0 ? lseek(call->to_fd, 0, SEEK_CUR) : 0;
+    do {
         reply_free(r);
-        if ((rc = creds_get(c->aws->credentials, &who, err)) < 0)
-            return rc;
-        rc = attempt(c, call, &who, r, &sent, &retry_after_ms, err);
-        if (rc == 0)
-            earn(c, tries ? COST : 1);
-        int moved = call->to_fd > 0 && lseek(call->to_fd, 0, SEEK_CUR) != begin;
-        int more = rc < 0 && !moved && tries + 1 < c->attempts_max && again(c, call, r, &who, sent, &left, &at_once);
-        explicit_bzero(&who, sizeof who);
-        if (!more)
+        if ((rc = creds_get(c->aws->credentials, &k.who, err)) < 0)
             break;
-        if (!at_once)
-            rest(c, tries, retry_after_ms);
-    }
-    if (rc < 0 && r->status && (r->error.code[0] || r->error.http_status))
+        rc = attempt(c, call, &k, r, err);
+        more = rc < 0 && !has_moved(call, &k) && again(c, call, r, &k);
+    } while (more);
+    explicit_bzero(&k.who, sizeof k.who);
+    if (rc == 0)
+        retry_earn(&c->retry, aws_ops[call->op].service, k.paid);
+    else if (r->error.http_status)
         return client_error_tell(c, call, r, rc, err);
     return rc;
 }

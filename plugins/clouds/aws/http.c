@@ -248,6 +248,8 @@ static void set_rest(const struct http *h, struct exchange *x, CURL *c, char why
     curl_easy_setopt(c, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(c, CURLOPT_USERAGENT, "bpd/" BP_VERSION);
     curl_easy_setopt(c, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(c, CURLOPT_BUFFERSIZE, PIECE);
@@ -256,6 +258,8 @@ static void set_rest(const struct http *h, struct exchange *x, CURL *c, char why
     curl_easy_setopt(c, CURLOPT_WRITEDATA, x);
     curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(c, CURLOPT_HEADERDATA, x);
+    if (x->q->once)
+        curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
     if (x->q->no_proxy)
         curl_easy_setopt(c, CURLOPT_PROXY, "");
     if (h->set.ca_bundle)
@@ -289,6 +293,24 @@ static void host_of(const char *url, char out[160])
     snprintf(out, 160, "%.*s", (int)(n < 150 ? n : 150), url);
 }
 
+/* What to do about it, where that is known. */
+static const char *remedy(CURLcode code)
+{
+    switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return "; correct the region or the endpoint, or the name server";
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return "; correct HTTPS_PROXY";
+    case CURLE_COULDNT_CONNECT:
+        return "; is there a route, and does a firewall or proxy let it through?";
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+        return "; set caBundle or AWS_CA_BUNDLE to the certificates to trust";
+    default:
+        return "";
+    }
+}
+
 static int outcome(struct exchange *x, CURLcode code, const char *why, struct bp_err *err)
 {
     char host[160];
@@ -302,7 +324,8 @@ static int outcome(struct exchange *x, CURLcode code, const char *why, struct bp
     if (x->rc < 0)
         return err_set(err, x->rc, "%s: the file to transfer cannot be read or written: %s", host, strerror(errno));
     int timed_out = code == CURLE_OPERATION_TIMEDOUT;
-    return err_set(err, timed_out ? BP_TIMEOUT : BP_FAIL, "%s: %s", host, why[0] ? why : curl_easy_strerror(code));
+    return err_set(err, timed_out ? BP_TIMEOUT : BP_FAIL, "%.100s: %.90s%s", host,
+                   why[0] ? why : curl_easy_strerror(code), remedy(code));
 }
 
 int http_do(struct http *h, const struct http_request *q, struct http_response *r, struct bp_err *err)

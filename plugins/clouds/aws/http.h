@@ -34,6 +34,8 @@ struct http_request {
     int64_t max_body;                                              /* 0: of the settings */
     int32_t connect_timeout_ms, read_timeout_ms, total_timeout_ms; /* 0: of the settings */
     int no_proxy; /* 1: link-local addresses are never asked through a proxy */
+    int once;     /* 1: a connection of its own, for one kept from before may die with the request half taken, and be
+                     tried again unseen */
 };
 
 struct http_response {

@@ -10,10 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONNECT_MS 3000
-#define READ_MS    30000
-#define TOTAL_MS   60000
-#define BODY_MAX   (64LL << 20)
+#define BODY_MAX (64LL << 20)
 
 char *aws_text(const struct aws *a, const char *text)
 {
@@ -22,40 +19,76 @@ char *aws_text(const struct aws *a, const char *text)
     return copy ? memcpy(copy, text, n) : NULL;
 }
 
+static struct http *web_open(struct aws *a, struct bp_err *err)
+{
+    const struct settings *s = &a->settings;
+    const char *bundle = settings_str(s, "caBundle", "");
+    const struct http_settings h = {.connect_timeout_ms = (int32_t)settings_int(s, "connectTimeoutMilliseconds", 3000),
+                                    .read_timeout_ms = (int32_t)settings_int(s, "readTimeoutMilliseconds", 30000),
+                                    .total_timeout_ms = (int32_t)settings_int(s, "callTimeoutMilliseconds", 60000),
+                                    .ca_bundle = bundle[0] ? bundle : getenv("AWS_CA_BUNDLE"),
+                                    .max_body = BODY_MAX};
+    return http_open(&h, err);
+}
+
+static void web_close(struct http *h)
+{
+    http_close(h);
+}
+
+/* A part `name` lives in the member `member` of struct aws. */
+#define PART(name, member)                                                                                             \
+    static int open_##name(struct aws *a, struct bp_err *err)                                                          \
+    {                                                                                                                  \
+        return (a->member = name##_open(a, err)) ? 0 : err->rc;                                                        \
+    }                                                                                                                  \
+    static void close_##name(struct aws *a)                                                                            \
+    {                                                                                                                  \
+        name##_close(a->member);                                                                                       \
+        a->member = NULL;                                                                                              \
+    }
+
+PART(web, http)
+PART(imds, imds)
+PART(creds, credentials)
+PART(client, client)
+PART(objects, objects)
+PART(params, params)
+PART(node, node)
+
+/* In the order they are opened in; what acts by itself comes last. */
+static const struct part {
+    int (*open)(struct aws *a, struct bp_err *err);
+    void (*close)(struct aws *a);
+    int in_worker; /* 0: only in the controller */
+    const char *facet;
+    const void *table;
+} parts[] = {
+    {open_web, close_web, 1, NULL, NULL},
+    {open_imds, close_imds, 1, NULL, NULL},
+    {open_creds, close_creds, 1, NULL, NULL},
+    {open_client, close_client, 1, NULL, NULL},
+    {open_objects, close_objects, 1, BP_OBJECTS_FACET, &objects_facet},
+    {open_params, close_params, 1, BP_PARAMS_FACET, &params_facet},
+    {open_node, close_node, 1, BP_NODE_FACET, &node_facet},
+};
+#define N_PARTS (sizeof parts / sizeof parts[0])
+
 static void close_all(struct aws *a)
 {
-    node_close(a->node);
-    params_close(a->params);
-    objects_close(a->objects);
-    client_close(a->client);
-    creds_close(a->credentials);
-    imds_close(a->imds);
-    http_close(a->http);
+    for (size_t i = N_PARTS; i-- > 0;)
+        parts[i].close(a);
     settings_close(&a->settings);
     free(a);
 }
 
-static int open_base(struct aws *a, struct bp_err *err)
+static int open_all(struct aws *a, struct bp_err *err)
 {
     int rc = settings_open(&a->settings, a->host->config(a->self), err);
-    if (rc < 0)
-        return rc;
-    const struct http_settings h = {.connect_timeout_ms = CONNECT_MS,
-                                    .read_timeout_ms = READ_MS,
-                                    .total_timeout_ms = TOTAL_MS,
-                                    .ca_bundle = getenv("AWS_CA_BUNDLE"),
-                                    .max_body = BODY_MAX};
-    if (!(a->http = http_open(&h, err)) || !(a->imds = imds_open(a, err)) || !(a->credentials = creds_open(a, err)) ||
-        !(a->client = client_open(a, err)))
-        return err->rc;
-    return 0;
-}
-
-static int open_parts(struct aws *a, struct bp_err *err)
-{
-    if (!(a->objects = objects_open(a, err)) || !(a->params = params_open(a, err)) || !(a->node = node_open(a, err)))
-        return err->rc;
-    return 0;
+    for (size_t i = 0; rc == 0 && i < N_PARTS; i++)
+        if (parts[i].in_worker || !a->settings.in_worker)
+            rc = parts[i].open(a, err);
+    return rc;
 }
 
 static int32_t start(struct bp_self *self, const struct bp_host *host, void **inst, struct bp_err *err)
@@ -65,9 +98,7 @@ static int32_t start(struct bp_self *self, const struct bp_host *host, void **in
         return err_set(err, BP_NOMEM, "no memory to start the AWS plugin");
     a->self = self;
     a->host = host;
-    int rc = open_base(a, err);
-    if (rc == 0)
-        rc = open_parts(a, err);
+    int rc = open_all(a, err);
     if (rc < 0) {
         close_all(a);
         return rc;
@@ -83,20 +114,10 @@ static void stop(void *inst)
 
 static const void *facet(void *inst, const char *id)
 {
-    static const struct {
-        const char *id;
-        const void *table;
-    } rows[] = {
-        {BP_OBJECTS_FACET, &objects_facet},
-        {BP_PARAMS_FACET, &params_facet},
-        {BP_NODE_FACET, &node_facet},
-    };
-    /* Without a bucket another plugin's objects are not to be pushed aside. */
-    if (strcmp(id, BP_OBJECTS_FACET) == 0 && !settings_str(&((struct aws *)inst)->settings, "bucket", "")[0])
-        return NULL;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (strcmp(rows[i].id, id) == 0)
-            return rows[i].table;
+    (void)inst;
+    for (size_t i = 0; i < N_PARTS; i++)
+        if (parts[i].facet && strcmp(parts[i].facet, id) == 0)
+            return parts[i].table;
     return NULL;
 }
 
