@@ -3,6 +3,7 @@
  * objects.c - one transfer through the AWS plugin, measured: what bench/aws/transfer runs against curl's own.
  *
  *   aws_objects PLUGIN.so SETTINGS put|get KEY FILE      SETTINGS: JSON; endpoint and keys come from the environment
+ *   aws_objects PLUGIN.so SETTINGS presign KEY N         signs N URLs
  *
  * Prints wall seconds, CPU seconds and the greatest resident size in KiB: of the transfer, the start included.
  */
@@ -79,6 +80,32 @@ static double seconds(const struct timeval *t)
     return (double)t->tv_sec + (double)t->tv_usec / 1e6;
 }
 
+/* The greatest resident size of this program: getrusage() would count what its parent had before it became this one. */
+static long peak_kib(void)
+{
+    char line[256];
+    long kib = 0;
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "VmHWM: %ld", &kib) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return kib;
+}
+
+static int sign_many(const struct bp_objects *o, void *inst, const char *key, long n, struct bp_err *err)
+{
+    int rc = 0;
+    for (long i = 0; rc == 0 && i < n; i++) {
+        char name[1100], *url = NULL;
+        snprintf(name, sizeof name, "%.1000s/%ld", key, i);
+        rc = o->presign(inst, i % 2 ? "GET" : "PUT", name, "video/mp4", 0, 900, &url, err);
+        free(url);
+    }
+    return rc;
+}
+
 static int run(const struct bp_plugin *p, char **argv, struct bp_err *err)
 {
     void *inst = NULL;
@@ -88,6 +115,8 @@ static int run(const struct bp_plugin *p, char **argv, struct bp_err *err)
     const struct bp_objects *o = p->facet(inst, BP_OBJECTS_FACET);
     if (!o)
         rc = BP_UNSUPPORTED;
+    else if (strcmp(argv[3], "presign") == 0)
+        rc = sign_many(o, inst, argv[4], strtol(argv[5], NULL, 10), err);
     else if (strcmp(argv[3], "put") == 0)
         rc = o->put(inst, argv[4], "application/octet-stream", argv[5], err);
     else
@@ -104,7 +133,7 @@ int main(int argc, char **argv)
     void *lib = argc == 6 ? dlopen(argv[1], RTLD_NOW | RTLD_LOCAL) : NULL;
     const struct bp_plugin *p = lib ? dlsym(lib, BP_ENTRY_SYMBOL) : NULL;
     if (!p || !getenv("BENCH_STATE_DIR")) {
-        fprintf(stderr, "usage: BENCH_STATE_DIR=DIR aws_objects PLUGIN.so SETTINGS put|get KEY FILE%s%s\n",
+        fprintf(stderr, "usage: BENCH_STATE_DIR=DIR aws_objects PLUGIN.so SETTINGS put|get|presign KEY FILE|N%s%s\n",
                 argc == 6 ? ": " : "", argc == 6 && !lib ? dlerror() : "");
         return 2;
     }
@@ -118,6 +147,6 @@ int main(int argc, char **argv)
         return 1;
     }
     printf("%.6f %.6f %ld\n", (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9,
-           seconds(&u.ru_utime) + seconds(&u.ru_stime), u.ru_maxrss);
+           seconds(&u.ru_utime) + seconds(&u.ru_stime), peak_kib());
     return 0;
 }

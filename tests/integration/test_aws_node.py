@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A worker on an instance: who it is and what it does about each notice, by the instance metadata."""
+import http.server
 import signal
 import subprocess
+import threading
 import time
+import urllib.parse
 
 import pytest
 
@@ -34,7 +37,7 @@ def controller(daemon, test_copy):
 class Worker:
     """bpd --role worker on an instance whose metadata are imds."""
 
-    def __init__(self, controller, imds, build, **settings):
+    def __init__(self, controller, imds, build, aws="http://127.0.0.1:1", **settings):
         self.dir = controller.dir / f"worker-{id(self)}"
         (self.dir / "plugins").mkdir(parents=True)
         self.log = self.dir / "log"
@@ -48,7 +51,7 @@ class Worker:
         args = [str(build / "bin" / "bpd"), "--role", "worker", "--plugins-dir", str(self.dir / "plugins")]
         for key, value in given.items():
             args += ["--set", f"{key}={value}"]
-        env = environment("http://127.0.0.1:1", AWS_EC2_METADATA_DISABLED=None, AWS_EC2_METADATA_SERVICE_ENDPOINT=imds.url)
+        env = environment(aws, AWS_EC2_METADATA_DISABLED=None, AWS_EC2_METADATA_SERVICE_ENDPOINT=imds.url)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(args, stdout=log, stderr=log, env=env)
 
@@ -115,6 +118,57 @@ def test_a_notice_hands_the_job_back_and_ends_the_worker(controller, worker, imd
     assert job["status"] == "queued" and job["attempts"] == 0 and job["requeues"] == 1, job
     assert reason in str(controller.ctl("job", str(id)))
     assert w.said("notice " + reason)
+
+
+class Groups:
+    """Auto Scaling as far as an ending worker asks it."""
+
+    def __init__(self, status=200):
+        self.seen, groups = [], self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *args):
+                pass
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                groups.seen.append(dict(urllib.parse.parse_qsl(body)))
+                action = groups.seen[-1]["Action"]
+                text = (f"<{action}Response><{action}Result/></{action}Response>" if status == 200 else
+                        "<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code>"
+                        "<Message>No active Lifecycle Action found</Message></Error></ErrorResponse>").encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.mark.parametrize("status", [200, 400], ids=["hook", "no-hook"])
+def test_the_group_waits_until_the_job_is_handed_back(controller, worker, imds, status):
+    groups = Groups(status)
+    w = worker(aws=groups.url)
+    id = running(controller)
+    imds.pages["autoscaling/target-lifecycle-state"] = "Terminated"
+    assert wait_until("ended", w.ended) and w.process.returncode == 0
+    assert controller.http.job(id)["requeues"] == 1
+    first, last = groups.seen[0], groups.seen[-1]
+    for call in (first, last):
+        assert call["AutoScalingGroupName"] == "asg-local-test-copy" and call["LifecycleHookName"] == "bpd-hand-back"
+        assert call["InstanceId"] == ID
+    assert first["Action"] == "RecordLifecycleActionHeartbeat"
+    assert last["Action"] == "CompleteLifecycleAction" and last["LifecycleActionResult"] == "CONTINUE"
+    assert not w.said("could not be told") and not w.said("cannot be held up")
+    groups.close()
 
 
 def test_a_rebalance_recommendation_keeps_the_worker_but_off_long_jobs(controller, worker, imds):

@@ -159,6 +159,8 @@ def test_errors_name_what_and_the_remedy(build, moto, s3, tmp_path):
     assert a["rc"] == INVALID
     c.close()
     c = Caller(build, tmp_path, environment(moto), {"bucket": ""})
+    a = c("head", key="k")
+    assert a["rc"] == INVALID and "plugin.aws.bucket" in a["text"], a
     c.close()
 
 

@@ -34,6 +34,7 @@ static struct upload {
 } uploads[8];
 static int calls[AWS_N_OPS];
 static char headers[AWS_N_OPS][1024];
+void (*fake_s3_on_part)(void);
 int fake_s3_ignores_range, fake_s3_damages, fake_s3_page, fake_s3_shuffles;
 
 /* ---- the store ---- */
@@ -97,6 +98,7 @@ void fake_s3_reset(void)
         free(objects[--n_objects].blob.bytes);
     memset(objects, 0, sizeof objects);
     n_faults = fake_s3_ignores_range = fake_s3_damages = fake_s3_page = fake_s3_shuffles = 0;
+    fake_s3_on_part = NULL;
     memset(calls, 0, sizeof calls);
     memset(headers, 0, sizeof headers);
 }
@@ -142,7 +144,10 @@ void fake_s3_drop_uploads(void)
 
 void fake_s3_replace_part(int number)
 {
-    blob_set(&uploads[0].parts[number - 1], "other", 5);
+    struct blob *b = &uploads[0].parts[number - 1];
+    char *other = calloc(1, b->n + 1); /* as many bytes, but others */
+    blob_set(b, other, b->n);
+    free(other);
 }
 
 /* ---- requests ---- */
@@ -255,6 +260,8 @@ static int upload_part(const struct s3_request *q, struct reply *r, struct bp_er
 {
     struct upload *u = upload_at(q->query);
     int number = number_in(q->query, "partNumber=");
+    if (fake_s3_on_part)
+        fake_s3_on_part();
     if (!u)
         return answer(r, 404, "NoSuchUpload", BP_NOTFOUND, err);
     assert_in_range(number, 1, PARTS);

@@ -31,6 +31,7 @@ int fake_s3_uploads(void); /* unfinished ones */
 /* S3 forgets every upload / gets other bytes for part `number` of the only one. */
 void fake_s3_drop_uploads(void);
 void fake_s3_replace_part(int number);
+extern void (*fake_s3_on_part)(void); /* called when a part arrives, or NULL */
 extern int fake_s3_ignores_range, fake_s3_damages, fake_s3_page, fake_s3_shuffles;
 
 #endif

@@ -177,6 +177,41 @@ static void another_file_of_that_key_begins_anew_and_the_former_upload_is_aborte
     assert_int_equal(fake_s3_uploads(), 0);
 }
 
+static void the_same_file_with_other_bytes_begins_anew(void **state)
+{
+    (void)state;
+    size_t n = 23 * MIB;
+    cut_off(n);
+    char *bytes = calloc(1, n);
+    FILE *f = fopen("large", "r+b"); /* the same inode and size */
+    assert_int_equal(fwrite(bytes, 1, n, f), n);
+    fclose(f);
+    assert_int_equal(put("large", "large"), 0);
+    expect_object("m/large", bytes, n);
+    assert_int_equal(fake_s3_calls(AWS_OP_S3_CREATE_MULTIPART_UPLOAD), 2);
+    assert_int_equal(fake_s3_calls(AWS_OP_S3_ABORT_MULTIPART_UPLOAD), 1);
+    free(bytes);
+}
+
+static void grow_file(void)
+{
+    FILE *f = fopen("large", "ab");
+    fputc('x', f);
+    fclose(f);
+}
+
+static void a_file_that_changes_meanwhile_is_not_published(void **state)
+{
+    (void)state;
+    size_t n;
+    free(make_file("large", 12 * MIB));
+    fake_s3_on_part = grow_file;
+    assert_int_equal(put("large", "large"), BP_IO);
+    assert_non_null(strstr(err.text, "changed while"));
+    assert_null(fake_s3_object("m/large", &n));
+    assert_int_equal(fake_s3_uploads(), 0);
+}
+
 static void an_upload_that_s3_forgot_begins_anew(void **state)
 {
     (void)state;
@@ -510,6 +545,8 @@ int main(void)
         TEST(what_cannot_succeed_is_aborted),
         TEST(an_interrupted_upload_goes_on_where_it_ended),
         TEST(another_file_of_that_key_begins_anew_and_the_former_upload_is_aborted),
+        TEST(the_same_file_with_other_bytes_begins_anew),
+        TEST(a_file_that_changes_meanwhile_is_not_published),
         TEST(an_upload_that_s3_forgot_begins_anew),
         TEST(a_part_that_s3_has_otherwise_is_sent_again),
         TEST(state_that_is_damaged_begins_anew),
