@@ -346,6 +346,21 @@ static void no_answer_says_where_and_what(void **state)
     close_all(&err);
 }
 
+static void a_body_that_stops_coming_is_given_up(void **state)
+{
+    (void)state;
+    struct http_response h;
+    struct bp_err err = {0};
+    const struct step s[] = {{"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", 0}};
+    open_all(s, 1, 0);
+    const struct http_request q = {
+        .method = "GET", .url = aws.client->endpoint[AWS_STS], .read_timeout_ms = 1000, .total_timeout_ms = 60000};
+    assert_int_equal(http_do(aws.http, &q, &h, &err), BP_TIMEOUT);
+    assert_int_equal(h.sent, 1);
+    http_response_free(&h);
+    close_all(&err);
+}
+
 /* The server stands for a proxy: what comes to it names the whole URL. */
 static void a_proxy_is_used_but_where_it_must_not(void **state)
 {
@@ -453,6 +468,7 @@ int main(void)
         cmocka_unit_test(a_success_of_s3_can_be_an_error),
         cmocka_unit_test(an_answer_too_large_is_refused),
         cmocka_unit_test(no_answer_says_where_and_what),
+        cmocka_unit_test(a_body_that_stops_coming_is_given_up),
         cmocka_unit_test(a_proxy_is_used_but_where_it_must_not),
         cmocka_unit_test(a_service_that_is_down_is_spared),
         cmocka_unit_test(metrics_are_packed),
