@@ -23,8 +23,10 @@ static void ensured(void *args, const struct bp_err *err, void *arg)
         return;
     fl->ensuring = 0;
     if (err->rc < 0) {
-        if (strcmp(fl->error, err->text) != 0)
+        if (strcmp(fl->error, err->text) != 0) {
             log_warn(LOG_FLEET, "%s: the fleet cannot be made as its workflow wants it: %s", fl->slug, err->text);
+            bus_publish(f->bus, EVENT_FLEET_UNMADE, fl->slug, err->text);
+        }
         snprintf(fl->error, sizeof fl->error, "%s", err->text);
         fl->ensured_max = -1; /* tried again at the next look */
         return;

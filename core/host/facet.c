@@ -13,11 +13,11 @@
 const struct facet facets[FACETS] = {
     {BP_QUEUE_FACET, "queue", KIND_QUEUE, sizeof(struct bp_queue), 0, 0},
     {BP_FLEET_FACET, "fleet", KIND_CLOUD, offsetof(struct bp_fleet, leave), SLOT(bp_fleet, inject), 0},
-    {BP_METRICS_FACET, "metrics", KIND_CLOUD, sizeof(struct bp_metrics), SLOT(bp_metrics, get), 0},
+    {BP_METRICS_FACET, "metrics", KIND_CLOUD, offsetof(struct bp_metrics, watch), SLOT(bp_metrics, get), 0},
     {BP_OBJECTS_FACET, "objects", KIND_CLOUD, offsetof(struct bp_objects, put_new),
      SLOT(bp_objects, open_local) | SLOT(bp_objects, commit_local), 1},
     {BP_PARAMS_FACET, "params", KIND_CLOUD, offsetof(struct bp_params, get_fresh), 0, 1},
-    {BP_LOGS_FACET, "logs", KIND_CLOUD, sizeof(struct bp_logs), 0, 1},
+    {BP_LOGS_FACET, "logs", KIND_CLOUD, offsetof(struct bp_logs, put_at), 0, 1},
     {BP_NOTIFY_FACET, "notify", KIND_CLOUD, sizeof(struct bp_notify), 0, 0},
     {BP_NODE_FACET, "node", KIND_CLOUD, offsetof(struct bp_node, ending), 0, 1},
     {"bp.stacks/1", "stacks", KIND_CLOUD, 16, 0, 0},

@@ -67,6 +67,10 @@ static void decide(const struct workflow *w, void *arg)
     if (!item)
         return;
     item->seen = 1;
+    if (item->plugin_generation != w->generation)
+        item->retired = 0;
+    snprintf(item->plugin, sizeof item->plugin, "%s", w->plugin);
+    item->plugin_generation = w->generation;
     int64_t now = loop_now_ms(bus_loop(s->bus));
     follow_clock(item, now);
     if (item->stats.queued + item->stats.leased > 0)
@@ -102,8 +106,22 @@ static void forget_unseen(struct scale *s)
             continue;
         }
         *at = i->next;
+        if (i->retired && s->started)
+            alarms_drop(s, i);
         free(i);
     }
+}
+
+/* Only what an operator took away is gone for good; a plugin that fails shall keep its alarms. */
+static void on_plugin(const struct event_msg *e, void *arg)
+{
+    struct scale *s = arg;
+    struct json_object *f = event_fields(e);
+    if (!s->started || strcmp(json_str(f, "to", ""), "retired") != 0)
+        return;
+    for (struct scale_item *i = s->items; i; i = i->next)
+        i->retired |= strcmp(i->plugin, json_str(f, "plugin", "")) == 0 &&
+                      json_int(f, "generation", 0) == (int64_t)i->plugin_generation;
 }
 
 static void take_stats(struct scale *s, const struct bp_op_stats *st)
@@ -126,17 +144,23 @@ static void got_stats(struct bp_op *op, const struct bp_err *err, void *arg)
     struct scale *s = arg;
     s->asking = 0;
     if (err->rc < 0) {
-        if (!s->stats_error[0])
+        if (!s->stats_error[0]) {
             log_warn(LOG_SCALE, "holding every fleet: no statistics: %s", err->text);
+            bus_publish(s->bus, EVENT_QUEUE_STATE, "down", err->text);
+        }
         snprintf(s->stats_error, sizeof s->stats_error, "%s", err->text);
     } else {
         assert(op); /* there is one whenever the call went well */
+        if (s->stats_error[0])
+            bus_publish(s->bus, EVENT_QUEUE_STATE, "up", "");
         s->stats_error[0] = 0;
         s->last_stats_ms = loop_now_ms(bus_loop(s->bus));
         take_stats(s, &op->u.stats);
         if (s->started)
             host_each_workflow(s->host, decide, s);
         forget_unseen(s);
+        if (s->started)
+            alarms_keep(s);
         if (s->started && s->taking_over)
             metrics_publish(s);
         s->taking_over = 0;
@@ -205,6 +229,7 @@ struct scale *scale_new(struct bus *b, struct host *h, const struct config *c, c
     s->instances = bus_subscribe(b, "fleet.instance", poke, s);
     s->arrivals = bus_subscribe(b, "queue.arrived", poke, s);
     s->leader = bus_subscribe(b, "leader.*", poke, s);
+    s->plugins = bus_subscribe(b, "plugin.state", on_plugin, s);
     return s;
 }
 
@@ -219,6 +244,7 @@ void scale_free(struct scale *s)
     bus_unsubscribe(s->instances);
     bus_unsubscribe(s->arrivals);
     bus_unsubscribe(s->leader);
+    bus_unsubscribe(s->plugins);
     while (s->items) {
         struct scale_item *i = s->items;
         s->items = i->next;

@@ -19,6 +19,11 @@ struct scale_decision {
     char reason[200];
 };
 
+/* What the provider's alarms of a workflow were made for; max_size 0: not made yet. */
+struct scale_alarms {
+    int32_t backlog_target, max_size, empty_after_s;
+};
+
 /* What the engine remembers of one workflow; may be lost at any time without harm. */
 struct scale_item {
     char slug[128];
@@ -34,6 +39,10 @@ struct scale_item {
     int offences;
     uint32_t generation; /* of the plugin whose policy made them */
     int seen;            /* by the walk under way */
+    char plugin[128];    /* that serves it, or did so last, and its generation */
+    uint32_t plugin_generation;
+    int retired; /* that generation was retired by its operator: not refused, not quarantined */
+    struct scale_alarms alarms;
     struct bp_queue_stats_row stats;
     struct bp_metric latest[SCALE_METRICS];
     uint32_t n_latest;
@@ -48,12 +57,21 @@ struct scale {
     struct scale_fleet fleet;
     struct scale_item *items;
     struct loop_timer *tick, *soon, *minute;
-    struct subscription *jobs, *instances, *arrivals, *leader;
+    struct subscription *jobs, *instances, *arrivals, *leader, *plugins;
     struct leads leads;
     int started, asking, again;
     int taking_over;       /* leads since the last statistics */
     int64_t last_stats_ms; /* when the queue last answered; 0: never */
     char stats_error[252];
+    int watching;           /* a question about alarms is under way */
+    int64_t watch_after_ms; /* of mono_ms(): no other one before */
+    char watch_error[252];
+};
+
+/* For walks over the workflows that need two things. */
+struct scale_walk {
+    struct scale *scale;
+    void *memory;
 };
 
 /* The item of a slug, made when it is new. NULL: no memory. */
@@ -67,6 +85,11 @@ void plan_make(struct scale *s, const struct workflow *w, struct scale_item *ite
                struct bp_plan *p);
 /* Publishes and applies a plan that changes the fleet. */
 void plan_apply(struct scale *s, struct scale_item *item, const struct bp_view *v, const struct bp_plan *p);
+
+/* Has the metrics provider make or correct the alarms of workflows that appeared or changed; the leader's. */
+void alarms_keep(struct scale *s);
+/* The workflow has retired: takes them away. */
+void alarms_drop(struct scale *s, const struct scale_item *item);
 
 /* Timer: the minute's metrics. */
 void metrics_publish(void *scale);

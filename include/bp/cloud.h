@@ -76,6 +76,15 @@ struct bp_metric {
     double value;
 };
 
+/* What is to be watched over one workflow's metrics: its alarms and its dashboard. */
+struct bp_metrics_watch {
+    uint32_t size;
+    int32_t backlog_target; /* jobs per instance that the scaling aims at */
+    int32_t max_size;       /* instances at most */
+    int32_t empty_after_s;  /* an empty queue scales to zero after so long */
+    const char *slug, *stage, *display_name;
+};
+
 struct bp_metrics {
     uint32_t size;
     uint32_t reserved;
@@ -83,6 +92,17 @@ struct bp_metrics {
     /* Samples of one metric since since_ms, oldest first, up to *n. BP_UNSUPPORTED where it cannot be read back. */
     int32_t (*get)(void *inst, const char *name, const char *workflow, int64_t since_ms, struct bp_metric *out,
                    uint32_t *n, struct bp_err *err);
+    /* Optional: makes, or corrects where they differ, the alarms and dashboards of n workflows; repeating it changes
+     * nothing. On error some may be done; it is asked again later. */
+    int32_t (*watch)(void *inst, const struct bp_metrics_watch *specs, uint32_t n, struct bp_err *err);
+    /* Optional: the workflow has retired: removes what watch made. Absent: BP_OK. */
+    int32_t (*unwatch)(void *inst, const char *slug, const char *stage, struct bp_err *err);
+};
+
+/* One line of a log: UTF-8, no newline. */
+struct bp_log_line {
+    int64_t at_ms;
+    const char *text;
 };
 
 struct bp_logs {
@@ -91,11 +111,18 @@ struct bp_logs {
     /* Appends lines (NUL-terminated, no newline) to stream `stream` of group `group`. */
     int32_t (*put)(void *inst, const char *group, const char *stream, const char *const *lines, uint32_t n,
                    struct bp_err *err);
+    /* Optional: the same with the time of each line, oldest first. BP_OK: they are where they belong or kept on disk on
+     * the way there. BP_LATER: nothing was taken, the same again later. Else: these lines are refused for good. */
+    int32_t (*put_at)(void *inst, const char *group, const char *stream, const struct bp_log_line *lines, uint32_t n,
+                      struct bp_err *err);
 };
 
 struct bp_notify {
     uint32_t size;
     uint32_t reserved;
+    /* One message to people; subject at most 100 bytes. A key that was sent a short while ago is not sent again
+     * (BP_OK); NULL or "": always. BP_LATER: too many at once, or no way out now. BP_UNSUPPORTED: nobody is to be told.
+     */
     int32_t (*send)(void *inst, const char *subject, const char *text, const char *dedup_key, struct bp_err *err);
 };
 

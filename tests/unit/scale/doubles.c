@@ -238,7 +238,26 @@ static int32_t put(void *inst, const struct bp_metric *samples, uint32_t n, stru
     return end(r, rc);
 }
 
-static const struct bp_metrics metrics_table = {.size = sizeof metrics_table, .put = put};
+static int32_t watch(void *inst, const struct bp_metrics_watch *specs, uint32_t n, struct bp_err *err)
+{
+    struct rig *r = inst;
+    int32_t rc = begin(r, &r->watch_rc, err);
+    for (uint32_t i = 0; i < n; i++)
+        note(r, "watch %s %s %d %d %d", specs[i].slug, specs[i].stage, specs[i].backlog_target, specs[i].max_size,
+             specs[i].empty_after_s);
+    return end(r, rc);
+}
+
+static int32_t unwatch(void *inst, const char *slug, const char *stage, struct bp_err *err)
+{
+    struct rig *r = inst;
+    int32_t rc = begin(r, &r->watch_rc, err);
+    note(r, "unwatch %s %s", slug, stage);
+    return end(r, rc);
+}
+
+static const struct bp_metrics metrics_table = {
+    .size = sizeof metrics_table, .put = put, .watch = watch, .unwatch = unwatch};
 
 void doubles_open(struct rig *r)
 {

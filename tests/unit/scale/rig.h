@@ -5,7 +5,7 @@
  *
  * One workflow, "photo", is there at first. Every call a double gets is a line of `calls`, in the order they came:
  * "stats", "workers", "drain i-1", "undrain i-1", "ensure photo 10", "describe", "grow photo 2", "terminate photo i-1",
- * "protect photo i-1 1", "leave", "put".
+ * "protect photo i-1 1", "leave", "put", "watch photo local 2 10 900", "unwatch photo local".
  */
 #ifndef TESTS_SCALE_RIG_H
 #define TESTS_SCALE_RIG_H
@@ -52,8 +52,8 @@ struct rig {
     uint32_t n_samples;
     int busy_ended; /* instances terminated while their worker held a lease: must stay 0 */
 
-    atomic_int queue_rc, ensure_rc, describe_rc, grow_rc, put_rc; /* these calls fail with it */
-    atomic_int terminate_fails, mark_fails;                       /* so many of these calls fail */
+    atomic_int queue_rc, ensure_rc, describe_rc, grow_rc, put_rc, watch_rc; /* these calls fail with it */
+    atomic_int terminate_fails, mark_fails;                                 /* so many of these calls fail */
     atomic_int lease_on_mark; /* the next worker told to drain has just leased a job */
     atomic_int cloud_closed;  /* calls of the provider wait until it is 0 */
 
