@@ -5,12 +5,14 @@
 #include "host/host.h"
 #include "log/err.h"
 #include "log/log.h"
+#include "log_forward.h"
 #include "logging.h"
 #include "paths.h"
 #include "sd_notify.h"
 #include "state_dir.h"
 #include "worker/worker.h"
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct agent {
@@ -19,6 +21,7 @@ struct agent {
     struct config *config;
     struct host *host;
     struct worker *worker;
+    struct log_forward *forward;
     const struct options *options;
     char state_dir[4096], runner[4096], own_plugins[4096];
     int exit_status;
@@ -31,11 +34,17 @@ static void host_stopped(void *arg)
     loop_stop(a->loop);
 }
 
+static void logs_are_out(void *arg)
+{
+    struct agent *a = arg;
+    host_stop(a->host, host_stopped, a);
+}
+
 static void worker_ended(int exit_status, void *arg)
 {
     struct agent *a = arg;
     a->exit_status = exit_status;
-    host_stop(a->host, host_stopped, a);
+    log_forward_end(a->forward, logs_are_out, a);
 }
 
 static void on_stop_signal(int signo, void *arg)
@@ -92,6 +101,29 @@ static int open_host(struct agent *a, struct bp_err *err)
     return a->host ? 0 : err->rc;
 }
 
+/* The stream of this worker's lines: its id, the instance's. */
+static const char *log_stream(void *arg)
+{
+    const struct agent *a = arg;
+    return a->worker ? worker_id(a->worker) : NULL;
+}
+
+static int open_forward(struct agent *a, struct bp_err *err)
+{
+    char group[600];
+    const char *own = config_str(a->config, CONFIG_LOG_FORWARD_GROUP),
+               *fleet = config_str(a->config, CONFIG_WORKER_FLEET);
+    if (*own)
+        snprintf(group, sizeof group, "%s", own);
+    else if (*fleet)
+        snprintf(group, sizeof group, "/gpu-workers/%s", fleet);
+    else
+        snprintf(group, sizeof group, "/bp/%s/workers", config_str(a->config, CONFIG_STAGE));
+    struct log_forward_spec spec = {.bus = a->bus, .config = a->config, .group = group, .stream = log_stream, .arg = a};
+    a->forward = log_forward_new(&spec, err);
+    return a->forward ? 0 : err->rc;
+}
+
 static int open_all(struct agent *a, struct bp_err *err)
 {
     int rc = state_dir_open(a->config, a->state_dir, sizeof a->state_dir, err);
@@ -105,7 +137,7 @@ static int open_all(struct agent *a, struct bp_err *err)
     loop_on_signal(a->loop, SIGTERM, on_stop_signal, a);
     loop_on_signal(a->loop, SIGINT, on_stop_signal, a);
     loop_on_signal(a->loop, SIGHUP, on_hangup, a);
-    if ((rc = open_host(a, err)) < 0)
+    if ((rc = open_forward(a, err)) < 0 || (rc = open_host(a, err)) < 0)
         return rc;
     struct worker_spec spec = {.bus = a->bus,
                                .host = a->host,
@@ -122,6 +154,7 @@ static void close_all(struct agent *a)
 {
     if (a->worker)
         worker_free(a->worker);
+    log_forward_free(a->forward);
     if (a->host)
         host_free(a->host);
     if (a->bus)

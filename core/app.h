@@ -35,6 +35,8 @@ struct app {
     int (*reload)(struct app *app, uint32_t *changed, struct bp_err *err);
     void (*secret_refused)(struct app *app);            /* a worker came with another fleet secret: was ours rotated? */
     void (*shutdown)(struct app *app, const char *why); /* begins a drain and ends the process */
+    /* Lines forwarded to the logs service since the start, lost on the way, and waiting. */
+    void (*log_counts)(struct app *app, uint64_t *sent, uint64_t *lost, uint32_t *waiting);
     int (*drain)(struct app *app, int on, struct bp_err *err); /* stop (or again begin) taking submits and leasing */
 };
 

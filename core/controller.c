@@ -9,11 +9,13 @@
 
 #include "about.h"
 #include "admin/admin.h"
+#include "alerts.h"
 #include "app.h"
 #include "http/http.h"
 #include "log/err.h"
 #include "log/json.h"
 #include "log/log.h"
+#include "log_forward.h"
 #include "paths.h"
 #include "reload.h"
 #include "sd_notify.h"
@@ -22,6 +24,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct controller {
     struct app app; /* first: the doors hold a pointer to it */
@@ -30,8 +33,10 @@ struct controller {
     struct http *http;
     struct admin *admin;
     struct loop_timer *shutdown_tick, *watchdog, *secrets;
+    struct alerts *alerts;
+    struct log_forward *forward;
     struct subscription *plugin_events;
-    char runner[4096], own_plugins[4096];
+    char runner[4096], own_plugins[4096], host_name[256];
     int64_t shutdown_deadline_ms;
     int settled, exit_status;
 };
@@ -44,7 +49,14 @@ static void host_stopped(void *arg)
     loop_stop(k->app.loop);
 }
 
-/* Waits for requests in flight, at most shutdown.graceSeconds, then stops the plugins. */
+static void logs_are_out(void *arg)
+{
+    struct controller *k = arg;
+    host_stop(k->app.host, host_stopped, k);
+}
+
+/* Waits for requests in flight, at most shutdown.graceSeconds, then stops the plugins; the logs provider among them
+ * gets the last lines first. */
 static void shutdown_tick(void *arg)
 {
     struct controller *k = arg;
@@ -56,7 +68,7 @@ static void shutdown_tick(void *arg)
     if (left)
         log_warn(LOG_CORE, "ending with %u requests unanswered after %lld s", left,
                  (long long)config_num(k->config, CONFIG_SHUTDOWN_GRACE_S));
-    host_stop(k->app.host, host_stopped, k);
+    log_forward_end(k->forward, logs_are_out, k);
 }
 
 /* The instances are gone, or were never ours to end: nobody needs the HTTP door any more. */
@@ -106,7 +118,21 @@ static int app_reload(struct app *app, uint32_t *changed, struct bp_err *err)
 {
     struct controller *k = (struct controller *)app;
     struct reload r = {.app = app, .options = k->options, .config = &k->config, .http = k->http};
-    return reload_config(&r, changed, err);
+    int rc = reload_config(&r, changed, err);
+    if (rc == 0) {
+        alerts_reconfigure(k->alerts, k->config);
+        log_forward_reconfigure(k->forward, k->config);
+    }
+    return rc;
+}
+
+static void app_log_counts(struct app *app, uint64_t *sent, uint64_t *lost, uint32_t *waiting)
+{
+    struct log_forward_counts c;
+    log_forward_counts(((struct controller *)app)->forward, &c);
+    *sent = c.sent;
+    *lost = c.lost;
+    *waiting = c.waiting;
 }
 
 static void on_hangup(int signo, void *arg)
@@ -316,14 +342,40 @@ static int open_base(struct controller *k, struct bp_err *err)
     app->shutdown = app_shutdown;
     app->drain = app_drain;
     app->secret_refused = secrets_doubt_fleet;
+    app->log_counts = app_log_counts;
     snprintf(app->not_ready, sizeof app->not_ready, "starting: plugins are coming up");
     return 0;
+}
+
+/* The stream of this controller's lines: its machine. */
+static const char *log_stream(void *arg)
+{
+    struct controller *k = arg;
+    if (!k->host_name[0] && gethostname(k->host_name, sizeof k->host_name - 1) < 0)
+        snprintf(k->host_name, sizeof k->host_name, "bpd");
+    return k->host_name;
+}
+
+static int open_messengers(struct controller *k, struct bp_err *err)
+{
+    char group[600];
+    const char *own = config_str(k->config, CONFIG_LOG_FORWARD_GROUP);
+    if (*own)
+        snprintf(group, sizeof group, "%s", own);
+    else
+        snprintf(group, sizeof group, "/bp/%s/bpd", config_str(k->config, CONFIG_STAGE));
+    struct log_forward_spec spec = {
+        .bus = k->app.bus, .config = k->config, .group = group, .stream = log_stream, .arg = k};
+    if (!(k->forward = log_forward_new(&spec, err)))
+        return err->rc;
+    k->alerts = alerts_new(k->app.bus, k->config);
+    return k->alerts ? 0 : err_set(err, BP_NOMEM, "no memory to watch over events");
 }
 
 static int open_all(struct controller *k, struct bp_err *err)
 {
     int rc = open_base(k, err);
-    if (rc < 0)
+    if (rc < 0 || (rc = open_messengers(k, err)) < 0)
         return rc;
     if (!(k->http = http_new(&k->app, err)))
         return err->rc;
@@ -368,6 +420,8 @@ static void close_all(struct controller *k)
     if (app->dispatch)
         dispatch_free(app->dispatch);
     bus_unsubscribe(k->plugin_events);
+    alerts_free(k->alerts);
+    log_forward_free(k->forward);
     if (app->host)
         host_free(app->host);
     loop_timer_free(k->shutdown_tick);

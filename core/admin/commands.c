@@ -79,6 +79,7 @@ static const struct admin_arg events_args[] = {
     {ARG_FLAG, 0, "follow", "go on with new ones"},
     END};
 static const struct admin_arg log_args[] = {{ARG_OPTION, ARG_INT, "last", "how many lines (50)"}, END};
+static const struct admin_arg notify_args[] = {{ARG_OPTIONAL, ARG_TEXT, "text", "what it says"}, END};
 static const struct admin_arg level_args[] = {{ARG_WORD, ARG_TEXT, "levels", "info, or host=debug,http=warn,info"},
                                               END};
 static const struct admin_arg key_args[] = {{ARG_OPTIONAL, ARG_TEXT, "key", "only keys with this prefix"}, END};
@@ -201,6 +202,8 @@ const struct admin_command admin_commands[] = {
      NULL},
     {"events", ADMIN_READ, "what happened, and with --follow what happens", cmd_events, events_args, NULL, NULL},
     {"metrics", ADMIN_READ, "the last published metrics", cmd_metrics, NULL, "", metric_columns},
+    {"notify test", ADMIN_WRITE, "send the operators a message, to see that it arrives", cmd_notify_test, notify_args,
+     NULL, NULL},
     {"log", ADMIN_READ, "the last log lines", cmd_log, log_args, NULL, NULL},
     {"log level", ADMIN_WRITE, "set log levels until the next reload", cmd_log_level, level_args, NULL, NULL},
     {"config", ADMIN_READ, "every setting, its value and where it came from", cmd_config, key_args, "", config_columns},

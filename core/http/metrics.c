@@ -108,6 +108,19 @@ static void put_jobs(struct text *t, struct http *h)
     counter(t, "bpd_refused_later", "Requests refused because a mailbox was full.", n.refused_later);
 }
 
+static void put_forwarded(struct text *t, struct app *app)
+{
+    uint64_t sent = 0, lost = 0;
+    uint32_t waiting = 0;
+
+    if (!app->log_counts)
+        return;
+    app->log_counts(app, &sent, &lost, &waiting);
+    counter(t, "bpd_lines_forwarded", "Log lines that the logs service took.", sent);
+    counter(t, "bpd_lines_lost", "Log lines that never reached the logs service.", lost);
+    gauge(t, "bpd_lines_waiting", "Log lines that wait for the logs service.", waiting);
+}
+
 static void put_leader(struct text *t, struct http *h)
 {
     struct leadership l;
@@ -243,6 +256,7 @@ static void answer_text(struct call *c, struct json_object *stats)
     put_daemon(&t, h);
     put_door(&t, h);
     put_jobs(&t, h);
+    put_forwarded(&t, h->app);
     put_leader(&t, h);
     put_stats(&t, json_member(stats, "workflows"));
     put_published(&t, h);

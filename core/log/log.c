@@ -33,7 +33,11 @@ static struct {
     int fd;
     int json; /* -1: not asked yet */
     char ident[IDENT_BYTES];
+    log_tap_fn tap;
+    void *tap_arg;
 } target = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO, .json = -1};
+
+static _Thread_local int muted;
 
 static int wants_json(int fd, enum log_form form)
 {
@@ -160,6 +164,29 @@ int log_set_levels(const char *spec, struct bp_err *err)
     return 0;
 }
 
+void log_tap(log_tap_fn fn, void *arg)
+{
+    pthread_mutex_lock(&target.lock);
+    target.tap = fn;
+    target.tap_arg = arg;
+    pthread_mutex_unlock(&target.lock);
+}
+
+void log_tap_mute(int on)
+{
+    muted = on;
+}
+
+/* Under the lock; `line` holds the line as it was written and may be written over. */
+static void feed_tap(const struct log_record *r, char *line, size_t bytes)
+{
+    if (!target.tap || muted)
+        return;
+    if (!target.json)
+        bytes = log_line_json(r, line);
+    target.tap(r->sub, r->level, r->at_ms, line, bytes - 1, target.tap_arg);
+}
+
 /* A reader that does not keep up (a full pipe that must not block) loses lines rather than stopping the daemon. */
 static void write_all(int fd, const char *line, size_t bytes)
 {
@@ -192,6 +219,7 @@ static void emit(enum log_sub sub, int level, const char *fields_json, const cha
     size_t bytes = target.json ? log_line_json(&r, line) : log_line_text(&r, line);
     write_all(target.fd, line, bytes);
     log_ring_add(line, bytes - 1);
+    feed_tap(&r, line, bytes);
     pthread_mutex_unlock(&target.lock);
     errno = saved_errno;
 }

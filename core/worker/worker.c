@@ -106,6 +106,11 @@ void worker_start(struct worker *w)
     worker_identify(w);
 }
 
+const char *worker_id(const struct worker *w)
+{
+    return w->phase == WORKER_NEW || w->phase == WORKER_IDENTIFYING ? NULL : w->id;
+}
+
 void worker_attempt_ended(struct worker *w)
 {
     struct attempt *gone = w->attempt;

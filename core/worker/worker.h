@@ -21,6 +21,8 @@ struct worker *worker_new(const struct worker_spec *spec, struct bp_err *err);
 void worker_start(struct worker *w);
 /* SIGTERM or a notice: stop polling, checkpoint, requeue with reason, deregister, then `ended`. [loop] */
 void worker_stop(struct worker *w, const char *reason, int64_t grace_ms);
+/* Its id once the node service has told who this is, NULL before. Borrowed. [loop] */
+const char *worker_id(const struct worker *w);
 void worker_free(struct worker *w);
 
 #endif

@@ -242,6 +242,44 @@ static void an_error_text_is_cut_between_characters(void **state)
     assert_int_equal(err_set(NULL, BP_FAIL, "nobody listens"), BP_FAIL);
 }
 
+struct tapped {
+    int n;
+    char last[512];
+};
+
+static void tap(enum log_sub sub, int level, int64_t at_ms, const char *line, size_t n, void *arg)
+{
+    struct tapped *t = arg;
+    assert_true(sub == LOG_HOST && level == BP_LOG_WARN && at_ms > 0);
+    t->n++;
+    snprintf(t->last, sizeof t->last, "%.*s", (int)n, line);
+}
+
+static void the_tap_gets_each_line_as_json_whatever_the_form_of_the_log(void **state)
+{
+    struct tapped t = {0};
+    struct bp_err err = {0};
+    (void)state;
+    open_log("tap.log", LOG_FORM_TEXT);
+    log_tap(tap, &t);
+    log_warn(LOG_HOST, "careful");
+    log_tap_mute(1);
+    log_warn(LOG_HOST, "from the forwarder itself");
+    log_tap_mute(0);
+    log_debug(LOG_HOST, "below the level");
+    log_tap(NULL, NULL);
+    log_warn(LOG_HOST, "after it was closed");
+    assert_int_equal(t.n, 1);
+    struct json_object *o = json_parse(t.last, strlen(t.last), &err);
+    assert_non_null(o);
+    assert_string_equal(json_str(o, "text", ""), "careful");
+    json_object_put(o);
+    char *text = slurp("tap.log");
+    assert_non_null(strstr(text, "from the forwarder itself"));
+    assert_true(text[0] != '{'); /* the log itself keeps its form */
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +292,7 @@ int main(void)
         cmocka_unit_test(a_path_that_cannot_be_opened_leaves_the_former_target),
         cmocka_unit_test(reopening_follows_logrotate),
         cmocka_unit_test(the_ring_keeps_the_newest_thousand_oldest_first),
+        cmocka_unit_test(the_tap_gets_each_line_as_json_whatever_the_form_of_the_log),
         cmocka_unit_test(lines_of_many_threads_never_mix),
         cmocka_unit_test(an_error_text_is_cut_between_characters),
     };

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "alerts.h"
+
+#include "log/err.h"
+#include "log/json.h"
+#include "log/log.h"
+#include <bp/cloud.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ALERT_RULES     8
+#define QUEUE_DOWN_MS   30000
+#define ALERTS_MAX      64 /* that wait */
+#define RETRY_MS        15000
+#define TRIES           40 /* ten minutes */
+#define SEND_TIMEOUT_MS 30000
+
+/* One message on its way. Owned by the list; a request has a copy. */
+struct alert {
+    char subject[101], text[900], key[120];
+    int tries;
+    struct alert *next;
+};
+
+/* How a workflow fares: what failed in a row. */
+struct streak {
+    char slug[128];
+    int64_t launches, attempts;
+    struct streak *next;
+};
+
+struct alerts {
+    struct bus *bus;
+    const struct config *config;
+    struct subscription *events[ALERT_RULES];
+    struct loop_timer *again;
+    struct alert *first; /* oldest; the first one is what is being sent */
+    uint32_t n;
+    int sending;
+    struct streak *streaks;
+    struct loop_timer *queue_down;
+    char queue_error[252];
+    int queue_told;
+};
+
+/* ---- sending, one at a time ---- */
+
+/* On the provider's thread. */
+static int run_send(const void *table, void *inst, void *args, struct bp_err *err)
+{
+    const struct bp_notify *t = table;
+    const struct alert *m = args;
+    return t->send(inst, m->subject, m->text, m->key, err);
+}
+
+static void drop_first(struct alerts *a)
+{
+    struct alert *gone = a->first;
+    a->first = gone->next;
+    a->n--;
+    free(gone);
+}
+
+static void took(struct alerts *a, const struct bp_err *err)
+{
+    struct alert *m = a->first;
+    a->sending = 0;
+    int again = err->rc < 0 && err->rc != BP_UNSUPPORTED && err->rc != BP_INVALID && ++m->tries < TRIES;
+    if (err->rc < 0 && (m->tries == 1 || !again))
+        log_warn(LOG_CORE, "operators could not be told \"%s\"%s: %s", m->subject,
+                 again ? " yet" : "; it is not tried again", err->text);
+    if (!again)
+        drop_first(a);
+    if (a->first)
+        loop_timer_after(a->again, again ? RETRY_MS : 0);
+}
+
+static void was_sent(void *args, const struct bp_err *err, void *arg)
+{
+    (void)args;
+    took(arg, err);
+}
+
+static void send_first(void *arg)
+{
+    struct alerts *a = arg;
+    struct bp_err err = {0};
+    if (a->sending || !a->first)
+        return;
+    struct alert *copy = malloc(sizeof *copy);
+    if (!copy) {
+        loop_timer_after(a->again, RETRY_MS);
+        return;
+    }
+    *copy = *a->first;
+    struct request_spec spec = {.service = "notify",
+                                .name = "notify.send",
+                                .run = run_send,
+                                .args = copy,
+                                .args_free = free,
+                                .reply = was_sent,
+                                .arg = a,
+                                .timeout_ms = SEND_TIMEOUT_MS};
+    a->sending = 1;
+    if (bus_request(a->bus, &spec, &err) < 0)
+        took(a, &err);
+}
+
+/* Takes m over. */
+static void enqueue(struct alerts *a, struct alert *m)
+{
+    struct alert **at = &a->first;
+    log_warn(LOG_CORE, "alert: %s: %s", m->subject, m->text);
+    if (!config_bool(a->config, CONFIG_NOTIFY_ALERTS) || a->n >= ALERTS_MAX) {
+        free(m);
+        return;
+    }
+    while (*at)
+        at = &(*at)->next;
+    *at = m;
+    a->n++;
+    if (!a->sending && a->first == m)
+        loop_timer_after(a->again, 0);
+}
+
+/* "key:who" is the key; "bpd <stage>: <words> <who>" the subject. */
+BP_PRINTF(5, 6)
+static void tell(struct alerts *a, const char *key, const char *words, const char *who, const char *fmt, ...)
+{
+    struct alert *m = calloc(1, sizeof *m);
+    va_list ap;
+    if (!m)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(m->text, sizeof m->text, fmt, ap);
+    va_end(ap);
+    snprintf(m->key, sizeof m->key, "%s:%.80s", key, who);
+    snprintf(m->subject, sizeof m->subject, "bpd %.20s: %s %.40s", config_str(a->config, CONFIG_STAGE), words, who);
+    enqueue(a, m);
+}
+
+/* ---- what is worth it ---- */
+
+static const char *field(const struct event_msg *e, const char *name)
+{
+    return json_str(event_fields(e), name, "");
+}
+
+static struct streak *streak_of(struct alerts *a, const struct event_msg *e)
+{
+    const char *slug = field(e, "workflow");
+    struct streak *s = a->streaks;
+    while (s && strcmp(s->slug, slug) != 0)
+        s = s->next;
+    if (s || !(s = calloc(1, sizeof *s)))
+        return s;
+    snprintf(s->slug, sizeof s->slug, "%s", slug);
+    s->next = a->streaks;
+    return a->streaks = s;
+}
+
+static void on_plugin(struct alerts *a, const struct event_msg *e)
+{
+    const char *name = field(e, "plugin"), *to = field(e, "to"), *reason = field(e, "reason");
+    if (strcmp(to, "quarantined") == 0)
+        tell(a, "plugin-quarantined", "plugin quarantined:", name,
+             "The plugin %s failed three times in ten minutes and is not used any more: %s. Put a mended file in its "
+             "place, or: bpctl plugin reload %s",
+             name, reason, name);
+    else if (strcmp(to, "refused") == 0)
+        tell(a, "plugin-refused", "plugin refused:", name,
+             "The plugin %s does not serve: %s. See: bpctl plugin show %s", name, reason, name);
+}
+
+static void on_launch_failed(struct alerts *a, const struct event_msg *e)
+{
+    struct streak *s = streak_of(a, e);
+    if (!s || ++s->launches != config_int(a->config, CONFIG_NOTIFY_LAUNCH_FAILURES))
+        return;
+    tell(a, "launch-failures", "launches fail for", s->slug,
+         "%lld launches for %s failed in a row, the last one of type %s (%s): %.400s. See: bpctl fleet %s",
+         (long long)s->launches, s->slug, field(e, "type"), field(e, "reason"), field(e, "text"), s->slug);
+}
+
+static void on_instance(struct alerts *a, const struct event_msg *e)
+{
+    struct streak *s = strcmp(field(e, "to"), "running") == 0 ? streak_of(a, e) : NULL;
+    if (s)
+        s->launches = 0;
+}
+
+static void on_unmade(struct alerts *a, const struct event_msg *e)
+{
+    const char *slug = field(e, "workflow");
+    tell(a, "fleet-unmade", "no fleet for", slug, "The fleet of %s cannot be made as its workflow wants it: %.600s",
+         slug, field(e, "error"));
+}
+
+static void on_attempt_failed(struct alerts *a, const struct event_msg *e)
+{
+    struct streak *s = streak_of(a, e);
+    if (!s || ++s->attempts != config_int(a->config, CONFIG_NOTIFY_FAILED_JOBS))
+        return;
+    tell(a, "jobs-fail", "jobs fail for", s->slug,
+         "%lld attempts at jobs of %s failed in a row and none succeeded; the last error: %.500s. See: bpctl jobs "
+         "--workflow %s --status failed",
+         (long long)s->attempts, s->slug, field(e, "error"), s->slug);
+}
+
+static void on_completed(struct alerts *a, const struct event_msg *e)
+{
+    if (!a->streaks)
+        return;
+    struct streak *s = streak_of(a, e);
+    if (s)
+        s->attempts = 0;
+}
+
+/* A queue that is away for a moment wakes nobody. */
+static void queue_still_down(void *arg)
+{
+    struct alerts *a = arg;
+    a->queue_told = 1;
+    tell(a, "queue-down", "queue down", "",
+         "The queue does not answer: %.600s. Every fleet keeps its size; submits and "
+         "workers get 503 until it is back.",
+         a->queue_error);
+}
+
+static void on_queue(struct alerts *a, const struct event_msg *e)
+{
+    if (strcmp(field(e, "state"), "down") == 0) {
+        snprintf(a->queue_error, sizeof a->queue_error, "%s", field(e, "reason"));
+        loop_timer_after(a->queue_down, QUEUE_DOWN_MS);
+        return;
+    }
+    loop_timer_cancel(a->queue_down);
+    if (a->queue_told)
+        tell(a, "queue-up", "queue is back", "", "The queue answers again.");
+    a->queue_told = 0;
+}
+
+static const struct {
+    enum event_id id;
+    void (*heed)(struct alerts *a, const struct event_msg *e);
+} rules[] = {
+    {EVENT_PLUGIN_STATE, on_plugin},      {EVENT_FLEET_LAUNCH_FAILED, on_launch_failed},
+    {EVENT_FLEET_INSTANCE, on_instance},  {EVENT_FLEET_UNMADE, on_unmade},
+    {EVENT_JOB_RETRY, on_attempt_failed}, {EVENT_JOB_FAILED, on_attempt_failed},
+    {EVENT_JOB_COMPLETED, on_completed},  {EVENT_QUEUE_STATE, on_queue},
+};
+#define RULES (sizeof rules / sizeof rules[0])
+_Static_assert(RULES == ALERT_RULES, "one subscription a rule");
+
+static void on_event(const struct event_msg *e, void *arg)
+{
+    for (size_t i = 0; i < RULES; i++)
+        if (rules[i].id == e->id)
+            rules[i].heed(arg, e);
+}
+
+/* ---- life ---- */
+
+struct alerts *alerts_new(struct bus *b, const struct config *c)
+{
+    struct alerts *a = calloc(1, sizeof *a);
+    if (!a)
+        return NULL;
+    a->bus = b;
+    a->config = c;
+    a->again = loop_timer_new(bus_loop(b), "alerts.send", send_first, a);
+    a->queue_down = loop_timer_new(bus_loop(b), "alerts.queue", queue_still_down, a);
+    for (size_t i = 0; i < RULES; i++)
+        a->events[i] = bus_subscribe(b, event_info(rules[i].id)->name, on_event, a);
+    return a;
+}
+
+void alerts_reconfigure(struct alerts *a, const struct config *c)
+{
+    a->config = c;
+}
+
+void alerts_free(struct alerts *a)
+{
+    if (!a)
+        return;
+    for (size_t i = 0; i < RULES; i++)
+        bus_unsubscribe(a->events[i]);
+    loop_timer_free(a->again);
+    loop_timer_free(a->queue_down);
+    while (a->first)
+        drop_first(a);
+    while (a->streaks) {
+        struct streak *s = a->streaks;
+        a->streaks = s->next;
+        free(s);
+    }
+    free(a);
+}
