@@ -51,6 +51,7 @@ def test_a_test_message_reaches_the_operators(daemon):
 def test_launches_that_fail_in_a_row_wake_the_operators(daemon, noop):
     d = daemon(settings={"notify.launchFailures": "2", "plugin": json.dumps({"local": {"launchRetrySeconds": 0.05}})},
                extra_plugins=[noop])
+    wait_until("the fleet is made", lambda: (rows := d.ctl("fleet", "bench-noop")) and rows[0]["exists"])
     d.ctl("fleet", "inject", "bench-noop", "fail-launches", "20")
     d.http.post("/api/jobs", {"workflow": "bench-noop", "params": {}})
     file = d.state / "plugin" / "local" / "notifications.jsonl"
