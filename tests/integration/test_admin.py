@@ -119,7 +119,7 @@ def test_a_new_fleet_secret_is_taken_by_a_reload(daemon, noop, short_dir):
     f = short_dir / "bpd.json"
     old, new = "the-former-fleet-secret", "n" * 300
     f.write_text(json.dumps({"workers": {"fleetSecret": old}}))
-    d = daemon(start=False, extra_plugins=[noop], settings={"scale.dryRun": "true"})
+    d = daemon(start=False, extra_plugins=[noop], settings={"scale.dryRun": "true", "workers.formerSecretSeconds": "0"})
     command = d.command
     d.command = lambda: command() + ["--config", str(f)]
     d.start()
