@@ -9,19 +9,14 @@
 
 #include "settings.h"
 #include <bp/cloud.h>
-#include <bp/fleet.h>
 #include <bp/plugin.h>
 
 struct http;
 struct client;
 struct credentials;
 struct imds;
-struct fleets;
 struct objects;
 struct params;
-struct metrics;
-struct logs;
-struct notify;
 struct node;
 
 struct aws {
@@ -34,11 +29,7 @@ struct aws {
     struct client *client;
     struct objects *objects;
     struct params *params;
-    struct metrics *metrics;
-    struct logs *logs;
-    struct notify *notify;
     struct node *node;
-    struct fleets *fleets; /* NULL in a worker */
 };
 
 #define AWS_LOG(a, level, ...) ((a)->host->log((a)->self, (level), __VA_ARGS__))
@@ -57,24 +48,8 @@ struct params *params_open(struct aws *a, struct bp_err *err);
 void params_close(struct params *p);
 extern const struct bp_params params_facet;
 
-struct metrics *metrics_open(struct aws *a, struct bp_err *err);
-void metrics_close(struct metrics *m);
-extern const struct bp_metrics metrics_facet;
-
-struct logs *logs_open(struct aws *a, struct bp_err *err);
-void logs_close(struct logs *g);
-extern const struct bp_logs logs_facet;
-
-struct notify *notify_open(struct aws *a, struct bp_err *err);
-void notify_close(struct notify *n);
-extern const struct bp_notify notify_facet;
-
 struct node *node_open(struct aws *a, struct bp_err *err);
 void node_close(struct node *n);
 extern const struct bp_node node_facet;
-
-struct fleets *fleets_open(struct aws *a, struct bp_err *err);
-void fleets_close(struct fleets *f);
-extern const struct bp_fleet fleet_facet;
 
 #endif

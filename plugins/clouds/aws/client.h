@@ -2,8 +2,8 @@
 /*
  * client.h - one call to AWS: sign, send, retry, parse; the same for every service.
  *
- * A call names its operation by the table operations.def, so that none can be made that the IAM policies of etc/aws do
- * not list. Calls block; any thread; connections are kept and reused (one curl handle a thread at a time). Credentials
+ * A call names its operation by the table operations.def, so that the table says all that an IAM policy must allow.
+ * Calls block; any thread; connections are kept and reused (one curl handle a thread at a time). Credentials
  * are taken, and the request signed, anew for every attempt.
  */
 #ifndef AWS_CLIENT_H
