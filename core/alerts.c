@@ -23,7 +23,7 @@ struct alert {
     struct alert *next;
 };
 
-/* How a workflow fares: what failed in a row. */
+/* What failed in a row at a workflow; gone as soon as nothing has, so that in good times there is none. */
 struct streak {
     char slug[128];
     int64_t launches, attempts;
@@ -147,17 +147,36 @@ static const char *field(const struct event_msg *e, const char *name)
     return json_str(event_fields(e), name, "");
 }
 
-static struct streak *streak_of(struct alerts *a, const struct event_msg *e)
+/* Where the streak of the event's workflow hangs; *it is NULL when it has none. */
+static struct streak **streak_at(struct alerts *a, const struct event_msg *e)
 {
     const char *slug = field(e, "workflow");
-    struct streak *s = a->streaks;
-    while (s && strcmp(s->slug, slug) != 0)
-        s = s->next;
-    if (s || !(s = calloc(1, sizeof *s)))
-        return s;
-    snprintf(s->slug, sizeof s->slug, "%s", slug);
-    s->next = a->streaks;
-    return a->streaks = s;
+    struct streak **at = &a->streaks;
+    while (*at && strcmp((*at)->slug, slug) != 0)
+        at = &(*at)->next;
+    return at;
+}
+
+/* For a failure: made when there is none; NULL without memory. */
+static struct streak *streak_of(struct alerts *a, const struct event_msg *e)
+{
+    struct streak **at = streak_at(a, e);
+    if (!*at && (*at = calloc(1, sizeof **at)))
+        snprintf((*at)->slug, sizeof(*at)->slug, "%s", field(e, "workflow"));
+    return *at;
+}
+
+/* Something went well: launches, or else attempts, fail in a row no more. An event without streaks is not even read. */
+static void streak_ends(struct alerts *a, const struct event_msg *e, int launches)
+{
+    struct streak **at = a->streaks ? streak_at(a, e) : NULL, *s = at ? *at : NULL;
+    if (!s)
+        return;
+    *(launches ? &s->launches : &s->attempts) = 0;
+    if (s->launches || s->attempts)
+        return;
+    *at = s->next;
+    free(s);
 }
 
 static void on_plugin(struct alerts *a, const struct event_msg *e)
@@ -185,9 +204,8 @@ static void on_launch_failed(struct alerts *a, const struct event_msg *e)
 
 static void on_instance(struct alerts *a, const struct event_msg *e)
 {
-    struct streak *s = strcmp(field(e, "to"), "running") == 0 ? streak_of(a, e) : NULL;
-    if (s)
-        s->launches = 0;
+    if (a->streaks && strcmp(field(e, "to"), "running") == 0)
+        streak_ends(a, e, 1);
 }
 
 static void on_unmade(struct alerts *a, const struct event_msg *e)
@@ -210,11 +228,7 @@ static void on_attempt_failed(struct alerts *a, const struct event_msg *e)
 
 static void on_completed(struct alerts *a, const struct event_msg *e)
 {
-    if (!a->streaks)
-        return;
-    struct streak *s = streak_of(a, e);
-    if (s)
-        s->attempts = 0;
+    streak_ends(a, e, 0);
 }
 
 /* A queue that is away for a moment wakes nobody. */

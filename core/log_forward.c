@@ -4,7 +4,6 @@
 #include "log/err.h"
 #include "log/log.h"
 #include "log_queue.h"
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +27,7 @@ struct batch {
 struct log_forward {
     struct bus *bus;
     struct log_queue *queue;
-    atomic_int level; /* 0: off */
+    int level; /* 0: off */
     struct loop_timer *timer, *end_timer;
     char group[513];
     const char *(*stream)(void *arg);
@@ -55,9 +54,8 @@ static void batch_unref(void *arg)
 static void take_line(enum log_sub sub, int level, int64_t at_ms, const char *line, size_t n, void *arg)
 {
     struct log_forward *f = arg;
-    if (level > atomic_load(&f->level) || (sub == LOG_PLUGIN && level >= BP_LOG_DEBUG))
-        return;
-    log_queue_add(f->queue, at_ms, line, n);
+    if (sub != LOG_PLUGIN || level < BP_LOG_DEBUG)
+        log_queue_add(f->queue, at_ms, line, n);
 }
 
 /* For providers that keep no times. */
@@ -133,7 +131,7 @@ static void end_now(void *arg)
     struct log_forward *f = arg;
     void (*done)(void *arg) = f->done;
     f->done = NULL;
-    log_tap(NULL, NULL);
+    log_tap(0, NULL, NULL);
     loop_timer_cancel(f->timer);
     loop_timer_cancel(f->end_timer);
     if (done)
@@ -145,7 +143,7 @@ static void next(struct log_forward *f)
     int waiting = log_queue_waiting(f->queue) > 0;
     if (f->done && (f->rest_ms || (!waiting && !f->batch)))
         end_now(f);
-    else if (waiting || f->batch || atomic_load(&f->level))
+    else if (waiting || f->batch || f->level)
         loop_timer_after(f->timer, f->rest_ms ? f->rest_ms : waiting && f->done ? 0 : PERIOD_MS);
 }
 
@@ -214,10 +212,9 @@ static void send_batch(void *arg)
 
 void log_forward_reconfigure(struct log_forward *f, const struct config *c)
 {
-    int level = log_level_find(config_str(c, CONFIG_LOG_FORWARD)); /* "off": 0 */
-    atomic_store(&f->level, level);
-    log_tap(level ? take_line : NULL, f);
-    if (level && !f->flying)
+    f->level = log_level_find(config_str(c, CONFIG_LOG_FORWARD)); /* "off": 0 */
+    log_tap(f->level, f->level ? take_line : NULL, f);
+    if (f->level && !f->flying)
         loop_timer_after(f->timer, PERIOD_MS);
 }
 
@@ -254,7 +251,7 @@ void log_forward_free(struct log_forward *f)
 {
     if (!f)
         return;
-    log_tap(NULL, NULL);
+    log_tap(0, NULL, NULL);
     loop_timer_free(f->timer);
     loop_timer_free(f->end_timer);
     drop_batch(f);

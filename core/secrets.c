@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "secrets.h"
 
+#include "host/param.h"
 #include "log/err.h"
 #include "log/log.h"
 #include "state_dir.h"
@@ -126,23 +127,8 @@ static void get_free(void *arg)
 /* On the provider's thread. */
 static int run_get(const void *table, void *inst, void *args, struct bp_err *err)
 {
-    const struct bp_params *params = table;
     struct param_get *p = args;
-    char *value = NULL;
-    int fresh = p->fresh && BP_HAS(params, get_fresh);
-    int rc = (fresh ? params->get_fresh : params->get)(inst, p->name, &value, err);
-    if (rc == 0 && !value)
-        rc = err_set(err, BP_FAIL, "parameter %.150s was given without a value", p->name);
-    if (rc < 0)
-        return rc;
-    size_t n = strlen(value);
-    if (n >= sizeof p->value)
-        rc = err_set(err, BP_INVALID, "parameter %.150s is longer than %zu bytes", p->name, sizeof p->value - 1);
-    else
-        memcpy(p->value, value, n + 1);
-    explicit_bzero(value, n);
-    free(value);
-    return rc;
+    return param_read(table, inst, p->name, p->fresh, p->value, sizeof p->value, err);
 }
 
 /* What was read before stays in use. Told once, not with every try. */

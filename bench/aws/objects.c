@@ -7,73 +7,14 @@
  *
  * Prints wall seconds, CPU seconds and the greatest resident size in KiB: of the transfer, the start included.
  */
+#include "queue_conformance/fake_host.h"
 #include <bp/cloud.h>
-#include <bp/plugin.h>
 
-#include <dlfcn.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
-
-static const char *settings;
-
-static void host_log(struct bp_self *self, int32_t level, const char *fmt, ...) BP_PRINTF(3, 4);
-
-static void host_log(struct bp_self *self, int32_t level, const char *fmt, ...)
-{
-    va_list ap;
-    (void)self;
-    if (level > BP_LOG_WARN)
-        return;
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fputc('\n', stderr);
-}
-
-static int64_t host_now_ms(struct bp_self *self)
-{
-    struct timespec t;
-    (void)self;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static const char *host_config(struct bp_self *self)
-{
-    (void)self;
-    return settings;
-}
-
-static const char *host_state_dir(struct bp_self *self)
-{
-    (void)self;
-    return getenv("BENCH_STATE_DIR");
-}
-
-static int32_t host_emit(struct bp_self *self, const char *event, const char *fields, struct bp_err *err)
-{
-    (void)self, (void)event, (void)fields, (void)err;
-    return 0;
-}
-
-static void *host_alloc(size_t bytes)
-{
-    return calloc(1, bytes);
-}
-
-static const struct bp_host host = {.size = sizeof host,
-                                    .abi = BP_ABI_VERSION,
-                                    .log = host_log,
-                                    .now_ms = host_now_ms,
-                                    .config = host_config,
-                                    .state_dir = host_state_dir,
-                                    .emit = host_emit,
-                                    .alloc = host_alloc,
-                                    .free = free};
 
 static double seconds(const struct timeval *t)
 {
@@ -101,18 +42,19 @@ static int sign_many(const struct bp_objects *o, void *inst, const char *key, lo
         char name[1100], *url = NULL;
         snprintf(name, sizeof name, "%.1000s/%ld", key, i);
         rc = o->presign(inst, i % 2 ? "GET" : "PUT", name, "video/mp4", 0, 900, &url, err);
-        free(url);
+        fake_host_free(url);
     }
     return rc;
 }
 
-static int run(const struct bp_plugin *p, char **argv, struct bp_err *err)
+static int run(char **argv, struct bp_err *err)
 {
-    void *inst = NULL;
-    int rc = p->start(NULL, &host, &inst, err);
-    if (rc < 0)
-        return rc;
-    const struct bp_objects *o = p->facet(inst, BP_OBJECTS_FACET);
+    struct fake_host *h = fake_host_open(argv[1], getenv("BENCH_STATE_DIR"), argv[2], err);
+    if (!h)
+        return err->rc;
+    void *inst = fake_host_instance(h);
+    const struct bp_objects *o = fake_host_facet(h, BP_OBJECTS_FACET);
+    int rc = 0;
     if (!o)
         rc = BP_UNSUPPORTED;
     else if (strcmp(argv[3], "presign") == 0)
@@ -121,7 +63,7 @@ static int run(const struct bp_plugin *p, char **argv, struct bp_err *err)
         rc = o->put(inst, argv[4], "application/octet-stream", argv[5], err);
     else
         rc = o->get(inst, argv[4], argv[5], err);
-    p->stop(inst);
+    fake_host_stop(h);
     return rc;
 }
 
@@ -130,16 +72,12 @@ int main(int argc, char **argv)
     struct bp_err err = {0};
     struct rusage u;
     struct timespec from, to;
-    void *lib = argc == 6 ? dlopen(argv[1], RTLD_NOW | RTLD_LOCAL) : NULL;
-    const struct bp_plugin *p = lib ? dlsym(lib, BP_ENTRY_SYMBOL) : NULL;
-    if (!p || !getenv("BENCH_STATE_DIR")) {
-        fprintf(stderr, "usage: BENCH_STATE_DIR=DIR aws_objects PLUGIN.so SETTINGS put|get|presign KEY FILE|N%s%s\n",
-                argc == 6 ? ": " : "", argc == 6 && !lib ? dlerror() : "");
+    if (argc != 6 || !getenv("BENCH_STATE_DIR")) {
+        fprintf(stderr, "usage: BENCH_STATE_DIR=DIR aws_objects PLUGIN.so SETTINGS put|get|presign KEY FILE|N\n");
         return 2;
     }
-    settings = argv[2];
     clock_gettime(CLOCK_MONOTONIC, &from);
-    int rc = run(p, argv, &err);
+    int rc = run(argv, &err);
     clock_gettime(CLOCK_MONOTONIC, &to);
     getrusage(RUSAGE_SELF, &u);
     if (rc < 0) {

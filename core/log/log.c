@@ -33,6 +33,7 @@ static struct {
     int fd;
     int json; /* -1: not asked yet */
     char ident[IDENT_BYTES];
+    int tap_level;
     log_tap_fn tap;
     void *tap_arg;
 } target = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO, .json = -1};
@@ -164,9 +165,10 @@ int log_set_levels(const char *spec, struct bp_err *err)
     return 0;
 }
 
-void log_tap(log_tap_fn fn, void *arg)
+void log_tap(int level, log_tap_fn fn, void *arg)
 {
     pthread_mutex_lock(&target.lock);
+    target.tap_level = level;
     target.tap = fn;
     target.tap_arg = arg;
     pthread_mutex_unlock(&target.lock);
@@ -180,7 +182,7 @@ void log_tap_mute(int on)
 /* Under the lock; `line` holds the line as it was written and may be written over. */
 static void feed_tap(const struct log_record *r, char *line, size_t bytes)
 {
-    if (!target.tap || muted)
+    if (!target.tap || muted || r->level > target.tap_level)
         return;
     if (!target.json)
         bytes = log_line_json(r, line);

@@ -72,12 +72,12 @@ void log_fields(enum log_sub sub, int level, const char *fields_json, const char
     } while (0)
 
 /*
- * The tap: beside where it is written, every line goes to fn in its JSON form (n bytes, no newline), on the thread that
- * logs it and under the log's lock, so fn only copies: it must neither block nor log. NULL closes the tap; when
- * log_tap() has returned, no call of the former fn is under way.
+ * The tap: beside where it is written, every line up to a level goes to fn in its JSON form (n bytes, no newline), on
+ * the thread that logs it and under the log's lock, so fn only copies: it must neither block nor log. NULL closes the
+ * tap; when log_tap() has returned, no call of the former fn is under way.
  */
 typedef void (*log_tap_fn)(enum log_sub sub, int level, int64_t at_ms, const char *line, size_t n, void *arg);
-void log_tap(log_tap_fn fn, void *arg);
+void log_tap(int level, log_tap_fn fn, void *arg);
 /* From 1 to 0, what the calling thread logs stays away from the tap: whoever forwards lines cannot feed itself. */
 void log_tap_mute(int on);
 

@@ -16,6 +16,7 @@
 
 /* One question: up to WORKFLOWS_AT_ONCE workflows to watch, or one to watch no more. */
 struct ask {
+    struct scale *scale; /* [loop] only */
     uint32_t n;
     int unwatch;
     struct bp_metrics_watch specs[WORKFLOWS_AT_ONCE];
@@ -30,9 +31,8 @@ static struct scale_alarms like(const struct workflow *w)
 
 static void add_changed(const struct workflow *w, void *arg)
 {
-    struct ask *a = ((struct scale_walk *)arg)->memory;
-    struct scale *s = ((struct scale_walk *)arg)->scale;
-    struct scale_item *item = scale_item_find(s, w->slug);
+    struct ask *a = arg;
+    struct scale_item *item = scale_item_find(a->scale, w->slug);
     struct scale_alarms wanted = like(w);
     if (!item || w->draining || a->n == WORKFLOWS_AT_ONCE || memcmp(&item->alarms, &wanted, sizeof wanted) == 0)
         return;
@@ -102,8 +102,10 @@ static void put_question(struct scale *s, struct ask *a, request_reply reply)
 static struct ask *ask_new(struct scale *s)
 {
     struct ask *a = calloc(1, sizeof *a);
-    if (a)
-        snprintf(a->stage, sizeof a->stage, "%s", config_str(s->config, CONFIG_STAGE));
+    if (!a)
+        return NULL;
+    a->scale = s;
+    snprintf(a->stage, sizeof a->stage, "%s", config_str(s->config, CONFIG_STAGE));
     return a;
 }
 
@@ -114,9 +116,8 @@ void alarms_keep(struct scale *s)
         !bus_has_service(s->bus, "metrics"))
         return;
     struct ask *a = ask_new(s);
-    struct scale_walk walk = {s, a};
     if (a)
-        host_each_workflow(s->host, add_changed, &walk);
+        host_each_workflow(s->host, add_changed, a);
     if (a && a->n)
         put_question(s, a, watched);
     else

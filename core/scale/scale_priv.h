@@ -68,12 +68,6 @@ struct scale {
     char watch_error[252];
 };
 
-/* For walks over the workflows that need two things. */
-struct scale_walk {
-    struct scale *scale;
-    void *memory;
-};
-
 /* The item of a slug, made when it is new. NULL: no memory. */
 struct scale_item *scale_item_get(struct scale *s, const char *slug);
 struct scale_item *scale_item_find(struct scale *s, const char *slug);

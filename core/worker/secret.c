@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* secret.c - the fleet secret of a worker whose settings say param:NAME: asked of the params service before it
  * registers, and again, past any cache, once the controller refuses what it has: the secret was rotated. */
+#include "host/param.h"
 #include "log/err.h"
 #include "log/log.h"
 #include "worker/worker_priv.h"
@@ -29,23 +30,11 @@ static void ask_free(void *arg)
 /* On the provider's thread. */
 static int run_get(const void *table, void *inst, void *args, struct bp_err *err)
 {
-    const struct bp_params *params = table;
     struct secret_ask *ask = args;
-    char *value = NULL;
-    int fresh = ask->fresh && BP_HAS(params, get_fresh);
-    int rc = (fresh ? params->get_fresh : params->get)(inst, ask->name, &value, err);
-    if (rc == 0 && !value)
-        rc = err_set(err, BP_FAIL, "parameter %.150s was given without a value", ask->name);
-    if (rc < 0)
-        return rc;
-    size_t n = strlen(value);
-    if (n == 0 || n >= sizeof(ask->value))
-        rc = err_set(err, BP_INVALID, "parameter %.150s has %zu bytes; a fleet secret has 1 to %zu", ask->name, n,
+    int rc = param_read(table, inst, ask->name, ask->fresh, ask->value, sizeof(ask->value), err);
+    if (rc == 0 && !ask->value[0])
+        rc = err_set(err, BP_INVALID, "parameter %.150s is empty; a fleet secret has 1 to %zu bytes", ask->name,
                      sizeof(ask->value) - 1);
-    else
-        memcpy(ask->value, value, n + 1);
-    explicit_bzero(value, n);
-    free(value);
     return rc;
 }
 
@@ -73,8 +62,11 @@ void worker_read_secret(struct worker *w, void (*then)(struct worker *w, const s
     if (w->reading_secret)
         return;
     struct secret_ask *ask = calloc(1, sizeof(*ask));
-    if (!ask)
-        abort(); /* two kilobytes, at the start */
+    if (!ask) {
+        err_set(&err, BP_NOMEM, "no memory to read it");
+        then(w, &err);
+        return;
+    }
     ask->link = w->link;
     ask->link->refs++;
     ask->fresh = w->secret_refused;

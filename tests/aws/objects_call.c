@@ -8,20 +8,15 @@
  *
  * rc is the facet's own; text its error. Lines of the plugin's log go to standard error.
  */
+#include "queue_conformance/fake_host.h"
 #include <bp/cloud.h>
-#include <bp/plugin.h>
 
-#include <dlfcn.h>
 #include <json-c/json.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define LIST_MAX 2000
-
-static const char *settings, *state_dir;
 
 struct plugin {
     void *inst;
@@ -29,62 +24,6 @@ struct plugin {
     const struct bp_params *params;
     const struct bp_node *node;
 };
-
-/* ---- the host ---- */
-
-static void host_log(struct bp_self *self, int32_t level, const char *fmt, ...) BP_PRINTF(3, 4);
-
-static void host_log(struct bp_self *self, int32_t level, const char *fmt, ...)
-{
-    va_list ap;
-    (void)self;
-    fprintf(stderr, "%d ", level);
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fputc('\n', stderr);
-}
-
-static int64_t host_now_ms(struct bp_self *self)
-{
-    struct timespec t;
-    (void)self;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static const char *host_config(struct bp_self *self)
-{
-    (void)self;
-    return settings;
-}
-
-static const char *host_state_dir(struct bp_self *self)
-{
-    (void)self;
-    return state_dir;
-}
-
-static int32_t host_emit(struct bp_self *self, const char *event, const char *fields, struct bp_err *err)
-{
-    (void)self, (void)event, (void)fields, (void)err;
-    return 0;
-}
-
-static void *host_alloc(size_t bytes)
-{
-    return calloc(1, bytes);
-}
-
-static const struct bp_host host = {.size = sizeof host,
-                                    .abi = BP_ABI_VERSION,
-                                    .log = host_log,
-                                    .now_ms = host_now_ms,
-                                    .config = host_config,
-                                    .state_dir = host_state_dir,
-                                    .emit = host_emit,
-                                    .alloc = host_alloc,
-                                    .free = free};
 
 /* ---- calls ---- */
 
@@ -123,7 +62,7 @@ static int call_presign(struct plugin *p, struct json_object *in, struct json_ob
     int rc = p->objects->presign(p->inst, str(in, "method"), str(in, "key"), str(in, "mime"), 0,
                                  (int32_t)num(in, "ttl", 900), &url, err);
     give(out, "url", url);
-    free(url);
+    fake_host_free(url);
     return rc;
 }
 
@@ -176,7 +115,7 @@ static int call_param(struct plugin *p, struct json_object *in, struct json_obje
     char *value = NULL;
     int rc = (num(in, "fresh", 0) ? p->params->get_fresh : p->params->get)(p->inst, str(in, "name"), &value, err);
     give(out, "value", value);
-    free(value);
+    fake_host_free(value);
     return rc;
 }
 
@@ -247,24 +186,23 @@ int main(int argc, char **argv)
     struct bp_err err = {0};
     char *line = NULL;
     size_t room = 0;
-    void *lib = argc == 4 ? dlopen(argv[1], RTLD_NOW | RTLD_LOCAL) : NULL;
-    const struct bp_plugin *plugin = lib ? dlsym(lib, BP_ENTRY_SYMBOL) : NULL;
-    if (!plugin) {
-        fprintf(stderr, "usage: aws_objects_call PLUGIN.so SETTINGS STATE_DIR (%s)\n", argc == 4 ? dlerror() : "");
+    if (argc != 4) {
+        fprintf(stderr, "usage: aws_objects_call PLUGIN.so SETTINGS STATE_DIR\n");
         return 2;
     }
-    settings = argv[2];
-    state_dir = argv[3];
-    if (plugin->start(NULL, &host, &p.inst, &err) < 0) {
+    fake_host_verbose(1);
+    struct fake_host *h = fake_host_open(argv[1], argv[3], argv[2], &err);
+    if (!h) {
         fprintf(stderr, "start: %s\n", err.text);
         return 1;
     }
-    p.objects = plugin->facet(p.inst, BP_OBJECTS_FACET);
-    p.params = plugin->facet(p.inst, BP_PARAMS_FACET);
-    p.node = plugin->facet(p.inst, BP_NODE_FACET);
+    p.inst = fake_host_instance(h);
+    p.objects = fake_host_facet(h, BP_OBJECTS_FACET);
+    p.params = fake_host_facet(h, BP_PARAMS_FACET);
+    p.node = fake_host_facet(h, BP_NODE_FACET);
     while (getline(&line, &room, stdin) > 0)
         serve(&p, line);
-    plugin->stop(p.inst);
+    fake_host_stop(h);
     free(line);
     return 0;
 }

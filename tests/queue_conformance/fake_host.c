@@ -98,8 +98,7 @@ static struct fake_host *refuse(struct fake_host *h, struct bp_err *err, int32_t
     return NULL;
 }
 
-static struct fake_host *start(const char *plugin, const char *state_dir, const char *settings, int check,
-                               struct bp_err *err)
+struct fake_host *fake_host_open(const char *plugin, const char *state_dir, const char *settings, struct bp_err *err)
 {
     struct fake_host *h = calloc(1, sizeof *h);
     void *so = h ? dlopen(plugin, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) : NULL;
@@ -115,7 +114,16 @@ static struct fake_host *start(const char *plugin, const char *state_dir, const 
         free(h);
         return NULL;
     }
-    h->queue = h->plugin->facet(h->inst, BP_QUEUE_FACET);
+    return h;
+}
+
+static struct fake_host *start(const char *plugin, const char *state_dir, const char *settings, int check,
+                               struct bp_err *err)
+{
+    struct fake_host *h = fake_host_open(plugin, state_dir, settings, err);
+    if (!h)
+        return NULL;
+    h->queue = fake_host_facet(h, BP_QUEUE_FACET);
     if (!h->queue) {
         h->plugin->stop(h->inst);
         return refuse(h, err, BP_UNSUPPORTED, "the plugin does not offer " BP_QUEUE_FACET);
@@ -144,6 +152,11 @@ void fake_host_stop(struct fake_host *h)
         return;
     h->plugin->stop(h->inst);
     free(h);
+}
+
+const void *fake_host_facet(struct fake_host *h, const char *id)
+{
+    return h->plugin->facet(h->inst, id);
 }
 
 const struct bp_queue *fake_host_queue(struct fake_host *h)

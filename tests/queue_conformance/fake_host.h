@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fake_host.h - loads one queue plugin the way the daemon does, without the daemon.
+ * fake_host.h - loads one plugin the way the daemon does, without the daemon: for its queue, or any other facet.
  *
  * Single-threaded. The state directory is the caller's; the clock is the real one and used by plugins for nothing the
  * conformance suite looks at: operations carry their own time.
@@ -17,6 +17,10 @@ struct fake_host; /* one running plugin */
 struct fake_host *fake_host_start(const char *plugin, const char *state_dir, const char *settings, struct bp_err *err);
 /* The same without the migrate(). */
 struct fake_host *fake_host_load(const char *plugin, const char *state_dir, const char *settings, struct bp_err *err);
+/* Any kind of plugin: start() only. */
+struct fake_host *fake_host_open(const char *plugin, const char *state_dir, const char *settings, struct bp_err *err);
+/* NULL: the plugin does not offer it. */
+const void *fake_host_facet(struct fake_host *h, const char *id);
 void fake_host_stop(struct fake_host *h);
 const struct bp_queue *fake_host_queue(struct fake_host *h);
 void *fake_host_instance(struct fake_host *h);

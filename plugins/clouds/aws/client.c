@@ -61,6 +61,7 @@ struct client *client_open(struct aws *aws, struct bp_err *err)
         return NULL;
     }
     c->aws = aws;
+    c->ops = aws_ops;
     c->attempts_max = attempts_of(&aws->settings);
     c->rest_ms = settings_int(&aws->settings, "retryBaseMilliseconds", 200);
     c->min_compress = compress_of(&aws->settings);
@@ -97,11 +98,6 @@ const char *aws_op_name(enum aws_op op)
     return op_names[op];
 }
 
-const char *aws_op_iam(enum aws_op op)
-{
-    return aws_ops[op].iam;
-}
-
 /* ---- query and JSON ---- */
 
 /* "https://host:port/base" in its parts: the host as it stands in the Host header, and the base path. */
@@ -115,14 +111,14 @@ static void split(const char *url, char host[256], char base[256])
 
 static int check_endpoint(const struct client *c, enum aws_op op, struct bp_err *err)
 {
-    enum aws_service s = aws_ops[op].service;
+    enum aws_service s = c->ops[op].service;
     return c->endpoint[s][0] ? 0 : err_set(err, BP_INVALID, "%s: %s", aws_services[s].name, c->why[s]);
 }
 
 static int post(struct client *c, const struct call *said, struct reply *r, struct bp_err *err)
 {
     char host[256], base[256], url[520];
-    const char *endpoint = c->endpoint[aws_ops[said->op].service];
+    const char *endpoint = c->endpoint[said->info->service];
     struct call call = *said;
     split(endpoint, host, base);
     snprintf(url, sizeof url, "%s%s", endpoint, base[0] ? "" : "/");
@@ -136,15 +132,14 @@ static int post(struct client *c, const struct call *said, struct reply *r, stru
 }
 
 /* Services take packed bodies for few operations only; of those we call, this one. */
-static int is_packable(const struct client *c, enum aws_op op, size_t n)
+static int is_packable(const struct client *c, const struct op_info *op, size_t n)
 {
-    return n >= c->min_compress && aws_ops[op].service == AWS_CLOUDWATCH &&
-           strcmp(aws_ops[op].action, "PutMetricData") == 0;
+    return n >= c->min_compress && op->service == AWS_CLOUDWATCH && strcmp(op->action, "PutMetricData") == 0;
 }
 
 static int post_form(struct client *c, struct call *call, char *body, size_t n, struct reply *r, struct bp_err *err)
 {
-    void *packed = is_packable(c, call->op, n) ? gzip_pack(body, n, &call->n) : NULL;
+    void *packed = is_packable(c, call->info, n) ? gzip_pack(body, n, &call->n) : NULL;
     if (packed)
         call->headers[1] = "Content-Encoding: gzip";
     else
@@ -158,8 +153,10 @@ static int post_form(struct client *c, struct call *call, char *body, size_t n, 
 int client_query(struct client *c, enum aws_op op, const struct form *f, const char *what, struct reply *r,
                  struct bp_err *err)
 {
-    struct call call = {
-        .op = op, .what = what, .headers = {"Content-Type: application/x-www-form-urlencoded; charset=utf-8"}};
+    struct call call = {.op = op,
+                        .info = &c->ops[op],
+                        .what = what,
+                        .headers = {"Content-Type: application/x-www-form-urlencoded; charset=utf-8"}};
     size_t n = 0;
     memset(r, 0, sizeof *r);
     int rc = check_endpoint(c, op, err);
@@ -168,12 +165,12 @@ int client_query(struct client *c, enum aws_op op, const struct form *f, const c
     if (f && form_failed(f))
         return err_set(err, BP_NOMEM, "no memory for the request %s", aws_op_name(op));
     const char *text = f ? form_text(f, &n) : "";
-    const struct aws_service_info *s = &aws_services[aws_ops[op].service];
+    const struct aws_service_info *s = &aws_services[call.info->service];
     size_t size = n + 256;
     char *body = malloc(size);
     if (!body)
         return err_set(err, BP_NOMEM, "no memory for the request %s", aws_op_name(op));
-    n = (size_t)snprintf(body, size, "Action=%s&Version=%s%s%s", aws_ops[op].action, s->version, n ? "&" : "", text);
+    n = (size_t)snprintf(body, size, "Action=%s&Version=%s%s%s", call.info->action, s->version, n ? "&" : "", text);
     rc = post_form(c, &call, body, n, r, err);
     free(body);
     return rc;
@@ -183,13 +180,13 @@ int client_json(struct client *c, enum aws_op op, struct json_object *in, const 
                 struct bp_err *err)
 {
     char target[160];
-    struct call call = {.op = op, .what = what, .headers = {"Content-Type: application/x-amz-json-1.1", target}};
+    struct call call = {
+        .op = op, .info = &c->ops[op], .what = what, .headers = {"Content-Type: application/x-amz-json-1.1", target}};
     memset(r, 0, sizeof *r);
     int rc = check_endpoint(c, op, err);
     if (rc < 0)
         return rc;
-    snprintf(target, sizeof target, "X-Amz-Target: %s.%s", aws_services[aws_ops[op].service].target,
-             aws_ops[op].action);
+    snprintf(target, sizeof target, "X-Amz-Target: %s.%s", aws_services[call.info->service].target, call.info->action);
     call.body = in ? json_object_to_json_string_ext(in, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : "{}";
     call.n = strlen(call.body);
     return post(c, &call, r, err);
@@ -232,7 +229,8 @@ int client_s3(struct client *c, enum aws_op op, const struct s3_request *q, cons
               struct bp_err *err)
 {
     struct address a;
-    struct call call = {.op = op, .what = what, .method = q->method, .query = q->query ? q->query : ""};
+    struct call call = {
+        .op = op, .info = &c->ops[op], .what = what, .method = q->method, .query = q->query ? q->query : ""};
     memset(r, 0, sizeof *r);
     int rc = locate(c, q->bucket, q->key, &a, err);
     if (rc < 0)

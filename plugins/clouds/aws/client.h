@@ -87,6 +87,5 @@ int client_presign(struct client *c, const struct s3_request *q, int32_t ttl_s, 
 /* Calls since the start, for `bpctl doctor` and benches: per operation, retries included. */
 uint64_t client_calls(const struct client *c, enum aws_op op);
 const char *aws_op_name(enum aws_op op); /* "autoscaling:DescribeAutoScalingGroups" as in messages */
-const char *aws_op_iam(enum aws_op op);  /* "autoscaling:DescribeAutoScalingGroups": the IAM action(s), ' ' between */
 
 #endif

@@ -181,7 +181,7 @@ int client_error_rc(const struct reply *r)
 
 static void remedy(const struct client *c, const struct call *call, const struct reply *r, int rc, char *out, size_t n)
 {
-    const char *iam = aws_ops[call->op].iam;
+    const char *iam = call->info->iam;
     if (r->error.expired)
         snprintf(out, n, "; renew the credentials (%.60s)", creds_source(c->aws->credentials));
     else if (rc == BP_DENIED && iam[0])

@@ -16,6 +16,7 @@
 
 struct client {
     struct aws *aws;
+    const struct op_info *ops; /* aws_ops; tests put rows of their own */
     struct sign_keys *keys;
     char endpoint[AWS_N_SERVICES][256]; /* "": why[] says why not */
     int overridden[AWS_N_SERVICES];
@@ -38,6 +39,7 @@ extern const struct op_info aws_ops[AWS_N_OPS];
 /* One call, ready to be signed as often as it takes. */
 struct call {
     enum aws_op op;
+    const struct op_info *info;
     const char *method, *url, *path, *query, *host; /* url: the whole */
     const char *headers[CALL_HEADERS_MAX + 1];      /* "Name: value" */
     const void *body;

@@ -2,6 +2,7 @@
 /* client_send.c - one call: signed anew for each attempt, repeated while there is reason and means to. */
 #include "client_priv.h"
 
+#include "clock.h"
 #include "err.h"
 #include <ctype.h>
 #include <errno.h>
@@ -14,13 +15,6 @@
 
 #define THROTTLED_FACTOR 5      /* of the rest when we are too fast */
 #define SKEW_MIN_MS      120000 /* AWS takes clocks that are 5 minutes off */
-
-static int64_t wall_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* ---- signing ---- */
 
@@ -56,7 +50,7 @@ static void set_hash(struct signed_call *s, const struct call *call)
 static int sign_call(struct client *c, const struct call *call, const struct aws_creds *who, struct signed_call *s,
                      struct bp_err *err)
 {
-    enum aws_service service = aws_ops[call->op].service;
+    enum aws_service service = call->info->service;
     char auth[1900], date[17];
     size_t n = 0;
     memset(s, 0, sizeof *s);
@@ -134,7 +128,7 @@ static int is_success(const struct reply *r)
 static int take_body(const struct call *call, struct reply *r, struct http_response *h)
 {
     struct bp_err why = {0};
-    enum aws_protocol p = aws_services[aws_ops[call->op].service].protocol;
+    enum aws_protocol p = aws_services[call->info->service].protocol;
     const char *body = h->body ? h->body : "";
     r->body = h->body;
     r->n_body = h->n;
@@ -153,7 +147,7 @@ static int take_body(const struct call *call, struct reply *r, struct http_respo
 /* S3 may say 200 first and find out later. */
 static int is_late_error(const struct call *call, const struct reply *r)
 {
-    return aws_ops[call->op].service == AWS_S3 && r->xml && strcmp(xml_name(r->xml), "Error") == 0;
+    return call->info->service == AWS_S3 && r->xml && strcmp(xml_name(r->xml), "Error") == 0;
 }
 
 /* How one call goes on: what it may still do for itself once, what its last repetition cost. */
@@ -203,7 +197,7 @@ static int attempt(struct client *c, const struct call *call, struct course *k, 
                                    .offset = call->offset,
                                    .to_fd = call->to_fd,
                                    .max_body = call->to_fd > 0 ? 0 : call->max_bytes,
-                                   .once = !aws_ops[call->op].safe};
+                                   .once = !call->info->safe};
     atomic_fetch_add(&c->calls[call->op], 1);
     rc = http_do(c->aws->http, &q, &h, err);
     explicit_bzero(&s, sizeof s);
@@ -236,7 +230,7 @@ static void rest(const struct client *c, const struct course *k, int throttled)
 /* Takes the clock of the service for ours. 1: it was another. */
 static int correct_clock(struct client *c, const struct call *call, const struct reply *r, const struct course *k)
 {
-    enum aws_service s = aws_ops[call->op].service;
+    enum aws_service s = call->info->service;
     int64_t theirs = r->xml ? xml_time_ms(r->xml, "ServerTime") : 0;
     int64_t skew = theirs ? theirs - wall_ms() : k->offset_ms, known = atomic_load(&c->skew_ms[s]);
     if ((!theirs && !k->offset_ms) || llabs(skew - known) < SKEW_MIN_MS)
@@ -270,10 +264,10 @@ static int again(struct client *c, const struct call *call, const struct reply *
         /* A set that cannot be renewed may yet be right: a key just made is not known everywhere. */
         if (!e->expired)
             return 0;
-    } else if (!e->retryable || (!aws_ops[call->op].safe && k->sent && !e->throttled)) {
+    } else if (!e->retryable || (!call->info->safe && k->sent && !e->throttled)) {
         return 0;
     }
-    if (k->repeats + 1 >= c->attempts_max || !(k->paid = retry_pay(&c->retry, aws_ops[call->op].service, k->lost)))
+    if (k->repeats + 1 >= c->attempts_max || !(k->paid = retry_pay(&c->retry, call->info->service, k->lost)))
         return 0;
     rest(c, k, e->throttled);
     k->repeats++;
@@ -300,7 +294,7 @@ int client_send(struct client *c, const struct call *call, struct reply *r, stru
     } while (more);
     explicit_bzero(&k.who, sizeof k.who);
     if (rc == 0)
-        retry_earn(&c->retry, aws_ops[call->op].service, k.paid);
+        retry_earn(&c->retry, call->info->service, k.paid);
     else if (r->error.http_status)
         return client_error_tell(c, call, r, rc, err);
     return rc;

@@ -2,8 +2,10 @@
 #include "credentials.h"
 
 #include "aws.h"
+#include "clock.h"
 #include "err.h"
 #include "imds.h"
+#include "node_notice.h"
 #include <json-c/json.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -21,13 +23,6 @@ struct credentials {
     struct aws_creds now;
     int64_t tried_ms;
 };
-
-static int64_t wall_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static int copy(char *to, size_t size, const char *from)
 {
@@ -59,13 +54,6 @@ static const char *text_of(struct json_object *o, const char *name)
     return json_object_is_type(v, json_type_string) ? json_object_get_string(v) : NULL;
 }
 
-static int64_t expiry_of(const char *text)
-{
-    struct tm tm = {0};
-    const char *rest = text ? strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm) : NULL;
-    return rest && !*rest ? (int64_t)timegm(&tm) * 1000 : 0;
-}
-
 static int take_role(struct credentials *c, const char *role, const char *body, struct bp_err *err)
 {
     struct json_object *o = json_tokener_parse(body);
@@ -74,7 +62,8 @@ static int take_role(struct credentials *c, const char *role, const char *body, 
     int ok = code && strcmp(code, "Success") == 0 && copy(s.key_id, sizeof s.key_id, text_of(o, "AccessKeyId")) &&
              copy(s.secret, sizeof s.secret, text_of(o, "SecretAccessKey")) &&
              copy(s.token, sizeof s.token, text_of(o, "Token"));
-    s.expires_ms = ok ? expiry_of(text_of(o, "Expiration")) : 0;
+    const char *end = ok ? text_of(o, "Expiration") : NULL;
+    s.expires_ms = end ? notice_time(end, strlen(end)) : -1; /* -1: it says none, or no time */
     json_object_put(o);
     snprintf(s.source, sizeof s.source, "instance role %.70s", role);
     if (!ok || s.expires_ms <= wall_ms()) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http.h"
 
+#include "clock.h"
 #include "err.h"
 #include <ctype.h>
 #include <curl/curl.h>
@@ -34,13 +35,6 @@ struct exchange {
     int64_t max_body, sent_body;
     int rc; /* of what went wrong on our side: BP_TOOLARGE, BP_NOMEM, BP_IO, BP_NOSPACE */
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void global_init(void)
 {
@@ -347,9 +341,9 @@ int http_do(struct http *h, const struct http_request *q, struct http_response *
     set_times(h, q, x.curl);
     set_body(&x, x.curl);
     curl_easy_setopt(x.curl, CURLOPT_HTTPHEADER, list);
-    r->sent_ms = now_ms();
+    r->sent_ms = wall_ms();
     CURLcode code = curl_easy_perform(x.curl);
-    r->received_ms = now_ms();
+    r->received_ms = wall_ms();
     curl_easy_getinfo(x.curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(x.curl, CURLINFO_REQUEST_SIZE, &request_bytes);
     r->status = (int)status;

@@ -8,23 +8,15 @@
 #include "form.h"
 #include "node_priv.h"
 
-#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 
 #define HOOK_FALLBACK "bpd-hand-back" /* as the fleet makes it */
 
-static const char *about(const struct aws *a, const char *name)
-{
-    struct json_object *v = NULL;
-    json_object_object_get_ex(settings_member(&a->settings, "_bpd"), name, &v);
-    return json_object_is_type(v, json_type_string) ? json_object_get_string(v) : "";
-}
-
 /* 0: this worker is of no group. */
 static int group_name(const struct aws *a, char out[256])
 {
-    const char *given = settings_str(&a->settings, "group", ""), *fleet = about(a, "fleet");
+    const char *given = settings_str(&a->settings, "group", ""), *fleet = a->settings.fleet;
     if (given[0])
         snprintf(out, 256, "%s", given);
     else

@@ -70,6 +70,7 @@ int settings_open(struct settings *s, const char *text, struct bp_err *err)
     s->stage = about(daemon, "stage", "local");
     s->url = about(daemon, "url", "");
     s->instance_id = about(daemon, "instance_id", "");
+    s->fleet = about(daemon, "fleet", "");
     s->in_worker = strcmp(about(daemon, "role", ""), "worker") == 0;
     return 0;
 }

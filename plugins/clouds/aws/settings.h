@@ -14,8 +14,8 @@ struct json_object;
 struct settings {
     struct json_object *json; /* the whole object; owns every string */
     const char *region, *profile;
-    int in_worker;                         /* runs in bpd --role worker */
-    const char *stage, *url, *instance_id; /* about the daemon, from the member "_bpd" */
+    int in_worker;                                 /* runs in bpd --role worker */
+    const char *stage, *url, *instance_id, *fleet; /* about the daemon, from the member "_bpd" */
 };
 
 /* Reads the JSON text. BP_INVALID names the member. settings_close() it. */

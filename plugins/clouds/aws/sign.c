@@ -528,12 +528,3 @@ int sign_canonical(const struct sign_request *q, int presign, char *out, size_t 
         rc = err_set(err, BP_NOSPACE, "no room for the canonical request");
     return rc;
 }
-
-int sign_string_to_sign(const struct sign_request *q, int presign, char *out, size_t size, struct bp_err *err)
-{
-    struct work w = {.q = q, .presign = presign};
-    int rc = canonicalize(&w, err);
-    if (rc == 0)
-        string_to_sign(&w, out, size);
-    return rc;
-}

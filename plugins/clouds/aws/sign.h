@@ -43,7 +43,6 @@ int sign_headers(struct sign_keys *keys, const struct sign_request *q, char *out
 int sign_query(struct sign_keys *keys, const struct sign_request *q, char *out, size_t size, struct bp_err *err);
 /* For the vectors of the official suite. */
 int sign_canonical(const struct sign_request *q, int presign, char *out, size_t size, struct bp_err *err);
-int sign_string_to_sign(const struct sign_request *q, int presign, char *out, size_t size, struct bp_err *err);
 
 void sign_sha256_hex(const void *data, size_t n, char out[65]);
 /* Percent-encodes bytes but A-Za-z0-9-_.~ (and '/' when keep_slash); returns the length, or a negative BP_ code. */

@@ -265,12 +265,13 @@ static void a_connection_is_kept_and_a_dead_one_replaced(void **state)
     close_all(&err);
 }
 
-static enum aws_op an_op_of_once(void)
+/* GetCallerIdentity, but as `info` says: no operation of the plugin's own is like that. */
+static void call_as(struct op_info info)
 {
-    for (int i = 0; i < AWS_N_OPS; i++)
-        if (!aws_ops[i].safe && aws_services[aws_ops[i].service].protocol == AWS_QUERY)
-            return (enum aws_op)i;
-    return AWS_N_OPS;
+    static struct op_info ops[AWS_N_OPS];
+    memcpy(ops, aws_ops, sizeof ops);
+    ops[AWS_OP_STS_GET_CALLER_IDENTITY] = info;
+    aws.client->ops = ops;
 }
 
 static void what_must_happen_once_is_not_repeated_when_it_may_have_arrived(void **state)
@@ -278,11 +279,11 @@ static void what_must_happen_once_is_not_repeated_when_it_may_have_arrived(void 
     (void)state;
     struct reply r;
     struct bp_err err;
-    enum aws_op op = an_op_of_once();
-    if (op == AWS_N_OPS)
-        skip();
+    const enum aws_op op = AWS_OP_STS_GET_CALLER_IDENTITY;
+    const struct op_info once = {AWS_SNS, "Publish", "sns:Publish", 0};
     const struct step lost[] = {{works(0), 0}, {NULL, 1}};
     open_all(lost, 2, 0);
+    call_as(once);
     assert_int_equal(call(op, &r, &err), 0);
     reply_free(&r);
     assert_int_equal(call(op, &r, &err), BP_LATER); /* on a kept connection curl itself would have asked again */
@@ -291,6 +292,7 @@ static void what_must_happen_once_is_not_repeated_when_it_may_have_arrived(void 
     close_all(&err);
     const struct step slow[] = {{fails(0, "400 Bad Request", "Throttling"), 0}, {works(1), 0}};
     open_all(slow, 2, 0);
+    call_as(once);
     assert_int_equal(call(op, &r, &err), 0); /* refused is not arrived */
     reply_free(&r);
     close_all(&err);
@@ -409,12 +411,6 @@ static void a_service_that_is_down_is_spared(void **state)
 static void metrics_are_packed(void **state)
 {
     (void)state;
-    enum aws_op op = AWS_N_OPS;
-    for (int i = 0; i < AWS_N_OPS; i++)
-        if (strcmp(aws_ops[i].action, "PutMetricData") == 0)
-            op = (enum aws_op)i;
-    if (op == AWS_N_OPS)
-        skip();
     static unsigned char out[65536];
     struct reply r;
     struct bp_err err = {0};
@@ -423,7 +419,8 @@ static void metrics_are_packed(void **state)
     for (int i = 0; i < 1000; i++)
         form_put_num(f, i, "MetricData.member.%d.Value", i);
     open_all(s, 1, 0);
-    assert_int_equal(client_query(aws.client, op, f, "metrics", &r, &err), 0);
+    call_as((struct op_info){AWS_CLOUDWATCH, "PutMetricData", "cloudwatch:PutMetricData", 1});
+    assert_int_equal(client_query(aws.client, AWS_OP_STS_GET_CALLER_IDENTITY, f, "metrics", &r, &err), 0);
     assert_non_null(strcasestr(server_request(0), "\r\nContent-Encoding: gzip\r\n"));
     z_stream z = {.next_in = (unsigned char *)(uintptr_t)server_request_body(0),
                   .avail_in = (unsigned)server_request_bytes(0),

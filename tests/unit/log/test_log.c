@@ -261,13 +261,13 @@ static void the_tap_gets_each_line_as_json_whatever_the_form_of_the_log(void **s
     struct bp_err err = {0};
     (void)state;
     open_log("tap.log", LOG_FORM_TEXT);
-    log_tap(tap, &t);
+    log_tap(BP_LOG_DEBUG, tap, &t);
     log_warn(LOG_HOST, "careful");
     log_tap_mute(1);
     log_warn(LOG_HOST, "from the forwarder itself");
     log_tap_mute(0);
     log_debug(LOG_HOST, "below the level");
-    log_tap(NULL, NULL);
+    log_tap(0, NULL, NULL);
     log_warn(LOG_HOST, "after it was closed");
     assert_int_equal(t.n, 1);
     struct json_object *o = json_parse(t.last, strlen(t.last), &err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* err.h - the plugin's one way to fail: a return code and a sentence in the caller's struct bp_err. */
-#ifndef LOCAL_ERR_H
-#define LOCAL_ERR_H
+#ifndef CLOUD_ERR_H
+#define CLOUD_ERR_H
 
 #include <bp/plugin.h>
 
