@@ -18,6 +18,7 @@ struct imds;
 struct objects;
 struct params;
 struct node;
+struct fleets;
 
 struct aws {
     const struct bp_host *host;
@@ -30,6 +31,7 @@ struct aws {
     struct objects *objects;
     struct params *params;
     struct node *node;
+    struct fleets *fleets; /* NULL in a worker */
 };
 
 #define AWS_LOG(a, level, ...) ((a)->host->log((a)->self, (level), __VA_ARGS__))
@@ -51,5 +53,8 @@ extern const struct bp_params params_facet;
 struct node *node_open(struct aws *a, struct bp_err *err);
 void node_close(struct node *n);
 extern const struct bp_node node_facet;
+
+struct fleets *fleets_open(struct aws *a, struct bp_err *err);
+void fleets_close(struct fleets *f);
 
 #endif

@@ -55,6 +55,7 @@ PART(client, client)
 PART(objects, objects)
 PART(params, params)
 PART(node, node)
+PART(fleets, fleets)
 
 /* In the order they are opened in; what acts by itself comes last. */
 static const struct part {
@@ -71,6 +72,7 @@ static const struct part {
     {open_objects, close_objects, 1, BP_OBJECTS_FACET, &objects_facet},
     {open_params, close_params, 1, BP_PARAMS_FACET, &params_facet},
     {open_node, close_node, 1, BP_NODE_FACET, &node_facet},
+    {open_fleets, close_fleets, 0, NULL, NULL},
 };
 #define N_PARTS (sizeof parts / sizeof parts[0])
 
