@@ -6,6 +6,7 @@
 #include "client.h"
 #include "log/json.h"
 #include "migrate.h"
+#include "rollout.h"
 #include "submit.h"
 #include <curl/curl.h>
 #include <stdio.h>
@@ -96,7 +97,7 @@ static int ask(const struct bpctl *b, struct client *c, int argc, char **argv)
             json = 1;
             continue;
         }
-        follows |= strcmp(argv[i], "--follow") == 0;
+        follows |= strcmp(argv[b->first], "events") == 0 && strcmp(argv[i], "--follow") == 0;
         json_object_array_add(words, json_object_new_string(argv[i]));
     }
     json_object_object_add(params, "argv", words);
@@ -128,6 +129,27 @@ static int run_submit(const struct bpctl *b, struct client *c, int argc, char **
     return submit_main(c, n, rest, json);
 }
 
+/* `ami rollout WORKFLOW --follow`, but for --abort --follow, which the daemon answers at once. */
+static int follows_rollout(const struct bpctl *b, int argc, char **argv)
+{
+    int follow = 0, other = 0;
+    if (argc < b->first + 3 || strcmp(argv[b->first], "ami") != 0 || strcmp(argv[b->first + 1], "rollout") != 0)
+        return 0;
+    for (int i = b->first + 2; i < argc; i++) {
+        follow |= strcmp(argv[i], "--follow") == 0;
+        other |= strcmp(argv[i], "--abort") == 0 || strcmp(argv[i], "--help") == 0;
+    }
+    return follow && !other;
+}
+
+static int run_rollout(const struct bpctl *b, struct client *c, int argc, char **argv)
+{
+    int json = b->json;
+    for (int i = b->first; i < argc; i++)
+        json |= strcmp(argv[i], "--json") == 0;
+    return rollout_follow(c, argc - b->first - 2, argv + b->first + 2, json);
+}
+
 int main(int argc, char **argv)
 {
     struct bpctl b = {0};
@@ -149,7 +171,9 @@ int main(int argc, char **argv)
         return 1;
     }
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    rc = submits ? run_submit(&b, c, argc, argv) : ask(&b, c, argc, argv);
+    rc = submits                           ? run_submit(&b, c, argc, argv)
+         : follows_rollout(&b, argc, argv) ? run_rollout(&b, c, argc, argv)
+                                           : ask(&b, c, argc, argv);
     client_close(c);
     curl_global_cleanup();
     return rc;

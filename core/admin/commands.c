@@ -68,6 +68,17 @@ static const struct admin_arg hold_args[] = {{ARG_WORD, ARG_TEXT, "workflow", "s
                                              {ARG_WORD, ARG_INT, "size", "instances to keep"},
                                              {ARG_OPTION, ARG_INT, "for", "seconds; without it until released"},
                                              END};
+static const struct admin_arg ami_set_args[] = {
+    {ARG_WORD, ARG_TEXT, "workflow", "slug of the workflow"},
+    {ARG_WORD, ARG_TEXT, "ami", "image that new instances are made from, ami-..."},
+    {ARG_FLAG, ARG_TEXT, "force", "also when no instance can be made from it here and now"},
+    END};
+static const struct admin_arg rollout_args[] = {
+    {ARG_WORD, ARG_TEXT, "workflow", "slug of the workflow"},
+    {ARG_FLAG, ARG_TEXT, "follow", "show how it goes until it ends (bpctl), also of one under way"},
+    {ARG_FLAG, ARG_TEXT, "status", "start nothing: how the last one goes or went"},
+    {ARG_FLAG, ARG_TEXT, "abort", "end the one under way; what was replaced stays replaced"},
+    END};
 static const struct admin_arg inject_args[] = {
     {ARG_WORD, ARG_TEXT, "workflow", "slug of the workflow"},
     {ARG_WORD, ARG_TEXT, "what", "fail-launches boot-delay interrupt kill"},
@@ -90,6 +101,10 @@ static const struct admin_column workflow_columns[] = {
     {"LEASED", "leased", FORM_NUMBER},   {"DESIRED", "desired", FORM_NUMBER},
     {"RUNNING", "running", FORM_NUMBER}, {"POLICY", "policy", FORM_TEXT},
     {"WHY", "reason", FORM_TEXT},        LAST};
+static const struct admin_column ami_columns[] = {
+    {"WORKFLOW", "workflow", FORM_TEXT},   {"AMI", "ami", FORM_TEXT},     {"FOUND", "found", FORM_YES},
+    {"STATE", "state", FORM_TEXT},         {"NAME", "name", FORM_TEXT},   {"CREATED", "created", FORM_TEXT},
+    {"PARAMETER", "parameter", FORM_TEXT}, {"ERROR", "error", FORM_TEXT}, LAST};
 static const struct admin_column controller_columns[] = {
     {"CONTROLLER", "name", FORM_TEXT}, {"URL", "url", FORM_TEXT},
     {"LEADS", "leader", FORM_YES},     {"THIS", "this", FORM_YES},
@@ -200,6 +215,11 @@ const struct admin_command admin_commands[] = {
     {"fleet", ADMIN_READ, "fleets with their instances", cmd_fleet, maybe_slug_args, NULL, NULL},
     {"fleet inject", ADMIN_WRITE, "make trouble on purpose (local cloud only)", cmd_fleet_inject, inject_args, NULL,
      NULL},
+    {"ami", ADMIN_READ, "what new instances of each workflow are made from", cmd_ami, maybe_slug_args, "", ami_columns},
+    {"ami set", ADMIN_WRITE, "make a workflow's new instances from another image", cmd_ami_set, ami_set_args, NULL,
+     NULL},
+    {"ami rollout", ADMIN_WRITE, "replace instances by new ones, without ending one that works", cmd_ami_rollout,
+     rollout_args, NULL, NULL},
     {"events", ADMIN_READ, "what happened, and with --follow what happens", cmd_events, events_args, NULL, NULL},
     {"metrics", ADMIN_READ, "the last published metrics", cmd_metrics, NULL, "", metric_columns},
     {"notify test", ADMIN_WRITE, "send the operators a message, to see that it arrives", cmd_notify_test, notify_args,

@@ -37,8 +37,7 @@ static void ensured(void *args, const struct bp_err *err, void *arg)
     fleets_poke(f);
 }
 
-/* The call owns the strings its spec points to. */
-static void fill_spec(struct fleet_call *c, const struct workflow *w, const char *stage)
+void fleet_spec_fill(struct fleet_call *c, const struct workflow *w, const char *stage)
 {
     struct json_object *types = json_member(w->manifest, "instanceTypes");
     const char *image = w->ami_id ? w->ami_id : w->ami_parameter;
@@ -62,7 +61,7 @@ void ensure_fleet(struct fleets *f, struct fleet *fl, const struct workflow *w)
     struct fleet_call *c = fleet_call_new(f, w->slug, NULL);
     if (!c)
         return;
-    fill_spec(c, w, config_str(f->config, CONFIG_STAGE));
+    fleet_spec_fill(c, w, config_str(f->config, CONFIG_STAGE));
     fl->generation = w->generation;
     fl->ensured_max = w->max_size;
     fl->ensuring = 1;

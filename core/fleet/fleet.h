@@ -48,6 +48,21 @@ int fleet_counts(struct fleets *f, const char *slug, struct fleet_counts *out);
 int fleet_resize(struct fleets *f, const char *slug, int32_t to, const char *reason, struct bp_err *err);
 /* For tests and learning, bpctl fleet inject: see bp_fleet.inject. */
 void fleet_inject(struct fleets *f, const char *slug, const char *what, const char *arg, host_done done, void *cb_arg);
+/* Image and roll-out of one fleet, see bp_fleet.image and bp_fleet.rollout. done is called once; answer is NULL when
+ * err says that it failed, and borrowed otherwise. */
+typedef void (*fleet_answer)(const struct bp_err *err, struct json_object *answer, void *arg);
+/* What new instances are made from, of one workflow or (slug NULL) of all: array of the provider's objects, each with
+ * its workflow, and with an error instead where the provider could not say. */
+void fleet_images(struct fleets *f, const char *slug, fleet_answer done, void *arg);
+/* Makes `ami` what new instances of the workflow are made from; published as fleet.image. */
+struct image_wish {
+    const char *slug, *ami, *who;
+    int force;
+};
+void fleet_image_set(struct fleets *f, const struct image_wish *wish, fleet_answer done, void *arg);
+/* what: BP_ROLLOUT_*. While one is under way it is looked after: instances from before it that hold leases are drained
+ * a few at a time, and what becomes of it is published as fleet.rollout. */
+void fleet_rollout(struct fleets *f, const char *slug, int32_t what, fleet_answer done, void *arg);
 /* Array of fleets with their instances, counts, last activities; slug NULL: all. json_object_put() it. */
 struct json_object *fleets_describe(struct fleets *f, const char *slug);
 

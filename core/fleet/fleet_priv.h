@@ -29,7 +29,19 @@ struct instance {
     int64_t marked_ms;
     int64_t idle_since_ms;
     int protecting; /* a protect call is under way */
+    int rolling;    /* drained by a roll-out: another one takes its place, so growth does not call it back */
 };
+
+/* A roll-out that is looked after; before_ms 0: none. */
+struct rollout {
+    int64_t before_ms; /* instances launched before that are to be replaced */
+    int64_t asked_ms;  /* when the provider was last asked how it goes */
+    int asking, provider_done;
+    int32_t percent, left;
+    char status[24];
+};
+
+struct fleet_call;
 
 struct fleet {
     struct fleet *next;
@@ -48,6 +60,7 @@ struct fleet {
     uint32_t n_activities;
     int64_t activities_ms; /* of the newest one */
     int asking_activities;
+    struct rollout rollout;
     char error[252]; /* of the last call, "" when it went well */
 };
 
@@ -93,6 +106,12 @@ void protect_follow(struct fleets *f, struct fleet *fl);
 
 /* activities.c */
 void activities_ask(struct fleets *f, struct fleet *fl);
+
+/* ensure.c: the call owns the strings its spec points to. */
+void fleet_spec_fill(struct fleet_call *c, const struct workflow *w, const char *stage);
+
+/* rollout.c: after a look, for the leader. */
+void rollout_follow(struct fleets *f, struct fleet *fl);
 
 /* counts of one fleet, from what is known */
 void fleet_count(const struct fleet *fl, int64_t now_ms, struct fleet_counts *out);

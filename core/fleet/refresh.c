@@ -153,6 +153,7 @@ static void merge_fleet(struct fleets *f, struct fleet *fl, const struct bp_flee
     if (!f->leading || !leads_now(&f->leads, &term))
         return;
     drain_advance(f, fl, f->refresh_began_ms);
+    rollout_follow(f, fl);
     protect_follow(f, fl);
 }
 

@@ -93,7 +93,34 @@ struct bp_fleet {
      * the time to hand back what they run, and returns when they are gone; any other does nothing. May block for a
      * minute. */
     int32_t (*leave)(void *inst, struct bp_err *err);
+    /* Optional: protect for n instances of one fleet at once; those that are not in it are passed over. */
+    int32_t (*protect_many)(void *inst, const char *slug, const char *const *instances, uint32_t n, int32_t on,
+                            struct bp_err *err);
+
+    /* Optional, of providers whose instances are made from an image. ami NULL: what new instances are made from, as
+     * *out (bp_host.free): JSON object of parameter, ami, and what is known of it: found, name, state, architecture,
+     * created. Else `ami` becomes that, if instances can be made from it (BP_NOTFOUND, BP_CONFLICT), or force = 1; *out
+     * tells before, changed and a warning too. Running instances stay as they are. */
+    int32_t (*image)(void *inst, const struct bp_fleet_spec *spec, const char *ami, int32_t force, char **out,
+                     struct bp_err *err);
+    /* Optional: replaces instances by new ones without ending a protected one; what: BP_ROLLOUT_*. *out (bp_host.free):
+     * JSON object of the last roll-out: id, status (none pending running cancelling rolling-back successful failed
+     * cancelled rolled-back), running, percent, left (instances), began_ms, ended_ms, reason. START: BP_CONFLICT while
+     * one is under way; ABORT: BP_NOTFOUND when none is. */
+    int32_t (*rollout)(void *inst, const char *slug, int32_t what, char **out, struct bp_err *err);
+    /* Optional: of the fleet's next launches, this many may be on-demand beyond what its settings say (absolute; 0:
+     * none). Instances that run stay. */
+    int32_t (*afford)(void *inst, const char *slug, int32_t on_demand, struct bp_err *err);
+    /* Optional: pools in which launches of this fleet failed of late. *out (bp_host.free; NULL when there is none):
+     * JSON array of type, zone, market (each "" or "any" when not known), reason, failures, last_ms, until_ms (left out
+     * until then; 0: not) and remedy. No call to the cloud. */
+    int32_t (*penalties)(void *inst, const char *slug, char **out, struct bp_err *err);
 };
+
+/* What rollout() is to do. */
+#define BP_ROLLOUT_STATUS 1
+#define BP_ROLLOUT_START  2
+#define BP_ROLLOUT_ABORT  3
 
 #ifdef __cplusplus
 }

@@ -217,6 +217,33 @@ static int32_t leave(void *inst, struct bp_err *err)
     return end(r, BP_OK);
 }
 
+static int32_t image(void *inst, const struct bp_fleet_spec *spec, const char *ami, int32_t force, char **out,
+                     struct bp_err *err)
+{
+    struct rig *r = inst;
+    (void)begin(r, NULL, err);
+    note(r, "image %s %s %d", spec->slug, ami ? ami : "-", force);
+    *out = strdup(r->image);
+    return end(r, BP_OK);
+}
+
+static int32_t rollout(void *inst, const char *slug, int32_t what, char **out, struct bp_err *err)
+{
+    struct rig *r = inst;
+    int32_t rc = begin(r, &r->rollout_rc, err);
+    note(r, "rollout %s %d", slug, what);
+    *out = rc == BP_OK ? strdup(r->rollout) : NULL;
+    return end(r, rc);
+}
+
+static int32_t afford(void *inst, const char *slug, int32_t on_demand, struct bp_err *err)
+{
+    struct rig *r = inst;
+    (void)begin(r, NULL, err);
+    note(r, "afford %s %d", slug, on_demand);
+    return end(r, BP_OK);
+}
+
 static const struct bp_fleet fleet_table = {.size = sizeof fleet_table,
                                             .ensure = ensure,
                                             .describe = describe,
@@ -224,7 +251,10 @@ static const struct bp_fleet fleet_table = {.size = sizeof fleet_table,
                                             .terminate = terminate,
                                             .protect = protect,
                                             .activities = activities,
-                                            .leave = leave};
+                                            .leave = leave,
+                                            .image = image,
+                                            .rollout = rollout,
+                                            .afford = afford};
 
 /* ---- the metrics sink ---- */
 

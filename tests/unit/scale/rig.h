@@ -5,7 +5,8 @@
  *
  * One workflow, "photo", is there at first. Every call a double gets is a line of `calls`, in the order they came:
  * "stats", "workers", "drain i-1", "undrain i-1", "ensure photo 10", "describe", "grow photo 2", "terminate photo i-1",
- * "protect photo i-1 1", "leave", "put", "watch photo local 2 10 900", "unwatch photo local".
+ * "protect photo i-1 1", "image photo ami-1 0", "rollout photo 2", "afford photo 2", "leave", "put", "watch photo local
+ * 2 10 900", "unwatch photo local".
  */
 #ifndef TESTS_SCALE_RIG_H
 #define TESTS_SCALE_RIG_H
@@ -50,12 +51,13 @@ struct rig {
     uint32_t n_activities;
     struct bp_metric samples[64]; /* of the last put */
     uint32_t n_samples;
-    int busy_ended; /* instances terminated while their worker held a lease: must stay 0 */
+    char image[512], rollout[512]; /* the provider's answers, as JSON */
+    int busy_ended;                /* instances terminated while their worker held a lease: must stay 0 */
 
-    atomic_int queue_rc, ensure_rc, describe_rc, grow_rc, put_rc, watch_rc; /* these calls fail with it */
-    atomic_int terminate_fails, mark_fails;                                 /* so many of these calls fail */
-    atomic_int lease_on_mark; /* the next worker told to drain has just leased a job */
-    atomic_int cloud_closed;  /* calls of the provider wait until it is 0 */
+    atomic_int queue_rc, ensure_rc, describe_rc, grow_rc, put_rc, watch_rc, rollout_rc; /* these calls fail with it */
+    atomic_int terminate_fails, mark_fails; /* so many of these calls fail */
+    atomic_int lease_on_mark;               /* the next worker told to drain has just leased a job */
+    atomic_int cloud_closed;                /* calls of the provider wait until it is 0 */
 
     unsigned events[EVENT_END];
     char last_event[EVENT_END][512];
