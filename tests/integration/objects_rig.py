@@ -21,12 +21,12 @@ def environment(url, **more):
 class Caller:
     """caller("put", key=..., path=...) -> {"rc": 0, "text": ""}."""
 
-    def __init__(self, build, dir, env, settings=None):
+    def __init__(self, build, dir, env, settings=None, program="aws_objects_call"):
         self.log = dir / "calls.log"
         (dir / "plugin-state").mkdir(exist_ok=True, mode=0o700)
         given = {"region": "eu-central-1", "bucket": "media", "retryBaseMilliseconds": 1, **(settings or {})}
         self.process = subprocess.Popen(
-            [build / "tests" / "aws_objects_call", build / "plugins" / "aws.so", json.dumps(given), dir / "plugin-state"],
+            [build / "tests" / program, build / "plugins" / "aws.so", json.dumps(given), dir / "plugin-state"],
             env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(self.log, "ab"), text=True)
 
     def __call__(self, call, /, **args):

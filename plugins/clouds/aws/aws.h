@@ -17,6 +17,7 @@ struct credentials;
 struct imds;
 struct objects;
 struct params;
+struct metrics;
 struct node;
 struct fleets;
 
@@ -30,6 +31,7 @@ struct aws {
     struct client *client;
     struct objects *objects;
     struct params *params;
+    struct metrics *metrics; /* NULL in a worker */
     struct node *node;
     struct fleets *fleets; /* NULL in a worker */
 };
@@ -49,6 +51,10 @@ extern const struct bp_objects objects_facet;
 struct params *params_open(struct aws *a, struct bp_err *err);
 void params_close(struct params *p);
 extern const struct bp_params params_facet;
+
+struct metrics *metrics_open(struct aws *a, struct bp_err *err);
+void metrics_close(struct metrics *m);
+extern const struct bp_metrics metrics_facet;
 
 struct node *node_open(struct aws *a, struct bp_err *err);
 void node_close(struct node *n);

@@ -54,6 +54,7 @@ PART(creds, credentials)
 PART(client, client)
 PART(objects, objects)
 PART(params, params)
+PART(metrics, metrics)
 PART(node, node)
 PART(fleets, fleets)
 
@@ -71,6 +72,7 @@ static const struct part {
     {open_client, close_client, 1, NULL, NULL},
     {open_objects, close_objects, 1, BP_OBJECTS_FACET, &objects_facet},
     {open_params, close_params, 1, BP_PARAMS_FACET, &params_facet},
+    {open_metrics, close_metrics, 0, BP_METRICS_FACET, &metrics_facet},
     {open_node, close_node, 1, BP_NODE_FACET, &node_facet},
     {open_fleets, close_fleets, 0, NULL, NULL},
 };
