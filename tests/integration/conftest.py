@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -14,6 +15,7 @@ import pytest
 from client import Http
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))  # fakeaws
 
 # How much longer everything may take, for sanitizers and slow machines: make test SAN=... sets it.
 SLOW = float(os.environ.get("BP_TEST_SLOW", "1"))
