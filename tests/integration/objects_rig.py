@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 
-OK, INVALID, NOTFOUND, CONFLICT, LATER, TIMEOUT, DENIED, IO = 0, -2, -3, -4, -5, -6, -9, -14
+OK, INVALID, NOTFOUND, CONFLICT, LATER, TIMEOUT, DENIED, IO, TOOLARGE = 0, -2, -3, -4, -5, -6, -9, -14, -15
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIATESTTESTTESTTEST", "AWS_SECRET_ACCESS_KEY": "secret-of-the-test", "AWS_REGION": "eu-central-1"}
 
