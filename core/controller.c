@@ -292,6 +292,11 @@ static int fleet_resize_for_scale(void *fleets, const char *slug, int32_t to, co
     return fleet_resize(fleets, slug, to, reason, err);
 }
 
+static void fleet_detail_for_scale(void *fleets, const char *slug, struct policy_fleet *out)
+{
+    fleet_detail(fleets, slug, out);
+}
+
 /* The state directory is locked: the run before has ended, however it did. */
 static void name_run(struct app *app)
 {
@@ -306,7 +311,7 @@ static int open_engines(struct controller *k, struct bp_err *err)
     struct app *app = &k->app;
     app->dispatch = dispatch_new(app->bus, app->host, k->config);
     app->fleets = fleets_new(app->bus, app->host, k->config);
-    struct scale_fleet fleet = {fleet_counts_for_scale, fleet_resize_for_scale, app->fleets};
+    struct scale_fleet fleet = {fleet_counts_for_scale, fleet_resize_for_scale, fleet_detail_for_scale, app->fleets};
     app->scale = scale_new(app->bus, app->host, k->config, &fleet);
     if (!app->dispatch || !app->fleets || !app->scale)
         return err_set(err, BP_NOMEM, "no memory to start the engines");

@@ -12,6 +12,7 @@
 #include "bus/leads.h"
 #include "config/config.h"
 #include "host/host.h"
+#include "policy/policy.h"
 #include <bp/fleet.h>
 
 struct fleets;
@@ -41,6 +42,9 @@ struct fleet_counts {
     int32_t launch_failures; /* within 10 min */
 };
 int fleet_counts(struct fleets *f, const char *slug, struct fleet_counts *out);
+/* What each instance is doing, at most POLICY_INSTANCES of a kind; draining ones are left out. All zero when the fleet
+ * is not described yet. A job counts as long as its instance has been busy without a look that found it idle. */
+void fleet_detail(struct fleets *f, const char *slug, struct policy_fleet *out);
 /* Which worker holds leases comes from events and the queue's worker list; one fetch is shared by all fleets a tick. */
 
 /* Grows to `to` instances (cancelling drains first), or picks (running - to) idle instances and drains them. Answers at

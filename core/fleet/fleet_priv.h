@@ -27,7 +27,7 @@ struct instance {
     int32_t leases;         /* live ones, as of the last look at the queue */
     enum drain_step drain;
     int64_t marked_ms;
-    int64_t idle_since_ms;
+    int64_t idle_since_ms, busy_since_ms;
     int protecting; /* a protect call is under way */
     int rolling;    /* drained by a roll-out: another one takes its place, so growth does not call it back */
 };

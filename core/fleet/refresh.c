@@ -73,6 +73,8 @@ static void merge_worker(struct fleets *f, struct fleet *fl, struct instance *i)
         learn_boot(fl, i, w);
     i->has_worker = w != NULL;
     i->worker_draining = w && w->draining;
+    if (leases > 0 && i->leases == 0)
+        i->busy_since_ms = fleets_now(f);
     if (leases > 0)
         i->idle_since_ms = 0;
     else if (!i->idle_since_ms)

@@ -3,6 +3,7 @@
 
 #include "log/err.h"
 #include "log/log.h"
+#include "policy/decide.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -80,15 +81,24 @@ static int grow(struct fleets *f, struct fleet *fl, int32_t more, struct bp_err 
 
 /* ---- in ---- */
 
-/* Idle ones first (the longest idle), then those still starting; never one with a lease. */
-static struct instance *pick(struct fleet *fl, int state)
+static struct scale_in_candidate candidate(const struct instance *i)
+{
+    return (struct scale_in_candidate){.ready = i->now.state == BP_INSTANCE_RUNNING,
+                                       .idle_since_ms = i->idle_since_ms,
+                                       .launched_ms = i->now.launched_ms};
+}
+
+/* Never one with a lease. */
+static struct instance *pick(struct fleet *fl)
 {
     struct instance *best = NULL;
+    struct scale_in_candidate first = {0};
     for (struct instance *i = fl->instances; i; i = i->next) {
-        if (i->drain != DRAIN_NONE || i->now.state != state || i->leases > 0)
+        struct scale_in_candidate c = candidate(i);
+        if (i->drain != DRAIN_NONE || !is_live(i) || i->leases > 0 || (best && !scale_in_before(&c, &first)))
             continue;
-        if (!best || i->idle_since_ms < best->idle_since_ms)
-            best = i;
+        best = i;
+        first = c;
     }
     return best;
 }
@@ -97,9 +107,7 @@ static int32_t shrink(struct fleets *f, struct fleet *fl, int32_t fewer, const c
 {
     int32_t drained = 0;
     while (drained < fewer) {
-        struct instance *i = pick(fl, BP_INSTANCE_RUNNING);
-        if (!i)
-            i = pick(fl, BP_INSTANCE_PENDING);
+        struct instance *i = pick(fl);
         if (!i)
             break;
         drain_instance(f, fl, i, reason);

@@ -2,7 +2,9 @@
 #include "scale_priv.h"
 
 #include "log/log.h"
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -37,12 +39,10 @@ int view_build(struct scale *s, const struct workflow *w, struct scale_item *ite
     return rc;
 }
 
-/* A hold that has expired is forgotten. */
-static int is_held(struct scale_item *item, int64_t now_ms)
+static void forget_expired(struct scale_item *item, int64_t now_ms)
 {
     if (item->hold_until_ms && now_ms >= item->hold_until_ms)
         item->hold_size = -1;
-    return item->hold_size >= 0;
 }
 
 /* CPU time of this thread. */
@@ -53,13 +53,22 @@ static int64_t thread_us(void)
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-/* The plugin's own policy; offences are counted, and after three the configured policy takes over. */
-static int plan_by_plugin(const struct workflow *w, struct scale_item *item, const struct bp_view *v, struct bp_plan *p)
+/* Whose policy it is, for the call behind decide(). */
+struct plugin_policy {
+    const struct workflow *workflow;
+    struct scale_item *item;
+};
+
+/* The plugin's own policy; offences are counted, and after three another policy takes over. */
+static int32_t plan_by_plugin(void *arg, const struct policy_now *now, void *memory, struct bp_plan *p)
 {
+    const struct plugin_policy *by = arg;
+    const struct workflow *w = by->workflow;
     const struct bp_scaling *table = w->scaling;
+    const struct bp_view *v = now->view;
     struct bp_err err = {0};
     int64_t began = thread_us(); /* not the wall clock: a loaded machine is not the plugin's offence */
-    int32_t rc = table->plan(w->scaling_inst, v, item->memory, p, &err);
+    int32_t rc = table->plan(w->scaling_inst, v, memory, p, &err);
     int64_t took_ms = (thread_us() - began) / 1000;
     err.text[sizeof err.text - 1] = 0;
     const char *offence = rc < 0                     ? err.text
@@ -67,16 +76,17 @@ static int plan_by_plugin(const struct workflow *w, struct scale_item *item, con
                           : p->desired < v->busy     ? "asked for fewer instances than are busy"
                           : took_ms > PLUGIN_PLAN_MS ? "took longer than 5 ms"
                                                      : NULL;
-    p->reason[sizeof p->reason - 1] = 0;
     if (offence) {
-        item->offences++;
-        log_warn(LOG_SCALE, "%s: its plugin's policy %s (offence %d of %d)", w->slug, offence, item->offences,
-                 SCALE_OFFENCES);
+        by->item->offences++;
+        log_warn(LOG_SCALE, "%s: the policy of plugin %s %s (offence %d of %d%s)", w->slug, w->plugin, offence,
+                 by->item->offences, SCALE_OFFENCES,
+                 by->item->offences < SCALE_OFFENCES ? "" : "; direct takes over until the plugin is replaced");
     }
     return rc;
 }
 
-/* Which policy plans: the workflow's choice where it can be had, else the configured one. */
+/* Which policy plans: the workflow's choice where it can be had, else the configured one; direct in the place of a
+ * plugin's that cannot be trusted. */
 static const char *policy_name(const struct scale *s, const struct workflow *w, struct scale_item *item)
 {
     const char *name = w->policy ? w->policy : w->scaling ? "plugin" : "";
@@ -84,64 +94,54 @@ static const char *policy_name(const struct scale *s, const struct workflow *w, 
         item->generation = w->generation;
         item->offences = 0;
     }
-    if (strcmp(name, "plugin") == 0 && w->scaling && item->offences < SCALE_OFFENCES)
-        return name;
+    if (strcmp(name, "plugin") == 0 && w->scaling)
+        return item->offences < SCALE_OFFENCES ? name : "direct";
     return policy_find(name) ? name : config_str(s->config, CONFIG_SCALE_POLICY);
 }
 
-/* A policy starts with empty memory when it takes over from another. */
-static void take_over(struct scale_item *item, const char *name)
+/* A policy starts with empty memory when it takes over from another. 0: no memory can be had. */
+static int take_over(struct scale_item *item, const char *name)
 {
+    const struct policy *policy = policy_find(name);
+    size_t bytes = policy ? policy->memory_bytes : BP_SCALING_MEMORY;
     if (strcmp(item->policy, name) == 0)
-        return;
-    snprintf(item->policy, sizeof item->policy, "%s", name);
-    memset(item->memory, 0, sizeof item->memory);
+        return 1;
+    free(item->memory);
+    item->memory = bytes ? calloc(1, bytes) : NULL;
+    snprintf(item->policy, sizeof item->policy, "%s", !bytes || item->memory ? name : "");
+    return !bytes || item->memory;
 }
 
-static void clamp(const struct bp_view *v, struct bp_plan *p)
+static struct decide_rules rules_of(const struct scale_item *item)
 {
-    int32_t busy = v->busy;
-    int32_t most = v->max_size > 0 ? v->max_size : 0;
-    size_t used = strlen(p->reason);
-    if (p->desired > most) {
-        snprintf(p->reason + used, sizeof p->reason - used, "; limited to maxSize %d", most);
-        p->desired = most;
-    }
-    if (p->desired < 0)
-        p->desired = 0;
-    if (p->desired < busy) { /* also when maxSize was lowered below what is busy */
-        used = strlen(p->reason);
-        snprintf(p->reason + used, sizeof p->reason - used, "; %d are busy", busy);
-        p->desired = busy;
-    }
+    struct decide_rules r = DECIDE_NO_RULES;
+    r.hold = item->hold_size;
+    r.hold_who = item->hold_who;
+    return r;
 }
 
 void plan_make(struct scale *s, const struct workflow *w, struct scale_item *item, const struct bp_view *v,
                struct bp_plan *p)
 {
+    static struct policy_fleet fleet; /* [loop], of this call alone */
     const char *name = policy_name(s, w, item);
-    policy_fn fn = policy_find(name);
-    int held = is_held(item, v->now_ms);
-    memset(p, 0, sizeof *p);
-    p->size = sizeof *p;
-    p->desired = v->desired - v->draining;
-    take_over(item, name);
-    if (v->stale) {
-        snprintf(p->reason, sizeof p->reason, "holding: the fleet has not been described for too long");
+    const struct policy *policy = policy_find(name);
+    struct plugin_policy plugin = {w, item};
+    memset(&fleet, 0, offsetof(struct policy_fleet, busy_s));
+    if (s->fleet.detail)
+        s->fleet.detail(s->fleet.fleets, w->slug, &fleet);
+    forget_expired(item, v->now_ms);
+    struct decide_rules rules = rules_of(item);
+    struct policy_now now = {.view = v, .fleet = &fleet, .history = item->history, .wait_price = 1};
+    if (!take_over(item, name)) {
+        memset(p, 0, sizeof *p);
+        p->desired = v->desired - v->draining;
+        snprintf(p->reason, sizeof p->reason, "holding: no memory for policy %s", name);
         return;
     }
-    if (held) {
-        p->desired = item->hold_size;
-        snprintf(p->reason, sizeof p->reason, "held at %d by %s", item->hold_size, item->hold_who);
-    } else {
-        struct bp_view seen = *v;
-        seen.desired = v->desired - v->draining; /* what was decided, drains under way counted as gone */
-        if (fn ? fn(&seen, item->memory, p) < 0 : plan_by_plugin(w, item, &seen, p) < 0) {
-            p->desired = seen.desired;
-            snprintf(p->reason, sizeof p->reason, "holding: the policy failed");
-        }
-    }
-    clamp(v, p);
+    struct decide_planner by =
+        policy ? decide_by(policy, item->memory) : (struct decide_planner){plan_by_plugin, &plugin, item->memory};
+    decide(&rules, &by, &now, p);
 }
 
 static const struct scale_decision *remember(struct scale_item *item, int64_t now_ms, int32_t from,

@@ -23,13 +23,31 @@ struct scale_item *scale_item_find(struct scale *s, const char *slug)
     return NULL;
 }
 
+struct scale_item *scale_item_new(const char *slug)
+{
+    struct scale_item *i = calloc(1, sizeof *i);
+    if (!i || !(i->history = calloc(1, sizeof *i->history))) {
+        free(i);
+        return NULL;
+    }
+    snprintf(i->slug, sizeof i->slug, "%s", slug);
+    history_init(i->history);
+    i->hold_size = -1;
+    return i;
+}
+
+void scale_item_free(struct scale_item *i)
+{
+    free(i->memory);
+    free(i->history);
+    free(i);
+}
+
 struct scale_item *scale_item_get(struct scale *s, const char *slug)
 {
     struct scale_item *i = scale_item_find(s, slug);
-    if (i || !(i = calloc(1, sizeof *i)))
+    if (i || !(i = scale_item_new(slug)))
         return i;
-    snprintf(i->slug, sizeof i->slug, "%s", slug);
-    i->hold_size = -1;
     i->next = s->items;
     s->items = i;
     return i;
@@ -57,7 +75,7 @@ static void follow(struct scale_item *item, const struct bp_view *v, int known)
     snprintf(item->reason, sizeof item->reason, "another controller leads");
 }
 
-static void decide(const struct workflow *w, void *arg)
+static void decide_for(const struct workflow *w, void *arg)
 {
     struct scale *s = arg;
     struct scale_item *item = scale_item_get(s, w->slug);
@@ -78,6 +96,9 @@ static void decide(const struct workflow *w, void *arg)
     else if (!item->empty_since_ms)
         item->empty_since_ms = now;
     int known = view_build(s, w, item, &v) == 0;
+    history_demand(item->history, now, item->stats.queued + item->stats.leased);
+    if (known)
+        history_instances(item->history, now, v.pending + v.running);
     if (!leads_now(&s->leads, &term)) {
         follow(item, &v, known);
         return;
@@ -108,7 +129,8 @@ static void forget_unseen(struct scale *s)
         *at = i->next;
         if (i->retired && s->started)
             alarms_drop(s, i);
-        free(i);
+        learn_forget(s, i);
+        scale_item_free(i);
     }
 }
 
@@ -157,7 +179,7 @@ static void got_stats(struct bp_op *op, const struct bp_err *err, void *arg)
         s->last_stats_ms = loop_now_ms(bus_loop(s->bus));
         take_stats(s, &op->u.stats);
         if (s->started)
-            host_each_workflow(s->host, decide, s);
+            host_each_workflow(s->host, decide_for, s);
         forget_unseen(s);
         if (s->started)
             alarms_keep(s);
@@ -198,6 +220,7 @@ static void poke(const struct event_msg *e, void *arg)
     struct lead_term term;
     if (e->id == EVENT_LEADER_GAINED)
         s->taking_over = 1;
+    learn_event(s, e);
     for (struct scale_item *i = e->id == EVENT_LEADER_LOST ? s->items : NULL; i; i = i->next)
         i->n_latest = 0; /* what it published last is not the latest any more */
     if (!leads_now(&s->leads, &term))
@@ -227,6 +250,8 @@ struct scale *scale_new(struct bus *b, struct host *h, const struct config *c, c
     s->minute = loop_timer_new(l, "scale.metrics", metrics_publish, s);
     s->jobs = bus_subscribe(b, "job.*", poke, s);
     s->instances = bus_subscribe(b, "fleet.instance", poke, s);
+    s->workers = bus_subscribe(b, "worker.registered", poke, s);
+    s->failures = bus_subscribe(b, "fleet.launch_failed", poke, s);
     s->arrivals = bus_subscribe(b, "queue.arrived", poke, s);
     s->leader = bus_subscribe(b, "leader.*", poke, s);
     s->plugins = bus_subscribe(b, "plugin.state", on_plugin, s);
@@ -243,12 +268,14 @@ void scale_free(struct scale *s)
     bus_unsubscribe(s->jobs);
     bus_unsubscribe(s->instances);
     bus_unsubscribe(s->arrivals);
+    bus_unsubscribe(s->workers);
+    bus_unsubscribe(s->failures);
     bus_unsubscribe(s->leader);
     bus_unsubscribe(s->plugins);
     while (s->items) {
         struct scale_item *i = s->items;
         s->items = i->next;
-        free(i);
+        scale_item_free(i);
     }
     free(s);
 }

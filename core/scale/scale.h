@@ -14,6 +14,7 @@
 #include "bus/leads.h"
 #include "config/config.h"
 #include "host/host.h"
+#include "policy/policy.h"
 #include <bp/scaling.h>
 
 struct scale;
@@ -25,6 +26,8 @@ struct scale_fleet {
      * when > 0). BP_NOTFOUND: not known yet. *described_ms: age of the data. */
     int (*counts)(void *fleets, const char *slug, struct bp_view *view, int64_t *described_ms);
     int (*resize)(void *fleets, const char *slug, int32_t to, const char *reason, struct bp_err *err);
+    /* What each instance is doing; all zero while the fleet is not known. */
+    void (*detail)(void *fleets, const char *slug, struct policy_fleet *out);
     void *fleets;
 };
 
@@ -44,10 +47,5 @@ int scale_hold(struct scale *s, const char *slug, int32_t size, int64_t expires_
                struct bp_err *err);
 /* The latest published sample of each metric as an array, for the page. json_object_put() it. */
 struct json_object *scale_metrics(struct scale *s);
-
-/* ---- policies: pure functions over the view ---- */
-typedef int32_t (*policy_fn)(const struct bp_view *view, void *memory, struct bp_plan *plan);
-/* "step", "target"; NULL when unknown. */
-policy_fn policy_find(const char *name);
 
 #endif

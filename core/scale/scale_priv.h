@@ -3,6 +3,7 @@
 #ifndef SCALE_SCALE_PRIV_H
 #define SCALE_SCALE_PRIV_H
 
+#include "policy/decide.h"
 #include "scale/scale.h"
 #include <bp/cloud.h>
 #include <bp/queue.h>
@@ -24,13 +25,25 @@ struct scale_alarms {
     int32_t backlog_target, max_size, empty_after_s;
 };
 
+#define SCALE_BOOTS 32 /* followed at a time */
+
+/* A boot under way, until its first job. */
+struct boot {
+    char instance[64];
+    int64_t launched_ms; /* 0: the slot is free */
+    int registered;
+};
+
 /* What the engine remembers of one workflow; may be lost at any time without harm. */
 struct scale_item {
     char slug[128];
     struct scale_item *next;
-    _Alignas(16) unsigned char memory[BP_SCALING_MEMORY]; /* the policy's */
-    char policy[32];                                      /* whose memory that is */
-    char reason[200];                                     /* of the last plan, change or not */
+    void *memory;            /* the policy's, owned; NULL: it keeps none */
+    char policy[32];         /* whose memory that is */
+    struct history *history; /* owned */
+    struct boot boots[SCALE_BOOTS];
+    uint32_t n_boots; /* ever: the ring's head */
+    char reason[200]; /* of the last plan, change or not */
     int32_t desired;
     int64_t planned_ms, last_scale_ms, empty_since_ms;
     int32_t hold_size; /* < 0: none */
@@ -56,8 +69,9 @@ struct scale {
     const struct config *config;
     struct scale_fleet fleet;
     struct scale_item *items;
+    uint32_t first_jobs; /* boots whose first job is awaited: only then leases are looked into */
     struct loop_timer *tick, *soon, *minute;
-    struct subscription *jobs, *instances, *arrivals, *leader, *plugins;
+    struct subscription *jobs, *instances, *arrivals, *workers, *failures, *leader, *plugins;
     struct leads leads;
     int started, asking, again;
     int taking_over;       /* leads since the last statistics */
@@ -71,6 +85,15 @@ struct scale {
 /* The item of a slug, made when it is new. NULL: no memory. */
 struct scale_item *scale_item_get(struct scale *s, const char *slug);
 struct scale_item *scale_item_find(struct scale *s, const char *slug);
+
+/* Makes and ends an item, with what it owns. NULL: no memory. */
+struct scale_item *scale_item_new(const char *slug);
+void scale_item_free(struct scale_item *item);
+
+/* learn.c: what events tell of a workflow goes into its history. */
+void learn_event(struct scale *s, const struct event_msg *e);
+/* The item is about to be freed. */
+void learn_forget(struct scale *s, struct scale_item *item);
 
 /* Fills the view of one workflow. BP_NOTFOUND: the fleet is not known yet. */
 int view_build(struct scale *s, const struct workflow *w, struct scale_item *item, struct bp_view *v);

@@ -4,6 +4,7 @@
 
 #include "scale/scale_priv.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -32,6 +33,7 @@ static struct planner planner_new(const char *const *sets)
 
 static void planner_free(struct planner *p)
 {
+    free(p->item.memory);
     rig_quiet(p->rig);
     rig_free(p->rig);
 }
@@ -170,7 +172,7 @@ static void a_plugin_that_misbehaves_three_times_is_replaced(void **state)
     p.view.queued = 1;
     assert_int_equal(plan(&p), 1);
     assert_int_equal(wish.calls, calls); /* never asked again */
-    assert_string_equal(p.item.policy, "step");
+    assert_string_equal(p.item.policy, "direct");
     p.rig->workflows[0].generation++;
     wish.spin_us = 0;
     assert_int_equal(plan(&p), 5); /* but its new version is */
@@ -184,12 +186,12 @@ static void a_policy_starts_with_empty_memory(void **state)
     with_plugin(&p, 1);
     plan(&p);
     plan(&p);
-    assert_int_equal(p.item.memory[0], 2);
+    assert_int_equal(((unsigned char *)p.item.memory)[0], 2);
     p.rig->workflows[0].policy = "step";
     plan(&p);
     p.rig->workflows[0].policy = "plugin";
     plan(&p);
-    assert_int_equal(p.item.memory[0], 1);
+    assert_int_equal(((unsigned char *)p.item.memory)[0], 1);
     planner_free(&p);
 }
 

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "scale/scale.h"
+#include "policy/policy.h"
 #include <cmocka.h>
 #include <string.h>
 
@@ -30,12 +30,17 @@ static struct bp_view view(int64_t queued, int64_t leased, int32_t desired, int3
 
 static struct bp_plan plan(const char *policy, const struct bp_view *v, void *memory)
 {
-    static _Alignas(16) unsigned char scratch[BP_SCALING_MEMORY];
+    static _Alignas(16) unsigned char scratch[1 << 20];
+    static const struct policy_fleet nobody;
+    static struct history none;
     struct bp_plan p = {.size = sizeof p};
-    memset(scratch, 0, sizeof scratch);
-    policy_fn fn = policy_find(policy);
-    assert_non_null(fn);
-    assert_int_equal(fn(v, memory ? memory : scratch, &p), 0);
+    const struct policy *found = policy_find(policy);
+    assert_non_null(found);
+    assert_true(found->memory_bytes <= sizeof scratch);
+    memset(scratch, 0, found->memory_bytes);
+    history_init(&none);
+    struct policy_now now = {.view = v, .fleet = &nobody, .history = &none, .wait_price = 1};
+    assert_int_equal(found->plan(&now, memory ? memory : scratch, &p), 0);
     assert_true(strlen(p.reason) > 0);
     return p;
 }
@@ -126,7 +131,7 @@ static void target_is_proportional_and_at_once(void **state)
 static void target_shrinks_only_when_nothing_asked_for_more_within_the_window(void **state)
 {
     (void)state;
-    _Alignas(16) unsigned char memory[BP_SCALING_MEMORY] = {0};
+    _Alignas(16) unsigned char memory[4096] = {0};
     struct bp_view v = view(8, 0, 0, 0);
     assert_int_equal(plan("target", &v, memory).desired, 4);
     v.queued = 2;

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* policies.c - the table of the built-in policies. */
+#include "policy_kit.h"
+
+#include <string.h>
+
+const struct policy policies[] = {
+    {"step", "one or two more by the backlog of each instance, with a rest after each change; in only to zero",
+     policy_step_plan, 0},
+    {"target", "as many as the queue needs at backlogTarget jobs each, at once out and slowly in", policy_target_plan,
+     sizeof(struct window_memory)},
+    {"direct", "the most that the last five minutes needed at two jobs each", policy_direct_plan,
+     sizeof(struct direct_memory)},
+    {"perjob", "an instance for each job that is queued or runs", policy_perjob_plan, 0},
+    {"deployed", "metrics and alarms as many run them: each minute, with an action a minute later; the yardstick",
+     policy_deployed_plan, sizeof(struct deployed_memory)},
+    {0},
+};
+
+const struct policy *policy_find(const char *name)
+{
+    for (const struct policy *p = policies; name && p->name; p++)
+        if (strcmp(p->name, name) == 0)
+            return p;
+    return NULL;
+}

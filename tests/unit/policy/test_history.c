@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a workflow's history keeps of the events it is fed with, and for how long. */
+#include "cm.h"
+
+#include "policy/history.h"
+#include <string.h>
+
+#define T0 1700000100000LL /* begin of a coarse bin */
+
+static struct history *fresh(void)
+{
+    static struct history h;
+    history_init(&h);
+    return &h;
+}
+
+static void arrivals_are_counted_in_bins(void **state)
+{
+    (void)state;
+    struct history *h = fresh();
+    history_arrived(h, T0, 2);
+    history_arrived(h, T0 + 9999, 1);
+    history_arrived(h, T0 + 10000, 4);
+    assert_int_equal(h->arrivals, 7);
+    assert_int_equal(history_fine(h, 0), 4);
+    assert_int_equal(history_fine(h, 1), 3);
+    assert_int_equal(history_coarse(h, 0).arrivals, 7);
+    history_demand(h, T0 + 35000, 0); /* time passes */
+    assert_int_equal(history_fine(h, 0), 0);
+    assert_int_equal(history_fine(h, 2), 4);
+    assert_true(history_rate(h, 30) > 4 / 35.0 && history_rate(h, 30) <= 7 / 30.0);
+}
+
+static void a_fine_bin_is_forgotten_after_an_hour_and_a_coarse_one_after_a_week(void **state)
+{
+    (void)state;
+    struct history *h = fresh();
+    history_arrived(h, T0, 5);
+    history_demand(h, T0 + 3590000, 0);
+    assert_int_equal(history_fine(h, HISTORY_FINE - 1), 5);
+    history_demand(h, T0 + 3600000, 0);
+    for (uint32_t i = 0; i < HISTORY_FINE; i++)
+        assert_int_equal(history_fine(h, i), 0);
+    history_demand(h, T0 + 604800000LL - 1, 0);
+    assert_int_equal(history_coarse(h, HISTORY_COARSE - 1).arrivals, 5); /* the bin after this one, a week ago */
+    history_demand(h, T0 + 604800000LL, 0);
+    assert_int_equal(history_coarse(h, 0).arrivals, 0);
+    history_arrived(h, T0 + 100 * 604800000LL, 1); /* long silence */
+    for (uint32_t i = 1; i < HISTORY_COARSE; i++)
+        assert_int_equal(history_coarse(h, i).arrivals, 0);
+}
+
+static void a_bin_keeps_the_highest_demand(void **state)
+{
+    (void)state;
+    struct history *h = fresh();
+    history_demand(h, T0, 3);
+    history_demand(h, T0 + 1000, 9);
+    history_demand(h, T0 + 2000, 4);
+    assert_int_equal(history_coarse(h, 0).demand, 9);
+    history_demand(h, T0 + 700000, 1);
+    assert_int_equal(history_coarse(h, 1).demand, 4); /* it lasted through a bin without an event */
+    assert_int_equal(history_coarse(h, 0).demand, 4);
+}
+
+static void each_level_has_its_own_gaps_and_spells(void **state)
+{
+    (void)state;
+    struct history *h = fresh();
+    history_demand(h, T0, 2);         /* 1 and 2 go high */
+    history_demand(h, T0 + 30000, 1); /* 2 ends after 30 s */
+    history_demand(h, T0 + 50000, 3); /* 2 again after 20 s; 3 for the first time */
+    history_demand(h, T0 + 110000, 0);
+    assert_int_equal(h->level[2].spells, 2);
+    assert_true(h->level[2].hot_s[0] == 30 && h->level[2].gap_s[0] == HISTORY_UNKNOWN_S);
+    assert_true(h->level[2].hot_s[1] == 60 && h->level[2].gap_s[1] == 20);
+    assert_int_equal(h->level[1].spells, 1);
+    assert_true(h->level[1].hot_s[0] == 110);
+    assert_true(h->level[3].hot_s[0] == 60 && h->level[3].gap_s[0] == HISTORY_UNKNOWN_S);
+    assert_int_equal(h->level[2].low_since_ms, T0 + 110000);
+    assert_int_equal(h->level[4].spells, 0);
+}
+
+static void only_the_last_sixty_spells_are_kept(void **state)
+{
+    (void)state;
+    struct history *h = fresh();
+    for (int i = 0; i < 100; i++) {
+        history_demand(h, T0 + i * 100000LL, 1);
+        history_demand(h, T0 + i * 100000LL + 1000 * (i + 1), 0);
+    }
+    assert_int_equal(h->level[1].spells, 100);
+    assert_int_equal(history_kept_spells(&h->level[1]), HISTORY_SPELLS);
+    assert_true(h->level[1].hot_s[99 % HISTORY_SPELLS] == 100);
+    assert_true(h->level[1].hot_s[40 % HISTORY_SPELLS] == 41);
+}
+
+static void demand_above_the_highest_level_disturbs_nothing(void **state)
+{
+    (void)state;
+    struct history *h = fresh();
+    history_demand(h, T0, 100000000);
+    history_demand(h, T0 + 5000, -3);
+    assert_true(h->level[HISTORY_LEVELS].hot_s[0] == 5);
+    assert_int_equal(h->demand, 0);
+}
+
+static void run_times_have_a_mean_and_the_last_ones(void **state)
+{
+    (void)state;
+    struct history *h = fresh();
+    for (int i = 0; i < 100; i++)
+        history_finished(h, T0, i % 2 ? 10 : 30);
+    history_finished(h, T0, -1); /* is no time */
+    assert_int_equal(h->runs, 100);
+    assert_int_equal(history_kept_runs(h), HISTORY_RUNS);
+    assert_true(h->run_mean_s > 19.9 && h->run_mean_s < 20.1);
+    assert_true(h->run_square_s2 > 499 && h->run_square_s2 < 501);
+}
+
+static void boots_are_their_median(void **state)
+{
+    (void)state;
+    struct history *h = fresh();
+    assert_true(history_boot_s(h, 77) == 77);
+    history_ready(h, T0, 200);
+    history_ready(h, T0, 9000); /* one that hung */
+    history_ready(h, T0, 240);
+    assert_true(history_boot_s(h, 77) == 240);
+    history_staged(h, T0, HISTORY_RUNNING, 40);
+    history_staged(h, T0, HISTORY_RUNNING, 60);
+    assert_true(h->stage_s[HISTORY_RUNNING] == 41);
+}
+
+static void the_hazard_is_what_was_assumed_until_enough_was_seen(void **state)
+{
+    (void)state;
+    struct history *h = fresh();
+    assert_true(history_hazard(h, 0.02) == 0.02);
+    history_instances(h, T0, 10);
+    history_instances(h, T0 + 100 * 3600000LL, 10); /* a thousand instance-hours */
+    for (int i = 0; i < 104; i++)
+        history_interrupted(h, T0 + 100 * 3600000LL);
+    assert_true(history_hazard(h, 0.02) == 0.1);
+}
+
+static void a_clock_set_back_changes_no_past(void **state)
+{
+    (void)state;
+    struct history *h = fresh();
+    history_arrived(h, T0 + 100000, 3);
+    history_arrived(h, T0, 2);
+    history_demand(h, T0 - 5000, 1);
+    history_demand(h, T0 - 9000, 0);
+    assert_int_equal(h->now_ms, T0 + 100000);
+    assert_int_equal(history_fine(h, 0), 5);
+    assert_true(h->level[1].hot_s[0] == 0);
+}
+
+static void a_stored_one_is_taken_over_when_it_is_whole(void **state)
+{
+    (void)state;
+    static struct history from, to;
+    history_init(&from);
+    history_arrived(&from, T0, 3);
+    assert_int_equal(history_restore(&to, &from, sizeof from), BP_OK);
+    assert_memory_equal(&to, &from, sizeof to);
+    assert_int_equal(history_restore(&to, &from, sizeof from - 1), BP_INVALID);
+    assert_int_equal(to.arrivals, 0);
+    from.version++;
+    assert_int_equal(history_restore(&to, &from, sizeof from), BP_INVALID);
+    from.version--;
+    from.fine_bin = -1;
+    assert_int_equal(history_restore(&to, &from, sizeof from), BP_INVALID);
+    assert_int_equal(to.version, HISTORY_VERSION);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(arrivals_are_counted_in_bins),
+        cmocka_unit_test(a_fine_bin_is_forgotten_after_an_hour_and_a_coarse_one_after_a_week),
+        cmocka_unit_test(a_bin_keeps_the_highest_demand),
+        cmocka_unit_test(each_level_has_its_own_gaps_and_spells),
+        cmocka_unit_test(only_the_last_sixty_spells_are_kept),
+        cmocka_unit_test(demand_above_the_highest_level_disturbs_nothing),
+        cmocka_unit_test(run_times_have_a_mean_and_the_last_ones),
+        cmocka_unit_test(boots_are_their_median),
+        cmocka_unit_test(the_hazard_is_what_was_assumed_until_enough_was_seen),
+        cmocka_unit_test(a_clock_set_back_changes_no_past),
+        cmocka_unit_test(a_stored_one_is_taken_over_when_it_is_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
