@@ -9,6 +9,7 @@
 
 #include "settings.h"
 #include <bp/cloud.h>
+#include <bp/fleet.h>
 #include <bp/plugin.h>
 
 struct http;
@@ -62,5 +63,6 @@ extern const struct bp_node node_facet;
 
 struct fleets *fleets_open(struct aws *a, struct bp_err *err);
 void fleets_close(struct fleets *f);
+extern const struct bp_fleet fleet_facet;
 
 #endif

@@ -33,7 +33,7 @@ struct fleet_settings {
 struct fleets {
     struct aws *aws;
     struct fleet_settings set;
-    struct groups *groups;         /* group.h: what AWS said last */
+    struct groups *groups;         /* groups.h: what AWS said last */
     struct activities *activities; /* activities.h */
     atomic_int no_launch;          /* the endpoint knows no LaunchInstances */
 };
@@ -55,6 +55,8 @@ int32_t fleet_describe(void *inst, const char *const *slugs, uint32_t n, struct 
 int32_t fleet_grow(void *inst, const char *slug, int32_t to, struct bp_err *err);
 int32_t fleet_terminate(void *inst, const char *slug, const char *instance, struct bp_err *err);
 int32_t fleet_protect(void *inst, const char *slug, const char *instance, int32_t on, struct bp_err *err);
+int32_t fleet_protect_many(void *inst, const char *slug, const char *const *instances, uint32_t n, int32_t on,
+                           struct bp_err *err);
 int32_t fleet_activities(void *inst, const char *slug, int64_t since_ms, struct bp_activity *out, uint32_t *n,
                          struct bp_err *err); /* activities.c */
 

@@ -74,7 +74,7 @@ static const struct part {
     {open_params, close_params, 1, BP_PARAMS_FACET, &params_facet},
     {open_metrics, close_metrics, 0, BP_METRICS_FACET, &metrics_facet},
     {open_node, close_node, 1, BP_NODE_FACET, &node_facet},
-    {open_fleets, close_fleets, 0, NULL, NULL},
+    {open_fleets, close_fleets, 0, BP_FLEET_FACET, &fleet_facet},
 };
 #define N_PARTS (sizeof parts / sizeof parts[0])
 
