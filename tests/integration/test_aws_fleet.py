@@ -391,6 +391,30 @@ def test_states_are_those_of_the_machines(fake):
     assert {i["id"]: i["state"] for i in state["instances"]} == {ids[0]: TERMINATING, ids[1]: PENDING} and state["desired"] == 1
 
 
+def test_an_on_demand_allowance_raises_the_base_and_is_given_back(moto):
+    caller = moto.caller(onDemandBase=1)
+    caller.ok("ensure", **SPEC)
+    was = moto.group()["MixedInstancesPolicy"]
+    caller.ok("afford", slug="upscale", on_demand=2)
+    now = moto.group()["MixedInstancesPolicy"]
+    assert now["InstancesDistribution"]["OnDemandBaseCapacity"] == 3
+    now["InstancesDistribution"]["OnDemandBaseCapacity"] = 1
+    assert now == was, "the rest of the policy is as it was"
+    assert caller.ok("ensure", **SPEC)["diff"] == [], "it is no drift"
+    caller.ok("afford", slug="upscale", on_demand=0)
+    assert moto.group()["MixedInstancesPolicy"] == was
+
+
+def test_an_allowance_ends_the_rest_after_failed_launches(fake):
+    caller = fake.caller()
+    caller.ok("ensure", **SPEC)
+    fake.aws.capacity.refuse("spot", market="spot")
+    assert caller("grow", slug="upscale", to=1)["rc"] == LATER
+    caller.ok("afford", slug="upscale", on_demand=1)
+    caller.ok("grow", slug="upscale", to=1)
+    assert [i["spot"] for i in described(caller)["instances"]] == [0]
+
+
 # ---- outages ----
 
 def test_an_outage_is_an_error_and_no_empty_fleet(fake):

@@ -113,4 +113,5 @@ const struct bp_fleet fleet_facet = {
     .protect_many = fleet_protect_many,
     .image = fleet_image,
     .rollout = fleet_rollout,
+    .afford = fleet_afford,
 };

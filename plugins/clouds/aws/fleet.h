@@ -57,6 +57,7 @@ int32_t fleet_terminate(void *inst, const char *slug, const char *instance, stru
 int32_t fleet_protect(void *inst, const char *slug, const char *instance, int32_t on, struct bp_err *err);
 int32_t fleet_protect_many(void *inst, const char *slug, const char *const *instances, uint32_t n, int32_t on,
                            struct bp_err *err);
+int32_t fleet_afford(void *inst, const char *slug, int32_t on_demand, struct bp_err *err);
 int32_t fleet_activities(void *inst, const char *slug, int64_t since_ms, struct bp_activity *out, uint32_t *n,
                          struct bp_err *err); /* activities.c */
 
