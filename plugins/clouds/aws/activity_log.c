@@ -49,6 +49,21 @@ static void open_one(struct activity_log *l, const char *id, int64_t began_ms)
     struct activity_open *o = &l->open[l->n_open++];
     snprintf(o->id, sizeof o->id, "%s", id);
     o->began_ms = began_ms;
+    o->round = l->round;
+}
+
+void activity_log_begin(struct activity_log *l)
+{
+    l->round++;
+}
+
+uint32_t activity_log_missed(const struct activity_log *l, char ids[ACTIVITY_OPEN][ACTIVITY_ID])
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < l->n_open; i++)
+        if (l->open[i].round != l->round)
+            memcpy(ids[n++], l->open[i].id, ACTIVITY_ID);
+    return n;
 }
 
 uint32_t activity_log_waiting(struct activity_log *l, int64_t now_ms)
@@ -111,16 +126,61 @@ static void take_instance(const char *text, char *out, size_t size)
         snprintf(out, size, "%.*s", (int)n, at);
 }
 
-/* Details is JSON text: {"Subnet ID":"subnet-1","Availability Zone":"us-east-1a"}. */
-static void take_details(const char *text, struct failure *pool)
+/* ---- subnets ---- */
+
+static const char *zone_of(const struct activity_log *l, const char *subnet)
 {
-    struct json_object *o = json_tokener_parse(text), *v = NULL;
-    if (json_object_is_type(o, json_type_object)) {
-        if (json_object_object_get_ex(o, "Availability Zone", &v) && json_object_is_type(v, json_type_string))
-            snprintf(pool->zone, sizeof pool->zone, "%s", json_object_get_string(v));
-        if (json_object_object_get_ex(o, "Instance Type", &v) && json_object_is_type(v, json_type_string))
-            snprintf(pool->type, sizeof pool->type, "%s", json_object_get_string(v));
+    for (uint32_t i = 0; i < l->n_subnets; i++)
+        if (strcmp(l->subnets[i].subnet, subnet) == 0)
+            return l->subnets[i].zone;
+    return "";
+}
+
+static void learn_subnet(struct activity_log *l, const char *subnet, const char *zone)
+{
+    if (!subnet[0] || !zone[0] || zone_of(l, subnet)[0])
+        return;
+    struct activity_subnet *s = &l->subnets[l->n_subnets < ACTIVITY_SUBNETS ? l->n_subnets++ : 0];
+    snprintf(s->subnet, sizeof s->subnet, "%s", subnet);
+    snprintf(s->zone, sizeof s->zone, "%s", zone);
+}
+
+int activity_log_is_out(const struct activity_log *l, const char *group, const char *subnet, const char *types,
+                        int64_t now_ms)
+{
+    struct failure pool = {.market = MARKET_ANY};
+    const char *zone = zone_of(l, subnet);
+    snprintf(pool.zone, sizeof pool.zone, "%s", zone[0] ? zone : subnet);
+    if (penalty_is_out(&l->box, group, &pool, now_ms))
+        return 1; /* the whole zone */
+    size_t n;
+    int out = 0;
+    for (const char *t = types; *t; t += n) {
+        n = strcspn(t, " ");
+        snprintf(pool.type, sizeof pool.type, "%.*s", (int)n, t);
+        out = penalty_is_out(&l->box, group, &pool, now_ms);
+        if (!out)
+            return 0;
+        n += t[n] == ' ';
     }
+    return out;
+}
+
+static const char *detail(struct json_object *o, const char *name)
+{
+    struct json_object *v = NULL;
+    if (json_object_is_type(o, json_type_object))
+        json_object_object_get_ex(o, name, &v);
+    return json_object_is_type(v, json_type_string) ? json_object_get_string(v) : "";
+}
+
+/* Details is JSON text: {"Subnet ID":"subnet-1","Availability Zone":"us-east-1a"}. */
+static void take_details(struct activity_log *l, const char *text, struct failure *pool)
+{
+    struct json_object *o = json_tokener_parse(text);
+    snprintf(pool->zone, sizeof pool->zone, "%s", detail(o, "Availability Zone"));
+    snprintf(pool->type, sizeof pool->type, "%s", detail(o, "Instance Type"));
+    learn_subnet(l, detail(o, "Subnet ID"), pool->zone);
     json_object_put(o);
 }
 
@@ -134,7 +194,7 @@ static void tell_launch(struct activity_log *l, const struct xml *m, struct bp_a
     const char *group = xml_text(m, "AutoScalingGroupName");
     const char *said = xml_text(m, "StatusMessage");
     struct failure pool = {.market = MARKET_ANY};
-    take_details(xml_text(m, "Details"), &pool);
+    take_details(l, xml_text(m, "Details"), &pool);
     a->failed = strcmp(xml_text(m, "StatusCode"), "Successful") != 0;
     if (!a->failed) {
         snprintf(a->reason, sizeof a->reason, "launch");
@@ -182,6 +242,8 @@ int activity_log_take(struct activity_log *l, const struct xml *m, int ours, int
     uint64_t h = hash(id);
     struct activity_open *open = find_open(l, id);
     int known = was_seen(l, h);
+    if (open)
+        open->round = l->round;
     if (!known) {
         l->seen[l->next_seen] = h;
         l->next_seen = (l->next_seen + 1) % ACTIVITY_SEEN;
@@ -204,12 +266,16 @@ void activity_log_error(struct activity_log *l, const struct activity_error *e, 
 {
     struct failure pool = {.market = MARKET_ANY};
     snprintf(pool.type, sizeof pool.type, "%s", e->type);
-    snprintf(pool.zone, sizeof pool.zone, "%s", strncmp(e->zone, "subnet-", 7) == 0 ? "" : e->zone);
+    const char *zone = e->zone[0] ? e->zone : zone_of(l, e->subnet);
+    learn_subnet(l, e->subnet, e->zone);
+    /* A subnet whose zone is not known stands for it: who asks about the subnet finds it all the same. */
+    snprintf(pool.zone, sizeof pool.zone, "%s", zone[0] ? zone : e->subnet);
     failure_read(e->code, e->message, &pool);
     penalty_note(&l->box, e->group, &pool, now_ms);
     struct bp_activity *a = add(l, e->group, now_ms);
     a->failed = 1;
     snprintf(a->reason, sizeof a->reason, "%s", failure_name(pool.cls));
     snprintf(a->type, sizeof a->type, "%s", pool.type);
-    snprintf(a->text, sizeof a->text, "%.60s%s%.30s: %.90s", e->code, e->zone[0] ? " in " : "", e->zone, e->message);
+    snprintf(a->text, sizeof a->text, "%.60s%s%.30s: %.90s", e->code, pool.zone[0] ? " in " : "", pool.zone,
+             e->message);
 }

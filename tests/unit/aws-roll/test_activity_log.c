@@ -179,7 +179,8 @@ static void ends_tell_interruptions_apart(void **state)
 static void errors_of_launch_instances_count_like_activities(void **state)
 {
     struct activity_log *l = *state;
-    struct activity_error e = {"asg-t-up", "InsufficientInstanceCapacity", "none left", "g5.xlarge", "us-east-1b"};
+    struct activity_error e = {"asg-t-up", "InsufficientInstanceCapacity", "none left", "g5.xlarge", "us-east-1b",
+                               "subnet-2"};
     activity_log_error(l, &e, NOW);
     activity_log_error(l, &e, NOW);
     assert_int_equal(list(l, "asg-t-up", NOW), 2);
@@ -189,6 +190,52 @@ static void errors_of_launch_instances_count_like_activities(void **state)
     assert_int_equal(out[0].at_ms, NOW + 1);
     struct failure pool = {.cls = FAILURE_CAPACITY, .market = MARKET_SPOT, .type = "g5.xlarge", .zone = "us-east-1b"};
     assert_true(penalty_is_out(&l->box, "asg-t-up", &pool, NOW + 1));
+}
+
+static void a_subnet_is_out_when_all_types_are_out_in_its_zone(void **state)
+{
+    struct activity_log *l = *state;
+    struct activity_error e = {"asg-t-up", "InsufficientInstanceCapacity", "", "g5.xlarge", "us-east-1b", "subnet-2"};
+    activity_log_error(l, &e, NOW);
+    assert_true(activity_log_is_out(l, "asg-t-up", "subnet-2", "g5.xlarge", NOW));
+    assert_false(activity_log_is_out(l, "asg-t-up", "subnet-2", "g5.xlarge g6.xlarge", NOW));
+    assert_false(activity_log_is_out(l, "asg-t-up", "subnet-2", "", NOW));
+    e.type = "g6.xlarge";
+    activity_log_error(l, &e, NOW);
+    assert_true(activity_log_is_out(l, "asg-t-up", "subnet-2", "g5.xlarge g6.xlarge", NOW));
+    assert_false(activity_log_is_out(l, "asg-t-up", "subnet-1", "g5.xlarge g6.xlarge", NOW));
+    assert_false(activity_log_is_out(l, "asg-t-up", "subnet-2", "g5.xlarge g6.xlarge", NOW + PENALTY_BASE_MS));
+    struct given g = failed("a-1", NOW); /* names no type: the whole zone of subnet-1, for this group */
+    take(l, &g, 1, NOW);
+    assert_true(activity_log_is_out(l, "asg-t-up", "subnet-1", "g5.xlarge", NOW));
+    assert_true(activity_log_is_out(l, "asg-t-up", "subnet-1", "", NOW));
+    assert_false(activity_log_is_out(l, "asg-t-other", "subnet-1", "g5.xlarge", NOW));
+}
+
+static void a_subnet_of_an_unknown_zone_stands_for_it(void **state)
+{
+    struct activity_log *l = *state;
+    struct activity_error e = {"asg-t-up", "InsufficientInstanceCapacity", "", "", "", "subnet-9"};
+    activity_log_error(l, &e, NOW);
+    assert_true(activity_log_is_out(l, "asg-t-up", "subnet-9", "g5.xlarge", NOW));
+    assert_false(activity_log_is_out(l, "asg-t-up", "subnet-8", "g5.xlarge", NOW));
+}
+
+static void open_ones_that_a_read_does_not_meet_are_named(void **state)
+{
+    struct activity_log *l = *state;
+    char ids[ACTIVITY_OPEN][ACTIVITY_ID];
+    struct given one = failed("a-1", NOW), two = failed("a-2", NOW);
+    one.status = two.status = "InProgress";
+    one.ended_ms = two.ended_ms = 0;
+    activity_log_begin(l);
+    take(l, &one, 1, NOW);
+    take(l, &two, 1, NOW);
+    assert_int_equal(activity_log_missed(l, ids), 0);
+    activity_log_begin(l);
+    take(l, &two, 1, NOW);
+    assert_int_equal(activity_log_missed(l, ids), 1);
+    assert_string_equal(ids[0], "a-1");
 }
 
 static void memory_is_bounded(void **state)
@@ -213,10 +260,17 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        T(a_failed_launch_is_told_once_with_class_and_zone), T(one_under_way_is_told_when_it_ends),
-        T(one_that_never_ends_is_waited_for_for_an_hour),    T(history_and_other_peoples_groups_are_seen_but_not_told),
-        T(a_launch_that_succeeds_clears_its_zone),           T(ends_tell_interruptions_apart),
-        T(errors_of_launch_instances_count_like_activities), T(memory_is_bounded),
+        T(a_failed_launch_is_told_once_with_class_and_zone),
+        T(one_under_way_is_told_when_it_ends),
+        T(one_that_never_ends_is_waited_for_for_an_hour),
+        T(history_and_other_peoples_groups_are_seen_but_not_told),
+        T(a_launch_that_succeeds_clears_its_zone),
+        T(ends_tell_interruptions_apart),
+        T(errors_of_launch_instances_count_like_activities),
+        T(a_subnet_is_out_when_all_types_are_out_in_its_zone),
+        T(a_subnet_of_an_unknown_zone_stands_for_it),
+        T(open_ones_that_a_read_does_not_meet_are_named),
+        T(memory_is_bounded),
     };
     return cmocka_run_group_tests_name("activity_log", tests, NULL, NULL);
 }
