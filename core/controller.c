@@ -297,6 +297,23 @@ static void fleet_detail_for_scale(void *fleets, const char *slug, struct policy
     fleet_detail(fleets, slug, out);
 }
 
+static int fleet_trouble_for_scale(void *fleets, const char *slug, struct scale_trouble *out)
+{
+    struct fleet_trouble t;
+    int rc = fleet_trouble(fleets, slug, &t);
+    if (rc == 0)
+        *out = (struct scale_trouble){.failures = t.failures,
+                                      .on_demand = t.on_demand,
+                                      .last_failure_ms = t.last_failure_ms,
+                                      .last_spot_ms = t.last_spot_ms};
+    return rc;
+}
+
+static void fleet_afford_for_scale(void *fleets, const char *slug, int32_t on_demand, const char *reason)
+{
+    fleet_afford(fleets, slug, on_demand, reason);
+}
+
 /* The state directory is locked: the run before has ended, however it did. */
 static void name_run(struct app *app)
 {
@@ -311,7 +328,11 @@ static int open_engines(struct controller *k, struct bp_err *err)
     struct app *app = &k->app;
     app->dispatch = dispatch_new(app->bus, app->host, k->config);
     app->fleets = fleets_new(app->bus, app->host, k->config);
-    struct scale_fleet fleet = {fleet_counts_for_scale, fleet_resize_for_scale, fleet_detail_for_scale, app->fleets};
+    struct scale_fleet fleet = {.counts = fleet_counts_for_scale,
+                                .resize = fleet_resize_for_scale,
+                                .fleets = app->fleets,
+                                .trouble = fleet_trouble_for_scale,
+                                .afford = fleet_afford_for_scale};
     app->scale = scale_new(app->bus, app->host, k->config, &fleet);
     if (!app->dispatch || !app->fleets || !app->scale)
         return err_set(err, BP_NOMEM, "no memory to start the engines");

@@ -2,6 +2,7 @@
 /* activities.c - what happened to a fleet as its provider tells it: failed launches above all. */
 #include "fleet_priv.h"
 
+#include "log/json.h"
 #include "log/log.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,15 @@ struct activities {
     int64_t since_ms;
     uint32_t n;
     struct bp_activity list[FLEET_ACTIVITIES];
+    char *penalties; /* JSON, or NULL */
 };
+
+static void activities_free(void *arg)
+{
+    struct activities *a = arg;
+    free(a->penalties);
+    free(a);
+}
 
 /* On the provider's thread. */
 static int run_activities(const void *table, void *inst, void *args, struct bp_err *err)
@@ -23,7 +32,16 @@ static int run_activities(const void *table, void *inst, void *args, struct bp_e
     int rc = t->activities(inst, a->slug, a->since_ms, a->list, &a->n, err);
     if (a->n > FLEET_ACTIVITIES)
         a->n = FLEET_ACTIVITIES;
+    if (rc == 0 && BP_HAS(t, penalties))
+        (void)t->penalties(inst, a->slug, &a->penalties, err);
     return rc;
+}
+
+static void take_penalties(struct fleet *fl, const char *text)
+{
+    struct bp_err bad = {0};
+    json_object_put(fl->penalties);
+    fl->penalties = text ? json_parse(text, strlen(text), &bad) : NULL;
 }
 
 static void add(struct fleets *f, struct fleet *fl, const struct bp_activity *a)
@@ -52,6 +70,8 @@ static void got(void *args, const struct bp_err *err, void *arg)
     if (!fl)
         return;
     fl->asking_activities = 0;
+    if (err->rc == 0)
+        take_penalties(fl, a->penalties);
     for (uint32_t k = err->rc == 0 ? a->n : 0; k > 0; k--) /* newest first: add the oldest first */
         if (a->list[k - 1].at_ms > a->since_ms)
             add(f, fl, &a->list[k - 1]);
@@ -72,7 +92,7 @@ void activities_ask(struct fleets *f, struct fleet *fl)
                                 .name = "fleet.activities",
                                 .run = run_activities,
                                 .args = a,
-                                .args_free = free,
+                                .args_free = activities_free,
                                 .reply = got,
                                 .arg = f,
                                 .timeout_ms = FLEET_CALL_MS};

@@ -52,6 +52,15 @@ void fleet_detail(struct fleets *f, const char *slug, struct policy_fleet *out);
 int fleet_resize(struct fleets *f, const char *slug, int32_t to, const char *reason, struct bp_err *err);
 /* For tests and learning, bpctl fleet inject: see bp_fleet.inject. */
 void fleet_inject(struct fleets *f, const char *slug, const char *what, const char *arg, host_done done, void *cb_arg);
+/* Launches that failed within 10 min for want of capacity or quota, and what came all the same; times 0: none.
+ * BP_NOTFOUND: not described yet, or the provider knows no allowance. */
+struct fleet_trouble {
+    int32_t failures, on_demand; /* on_demand: live instances */
+    int64_t last_failure_ms, last_spot_ms;
+};
+int fleet_trouble(struct fleets *f, const char *slug, struct fleet_trouble *out);
+/* The fleet may have so many on-demand instances beyond its settings; told to the provider when it is new to it. */
+void fleet_afford(struct fleets *f, const char *slug, int32_t on_demand, const char *reason);
 /* Image and roll-out of one fleet, see bp_fleet.image and bp_fleet.rollout. done is called once; answer is NULL when
  * err says that it failed, and borrowed otherwise. */
 typedef void (*fleet_answer)(const struct bp_err *err, struct json_object *answer, void *arg);

@@ -66,6 +66,10 @@ static struct json_object *fleet_json(const struct fleets *f, const struct fleet
         json_object_array_add(instances, instance_json(i));
     for (uint32_t k = 0; k < fl->n_activities; k++)
         json_object_array_add(activities, activity_json(&fl->activities[k]));
+    if (fl->afforded > 0)
+        json_put_int(o, "on_demand_allowed", fl->afforded);
+    if (fl->penalties)
+        json_object_object_add(o, "penalties", json_object_get(fl->penalties));
     json_object_object_add(o, "instances", instances);
     json_object_object_add(o, "activities", activities);
     return o;

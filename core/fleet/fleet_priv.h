@@ -61,7 +61,10 @@ struct fleet {
     int64_t activities_ms; /* of the newest one */
     int asking_activities;
     struct rollout rollout;
-    char error[252]; /* of the last call, "" when it went well */
+    int afford_known, affording, affords_not; /* the provider was told; is being told; knows no such thing */
+    int32_t afforded;                         /* what it was told last */
+    struct json_object *penalties;            /* of the provider, or NULL */
+    char error[252];                          /* of the last call, "" when it went well */
 };
 
 struct fleets {
@@ -83,6 +86,7 @@ struct fleets {
 };
 
 struct fleet *fleet_find(struct fleets *f, const char *slug);
+void fleet_free(struct fleet *fl); /* taken out of the list already */
 struct instance *instance_find(struct fleet *fl, const char *id);
 int64_t fleets_now(const struct fleets *f);
 /* Looks again soon (a burst of wishes is one look). */

@@ -93,13 +93,15 @@ struct fleets *fleets_new(struct bus *b, struct host *h, const struct config *c)
     return f;
 }
 
-static void free_instances(struct fleet *fl)
+void fleet_free(struct fleet *fl)
 {
     while (fl->instances) {
         struct instance *i = fl->instances;
         fl->instances = i->next;
         free(i);
     }
+    json_object_put(fl->penalties);
+    free(fl);
 }
 
 void fleets_free(struct fleets *f)
@@ -115,8 +117,7 @@ void fleets_free(struct fleets *f)
     while (f->list) {
         struct fleet *fl = f->list;
         f->list = fl->next;
-        free_instances(fl);
-        free(fl);
+        fleet_free(fl);
     }
     free(f);
 }

@@ -329,7 +329,7 @@ static void retire_unwanted(struct fleets *f)
             continue;
         }
         *at = fl->next;
-        free(fl);
+        fleet_free(fl);
     }
 }
 

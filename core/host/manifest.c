@@ -43,6 +43,7 @@ static const struct key keys[] = {
     {"scaleToZeroMinutes", NUMBER, 0, 100000, WORKFLOW, NULL},
     {"scaleToZeroSeconds", NUMBER, 0, 6000000, WORKFLOW, NULL},
     {"backlogTarget", WHOLE, 1, 1000000, WORKFLOW, NULL},
+    {"onDemandMax", WHOLE, 0, 10000, WORKFLOW, NULL},
     {"policy", TEXT, 1, 16, WORKFLOW, "step|target|direct|perjob|deployed|slo|plugin"},
     {"timeoutSeconds", WHOLE, 1, 604800, WORKFLOW, NULL},
     {"maxAttempts", WHOLE, 1, 100, WORKFLOW, NULL},

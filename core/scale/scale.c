@@ -113,6 +113,7 @@ static void decide_for(const struct workflow *w, void *arg)
     item->desired = p.desired;
     item->planned_ms = now;
     memcpy(item->reason, p.reason, sizeof item->reason);
+    afford_follow(s, w, item, &v);
     if (p.desired != v.desired - v.draining)
         plan_apply(s, item, &v, &p);
 }
@@ -366,6 +367,7 @@ static struct json_object *item_json(const struct scale_item *i)
         json_put_int(o, "hold_until_ms", i->hold_until_ms);
         json_put_str(o, "hold_by", i->hold_who);
     }
+    afford_describe(i, o);
     json_object_object_add(o, "decisions", decisions_json(i));
     return o;
 }

@@ -20,6 +20,13 @@
 struct scale;
 struct json_object;
 
+/* Of launches that failed within 10 min for want of capacity or quota; times 0: none. */
+struct scale_trouble {
+    int32_t failures;
+    int32_t on_demand; /* live instances */
+    int64_t last_failure_ms, last_spot_ms;
+};
+
 /* What the fleets offer (core/fleet fits; main wires it, engines do not include each other). */
 struct scale_fleet {
     /* Fills desired, pending, running, draining, terminating, busy, launch_failures, boot_s of the view (max_size too
@@ -29,6 +36,10 @@ struct scale_fleet {
     /* What each instance is doing; all zero while the fleet is not known. */
     void (*detail)(void *fleets, const char *slug, struct policy_fleet *out);
     void *fleets;
+    /* May be NULL, both: no on-demand allowance then. trouble() is why launches fail; BP_NOTFOUND: not known yet, or
+     * its provider knows no allowance. afford() is told at each decision how many on-demand instances there may be. */
+    int (*trouble)(void *fleets, const char *slug, struct scale_trouble *out);
+    void (*afford)(void *fleets, const char *slug, int32_t on_demand, const char *reason);
 };
 
 struct scale *scale_new(struct bus *b, struct host *h, const struct config *c, const struct scale_fleet *fleet);

@@ -4,6 +4,7 @@
 #define SCALE_SCALE_PRIV_H
 
 #include "policy/decide.h"
+#include "scale/allowance.h"
 #include "scale/scale.h"
 #include <bp/cloud.h>
 #include <bp/queue.h>
@@ -56,6 +57,7 @@ struct scale_item {
     uint32_t plugin_generation;
     int retired; /* that generation was retired by its operator: not refused, not quarantined */
     struct scale_alarms alarms;
+    struct allowance allowance;
     struct bp_queue_stats_row stats;
     struct bp_metric latest[SCALE_METRICS];
     uint32_t n_latest;
@@ -102,6 +104,11 @@ void plan_make(struct scale *s, const struct workflow *w, struct scale_item *ite
                struct bp_plan *p);
 /* Publishes and applies a plan that changes the fleet. */
 void plan_apply(struct scale *s, struct scale_item *item, const struct bp_view *v, const struct bp_plan *p);
+
+/* afford.c: decides the on-demand allowance of a workflow and tells the fleets; the leader's, at each decision. */
+void afford_follow(struct scale *s, const struct workflow *w, struct scale_item *item, const struct bp_view *v);
+/* Adds what the operator is shown of it. */
+void afford_describe(const struct scale_item *item, struct json_object *o);
 
 /* Has the metrics provider make or correct the alarms of workflows that appeared or changed; the leader's. */
 void alarms_keep(struct scale *s);

@@ -101,6 +101,23 @@ def test_failed_launches_are_told_and_tried_again(daemon, test_copy):
     assert any(a["failed"] for a in fleet(d)["activities"])
 
 
+def test_without_spot_capacity_a_job_that_waits_too_long_gets_an_on_demand_instance(daemon, test_copy):
+    d = daemon(settings=settings(**{"spot.onDemandMax": "1", "spot.waitSeconds": "1", "scale.tickMilliseconds": "200"}),
+               extra_plugins=[test_copy])
+    wait_until("the fleet is made", lambda: (rows := d.ctl("fleet", "test-copy")) and rows[0]["exists"])
+    d.ctl("fleet", "inject", "test-copy", "fail-launches", "10000")
+    first, second = submit(d, steps=20, step_ms=100), submit(d, steps=20, step_ms=100)
+    one = wait_until("an instance comes up", lambda: instances(d))[0]
+    assert not one["spot"]
+    assert fleet(d)["on_demand_allowed"] == 1 and d.ctl("scale", "test-copy")[0]["on_demand"] == 1
+    done(d, first)
+    done(d, second)
+    assert len({d.http.job(id)["worker"] for id in (first, second)}) == 1, "a second one is more than is allowed"
+    events = wait_until("it is given back", lambda: (e := d.ctl("events", "fleet.on_demand")) and e[-1]["to"] == 0 and e)
+    assert [(e["from"], e["to"]) for e in events] == [(0, 1), (1, 0)] and "waited for" in events[0]["reason"]
+    wait_until("it ends as any other", lambda: not fleet(d)["instances"])
+
+
 def test_instances_outlive_a_killed_controller_and_the_next_one_adopts_them(daemon, test_copy):
     d = daemon(settings=settings(to_zero=30), extra_plugins=[test_copy])
     done(d, submit(d))

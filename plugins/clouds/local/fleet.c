@@ -104,9 +104,17 @@ void fleet_type(const struct fleet *f, char *out, size_t n)
 
 /* ---- launching ---- */
 
+int fleet_may_afford(const struct fleet *f, const struct local *l)
+{
+    int32_t n = 0;
+    for (const struct instance *i = f->instances; i; i = i->next)
+        n += !i->pub.spot && (i->pub.state == BP_INSTANCE_PENDING || i->pub.state == BP_INSTANCE_RUNNING);
+    return l->settings.spot && n < f->on_demand;
+}
+
 static int launch_one(struct fleet *f, const struct local *l, int64_t now, int32_t all)
 {
-    if (f->fail_launches > 0) {
+    if (f->fail_launches > 0 && !fleet_may_afford(f, l)) { /* it is Spot that has no capacity */
         f->fail_launches--;
         fleet_record(f, now, NULL, 1, "capacity", "no capacity for this type in zone %s (injected)", l->settings.zone);
         fleet_rest(f, l, now);

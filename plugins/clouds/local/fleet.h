@@ -36,6 +36,7 @@ struct fleet {
     int32_t desired, min_size, max_size, warmup_s;
     int64_t boot_delay_ms;      /* injected; -1: as in the settings */
     int32_t fail_launches;      /* injected: so many launches to come fail */
+    int32_t on_demand;          /* allowed beyond the settings: so many of the live ones may be no Spot instances */
     uint32_t next_type;         /* index of the type to launch, moves on with each failure */
     uint32_t failures;          /* in a row, for the rest between launches */
     int64_t next_launch_ms;     /* not before that */
@@ -53,6 +54,8 @@ void fleet_free(struct fleet *f);
 struct instance *fleet_instance(struct fleet *f, const char *id);
 /* Instances that are PENDING or RUNNING. */
 int32_t fleet_live(const struct fleet *f);
+/* Is the next instance an on-demand one of the allowance? */
+int fleet_may_afford(const struct fleet *f, const struct local *l);
 /* Records what happened; reason is a word of bp_activity, instance may be NULL. */
 void fleet_record(struct fleet *f, int64_t now, const struct instance *i, int failed, const char *reason,
                   const char *fmt, ...) BP_PRINTF(6, 7);

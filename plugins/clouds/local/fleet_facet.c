@@ -271,6 +271,24 @@ static int32_t protect(void *inst, const char *slug, const char *instance, int32
     return rc;
 }
 
+/* Also ends the rest after launches that failed: what could not be had may be had now. */
+static int32_t afford(void *inst, const char *slug, int32_t on_demand, struct bp_err *err)
+{
+    struct local *l = inst;
+    struct fleet *f;
+    int rc = enter(l, slug, &f, err);
+    if (rc < 0)
+        return rc;
+    if (on_demand > f->on_demand) {
+        f->failures = 0;
+        f->next_launch_ms = 0;
+    }
+    f->dirty |= f->on_demand != on_demand;
+    f->on_demand = on_demand;
+    fleets_leave(l->fleets, 1);
+    return 0;
+}
+
 static int32_t activities(void *inst, const char *slug, int64_t since_ms, struct bp_activity *out, uint32_t *n,
                           struct bp_err *err)
 {
@@ -396,4 +414,5 @@ const struct bp_fleet fleet_facet = {
     .activities = activities,
     .inject = inject,
     .leave = leave,
+    .afford = afford,
 };

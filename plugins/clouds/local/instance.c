@@ -36,7 +36,7 @@ struct instance *instance_launch(struct fleet *f, const struct local *l, int64_t
     fleet_type(f, i->pub.type, sizeof i->pub.type);
     snprintf(i->pub.zone, sizeof i->pub.zone, "%s", l->settings.zone);
     i->pub.state = BP_INSTANCE_PENDING;
-    i->pub.spot = l->settings.spot;
+    i->pub.spot = l->settings.spot && !fleet_may_afford(f, l);
     i->pub.launched_ms = now;
     i->process.fd = -1;
     int64_t delay = f->boot_delay_ms >= 0 ? f->boot_delay_ms : (int64_t)(l->settings.boot_delay_s * 1000);

@@ -239,8 +239,16 @@ static int32_t rollout(void *inst, const char *slug, int32_t what, char **out, s
 static int32_t afford(void *inst, const char *slug, int32_t on_demand, struct bp_err *err)
 {
     struct rig *r = inst;
-    (void)begin(r, NULL, err);
+    int32_t rc = begin(r, &r->afford_rc, err);
     note(r, "afford %s %d", slug, on_demand);
+    return end(r, rc);
+}
+
+static int32_t penalties(void *inst, const char *slug, char **out, struct bp_err *err)
+{
+    struct rig *r = inst;
+    (void)begin(r, NULL, err);
+    *out = r->penalties[0] && strcmp(slug, "photo") == 0 ? strdup(r->penalties) : NULL;
     return end(r, BP_OK);
 }
 
@@ -254,7 +262,8 @@ static const struct bp_fleet fleet_table = {.size = sizeof fleet_table,
                                             .leave = leave,
                                             .image = image,
                                             .rollout = rollout,
-                                            .afford = afford};
+                                            .afford = afford,
+                                            .penalties = penalties};
 
 /* ---- the metrics sink ---- */
 

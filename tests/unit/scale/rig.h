@@ -51,10 +51,11 @@ struct rig {
     uint32_t n_activities;
     struct bp_metric samples[64]; /* of the last put */
     uint32_t n_samples;
-    char image[512], rollout[512]; /* the provider's answers, as JSON */
-    int busy_ended;                /* instances terminated while their worker held a lease: must stay 0 */
+    char image[512], rollout[512], penalties[512]; /* the provider's answers, as JSON */
+    int busy_ended; /* instances terminated while their worker held a lease: must stay 0 */
 
-    atomic_int queue_rc, ensure_rc, describe_rc, grow_rc, put_rc, watch_rc, rollout_rc; /* these calls fail with it */
+    atomic_int queue_rc, ensure_rc, describe_rc, grow_rc, put_rc, watch_rc, rollout_rc,
+        afford_rc;                          /* these calls fail with it */
     atomic_int terminate_fails, mark_fails; /* so many of these calls fail */
     atomic_int lease_on_mark;               /* the next worker told to drain has just leased a job */
     atomic_int cloud_closed;                /* calls of the provider wait until it is 0 */

@@ -21,7 +21,7 @@ static int resize(void *fleets, const char *slug, int32_t to, const char *reason
 static struct scale *begin(struct rig **r)
 {
     *r = rig_new((const char *const[]){"scale.tickMilliseconds=50", "scale.dryRun=true", NULL});
-    struct scale_fleet fleet = {counts, resize, NULL, *r};
+    struct scale_fleet fleet = {.counts = counts, .resize = resize, .fleets = *r};
     struct scale *s = scale_new((*r)->bus, NULL, (*r)->config, &fleet);
     scale_start(s);
     return s;

@@ -52,7 +52,7 @@ static void begin(struct fixture *f, const char *const *sets)
 {
     memset(f, 0, sizeof *f);
     f->rig = f->fleet.rig = rig_new(sets);
-    struct scale_fleet fleet = {counts, resize, NULL, &f->fleet};
+    struct scale_fleet fleet = {.counts = counts, .resize = resize, .fleets = &f->fleet};
     f->scale = scale_new(f->rig->bus, NULL, f->rig->config, &fleet);
     assert_non_null(f->scale);
     scale_start(f->scale);
@@ -269,7 +269,7 @@ static void begin_under(struct fixture *f, const int *leads, const char *const *
 {
     memset(f, 0, sizeof *f);
     f->rig = f->fleet.rig = rig_new(sets);
-    struct scale_fleet fleet = {counts, resize, NULL, &f->fleet};
+    struct scale_fleet fleet = {.counts = counts, .resize = resize, .fleets = &f->fleet};
     f->scale = scale_new(f->rig->bus, NULL, f->rig->config, &fleet);
     scale_set_leads(f->scale, &(struct leads){not_now, (void *)(uintptr_t)leads});
     scale_start(f->scale);

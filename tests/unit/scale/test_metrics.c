@@ -27,7 +27,7 @@ static struct scale *begin(struct rig **r, const char *period)
 {
     *r =
         rig_new((const char *const[]){period, "scale.tickMilliseconds=50", "scale.dryRun=true", "stage=staging", NULL});
-    struct scale_fleet fleet = {counts, resize, NULL, *r};
+    struct scale_fleet fleet = {.counts = counts, .resize = resize, .fleets = *r};
     return scale_new((*r)->bus, NULL, (*r)->config, &fleet);
 }
 
