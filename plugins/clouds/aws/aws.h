@@ -19,6 +19,7 @@ struct imds;
 struct objects;
 struct params;
 struct metrics;
+struct logs;
 struct node;
 struct fleets;
 
@@ -33,6 +34,7 @@ struct aws {
     struct objects *objects;
     struct params *params;
     struct metrics *metrics; /* NULL in a worker */
+    struct logs *logs;
     struct node *node;
     struct fleets *fleets; /* NULL in a worker */
 };
@@ -56,6 +58,10 @@ extern const struct bp_params params_facet;
 struct metrics *metrics_open(struct aws *a, struct bp_err *err);
 void metrics_close(struct metrics *m);
 extern const struct bp_metrics metrics_facet;
+
+struct logs *logs_open(struct aws *a, struct bp_err *err);
+void logs_close(struct logs *g);
+extern const struct bp_logs logs_facet;
 
 struct node *node_open(struct aws *a, struct bp_err *err);
 void node_close(struct node *n);

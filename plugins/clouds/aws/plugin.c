@@ -55,6 +55,7 @@ PART(client, client)
 PART(objects, objects)
 PART(params, params)
 PART(metrics, metrics)
+PART(logs, logs)
 PART(node, node)
 PART(fleets, fleets)
 
@@ -73,6 +74,7 @@ static const struct part {
     {open_objects, close_objects, 1, BP_OBJECTS_FACET, &objects_facet},
     {open_params, close_params, 1, BP_PARAMS_FACET, &params_facet},
     {open_metrics, close_metrics, 0, BP_METRICS_FACET, &metrics_facet},
+    {open_logs, close_logs, 1, BP_LOGS_FACET, &logs_facet},
     {open_node, close_node, 1, BP_NODE_FACET, &node_facet},
     {open_fleets, close_fleets, 0, BP_FLEET_FACET, &fleet_facet},
 };
