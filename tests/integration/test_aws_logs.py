@@ -10,7 +10,7 @@ import pytest
 
 from conftest import wait_until
 from objects_rig import INVALID
-from watch_rig import Moto, Recorder, watcher
+from watch_rig import Moto, Recorder, aws_daemon, watcher
 
 GROUP = "/bp/prod/bpd"
 QUICK = {"maxAttempts": 1, "connectTimeoutMilliseconds": 500}
@@ -238,3 +238,19 @@ def test_a_denied_call_is_told_with_its_action_and_keeps_the_lines(recorder, mot
     assert "logs:PutLogEvents" in told and "AccessDenied" in told
     recorder.answer = lambda body: None
     wait_until("the line", lambda: lines_of(moto) == ["a"])
+
+
+def test_the_daemons_lines_are_there_to_the_last(daemon, moto, monkeypatch):
+    d = aws_daemon(daemon, moto, monkeypatch, "logs", **{"log.forward": "info"})
+    logs = moto.client("logs")
+    stream = wait_until("a stream", lambda: moto_streams(logs))[0]
+    d.stop()
+    texts = [json.loads(line)["text"] for line in lines_of(moto, stream=stream)]
+    assert any("ready after" in t for t in texts) and any("shutting down" in t for t in texts)
+
+
+def moto_streams(logs):
+    try:
+        return [s["logStreamName"] for s in logs.describe_log_streams(logGroupName=GROUP)["logStreams"]]
+    except logs.exceptions.ResourceNotFoundException:
+        return []

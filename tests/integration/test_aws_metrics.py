@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 
 from conftest import wait_until
-from watch_rig import Moto, Recorder, watcher
+from watch_rig import Moto, Recorder, aws_daemon, watcher
 
 MINUTE = 60000
 
@@ -270,3 +270,14 @@ def test_a_workflow_that_retires_takes_its_alarms_and_widgets_along(moto, start)
 def test_what_is_switched_off_is_not_made(recorder, start):
     start(recorder.url, {"alarms": False, "dashboard": False}).ok("watch", workflows=[UPSCALE])
     assert recorder.requests == []
+
+
+def test_the_daemon_publishes_and_is_watched_over(daemon, moto, noop, monkeypatch):
+    d = aws_daemon(daemon, moto, monkeypatch, "metrics", plugin={"alarmPaceMilliseconds": 0},
+                   **{"metrics.periodSeconds": "1", "extra_plugins": [noop]})
+    wait_until("alarms", lambda: len(alarms(moto)) == 5)
+    assert "bpd-prod-bench-noop-no-metrics" in alarms(moto)
+    wait_until("samples", lambda: stored(moto, workflow="bench-noop") and stored(moto, "LaunchFailures", workflow="bench-noop"))
+    assert stored(moto, workflow="bench-noop")[0][2] == 0  # nothing waits: zeros are facts
+    wait_until("the dashboard", lambda: set(of_slug(dashboard(moto))) == {"bench-noop"})
+    d.stop()

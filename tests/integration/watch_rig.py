@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An AWS (moto) that can go away and come back, and calls of the plugin's metrics, logs and notify."""
 import http.server
+import json
 import socket
 import threading
 import urllib.error
@@ -10,6 +11,7 @@ import boto3
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
+from conftest import wait_until
 from objects_rig import Caller, environment
 
 STAGE = {"_bpd": {"stage": "prod"}}
@@ -43,7 +45,7 @@ class Moto:
 
 class Recorder:
     """Passes what it is sent on to moto, and keeps (headers, body) of each request. Set `answer` (body -> (status, body) or
-    None) to answer some itself."""
+    None) to answer some itself, (None, None) to hang up."""
 
     def __init__(self, moto):
         self.requests, self.answer, lock = [], lambda body: None, threading.Lock()
@@ -67,6 +69,9 @@ class Recorder:
                             said = r.status, r.read()
                     except urllib.error.HTTPError as e:
                         said = e.code, e.read()
+                if said[0] is None:
+                    self.close_connection = True
+                    return
                 self.send_response(said[0])
                 self.send_header("content-length", str(len(said[1])))
                 self.end_headers()
@@ -83,3 +88,17 @@ class Recorder:
 
 def watcher(build, dir, url, settings=None):
     return Caller(build, dir, environment(url), {**STAGE, **(settings or {})}, program="aws_watch_call")
+
+
+def aws_daemon(daemon, moto, monkeypatch, service, plugin=None, **settings):
+    """bpd in stage prod whose `service` is AWS', all else local; ready."""
+    for k, v in environment(moto.url).items():
+        monkeypatch.setenv(k, v)
+    services = {f"services.{s}": "local" for s in ("fleet", "objects", "params", "metrics", "logs", "notify", "node")}
+    extra = settings.pop("extra_plugins", [])
+    d = daemon(start=False, plugins=("sqlite", "local", "aws"), extra_plugins=extra,
+               settings={**services, f"services.{service}": "aws", "stage": "prod", "scale.dryRun": "true", **settings,
+                         "plugin": json.dumps({"aws": {"region": "eu-central-1", **(plugin or {})}})})
+    d.start(ready=False)
+    wait_until("ready", lambda: d.http.get("/readyz").status == 200)
+    return d

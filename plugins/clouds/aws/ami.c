@@ -117,8 +117,9 @@ static int refuse_unusable(const struct aws *a, const char *ami, struct json_obj
     struct json_object *state = NULL;
     json_object_object_get_ex(o, "state", &state);
     if (state)
-        return err_set(err, BP_CONFLICT, "%.60s is %.30s, instances cannot be made from it; --force sets it all the same",
-                       ami, json_object_get_string(state));
+        return err_set(err, BP_CONFLICT,
+                       "%.60s is %.30s, instances cannot be made from it; --force sets it all the same", ami,
+                       json_object_get_string(state));
     return err_set(err, BP_NOTFOUND,
                    "%.60s is not in region %.40s, or not shared with this account: no instance could be made from it; "
                    "copy the image there (--force sets it all the same)",

@@ -20,6 +20,7 @@ struct objects;
 struct params;
 struct metrics;
 struct logs;
+struct notify;
 struct node;
 struct fleets;
 
@@ -35,6 +36,7 @@ struct aws {
     struct params *params;
     struct metrics *metrics; /* NULL in a worker */
     struct logs *logs;
+    struct notify *notify; /* NULL in a worker */
     struct node *node;
     struct fleets *fleets; /* NULL in a worker */
 };
@@ -62,6 +64,10 @@ extern const struct bp_metrics metrics_facet;
 struct logs *logs_open(struct aws *a, struct bp_err *err);
 void logs_close(struct logs *g);
 extern const struct bp_logs logs_facet;
+
+struct notify *notify_open(struct aws *a, struct bp_err *err);
+void notify_close(struct notify *n);
+extern const struct bp_notify notify_facet;
 
 struct node *node_open(struct aws *a, struct bp_err *err);
 void node_close(struct node *n);

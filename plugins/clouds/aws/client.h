@@ -46,6 +46,7 @@ struct reply {
     char etag[136], content_type[128], request_id[96], version_id[128];
     char checksum_crc32c[16], checksum_type[16];       /* of S3 (x-amz-checksum-...): "" when the answer has none */
     int64_t content_length, last_modified_ms, date_ms; /* -1: not said */
+    int unsure;                                        /* 1: no whole answer came, but the call may have arrived */
     struct aws_error error;                            /* of the last attempt; code "" and status 2xx: none */
 };
 void reply_free(struct reply *r); /* its members; zeroed after */

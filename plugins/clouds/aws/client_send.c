@@ -293,6 +293,7 @@ int client_send(struct client *c, const struct call *call, struct reply *r, stru
         more = rc < 0 && !has_moved(call, &k) && again(c, call, r, &k);
     } while (more);
     explicit_bzero(&k.who, sizeof k.who);
+    r->unsure = rc < 0 && k.lost && k.sent;
     if (rc == 0)
         retry_earn(&c->retry, call->info->service, k.paid);
     else if (r->error.http_status)

@@ -56,6 +56,7 @@ PART(objects, objects)
 PART(params, params)
 PART(metrics, metrics)
 PART(logs, logs)
+PART(notify, notify)
 PART(node, node)
 PART(fleets, fleets)
 
@@ -75,6 +76,7 @@ static const struct part {
     {open_params, close_params, 1, BP_PARAMS_FACET, &params_facet},
     {open_metrics, close_metrics, 0, BP_METRICS_FACET, &metrics_facet},
     {open_logs, close_logs, 1, BP_LOGS_FACET, &logs_facet},
+    {open_notify, close_notify, 0, BP_NOTIFY_FACET, &notify_facet},
     {open_node, close_node, 1, BP_NODE_FACET, &node_facet},
     {open_fleets, close_fleets, 0, BP_FLEET_FACET, &fleet_facet},
 };
