@@ -26,6 +26,10 @@ class Imds:
         self.wire = Wire(self.serve, aws.clock.http)
         self.url = self.wire.url
 
+    def gets(self):
+        """How many pages were asked for."""
+        return sum(r.operation != "token" for r in self.aws.requests("imds"))
+
     def close(self):
         self.wire.close()
 

@@ -24,12 +24,13 @@ class Answer:
 class Request:
     """One request as it came; service, operation, params and verdict are filled in by whoever serves it."""
 
-    def __init__(self, handler, number, body):
-        self.method, self.target, self.body = handler.command, handler.path, body
-        self.headers = {}
-        for name, value in handler.headers.items():
-            self.headers[name.lower()] = f"{self.headers[name.lower()]},{value}" if name.lower() in self.headers else value
-        self.number, self.connection, self.at = number, handler.connection_number, time.monotonic()
+    def __init__(self, method, target, headers, body, number=0, connection=0):
+        """headers: pairs of name and value."""
+        self.method, self.target, self.body, self.headers = method, target, body, {}
+        for name, value in headers:
+            name = name.lower()
+            self.headers[name] = f"{self.headers[name]},{value}" if name in self.headers else value
+        self.number, self.connection, self.at = number, connection, time.monotonic()
         self.path, _, self.query = self.target.partition("?")
         self.args = dict(urllib.parse.parse_qsl(self.query, keep_blank_values=True))
         self.service = self.operation = ""
@@ -87,7 +88,7 @@ class Wire:
                 return body
 
             def any_method(self):
-                request = Request(self, next(wire.numbers), self.read_body())
+                request = Request(self.command, self.path, self.headers.items(), self.read_body(), next(wire.numbers), self.connection_number)
                 answer = serve(request)
                 if answer is None:
                     return self.end("reset")

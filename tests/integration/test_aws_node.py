@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A worker on an instance: who it is and what it does about each notice, by the instance metadata."""
-import http.server
 import signal
 import subprocess
-import threading
 import time
-import urllib.parse
 
 import pytest
 
+from aws_rig import surroundings
 from conftest import wait_until
-from imds import Imds
-from objects_rig import environment
+from fakeaws import FakeAws, hangs
 
 ID = "i-0aaaabbbbccccdddd"
 
@@ -21,10 +18,14 @@ def when(seconds):
 
 
 @pytest.fixture
-def imds():
-    s = Imds()
-    yield s
-    s.close()
+def aws():
+    with FakeAws() as a:
+        yield a
+
+
+@pytest.fixture
+def imds(aws):
+    return aws.imds
 
 
 @pytest.fixture
@@ -35,9 +36,9 @@ def controller(daemon, test_copy):
 
 
 class Worker:
-    """bpd --role worker on an instance whose metadata are imds."""
+    """bpd --role worker on an instance whose metadata are the fake's."""
 
-    def __init__(self, controller, imds, build, aws="http://127.0.0.1:1", **settings):
+    def __init__(self, controller, aws, build, **settings):
         self.dir = controller.dir / f"worker-{id(self)}"
         (self.dir / "plugins").mkdir(parents=True)
         self.log = self.dir / "log"
@@ -51,7 +52,7 @@ class Worker:
         args = [str(build / "bin" / "bpd"), "--role", "worker", "--plugins-dir", str(self.dir / "plugins")]
         for key, value in given.items():
             args += ["--set", f"{key}={value}"]
-        env = environment(aws, AWS_EC2_METADATA_DISABLED=None, AWS_EC2_METADATA_SERVICE_ENDPOINT=imds.url)
+        env = surroundings(aws, role=True)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(args, stdout=log, stderr=log, env=env)
 
@@ -63,11 +64,11 @@ class Worker:
 
 
 @pytest.fixture
-def worker(controller, imds, build):
+def worker(controller, aws, build):
     made = []
 
     def make(**settings):
-        made.append(Worker(controller, imds, build, **settings))
+        made.append(Worker(controller, aws, build, **settings))
         wait_until("registered", lambda: made[-1].said(f"registered as {ID}"))
         return made[-1]
 
@@ -98,10 +99,10 @@ def test_it_registers_as_its_instance(controller, worker, imds):
 
 def test_quiet_looks_take_one_token_and_one_connection(controller, worker, imds):
     worker()
-    gets = imds.gets
-    wait_until("several looks", lambda: imds.gets > gets + 20)
-    assert imds.tokens == 1 and imds.refused == 0
-    assert imds.connections <= 4  # one a thread of the plugin
+    gets = imds.gets()
+    wait_until("several looks", lambda: imds.gets() > gets + 20)
+    assert len(imds.tokens) == 1 and not [r for r in imds.aws.requests("imds") if r.status == 401]
+    assert imds.wire.connections <= 4  # one a thread of the plugin
 
 
 @pytest.mark.parametrize("page,body,reason", [
@@ -120,55 +121,42 @@ def test_a_notice_hands_the_job_back_and_ends_the_worker(controller, worker, imd
     assert w.said("notice " + reason)
 
 
-class Groups:
-    """Auto Scaling as far as an ending worker asks it."""
-
-    def __init__(self, status=200):
-        self.seen, groups = [], self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *args):
-                pass
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                groups.seen.append(dict(urllib.parse.parse_qsl(body)))
-                action = groups.seen[-1]["Action"]
-                text = (f"<{action}Response><{action}Result/></{action}Response>" if status == 200 else
-                        "<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code>"
-                        "<Message>No active Lifecycle Action found</Message></Error></ErrorResponse>").encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+@pytest.fixture
+def group(aws):
+    """The worker's group, with its instance in it and the hook that waits for it."""
+    asg = aws.autoscaling
+    asg.op_CreateAutoScalingGroup({"AutoScalingGroupName": "asg-local-test-copy", "MinSize": "0", "MaxSize": "2", "DesiredCapacity": "1"})
+    asg.op_PutLifecycleHook({"AutoScalingGroupName": "asg-local-test-copy", "LifecycleHookName": "bpd-hand-back", "HeartbeatTimeout": "30",
+                             "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING"})
+    asg.tick()
+    asg.groups["asg-local-test-copy"].instances[0].id = ID
+    return asg.groups["asg-local-test-copy"]
 
 
-@pytest.mark.parametrize("status", [200, 400], ids=["hook", "no-hook"])
-def test_the_group_waits_until_the_job_is_handed_back(controller, worker, imds, status):
-    groups = Groups(status)
-    w = worker(aws=groups.url)
+def test_nth_416_493_the_group_waits_until_the_job_is_handed_back(controller, worker, aws, group):
+    w = worker()
+    id = running(controller)
+    with aws.lock:
+        aws.autoscaling.op_TerminateInstanceInAutoScalingGroup({"InstanceId": ID, "ShouldDecrementDesiredCapacity": "true"})
+        group.tick()
+        assert group.instances[0].state == "Terminating:Wait"
+    assert wait_until("ended", w.ended) and w.process.returncode == 0
+    assert controller.http.job(id)["requeues"] == 1
+    wait_until("the group let it go", lambda: group.tick() or not group.instances)
+    calls = aws.requests("autoscaling")
+    assert calls[0].operation == "RecordLifecycleActionHeartbeat" and calls[-1].operation == "CompleteLifecycleAction"
+    assert calls[-1].params["LifecycleActionResult"] == "CONTINUE" and not aws.unproven()
+    assert not w.said("could not be told") and not w.said("cannot be held up")
+
+
+def test_a_group_without_the_hook_ends_the_worker_all_the_same(controller, worker, aws, imds):
+    w = worker()
     id = running(controller)
     imds.pages["autoscaling/target-lifecycle-state"] = "Terminated"
     assert wait_until("ended", w.ended) and w.process.returncode == 0
     assert controller.http.job(id)["requeues"] == 1
-    first, last = groups.seen[0], groups.seen[-1]
-    for call in (first, last):
-        assert call["AutoScalingGroupName"] == "asg-local-test-copy" and call["LifecycleHookName"] == "bpd-hand-back"
-        assert call["InstanceId"] == ID
-    assert first["Action"] == "RecordLifecycleActionHeartbeat"
-    assert last["Action"] == "CompleteLifecycleAction" and last["LifecycleActionResult"] == "CONTINUE"
+    assert {r.operation for r in aws.requests("autoscaling")} == {"RecordLifecycleActionHeartbeat", "CompleteLifecycleAction"}
     assert not w.said("could not be told") and not w.said("cannot be held up")
-    groups.close()
 
 
 def test_a_rebalance_recommendation_keeps_the_worker_but_off_long_jobs(controller, worker, imds):
@@ -208,14 +196,14 @@ def test_hostile_pages_are_no_notice(controller, worker, imds):
         for page in ("spot/instance-action", "spot/termination-time", "events/recommendations/rebalance",
                      "autoscaling/target-lifecycle-state"):
             imds.pages[page] = body
-        gets = imds.gets
-        wait_until("looked at", lambda: imds.gets > gets + 8)
+        gets = imds.gets()
+        wait_until("looked at", lambda: imds.gets() > gets + 8)
     for status in (500, 503, 403):
         for page in list(imds.pages):
             if "/" in page and not page.startswith("placement"):
                 imds.pages[page] = status
-        gets = imds.gets
-        wait_until("looked at", lambda: imds.gets > gets + 4)
+        gets = imds.gets()
+        wait_until("looked at", lambda: imds.gets() > gets + 4)
     assert not w.ended() and controller.http.job(id)["status"] == "leased"
     # and a true one is heard after all that
     imds.pages.update({"spot/instance-action": f'{{"action":"stop","time":"{when(120)}"}}'})
@@ -225,7 +213,7 @@ def test_hostile_pages_are_no_notice(controller, worker, imds):
 
 def test_metadata_that_hang_do_not_hold_up_the_job(controller, worker, imds):
     w = worker()
-    imds.hang = 60
+    imds.aws.script.add("imds", None, hangs(60), times=None)
     given = controller.http.upload(b"input")
     id = controller.http.submit("test-copy", {"steps": 3}, [given])["id"]
     wait_until("completed", lambda: controller.http.job(id)["status"] == "completed")
