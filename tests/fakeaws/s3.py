@@ -7,6 +7,8 @@ import hashlib
 import re
 import urllib.parse
 
+import crc32c
+
 from . import forms
 from .errors import AwsError
 from .wire import Answer
@@ -52,7 +54,6 @@ class S3:
     @staticmethod
     def verify(r):
         """The checksums that came with a body."""
-        import crc32c
         for name, value in (("x-amz-checksum-crc32c", lambda: crc32c.crc32c(r.body).to_bytes(4, "big")),
                             ("x-amz-checksum-sha256", lambda: hashlib.sha256(r.body).digest()),
                             ("content-md5", lambda: hashlib.md5(r.body).digest())):
@@ -160,6 +161,9 @@ class S3:
         if any(len(parts[n]) < self.LEAST_PART for n, _ in asked[:-1]):
             raise AwsError("EntityTooSmall", "Your proposed upload is smaller than the minimum allowed object size.")
         data = b"".join(parts[n] for n, _ in asked)
+        if r.headers.get("x-amz-checksum-type") == "FULL_OBJECT" and \
+           r.headers.get("x-amz-checksum-crc32c") != base64.b64encode(crc32c.crc32c(data).to_bytes(4, "big")).decode():
+            raise AwsError("BadDigest", "The checksum you specified did not match that of the whole object.")
         digest = hashlib.md5(b"".join(hashlib.md5(parts[n]).digest() for n, _ in asked)).hexdigest()
         o = self.store(bucket, key, data, mime, f'"{digest}-{len(asked)}"')
         del self.uploads[r.args["uploadId"]]

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import threading
-import time
 import urllib.parse
 import urllib.request
 
@@ -12,9 +11,10 @@ import pytest
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
+from aws_rig import surroundings
 from conftest import wait_until
+from fakeaws import FakeAws, cuts, fails, says, truncated
 from objects_rig import CONFLICT, DENIED, INVALID, NOTFOUND, Caller, environment
-from scripted_s3 import Fault, ScriptedS3, hangs_up, says, truncated
 
 MIB = 1 << 20
 PARTS = {"partBytes": 5 * MIB, "multipartBytes": 5 * MIB, "uploadConnections": 3}
@@ -52,16 +52,17 @@ def call(build, moto, tmp_path):
 
 
 @pytest.fixture
-def scripted():
-    s = ScriptedS3()
-    yield s
-    s.close()
+def aws():
+    """S3 that misbehaves as it is told, and checks every signature."""
+    with FakeAws() as a:
+        yield a
+        assert not a.unproven()
 
 
 @pytest.fixture
-def rough(build, scripted, tmp_path):
-    """A caller on the scripted server."""
-    c = Caller(build, tmp_path, environment(scripted.url), PARTS)
+def rough(build, aws, tmp_path):
+    """A caller on that one."""
+    c = Caller(build, tmp_path, surroundings(aws), PARTS)
     yield c
     c.close()
 
@@ -185,136 +186,128 @@ def test_parameters_and_secrets(call, moto):
 
 # ---- an S3 that misbehaves ----
 
-def test_what_arrives_damaged_is_refused_by_its_checksum(rough, scripted, tmp_path):
+def stored(aws):
+    return {k: o.data for k, o in aws.s3.buckets["media"].items()}
+
+
+def test_what_arrives_damaged_is_refused_by_its_checksum(rough, aws, tmp_path):
     """The server computes its own: every put of these tests is checked by it."""
     f = random_file(tmp_path / "f", 12 * MIB)
-    scripted.faults += [Fault("PUT", lambda h, body: scripted.serve(h, body[:-1] + bytes([body[-1] ^ 1])), "partNumber")]
+
+    def damage(request, proceed, stop):
+        request.body = request.body[:-1] + bytes([request.body[-1] ^ 1])
+        return proceed()
+
+    aws.script.add("s3", "UploadPart", damage)
     a = rough("put", key="k", path=str(f))
-    assert a["rc"] != 0 and "k" not in scripted.objects and not scripted.uploads, a
+    assert a["rc"] != 0 and "BadDigest" in a["text"] and not stored(aws) and not aws.s3.uploads, a
 
 
-def test_a_download_is_taken_up_where_it_was_cut_off(rough, scripted, tmp_path):
-    scripted.objects["k"] = data = os.urandom(3 * MIB)
-    scripted.faults += [Fault("GET", truncated(scripted, MIB + 17)), Fault("GET", truncated(scripted, 100)), Fault("GET", hangs_up)]
+def test_a_whole_that_is_put_together_wrong_is_refused_by_its_checksum(rough, aws, tmp_path):
+    """Each part was right when it came."""
+    f = random_file(tmp_path / "f", 12 * MIB)
+
+    def mix_up(request, proceed, stop):
+        parts = aws.s3.uploads[request.args["uploadId"]][3]
+        parts[1], aws.s3.etag = parts[1][::-1], lambda data, real=aws.s3.etag: real(data[::-1] if data is parts[1] else data)
+        try:
+            return proceed()
+        finally:
+            del aws.s3.etag
+
+    aws.script.add("s3", "CompleteMultipartUpload", mix_up, times=None)
+    a = rough("put", key="k", path=str(f))
+    assert a["rc"] != 0 and "BadDigest" in a["text"] and not stored(aws), a
+
+
+def test_a_download_is_taken_up_where_it_was_cut_off(rough, aws, tmp_path):
+    data = os.urandom(3 * MIB)
+    aws.s3.store(aws.s3.buckets["media"], "k", data, "video/mp4")
+    for action in (truncated(MIB + 17), truncated(100), cuts):
+        aws.script.add("s3", "GetObject", action)
     rough.ok("get", key="k", path=str(tmp_path / "back"))
     assert (tmp_path / "back").read_bytes() == data
-    ranges = [s.headers.get("range") for s in scripted.seen if s.method == "GET"]
+    ranges = [r.headers.get("range") for r in aws.requests("s3", "GetObject")]
     assert ranges[0] is None and f"bytes={MIB + 17}-" in ranges and f"bytes={MIB + 117}-" in ranges
     assert sum(1 for r in ranges if r is None) == 1  # nothing was fetched twice
 
 
-def test_an_object_replaced_during_the_download(rough, scripted, tmp_path):
-    scripted.objects["k"] = os.urandom(MIB)
-    new = os.urandom(MIB)
+def test_an_object_replaced_during_the_download(rough, aws, tmp_path):
+    bucket, new = aws.s3.buckets["media"], os.urandom(MIB)
+    aws.s3.store(bucket, "k", os.urandom(MIB), None)
 
-    def cut_and_replace(h, body):
-        truncated(scripted, 1000)(h, body)
-        scripted.objects["k"] = new
+    def cut_and_replace(request, proceed, stop):
+        answer = truncated(1000)(request, proceed, stop)
+        aws.s3.store(bucket, "k", new, None)
+        return answer
 
-    scripted.faults += [Fault("GET", cut_and_replace)]
+    aws.script.add("s3", "GetObject", cut_and_replace)
     rough.ok("get", key="k", path=str(tmp_path / "back"))
     assert (tmp_path / "back").read_bytes() == new
 
 
-@pytest.mark.parametrize("fault", [says(503, "SlowDown"), says(500, "InternalError"), hangs_up,
-                                   says(400, "ExpiredToken"), says(503, "ServiceUnavailable", headers={"Retry-After": "0"})],
+@pytest.mark.parametrize("fault", [fails("SlowDown", 503), fails("InternalError", 500), cuts, fails("ExpiredToken", 400),
+                                   fails("ServiceUnavailable", 503, headers={"Retry-After": "0"})],
                          ids=["slow-down", "internal", "hang-up", "expired-token", "unavailable"])
-def test_what_passes_is_repeated(rough, scripted, tmp_path, fault):
+def test_what_passes_is_repeated(rough, aws, tmp_path, fault):
     f = random_file(tmp_path / "f", 1000)
-    scripted.faults += [Fault("PUT", fault)]
+    aws.script.add("s3", "PutObject", fault)
     rough.ok("put", key="k", path=str(f))
-    assert scripted.objects["k"] == f.read_bytes()
-    assert scripted.count("PUT") == 2
+    assert stored(aws) == {"k": f.read_bytes()} and len(aws.requests("s3")) == 2
 
 
-def test_a_part_that_fails_is_repeated_alone(rough, scripted, tmp_path):
+def test_a_part_that_fails_is_repeated_alone(rough, aws, tmp_path):
     f = random_file(tmp_path / "f", 12 * MIB)
-    scripted.faults += [Fault("PUT", says(503, "SlowDown"), "partNumber"), Fault("PUT", hangs_up, "partNumber")]
+    aws.script.add("s3", "UploadPart", fails("SlowDown", 503))
+    aws.script.add("s3", "UploadPart", cuts)
     rough.ok("put", key="k", path=str(f))
-    assert scripted.objects["k"] == f.read_bytes()
-    assert scripted.count("PUT") == 3 + 2 and scripted.count("POST") == 2 and not scripted.uploads
+    assert stored(aws) == {"k": f.read_bytes()} and not aws.s3.uploads
+    assert len(aws.requests("s3", "UploadPart")) == 3 + 2 and len(aws.requests("s3")) == 3 + 2 + 2
 
 
-def test_complete_that_says_200_and_then_error(rough, scripted, tmp_path):
+def test_complete_that_says_200_and_then_error(rough, aws, tmp_path):
     f = random_file(tmp_path / "f", 12 * MIB)
-
-    def late_error(h, body):
-        h.answer(200, b" " * 100 + b"<?xml version=\"1.0\"?><Error><Code>InternalError</Code><Message>again</Message></Error>".lstrip())
-
-    def spaces_first(h, body):
-        h.answer(200, b"<?xml version=\"1.0\"?>" + b" \n" * 50 + b"<Error><Code>InternalError</Code></Error>")
-
-    scripted.faults += [Fault("POST", late_error, "uploadId"), Fault("POST", spaces_first, "uploadId")]
+    late = "<?xml version=\"1.0\"?><Error><Code>InternalError</Code><Message>again</Message></Error>"
+    spaces = "<?xml version=\"1.0\"?>" + " \n" * 50 + "<Error><Code>InternalError</Code></Error>"
+    for body in (late, spaces):
+        aws.script.add("s3", "CompleteMultipartUpload", says(200, body))
     rough.ok("put", key="k", path=str(f))
-    assert scripted.objects["k"] == f.read_bytes()
-    assert scripted.count("POST", "uploadId") == 3
+    assert stored(aws) == {"k": f.read_bytes()} and len(aws.requests("s3", "CompleteMultipartUpload")) == 3
 
 
-def test_an_upload_of_a_killed_process_is_resumed(build, scripted, tmp_path):
+def test_an_upload_of_a_killed_process_is_resumed(build, aws, tmp_path):
     f = random_file(tmp_path / "f", 22 * MIB)
-    env = environment(scripted.url)
-    c = Caller(build, tmp_path, env, {**PARTS, "uploadConnections": 1})
+    env, one = surroundings(aws), {**PARTS, "uploadConnections": 1}
+    c = Caller(build, tmp_path, env, one)
     held, begun = threading.Event(), threading.Event()
 
-    def hold(h, body):
+    def hold(request, proceed, stop):
         begun.set()
         held.wait(30)
-        h.cut()
 
-    scripted.faults += [Fault("PUT", lambda h, b: scripted.serve(h, b), "partNumber"),
-                        Fault("PUT", lambda h, b: scripted.serve(h, b), "partNumber"), Fault("PUT", hold, "partNumber")]
+    aws.script.add("s3", "UploadPart", hold, nth=3)
     t = threading.Thread(target=lambda: pytest.raises(AssertionError, c, "put", key="k", path=str(f)))
     t.start()
-    wait_until("two parts arrived", lambda: sum(len(u) for u in scripted.uploads.values()) == 2)
+    wait_until("two parts arrived", lambda: sum(len(u[3]) for u in aws.s3.uploads.values()) == 2)
     state = tmp_path / "plugin-state" / "uploads"
     wait_until("the state is written", lambda: any(p.read_text().count('"number"') == 2 for p in state.glob("*.json")))
     assert begun.wait(30)
     c.kill()
     held.set()
     t.join()
-    before = scripted.count("PUT")
-    c = Caller(build, tmp_path, env, {**PARTS, "uploadConnections": 1})
+    before = len(aws.requests("s3", "UploadPart"))
+    c = Caller(build, tmp_path, env, one)
     c.ok("put", key="k", path=str(f))
-    assert scripted.objects["k"] == f.read_bytes()
-    assert scripted.count("PUT") - before == 3 and scripted.count("POST", "uploads") == 1
+    assert stored(aws) == {"k": f.read_bytes()}
+    assert len(aws.requests("s3", "UploadPart")) - before == 3 and len(aws.requests("s3", "CreateMultipartUpload")) == 1
     assert not list(state.glob("*"))
     c.close()
 
 
-def test_a_clock_that_is_wrong_is_corrected(rough, scripted, tmp_path):
-    f = random_file(tmp_path / "f", 1000)
-    later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
-    date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 3600))
-
-    def skewed(h, body):
-        h.date_time_string = lambda timestamp=None: date
-        h.error(403, "RequestTimeTooSkewed", more=f"<ServerTime>{later}</ServerTime>")
-
-    scripted.faults += [Fault("PUT", skewed)]
-    rough.ok("put", key="k", path=str(f))
-    dates = [s.headers["x-amz-date"] for s in scripted.seen]
-    assert len(dates) == 2 and dates[1] > dates[0] and dates[1][:11] == later.replace("-", "").replace(":", "")[:11]
-
-
-def test_a_connection_that_died_while_idle_is_no_error(rough, scripted, tmp_path):
-    f = random_file(tmp_path / "f", 1000)
-
-    def close_after(h, body):
-        scripted.serve(h, body)
-        h.close_connection = True  # without having said so
-
-    scripted.faults += [Fault("PUT", close_after)]
-    rough.ok("put", key="a", path=str(f))
-    time.sleep(0.1)
-    rough.ok("put", key="b", path=str(f))
-    assert set(scripted.objects) == {"a", "b"}
-
-
-def test_denied_is_not_repeated(rough, scripted, tmp_path):
-    scripted.faults += [Fault("PUT", says(403, "AccessDenied"))]
+def test_denied_is_not_repeated(rough, aws, tmp_path):
+    aws.script.add("s3", "PutObject", fails("AccessDenied", 403), times=None)
     a = rough("put", key="k", path=str(random_file(tmp_path / "f", 10)))
-    assert a["rc"] == DENIED and "s3:PutObject" in a["text"], a
-    assert scripted.count("PUT") == 1
+    assert a["rc"] == DENIED and "s3:PutObject" in a["text"] and len(aws.requests("s3")) == 1, a
 
 
 # ---- a daemon whose objects are in S3 ----
