@@ -29,7 +29,7 @@ static void help(FILE *out)
           "Often used: status, workflows, jobs, job N, submit, workers, plugin, scale, fleet, events --follow, log\n"
           "bpctl submit --help says how to submit a job from files.\n"
           "bpctl migrate --help says how to bring the queue's schema up to date; it needs no running bpd.\n"
-          "Exit status: 0 done, 1 refused or failed, 2 wrong usage; of migrate also 3.\n",
+          "Exit status: 0 done, 1 refused or failed (doctor: something it tried failed), 2 wrong usage; of migrate also 3.\n",
           out);
 }
 
@@ -110,10 +110,11 @@ static int ask(const struct bpctl *b, struct client *c, int argc, char **argv)
         return 1;
     }
     print_result(&(struct bpctl){.json = json}, r);
+    int failed = strcmp(argv[b->first], "doctor") == 0 && json_int(r, "fail", 0) > 0;
     json_object_put(r);
     if (follows)
         follow(c);
-    return 0;
+    return failed;
 }
 
 static int run_submit(const struct bpctl *b, struct client *c, int argc, char **argv)

@@ -19,6 +19,7 @@ struct app {
     struct fleets *fleets;
     struct scale *scale;
     char state_dir[4096];
+    char runner[4096];        /* path of bp-runner */
     char url[1024];           /* base URL of the HTTP door once it listens */
     char fleet_secret[1025];  /* what workers register with, "" when none is configured */
     char former_secret[1025]; /* the one before, good until former_until_ms (monotonic) */

@@ -36,7 +36,7 @@ struct controller {
     struct alerts *alerts;
     struct log_forward *forward;
     struct subscription *plugin_events;
-    char runner[4096], own_plugins[4096], host_name[256];
+    char own_plugins[4096], host_name[256];
     int64_t shutdown_deadline_ms;
     int settled, exit_status;
 };
@@ -259,7 +259,7 @@ static int open_host(struct controller *k, struct bp_err *err)
                              .state_dir = app->state_dir,
                              .dirs = dirs,
                              .n_dirs = n,
-                             .runner = k->runner,
+                             .runner = app->runner,
                              .about = text};
     app->host = host_new(&spec, err);
     free(text);
@@ -353,7 +353,7 @@ static int open_base(struct controller *k, struct bp_err *err)
         return rc;
     if ((rc = secrets_open(app, k->config, err)) < 0)
         return rc;
-    paths_runner(config_str(k->config, CONFIG_PLUGINS_RUNNER), k->runner, sizeof k->runner);
+    paths_runner(config_str(k->config, CONFIG_PLUGINS_RUNNER), app->runner, sizeof app->runner);
     app->loop = loop_new();
     app->bus = app->loop ? bus_new(app->loop) : NULL;
     if (!app->bus)

@@ -98,6 +98,7 @@ struct admin *admin_new(struct app *app, struct bp_err *err)
         free(a);
         return NULL;
     }
+    a->checkup = checkup_new();
     memcpy(app->admin_path, a->path, sizeof app->admin_path);
     return a;
 }
@@ -112,5 +113,6 @@ void admin_free(struct admin *a)
         evconnlistener_free(a->listener);
         unlink(a->path);
     }
+    checkup_unref(a->checkup);
     free(a);
 }

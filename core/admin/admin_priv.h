@@ -29,7 +29,9 @@ struct admin_arg {
 };
 
 /* How a column of a listing is written. */
-enum admin_form { FORM_TEXT = 1, FORM_NUMBER, FORM_AGO, FORM_PERCENT, FORM_YES, FORM_SECONDS };
+/* LONG: text that is not cut short: the last column. BELOW: on a line of its own under the row, "title: text", where
+ * there is any. Such columns come last. */
+enum admin_form { FORM_TEXT = 1, FORM_NUMBER, FORM_AGO, FORM_PERCENT, FORM_YES, FORM_SECONDS, FORM_LONG, FORM_BELOW };
 struct admin_column {
     const char *title, *key;
     enum admin_form form;
@@ -53,6 +55,7 @@ struct admin {
     struct evconnlistener *listener;
     struct admin_conn *conns;
     uint32_t n_conns;
+    struct checkup *checkup; /* of cmd_doctor */
     char path[108];
 };
 
@@ -116,7 +119,12 @@ void text_render(struct evbuffer *out, const struct admin_command *cmd, struct j
 struct event_msg;
 char *event_text(const struct event_msg *e);
 
+/* doctor.c: which plugins are at their checks now; outlives admin while one is. */
+struct checkup *checkup_new(void);
+void checkup_unref(struct checkup *c);
+
 /* Handlers, by noun. */
+void cmd_doctor(struct admin_call *c);
 void cmd_status(struct admin_call *c);
 void cmd_controllers(struct admin_call *c);
 void cmd_help(struct admin_call *c);

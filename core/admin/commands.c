@@ -91,6 +91,8 @@ static const struct admin_arg events_args[] = {
     END};
 static const struct admin_arg log_args[] = {{ARG_OPTION, ARG_INT, "last", "how many lines (50)"}, END};
 static const struct admin_arg notify_args[] = {{ARG_OPTIONAL, ARG_TEXT, "text", "what it says"}, END};
+static const struct admin_arg doctor_args[] = {{ARG_OPTION, ARG_INT, "timeout", "seconds it may take, 2 to 120 (20)"},
+                                               END};
 static const struct admin_arg level_args[] = {{ARG_WORD, ARG_TEXT, "levels", "info, or host=debug,http=warn,info"},
                                               END};
 static const struct admin_arg key_args[] = {{ARG_OPTIONAL, ARG_TEXT, "key", "only keys with this prefix"}, END};
@@ -110,6 +112,11 @@ static const struct admin_column controller_columns[] = {
     {"LEADS", "leader", FORM_YES},     {"THIS", "this", FORM_YES},
     {"VERSION", "version", FORM_TEXT}, {"UP", "started_ms", FORM_AGO},
     {"SEEN", "seen_ms", FORM_AGO},     LAST};
+static const struct admin_column check_columns[] = {
+    {"STATUS", "status", FORM_TEXT},  {"CHECK", "check", FORM_TEXT},
+    {"RESULT", "text", FORM_LONG},    {"called", "operation", FORM_BELOW},
+    {"on", "resource", FORM_BELOW},   {"needs", "permission", FORM_BELOW},
+    {"remedy", "remedy", FORM_BELOW}, LAST};
 static const struct admin_column job_columns[] = {{"JOB", "id", FORM_NUMBER},
                                                   {"TENANT", "tenant", FORM_TEXT},
                                                   {"WORKFLOW", "workflow", FORM_TEXT},
@@ -224,6 +231,8 @@ const struct admin_command admin_commands[] = {
     {"metrics", ADMIN_READ, "the last published metrics", cmd_metrics, NULL, "", metric_columns},
     {"notify test", ADMIN_WRITE, "send the operators a message, to see that it arrives", cmd_notify_test, notify_args,
      NULL, NULL},
+    {"doctor", ADMIN_READ, "try what bpd needs: queue, disk, plugins, cloud; each failure with its remedy", cmd_doctor,
+     doctor_args, "checks", check_columns},
     {"log", ADMIN_READ, "the last log lines", cmd_log, log_args, NULL, NULL},
     {"log level", ADMIN_WRITE, "set log levels until the next reload", cmd_log_level, level_args, NULL, NULL},
     {"config", ADMIN_READ, "every setting, its value and where it came from", cmd_config, key_args, "", config_columns},

@@ -65,6 +65,8 @@ static void answer_text(struct admin_call *c, struct json_object *data)
     struct json_object *r = json_object_new_object();
     size_t n = evbuffer_get_length(b);
     json_object_object_add(r, "text", json_object_new_string_len((const char *)evbuffer_pullup(b, -1), (int)n));
+    if (json_int(data, "fail", 0) > 0) /* of doctor: for the exit status */
+        json_put_int(r, "fail", json_int(data, "fail", 0));
     json_object_object_add(o, "result", r);
     evbuffer_free(b);
     send_json(c->conn, o);

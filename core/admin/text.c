@@ -11,6 +11,7 @@
 
 #define COLUMNS_MAX 14
 #define CELL_MAX    160
+#define LONG_MAX    640 /* the same of FORM_LONG and FORM_BELOW */
 
 /* "12 s", "3 min", "2 h", "5 d". */
 static void duration(char *out, size_t n, double s)
@@ -56,6 +57,7 @@ static const char *harmless_key(const char *key, char *out, size_t n)
 static void cell(char *out, size_t n, const struct admin_column *c, struct json_object *row, int64_t now_ms)
 {
     struct json_object *v = json_member(row, c->key);
+    n = c->form == FORM_LONG || n < CELL_MAX ? n : CELL_MAX;
     snprintf(out, n, "-");
     if (!v)
         return;
@@ -71,17 +73,30 @@ static void cell(char *out, size_t n, const struct admin_column *c, struct json_
         duration(out, n, json_object_get_double(v));
     else if (c->form == FORM_AGO && json_object_get_int64(v) > 0)
         duration(out, n, (double)(now_ms - json_object_get_int64(v)) / 1000);
-    else if (c->form == FORM_TEXT)
+    else if (c->form == FORM_TEXT || c->form == FORM_LONG)
         snprintf(out, n, "%s", json_object_get_string(v));
     utf8_make_harmless(out);
+}
+
+/* What stands under a row, below its last column. */
+static void below(struct evbuffer *out, const struct admin_column *c, struct json_object *row, int indent)
+{
+    char text[LONG_MAX];
+    const char *said = json_str(row, c->key, "");
+    if (!said[0])
+        return;
+    snprintf(text, sizeof text, "%s", said);
+    utf8_make_harmless(text);
+    evbuffer_add_printf(out, "%*s%s: %s\n", indent, "", c->title, text);
 }
 
 static void table(struct evbuffer *out, const struct admin_column *columns, struct json_object *rows, int64_t now_ms)
 {
     size_t width[COLUMNS_MAX] = {0};
-    char text[CELL_MAX];
+    char text[LONG_MAX];
     size_t n_cols = 0, n = json_object_array_length(rows);
-    for (; n_cols < COLUMNS_MAX && columns[n_cols].title; n_cols++)
+    int indent = 0;
+    for (; n_cols < COLUMNS_MAX && columns[n_cols].title && columns[n_cols].form != FORM_BELOW; n_cols++)
         width[n_cols] = strlen(columns[n_cols].title);
     for (size_t r = 0; r < n; r++)
         for (size_t k = 0; k < n_cols; k++) {
@@ -89,6 +104,8 @@ static void table(struct evbuffer *out, const struct admin_column *columns, stru
             if (strlen(text) > width[k])
                 width[k] = strlen(text);
         }
+    for (size_t k = 0; k + 1 < n_cols; k++)
+        indent += (int)width[k] + 2;
     for (size_t r = 0; r <= n; r++) {
         for (size_t k = 0; k < n_cols; k++) {
             if (r == 0)
@@ -99,6 +116,8 @@ static void table(struct evbuffer *out, const struct admin_column *columns, stru
             int pad = k + 1 == n_cols && !right ? 0 : (int)width[k];
             evbuffer_add_printf(out, right ? "%*s%s" : "%-*s%s", pad, text, k + 1 < n_cols ? "  " : "\n");
         }
+        for (size_t k = n_cols; r > 0 && columns[k].title; k++)
+            below(out, &columns[k], json_object_array_get_idx(rows, r - 1), indent);
     }
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/facet.h"
 #include "log/err.h"
+#include <bp/check.h>
 #include <bp/cloud.h>
 #include <bp/fleet.h>
 #include <bp/job.h>
@@ -23,6 +24,7 @@ const struct facet facets[FACETS] = {
     {"bp.stacks/1", "stacks", KIND_CLOUD, 16, 0, 0},
     {BP_SCALING_FACET, NULL, KIND_WORKFLOW, sizeof(struct bp_scaling), 0, 0},
     {BP_JOB_FACET, NULL, KIND_WORKFLOW, sizeof(struct bp_job_facet), 0, 0},
+    {BP_CHECK_FACET, NULL, KIND_ACTOR, sizeof(struct bp_check), 0, 0},
 };
 
 int facet_find(const char *id)
@@ -32,6 +34,11 @@ int facet_find(const char *id)
             return i;
     }
     return -1;
+}
+
+int facet_is_for(const struct facet *f, enum plugin_kind kind)
+{
+    return f->kind == kind || (f->kind == KIND_ACTOR && kind != KIND_WORKFLOW);
 }
 
 int facet_check(const struct facet *f, const void *table, struct bp_err *err)
@@ -53,11 +60,11 @@ static int facet_fits(const struct manifest *m, const char *id, int *known, stru
     int i = facet_find(id);
     if (i < 0)
         return BP_OK;
-    *known = 1;
-    if (facets[i].kind == m->kind)
+    *known |= facets[i].kind != KIND_ACTOR; /* it serves nobody by itself */
+    if (facet_is_for(&facets[i], m->kind))
         return BP_OK;
     return err_set(err, BP_INVALID, "wrong kind: %s is offered by %s plugins, but \"kind\" is \"%s\"", id,
-                   kind_name(facets[i].kind), kind_name(m->kind));
+                   facets[i].kind == KIND_ACTOR ? "queue and cloud" : kind_name(facets[i].kind), kind_name(m->kind));
 }
 
 int facet_check_manifest(const struct manifest *m, struct bp_err *err)

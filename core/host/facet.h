@@ -6,6 +6,9 @@
 
 #include "host/manifest.h"
 
+/* As a facet's kind: queue and cloud plugins offer it. */
+#define KIND_ACTOR ((enum plugin_kind)0)
+
 struct facet {
     const char *id;
     const char *service; /* NULL: not routed on the bus */
@@ -14,7 +17,7 @@ struct facet {
     uint32_t optional; /* bit i: function i (after size and reserved) may be NULL */
     int on_worker;     /* routed in a worker too */
 };
-#define FACETS 11
+#define FACETS 12
 extern const struct facet facets[FACETS];
 
 /* A facet a running plugin offers. */
@@ -25,6 +28,7 @@ struct offer {
 
 /* Index in facets, or -1. */
 int facet_find(const char *id);
+int facet_is_for(const struct facet *f, enum plugin_kind kind);
 /* Is this a table that may be called? BP_INVALID with a sentence otherwise. */
 int facet_check(const struct facet *f, const void *table, struct bp_err *err);
 /* Does the manifest list what its kind needs? Facets unknown here are left to newer versions. */

@@ -21,6 +21,9 @@
 struct host;
 struct json_object;
 
+/* The host's own actor on the bus: whatever of core reads files off the loop is run there. */
+#define HOST_FILES_SERVICE "host.files"
+
 /* What the host may load in this process. */
 enum host_role {
     HOST_CONTROLLER = 1,
@@ -91,6 +94,14 @@ typedef void (*host_done)(const struct bp_err *err, void *arg);
 void host_load(struct host *h, const char *file, host_done done, void *arg);
 void host_reload(struct host *h, const char *name, host_done done, void *arg);
 void host_retire(struct host *h, const char *name, host_done done, void *arg);
+/* Calls fn for each running plugin that offers a facet, in name order, with the actor to ask by actor_call(). */
+struct offered {
+    const char *plugin, *facet;
+    struct actor *actor;
+    const void *table;
+    void *inst;
+};
+void host_each_offer(struct host *h, const char *facet, void (*fn)(const struct offered *o, void *arg), void *arg);
 /* Counts a fault against a plugin (a failed batch, a crashed runner); three in ten minutes quarantine it. */
 void host_fault(struct host *h, const char *plugin, const char *what);
 

@@ -63,7 +63,7 @@ int load_offers(const struct bp_plugin *api, void *inst, const struct manifest *
     for (int i = 0; i < FACETS; i++) {
         const struct facet *f = &facets[i];
         int listed = manifest_has_facet(m, f->id);
-        if (f->kind != m->kind || (!listed && !all))
+        if (!facet_is_for(f, m->kind) || (!listed && !all))
             continue;
         const void *t = api->facet(inst, f->id);
         if (!t && listed)

@@ -12,6 +12,18 @@ const struct offer *generation_offer(const struct generation *g, const char *fac
     return NULL;
 }
 
+void host_each_offer(struct host *h, const char *facet, void (*fn)(const struct offered *o, void *arg), void *arg)
+{
+    ASSERT_HOST(h);
+    for (const struct plugin *p = h->plugins; p; p = p->next) {
+        const struct generation *g = p->current && p->current->state == RUNNING ? p->current : NULL;
+        const struct offer *o = g ? generation_offer(g, facet) : NULL;
+        const struct offered one = {p->name, facet, g ? g->actor : NULL, o ? o->table : NULL, g ? g->inst : NULL};
+        if (o && g->actor)
+            fn(&one, arg);
+    }
+}
+
 static struct generation *serving(const struct plugin *p, const struct facet *f)
 {
     return p->current && p->current->state != DRAINING && generation_offer(p->current, f->id) ? p->current : NULL;

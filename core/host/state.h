@@ -14,7 +14,7 @@
 
 #define HOST_MAGIC       0x40571a11U
 #define GENERATION_MAGIC 0x6e4e7a70U
-#define FILES_SERVICE    "host.files" /* the host's own actor: whatever reads files */
+#define FILES_SERVICE    HOST_FILES_SERVICE
 #define FAULTS_MAX       3
 #define FAULTS_WITHIN_MS 600000
 

@@ -3,6 +3,7 @@
  * The headers agree with the frozen layout, or this does not compile. Offsets never move; structs may only grow, and
  * struct bp_err, which callers allocate without a size word, may not even do that.
  */
+#include <bp/check.h>
 #include <bp/cloud.h>
 #include <bp/device.h>
 #include <bp/fleet.h>

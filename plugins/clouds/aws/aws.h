@@ -8,6 +8,7 @@
 #define AWS_AWS_H
 
 #include "settings.h"
+#include <bp/check.h>
 #include <bp/cloud.h>
 #include <bp/fleet.h>
 #include <bp/plugin.h>
@@ -23,6 +24,7 @@ struct logs;
 struct notify;
 struct node;
 struct fleets;
+struct checks;
 
 struct aws {
     const struct bp_host *host;
@@ -52,10 +54,12 @@ char *aws_text(const struct aws *a, const char *text);
 struct objects *objects_open(struct aws *a, struct bp_err *err);
 void objects_close(struct objects *o);
 extern const struct bp_objects objects_facet;
+void objects_checks(struct aws *a, struct checks *k); /* checks.h */
 
 struct params *params_open(struct aws *a, struct bp_err *err);
 void params_close(struct params *p);
 extern const struct bp_params params_facet;
+void params_checks(struct aws *a, struct checks *k);
 
 struct metrics *metrics_open(struct aws *a, struct bp_err *err);
 void metrics_close(struct metrics *m);
@@ -76,5 +80,6 @@ extern const struct bp_node node_facet;
 struct fleets *fleets_open(struct aws *a, struct bp_err *err);
 void fleets_close(struct fleets *f);
 extern const struct bp_fleet fleet_facet;
+extern const struct bp_check check_facet;
 
 #endif

@@ -4,6 +4,7 @@
 #include "err.h"
 #include "form.h"
 #include "gzip.h"
+#include "wipe.h"
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,6 +67,7 @@ struct client *client_open(struct aws *aws, struct bp_err *err)
     c->rest_ms = settings_int(&aws->settings, "retryBaseMilliseconds", 200);
     c->min_compress = compress_of(&aws->settings);
     retry_init(&c->retry);
+    pthread_mutex_init(&c->mutex, NULL);
     client_find_endpoints(c);
     return c;
 }
@@ -76,6 +78,7 @@ void client_close(struct client *c)
         return;
     sign_keys_free(c->keys);
     retry_end(&c->retry);
+    pthread_mutex_destroy(&c->mutex);
     free(c);
 }
 
@@ -85,6 +88,20 @@ void reply_free(struct reply *r)
     json_object_put(r->json);
     free(r->body);
     memset(r, 0, sizeof *r);
+}
+
+void reply_wipe(struct reply *r)
+{
+    xml_wipe(r->xml);
+    json_wipe(r->json);
+    if (r->body)
+        explicit_bzero(r->body, r->n_body);
+    reply_free(r);
+}
+
+const char *aws_op_permission(enum aws_op op)
+{
+    return aws_ops[op].iam;
 }
 
 uint64_t client_calls(const struct client *c, enum aws_op op)
@@ -150,30 +167,41 @@ static int post_form(struct client *c, struct call *call, char *body, size_t n, 
     return rc;
 }
 
-int client_query(struct client *c, enum aws_op op, const struct form *f, const char *what, struct reply *r,
-                 struct bp_err *err)
+static int query(struct client *c, struct call *call, const struct form *f, struct reply *r, struct bp_err *err)
 {
-    struct call call = {.op = op,
-                        .info = &c->ops[op],
-                        .what = what,
-                        .headers = {"Content-Type: application/x-www-form-urlencoded; charset=utf-8"}};
     size_t n = 0;
     memset(r, 0, sizeof *r);
-    int rc = check_endpoint(c, op, err);
+    call->headers[0] = "Content-Type: application/x-www-form-urlencoded; charset=utf-8";
+    int rc = check_endpoint(c, call->op, err);
     if (rc < 0)
         return rc;
     if (f && form_failed(f))
-        return err_set(err, BP_NOMEM, "no memory for the request %s", aws_op_name(op));
+        return err_set(err, BP_NOMEM, "no memory for the request %s", aws_op_name(call->op));
     const char *text = f ? form_text(f, &n) : "";
-    const struct aws_service_info *s = &aws_services[call.info->service];
+    const struct aws_service_info *s = &aws_services[call->info->service];
     size_t size = n + 256;
     char *body = malloc(size);
     if (!body)
-        return err_set(err, BP_NOMEM, "no memory for the request %s", aws_op_name(op));
-    n = (size_t)snprintf(body, size, "Action=%s&Version=%s%s%s", call.info->action, s->version, n ? "&" : "", text);
-    rc = post_form(c, &call, body, n, r, err);
+        return err_set(err, BP_NOMEM, "no memory for the request %s", aws_op_name(call->op));
+    n = (size_t)snprintf(body, size, "Action=%s&Version=%s%s%s", call->info->action, s->version, n ? "&" : "", text);
+    rc = post_form(c, call, body, n, r, err);
+    explicit_bzero(body, size); /* it may hold a web identity's token */
     free(body);
     return rc;
+}
+
+int client_query(struct client *c, enum aws_op op, const struct form *f, const char *what, struct reply *r,
+                 struct bp_err *err)
+{
+    struct call call = {.op = op, .info = &c->ops[op], .what = what};
+    return query(c, &call, f, r, err);
+}
+
+int client_query_as(struct client *c, enum aws_op op, const struct form *f, const char *what,
+                    const struct aws_creds *who, struct reply *r, struct bp_err *err)
+{
+    struct call call = {.op = op, .info = &c->ops[op], .what = what, .who = who, .is_unsigned = !who};
+    return query(c, &call, f, r, err);
 }
 
 int client_json(struct client *c, enum aws_op op, struct json_object *in, const char *what, struct reply *r,
@@ -195,6 +223,7 @@ int client_json(struct client *c, enum aws_op op, struct json_object *in, const 
 /* ---- S3 ---- */
 
 struct address {
+    char endpoint[256], region[40];
     char host[320], path[4096], url[URL_MAX];
 };
 
@@ -204,13 +233,13 @@ static int is_path_style(const struct client *c, const char *bucket)
 }
 
 /* Where a bucket or an object of it is; the query behind it is the caller's. */
-static int locate(const struct client *c, const char *bucket, const char *key, struct address *a, struct bp_err *err)
+static int locate(struct client *c, const char *bucket, const char *key, struct address *a, struct bp_err *err)
 {
     char host[256], base[256];
-    const char *endpoint = c->endpoint[AWS_S3];
-    if (!endpoint[0])
+    if (!c->endpoint[AWS_S3][0])
         return err_set(err, BP_INVALID, "s3: %s", c->why[AWS_S3]);
-    split(endpoint, host, base);
+    client_bucket_place(c, bucket, a->endpoint, a->region);
+    split(a->endpoint, host, base);
     int path_style = is_path_style(c, bucket);
     int n = snprintf(a->host, sizeof a->host, "%s%s%s", path_style ? "" : bucket, path_style ? "" : ".", host);
     int k = snprintf(a->path, sizeof a->path, "%s/%s%s", base, path_style ? bucket : "", path_style && key ? "/" : "");
@@ -225,35 +254,50 @@ static int scheme_bytes(const char *endpoint)
     return (int)(strstr(endpoint, "://") + 3 - endpoint);
 }
 
+static int send_s3(struct client *c, struct call *call, const struct s3_request *q, struct address *a, struct reply *r,
+                   struct bp_err *err)
+{
+    int rc = locate(c, q->bucket, q->key, a, err);
+    if (rc < 0)
+        return rc;
+    int n = snprintf(a->url, sizeof a->url, "%.*s%s%s%s%s", scheme_bytes(a->endpoint), a->endpoint, a->host, a->path,
+                     call->query[0] ? "?" : "", call->query);
+    if (n < 0 || (size_t)n >= sizeof a->url)
+        return err_set(err, BP_INVALID, "a request of %s is too long", call->what);
+    call->url = a->url;
+    call->host = a->host;
+    call->path = a->path;
+    call->region = a->region;
+    return client_send(c, call, r, err);
+}
+
 int client_s3(struct client *c, enum aws_op op, const struct s3_request *q, const char *what, struct reply *r,
               struct bp_err *err)
 {
     struct address a;
-    struct call call = {
-        .op = op, .info = &c->ops[op], .what = what, .method = q->method, .query = q->query ? q->query : ""};
+    struct call call = {.op = op,
+                        .info = &c->ops[op],
+                        .what = what,
+                        .method = q->method,
+                        .query = q->query ? q->query : "",
+                        .body = q->body,
+                        .n = q->n,
+                        .fd = q->fd,
+                        .offset = q->offset,
+                        .to_fd = q->to_fd,
+                        .max_bytes = q->max_bytes ? q->max_bytes : BODY_MAX};
     memset(r, 0, sizeof *r);
-    int rc = locate(c, q->bucket, q->key, &a, err);
-    if (rc < 0)
-        return rc;
-    int n = snprintf(a.url, sizeof a.url, "%.*s%s%s%s%s", scheme_bytes(c->endpoint[AWS_S3]), c->endpoint[AWS_S3],
-                     a.host, a.path, call.query[0] ? "?" : "", call.query);
-    if (n < 0 || (size_t)n >= sizeof a.url)
-        return err_set(err, BP_INVALID, "a request of %s is too long", what);
     for (int i = 0; q->headers && q->headers[i]; i++) {
         if (i == CALL_HEADERS_MAX - 1)
             return err_set(err, BP_INVALID, "a request of %s has too many headers", what);
         call.headers[i] = q->headers[i];
     }
-    call.url = a.url;
-    call.host = a.host;
-    call.path = a.path;
-    call.body = q->body;
-    call.n = q->n;
-    call.fd = q->fd;
-    call.offset = q->offset;
-    call.to_fd = q->to_fd;
-    call.max_bytes = q->max_bytes ? q->max_bytes : BODY_MAX;
-    return client_send(c, &call, r, err);
+    int rc = send_s3(c, &call, q, &a, r, err);
+    if (rc < 0 && client_bucket_learn(c, q->bucket, a.region, r)) {
+        reply_free(r);
+        rc = send_s3(c, &call, q, &a, r, err);
+    }
+    return rc;
 }
 
 /* ---- signed URLs ---- */
@@ -312,7 +356,7 @@ int client_presign(struct client *c, const struct s3_request *q, int32_t ttl_s, 
                                    .key_id = who.key_id,
                                    .secret = who.secret,
                                    .token = who.token,
-                                   .region = c->aws->settings.region,
+                                   .region = a.region,
                                    .service = "s3",
                                    .now_ms = their_now_ms(c),
                                    .s3 = 1,
@@ -321,8 +365,7 @@ int client_presign(struct client *c, const struct s3_request *q, int32_t ttl_s, 
     explicit_bzero(&who, sizeof who);
     if (rc < 0)
         return rc;
-    snprintf(a.url, sizeof a.url, "%.*s%s%s?%s", scheme_bytes(c->endpoint[AWS_S3]), c->endpoint[AWS_S3], a.host, a.path,
-             query);
+    snprintf(a.url, sizeof a.url, "%.*s%s%s?%s", scheme_bytes(a.endpoint), a.endpoint, a.host, a.path, query);
     *url = aws_text(c->aws, a.url);
     if (ttl_out)
         *ttl_out = ttl;

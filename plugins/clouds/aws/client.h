@@ -17,6 +17,7 @@ struct aws;
 struct client;
 struct form;
 struct json_object;
+struct aws_creds;
 
 #define AWS_OP(id, service, action, iam, who, repeat) AWS_OP_##id,
 enum aws_op {
@@ -44,12 +45,15 @@ struct reply {
     char *body;               /* as received, NUL-terminated; bounded by client settings */
     size_t n_body;
     char etag[136], content_type[128], request_id[96], version_id[128];
+    char bucket_region[40];                            /* of S3: where the bucket is; "" when the answer does not say */
     char checksum_crc32c[16], checksum_type[16];       /* of S3 (x-amz-checksum-...): "" when the answer has none */
     int64_t content_length, last_modified_ms, date_ms; /* -1: not said */
     int unsure;                                        /* 1: no whole answer came, but the call may have arrived */
     struct aws_error error;                            /* of the last attempt; code "" and status 2xx: none */
 };
 void reply_free(struct reply *r); /* its members; zeroed after */
+/* The same for an answer that holds a secret: nothing of it stays in memory. */
+void reply_wipe(struct reply *r);
 
 struct client *client_open(struct aws *aws, struct bp_err *err);
 void client_close(struct client *c);
@@ -62,6 +66,10 @@ void client_close(struct client *c);
  */
 int client_query(struct client *c, enum aws_op op, const struct form *f, const char *what, struct reply *r,
                  struct bp_err *err);
+/* The same by other credentials than the plugin's own, which have no part in it; NULL: not signed at all. For the
+ * sources of credentials. */
+int client_query_as(struct client *c, enum aws_op op, const struct form *f, const char *what,
+                    const struct aws_creds *who, struct reply *r, struct bp_err *err);
 /* `in` borrowed; NULL is {}. */
 int client_json(struct client *c, enum aws_op op, struct json_object *in, const char *what, struct reply *r,
                 struct bp_err *err);
@@ -78,12 +86,20 @@ struct s3_request {
     int to_fd;         /* > 0: a 2xx answer's body is streamed there, at its file position */
     int64_t max_bytes; /* of the answer; 0: the client's own limit */
 };
+/* A bucket that is in another region than plugin.aws.region is asked there from then on. */
 int client_s3(struct client *c, enum aws_op op, const struct s3_request *q, const char *what, struct reply *r,
               struct bp_err *err);
 /* A presigned URL (bp_host.free); `headers` to pin, as above. ttl_s is cut to the life of the credentials, *ttl_out
  * (may be NULL) says to what. At least 20,000/s on one core: no allocation but the result. */
 int client_presign(struct client *c, const struct s3_request *q, int32_t ttl_s, char **url, int32_t *ttl_out,
                    struct bp_err *err);
+
+/* Calls of this thread end by then (ms from now), repetitions included; 0: as the settings say. */
+void client_hurry(int32_t ms);
+/* What to do about a call that failed so, in words; "" when nobody knows. */
+void client_remedy(const struct client *c, enum aws_op op, const struct reply *r, int rc, char *out, size_t n);
+/* The IAM actions that an operation needs, ' ' between; "" for none. */
+const char *aws_op_permission(enum aws_op op);
 
 /* Calls since the start, for `bpctl doctor` and benches: per operation, retries included. */
 uint64_t client_calls(const struct client *c, enum aws_op op);

@@ -46,29 +46,33 @@ static int use_switch(const struct client *c, const char *setting, const char *v
     return settings_bool(&c->aws->settings, setting, 0) || is_true(getenv(variable));
 }
 
-/* The endpoint that was configured for s, or NULL; in `room` when it comes from the profile. */
-static const char *configured(const struct client *c, enum aws_service s, char *room, size_t size)
+/* The endpoint that was configured for s, or NULL. Borrowed of the settings, the environment and p. */
+static const char *configured(const struct client *c, enum aws_service s, const struct profiles *p)
 {
     const struct settings *set = &c->aws->settings;
     const char *profile = filled(set->profile) ? set->profile : "default";
     const char *url = of_settings(set, s);
-    if (url || is_true(getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) || profile_ignores_endpoints(profile))
+    if (url || is_true(getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) || profiles_ignores_endpoints(p, profile))
         return url;
     if ((url = of_environment(s)))
         return url;
-    return profile_endpoint(profile, aws_services[s].name, room, size) ? room : NULL;
+    return profiles_endpoint(p, profile, aws_services[s].name);
 }
 
 void client_find_endpoints(struct client *c)
 {
-    char profile[256];
+    struct profiles profiles;
+    struct bp_err ignored; /* who needs these files for more than endpoints says what is wrong with them */
     struct aws_endpoint_rules rules = {.region = c->aws->settings.region,
                                        .fips = use_switch(c, "fips", "AWS_USE_FIPS_ENDPOINT"),
                                        .dualstack = use_switch(c, "dualstack", "AWS_USE_DUALSTACK_ENDPOINT")};
+    c->fips = rules.fips;
+    c->dualstack = rules.dualstack;
+    profiles_open(&profiles, &ignored);
     for (int i = 0; i < AWS_N_SERVICES; i++) {
         enum aws_service s = (enum aws_service)i;
         struct bp_err err = {0};
-        rules.one[s] = configured(c, s, profile, sizeof profile);
+        rules.one[s] = configured(c, s, &profiles);
         c->overridden[s] = rules.one[s] != NULL;
         if (aws_endpoint(&rules, s, c->endpoint[s], sizeof c->endpoint[s], &err) < 0) {
             c->endpoint[s][0] = '\0';
@@ -76,4 +80,5 @@ void client_find_endpoints(struct client *c)
         }
         rules.one[s] = NULL;
     }
+    profiles_close(&profiles);
 }

@@ -179,23 +179,37 @@ int client_error_rc(const struct reply *r)
     return r->status == 404 ? BP_NOTFOUND : r->status >= 400 && r->status < 500 ? BP_INVALID : BP_FAIL;
 }
 
-static void remedy(const struct client *c, const struct call *call, const struct reply *r, int rc, char *out, size_t n)
+/* The bucket is there, but not here. */
+static int is_elsewhere(const struct client *c, const struct reply *r)
 {
-    const char *iam = call->info->iam;
+    return is_one_of(r->error.code, elsewhere) ||
+           (r->bucket_region[0] && strcmp(r->bucket_region, c->aws->settings.region) != 0);
+}
+
+/* What whoever signed by `source` can do about it. */
+static void remedy(const struct client *c, enum aws_op op, const struct reply *r, int rc, const char *source, char *out,
+                   size_t n)
+{
+    const char *iam = c->ops[op].iam;
+    *out = '\0';
     if (r->error.expired)
-        snprintf(out, n, "; renew the credentials (%.60s)", creds_source(c->aws->credentials));
-    else if (rc == BP_DENIED && iam[0])
-        snprintf(out, n, "; allow %.80s to %.60s", iam, creds_source(c->aws->credentials));
-    else if (strcmp(r->error.code, "NoSuchBucket") == 0)
-        snprintf(out, n, "; make the bucket, or correct plugin.aws.bucket");
+        snprintf(out, n, "renew the credentials (%.60s)", source);
+    else if (is_elsewhere(c, r))
+        snprintf(out, n, "it is in another region: correct plugin.aws.region%s%s", r->bucket_region[0] ? " to " : "",
+                 r->bucket_region);
     else if (client_error_is_skew(r) == 2)
-        snprintf(out, n, "; set the clock of this machine");
-    else if (is_one_of(r->error.code, elsewhere))
-        snprintf(out, n, "; it is in another region: correct plugin.aws.region");
+        snprintf(out, n, "set the clock of this machine");
+    else if (rc == BP_DENIED && iam[0])
+        snprintf(out, n, "allow %.80s to %.60s", iam, source);
+    else if (strcmp(r->error.code, "NoSuchBucket") == 0 || (rc == BP_NOTFOUND && op == AWS_OP_S3_HEAD_BUCKET))
+        snprintf(out, n, "make the bucket, or correct plugin.aws.bucket");
     else if (!r->error.code[0] && r->body && r->body[0] == '<')
-        snprintf(out, n, " and a page that is not of AWS; is a proxy or a wrong endpoint in the way?");
-    else
-        *out = '\0';
+        snprintf(out, n, "that page is not of AWS: is a proxy or a wrong endpoint in the way?");
+}
+
+void client_remedy(const struct client *c, enum aws_op op, const struct reply *r, int rc, char *out, size_t n)
+{
+    remedy(c, op, r, rc, creds_source(c->aws->credentials), out, n);
 }
 
 int client_error_tell(const struct client *c, const struct call *call, const struct reply *r, int rc,
@@ -203,7 +217,7 @@ int client_error_tell(const struct client *c, const struct call *call, const str
 {
     char help[200], said[128];
     const struct aws_error *e = &r->error;
-    remedy(c, call, r, rc, help, sizeof help);
+    remedy(c, call->op, r, rc, call->who ? call->who->source : creds_source(c->aws->credentials), help, sizeof help);
     if (e->code[0])
         snprintf(said, sizeof said, "%.40s%s%.*s", e->code, e->message[0] ? ": " : "", help[0] ? 40 : 80, e->message);
     else
@@ -211,7 +225,8 @@ int client_error_tell(const struct client *c, const struct call *call, const str
     AWS_LOG(c->aws, rc == BP_NOTFOUND || rc == BP_CONFLICT ? BP_LOG_DEBUG : BP_LOG_INFO,
             "%s of %.80s failed at %.100s: status %d, %s, request %s", aws_op_name(call->op), call->what, call->host,
             r->status, e->code[0] ? e->code : "no code", e->request_id[0] ? e->request_id : "unknown");
-    return err_set(err, rc, "%s of %.80s failed: %s%s", aws_op_name(call->op), call->what, said, help);
+    return err_set(err, rc, "%s of %.80s failed: %s%s%s", aws_op_name(call->op), call->what, said, help[0] ? "; " : "",
+                   help);
 }
 
 int client_error_tell_lost(const struct call *call, int rc, struct bp_err *err)

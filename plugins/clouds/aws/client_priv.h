@@ -20,6 +20,7 @@ struct client {
     struct sign_keys *keys;
     char endpoint[AWS_N_SERVICES][256]; /* "": why[] says why not */
     int overridden[AWS_N_SERVICES];
+    int fips, dualstack;
     char why[AWS_N_SERVICES][200];
     atomic_llong skew_ms[AWS_N_SERVICES]; /* the service's clock less ours */
     atomic_ullong calls[AWS_N_OPS];
@@ -27,6 +28,10 @@ struct client {
     int64_t rest_ms;
     size_t min_compress;
     struct retry retry;
+    pthread_mutex_t mutex; /* guards elsewhere */
+    struct {
+        char bucket[64], region[40], endpoint[256];
+    } elsewhere; /* a bucket of another region; "": none was met */
 };
 
 struct op_info {
@@ -49,6 +54,9 @@ struct call {
     int to_fd;
     int64_t max_bytes;
     const char *what;
+    const char *region;          /* NULL: of the settings */
+    const struct aws_creds *who; /* NULL: the plugin's own */
+    int is_unsigned;
 };
 
 /* client_send.c: until it works, cannot, or enough was tried. */
@@ -56,6 +64,11 @@ int client_send(struct client *c, const struct call *call, struct reply *r, stru
 
 /* client_endpoints.c: fills endpoint, overridden and why. */
 void client_find_endpoints(struct client *c);
+
+/* client_region.c: the endpoint and the region of a bucket, copied out. */
+void client_bucket_place(struct client *c, const char *bucket, char endpoint[256], char region[40]);
+/* An answer said where the bucket is. 1: that is news, and the call may be sent anew. */
+int client_bucket_learn(struct client *c, const char *bucket, const char *asked_region, const struct reply *r);
 
 /* client_error.c */
 /* What an answer says went wrong, into r->error. r->xml or r->json are parsed already where they can be. */

@@ -14,7 +14,31 @@
 #include <unistd.h>
 
 #define THROTTLED_FACTOR 5      /* of the rest when we are too fast */
+#define LATE_MS          100    /* less is no time for a call */
 #define SKEW_MIN_MS      120000 /* AWS takes clocks that are 5 minutes off */
+
+static _Thread_local int64_t hurry_until_ms; /* monotonic; 0: no hurry */
+
+static int64_t mono_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void client_hurry(int32_t ms)
+{
+    hurry_until_ms = ms ? mono_ms() + ms : 0;
+}
+
+/* Milliseconds that a call of this thread may take, 0: as long as the settings say. */
+static int32_t time_left(void)
+{
+    if (!hurry_until_ms)
+        return 0;
+    int64_t left = hurry_until_ms - mono_ms();
+    return left > LATE_MS ? (int32_t)left : LATE_MS;
+}
 
 /* ---- signing ---- */
 
@@ -64,6 +88,8 @@ static int sign_call(struct client *c, const struct call *call, const struct aws
         add_header(s, s->hash_line);
         s->lines[n++] = s->hash_line;
     }
+    if (call->is_unsigned)
+        return 0;
     s->headers[s->n_headers++] = (struct sign_header){"host", call->host};
     const struct sign_request q = {.method = call->method,
                                    .path = call->path,
@@ -74,7 +100,7 @@ static int sign_call(struct client *c, const struct call *call, const struct aws
                                    .key_id = who->key_id,
                                    .secret = who->secret,
                                    .token = who->token,
-                                   .region = c->aws->settings.region,
+                                   .region = call->region ? call->region : c->aws->settings.region,
                                    .service = aws_services[service].signing,
                                    .now_ms = wall_ms() + atomic_load(&c->skew_ms[service]),
                                    .s3 = service == AWS_S3};
@@ -109,6 +135,7 @@ static void take_headers(struct reply *r, const struct http_response *h)
     take_text(h, "x-amz-version-id", r->version_id, sizeof r->version_id);
     take_text(h, "x-amz-checksum-crc32c", r->checksum_crc32c, sizeof r->checksum_crc32c);
     take_text(h, "x-amz-checksum-type", r->checksum_type, sizeof r->checksum_type);
+    take_text(h, "x-amz-bucket-region", r->bucket_region, sizeof r->bucket_region);
     take_text(h, "x-amz-request-id", r->request_id, sizeof r->request_id);
     if (!r->request_id[0])
         take_text(h, "x-amzn-requestid", r->request_id, sizeof r->request_id);
@@ -197,7 +224,9 @@ static int attempt(struct client *c, const struct call *call, struct course *k, 
                                    .offset = call->offset,
                                    .to_fd = call->to_fd,
                                    .max_body = call->to_fd > 0 ? 0 : call->max_bytes,
-                                   .once = !call->info->safe};
+                                   .once = !call->info->safe,
+                                   .connect_timeout_ms = hurry_until_ms ? time_left() : 0,
+                                   .total_timeout_ms = time_left()};
     atomic_fetch_add(&c->calls[call->op], 1);
     rc = http_do(c->aws->http, &q, &h, err);
     explicit_bzero(&s, sizeof s);
@@ -218,13 +247,17 @@ static int attempt(struct client *c, const struct call *call, struct course *k, 
 
 /* ---- again? ---- */
 
-static void rest(const struct client *c, const struct course *k, int throttled)
+/* 0: there is no time for it. */
+static int rest(const struct client *c, const struct course *k, int throttled)
 {
     double share = (double)arc4random_uniform(1000001) / 1e6;
     int64_t ms = retry_rest_ms(throttled ? c->rest_ms * THROTTLED_FACTOR : c->rest_ms, k->repeats, share, k->hint_ms);
     struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+    if (hurry_until_ms && mono_ms() + ms + LATE_MS > hurry_until_ms)
+        return 0;
     while (nanosleep(&t, &t) < 0 && errno == EINTR)
         ;
+    return 1;
 }
 
 /* Takes the clock of the service for ours. 1: it was another. */
@@ -236,6 +269,7 @@ static int correct_clock(struct client *c, const struct call *call, const struct
     if ((!theirs && !k->offset_ms) || llabs(skew - known) < SKEW_MIN_MS)
         return 0;
     atomic_store(&c->skew_ms[s], skew);
+    creds_set_skew(c->aws->credentials, skew);
     AWS_LOG(c->aws, BP_LOG_WARN, "the clock of this machine is %lld s off that of %s; requests are signed by theirs",
             (long long)(-skew / 1000), aws_services[s].name);
     return 1;
@@ -269,9 +303,7 @@ static int again(struct client *c, const struct call *call, const struct reply *
     }
     if (k->repeats + 1 >= c->attempts_max || !(k->paid = retry_pay(&c->retry, call->info->service, k->lost)))
         return 0;
-    rest(c, k, e->throttled);
-    k->repeats++;
-    return 1;
+    return rest(c, k, e->throttled) ? ++k->repeats : 0;
 }
 
 /* A file that took bytes already cannot take them twice. */
@@ -280,14 +312,22 @@ static int has_moved(const struct call *call, const struct course *k)
     return call->to_fd > 0 && lseek(call->to_fd, 0, SEEK_CUR) != k->begin;
 }
 
+/* Whoever signs the next attempt. */
+static int take_who(struct client *c, const struct call *call, struct course *k, struct bp_err *err)
+{
+    if (call->who)
+        k->who = *call->who;
+    return call->who || call->is_unsigned ? 0 : creds_get(c->aws->credentials, &k->who, err);
+}
+
 int client_send(struct client *c, const struct call *call, struct reply *r, struct bp_err *err)
 {
-    struct course k = {.clock = 1, .credentials = 1};
+    struct course k = {.clock = 1, .credentials = !call->who && !call->is_unsigned};
     int rc, more = 0;
     k.begin = call->to_fd > 0 ? lseek(call->to_fd, 0, SEEK_CUR) : 0;
     do {
         reply_free(r);
-        if ((rc = creds_get(c->aws->credentials, &k.who, err)) < 0)
+        if ((rc = take_who(c, call, &k, err)) < 0)
             break;
         rc = attempt(c, call, &k, r, err);
         more = rc < 0 && !has_moved(call, &k) && again(c, call, r, &k);

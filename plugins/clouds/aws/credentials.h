@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * credentials.h - who we are: the keys of the environment, else the instance's role; a set that ends is renewed by the
- * first call within ten minutes of that.
+ * credentials.h - who we are: one source of keys, chosen once, and the set that it gave last.
  *
- * The source is chosen once: when it fails, the error says so and no other one is used. Any thread.
+ * A set that ends is renewed in the background, ten to thirteen minutes early (at half its life when that is shorter),
+ * one flight at a time; while that fails the old set stays in use and it is tried again after ever longer rests, each
+ * with a warning. When the chosen source fails, the error says so and no other one is used. Any thread.
  */
 #ifndef AWS_CREDENTIALS_H
 #define AWS_CREDENTIALS_H
@@ -13,7 +14,7 @@
 struct aws;
 struct credentials;
 
-/* One set, copied out; the secret and the token are never logged. */
+/* One set, copied out; the secret and the token are never logged. Whoever has a copy zeroes it. */
 struct aws_creds {
     char key_id[132];
     char secret[132];
@@ -23,17 +24,22 @@ struct aws_creds {
     uint64_t serial;    /* grows with every new set */
 };
 
-/* Chooses the source by the environment, without network: where there is none, creds_get() says so. NULL without
- * memory. */
+/* Chooses the source by the settings, the environment and the shared files, without network: where there is none, or
+ * what was chosen is incomplete, creds_get() says so. NULL without memory. */
 struct credentials *creds_open(struct aws *aws, struct bp_err *err);
+/* Waits for a flight under way, at most half a minute. */
 void creds_close(struct credentials *c);
-/* The present set; the first call, and one after expiry, waits for the source. BP_DENIED with the source and the
- * remedy. */
+/* The present set; the first call, one after expiry and one in the last minute before it wait for the source. BP_DENIED
+ * with the source and the remedy. */
 int creds_get(struct credentials *c, struct aws_creds *out, struct bp_err *err);
-/* AWS says that `used` has expired or is not known: fetches a new set once (one flight, however many ask). 0: a newer
- * set is there; else the old one stays and err says why. */
+/* AWS says that `used` has expired or is not known: fetches a new set once (one flight, however many ask, and seldom).
+ * 0: a newer set is there; else the old one stays and err says why. */
 int creds_refresh(struct credentials *c, const struct aws_creds *used, struct bp_err *err);
-/* Name of the source chosen, for messages; static. */
+/* The clock of AWS less ours, as the client found it: what ends is measured by theirs. */
+void creds_set_skew(struct credentials *c, int64_t skew_ms);
+/* Name of the source chosen, for messages; valid until creds_close(). */
 const char *creds_source(const struct credentials *c);
+/* What to do when it gives nothing, in words; likewise. */
+const char *creds_remedy(const struct credentials *c);
 
 #endif

@@ -29,6 +29,12 @@ struct form *form_new(void)
     return f;
 }
 
+void form_wipe(struct form *f)
+{
+    explicit_bzero(f->text, f->room);
+    f->n = 0;
+}
+
 void form_free(struct form *f)
 {
     if (f)

@@ -19,6 +19,7 @@ struct form;
  * checks it). */
 struct form *form_new(void);
 void form_free(struct form *f);
+void form_wipe(struct form *f); /* zeroes what it holds, before it is freed: a value was a secret */
 /* name=value, percent-encoded; value NULL: left out. The name is formatted: form_put(f, v, "Tags.member.%d.Key", i). */
 void form_put(struct form *f, const char *value, const char *name, ...) FORM_PRINTF(3, 4);
 void form_put_int(struct form *f, int64_t value, const char *name, ...) FORM_PRINTF(3, 4);

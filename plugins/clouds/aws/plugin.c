@@ -60,6 +60,18 @@ PART(notify, notify)
 PART(node, node)
 PART(fleets, fleets)
 
+/* What doctor asks has nothing of its own. */
+static int open_checks(struct aws *a, struct bp_err *err)
+{
+    (void)a, (void)err;
+    return 0;
+}
+
+static void close_checks(struct aws *a)
+{
+    (void)a;
+}
+
 /* In the order they are opened in; what acts by itself comes last. */
 static const struct part {
     int (*open)(struct aws *a, struct bp_err *err);
@@ -79,6 +91,7 @@ static const struct part {
     {open_notify, close_notify, 0, BP_NOTIFY_FACET, &notify_facet},
     {open_node, close_node, 1, BP_NODE_FACET, &node_facet},
     {open_fleets, close_fleets, 0, BP_FLEET_FACET, &fleet_facet},
+    {open_checks, close_checks, 1, BP_CHECK_FACET, &check_facet},
 };
 #define N_PARTS (sizeof parts / sizeof parts[0])
 
@@ -93,6 +106,8 @@ static void close_all(struct aws *a)
 static int open_all(struct aws *a, struct bp_err *err)
 {
     int rc = settings_open(&a->settings, a->host->config(a->self), err);
+    if (rc == 0)
+        settings_region_of_profile(&a->settings);
     for (size_t i = 0; rc == 0 && i < N_PARTS; i++)
         if (parts[i].in_worker || !a->settings.in_worker)
             rc = parts[i].open(a, err);

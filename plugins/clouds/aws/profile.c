@@ -1,128 +1,101 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "profile.h"
 
-#include <ctype.h>
+#include "ini.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
-#define LINE_MAX_BYTES 8192
+#define DEFAULT "default"
 
-/* Blanks around go; a comment behind a blank goes too. In place. */
-static char *trim(char *s)
+static void find_file(const char *variable, const char *name, char out[512])
 {
-    while (isspace((unsigned char)*s))
-        s++;
-    size_t n = strlen(s);
-    while (n && isspace((unsigned char)s[n - 1]))
-        s[--n] = '\0';
-    return s;
+    const char *given = getenv(variable), *home = getenv("HOME");
+    int n = given && given[0] ? snprintf(out, 512, "%s", given)
+            : home && home[0] ? snprintf(out, 512, "%s/.aws/%s", home, name)
+                              : 0;
+    if (n <= 0 || n >= 512)
+        out[0] = '\0';
 }
 
-/* "[profile x]" and "[services x]": is it the section kind x? The profile default has no kind before it. */
-static int is_section(char *line, const char *kind, const char *name)
+static struct ini *read_file(const char *path, int *rc, struct bp_err *err)
 {
-    char *end = strchr(line, ']');
-    if (line[0] != '[' || !end)
-        return 0;
-    *end = '\0';
-    char *in = trim(line + 1);
-    if (strcmp(kind, "profile") == 0 && strcmp(name, "default") == 0 && strcmp(in, "default") == 0)
-        return 1;
-    size_t n = strlen(kind);
-    return strncmp(in, kind, n) == 0 && isspace((unsigned char)in[n]) && strcmp(trim(in + n), name) == 0;
-}
-
-/* Splits "name = value"; the value, or NULL when it is no such line. */
-static char *split(char *line, char **name)
-{
-    char *equals = strchr(line, '=');
-    if (!equals)
-        return NULL;
-    *equals = '\0';
-    *name = trim(line);
-    return trim(equals + 1);
-}
-
-struct wanted {
-    const char *kind, *section, *parent, *name; /* parent NULL: the name is the section's own */
-};
-
-/* Takes one line; state in *inside (of the section) and *below (of the parent). The value when this is it. */
-static char *take(char *line, const struct wanted *w, int *inside, int *below)
-{
-    int indented = isspace((unsigned char)line[0]);
-    char *text = trim(line);
-    char *name = NULL;
-    if (!*text || *text == '#' || *text == ';')
-        return NULL;
-    if (*text == '[' && !indented) {
-        *inside = is_section(text, w->kind, w->section);
-        *below = 0;
-        return NULL;
+    struct bp_err why = {0};
+    struct ini *i = path[0] ? ini_read(path, &why) : NULL;
+    if (why.rc < 0 && why.rc != BP_NOTFOUND) {
+        *err = why;
+        *rc = why.rc;
     }
-    char *value = *inside ? split(text, &name) : NULL;
-    if (!value)
-        return NULL;
-    if (!indented)
-        *below = w->parent && strcasecmp(name, w->parent) == 0 && !*value;
-    int here = w->parent ? indented && *below : !indented;
-    return here && strcasecmp(name, w->name) == 0 ? value : NULL;
+    return i;
 }
 
-/* The last value of that name counts, as in every reader of these files. */
-static int find(FILE *f, const struct wanted *w, char *out, size_t size)
+int profiles_open(struct profiles *p, struct bp_err *err)
 {
-    char line[LINE_MAX_BYTES];
-    int inside = 0, below = 0, found = 0;
-    rewind(f);
-    while (fgets(line, sizeof line, f)) {
-        char *value = take(line, w, &inside, &below);
-        if (value && *value && (size_t)snprintf(out, size, "%s", value) < size)
-            found = 1;
-    }
-    return found;
+    int rc = 0;
+    memset(p, 0, sizeof *p);
+    find_file("AWS_CONFIG_FILE", "config", p->config_path);
+    find_file("AWS_SHARED_CREDENTIALS_FILE", "credentials", p->credentials_path);
+    p->config = read_file(p->config_path, &rc, err);
+    p->credentials = read_file(p->credentials_path, &rc, err);
+    return rc;
 }
 
-static FILE *config_file(void)
+void profiles_close(struct profiles *p)
 {
-    char path[4096];
-    const char *given = getenv("AWS_CONFIG_FILE");
-    const char *home = getenv("HOME");
-    if (given && given[0])
-        return fopen(given, "re");
-    if (!home || (size_t)snprintf(path, sizeof path, "%s/.aws/config", home) >= sizeof path)
-        return NULL;
-    return fopen(path, "re");
+    ini_free(p->config);
+    ini_free(p->credentials);
+    memset(p, 0, sizeof *p);
 }
 
-int profile_endpoint(const char *profile, const char *service, char *out, size_t size)
+/* The profile default may stand without the word profile; with it, it goes before. */
+static const char *kind_of(const struct profiles *p, const char *profile)
 {
-    char section[256];
-    int found = 0;
-    FILE *f = config_file();
-    if (!f)
-        return 0;
-    struct wanted w = {"profile", profile, NULL, "services"};
-    if (find(f, &w, section, sizeof section)) {
-        const struct wanted one = {"services", section, service, "endpoint_url"};
-        found = find(f, &one, out, size);
-    }
-    w.name = "endpoint_url";
-    if (!found)
-        found = find(f, &w, out, size);
-    fclose(f);
-    return found;
+    return strcmp(profile, DEFAULT) == 0 && !ini_has(p->config, "profile", DEFAULT) ? "" : "profile";
 }
 
-int profile_ignores_endpoints(const char *profile)
+int profiles_has(const struct profiles *p, const char *profile)
 {
-    char text[16];
-    const struct wanted w = {"profile", profile, NULL, "ignore_configured_endpoint_urls"};
-    FILE *f = config_file();
-    int ignores = f && find(f, &w, text, sizeof text) && strcasecmp(text, "true") == 0;
-    if (f)
-        fclose(f);
-    return ignores;
+    return ini_has(p->credentials, "", profile) || ini_has(p->config, kind_of(p, profile), profile);
+}
+
+static const char *filled(const char *text)
+{
+    return text && text[0] ? text : NULL;
+}
+
+const char *profiles_get(const struct profiles *p, const char *profile, const char *name)
+{
+    const char *v = filled(ini_get(p->credentials, "", profile, NULL, name));
+    return v ? v : filled(ini_get(p->config, kind_of(p, profile), profile, NULL, name));
+}
+
+static uint64_t stamp(const char *path, uint64_t h)
+{
+    struct stat st = {0};
+    if (path[0] && stat(path, &st) < 0)
+        st.st_ino = 1;
+    h = h * 1099511628211U + (uint64_t)st.st_ino;
+    h = h * 1099511628211U + (uint64_t)st.st_size;
+    h = h * 1099511628211U + (uint64_t)st.st_mtim.tv_sec;
+    return h * 1099511628211U + (uint64_t)st.st_mtim.tv_nsec;
+}
+
+uint64_t profiles_stamp(const struct profiles *p)
+{
+    return stamp(p->credentials_path, stamp(p->config_path, 14695981039346656037U));
+}
+
+const char *profiles_endpoint(const struct profiles *p, const char *profile, const char *service)
+{
+    const char *section = profiles_get(p, profile, "services");
+    const char *one = section ? filled(ini_get(p->config, "services", section, service, "endpoint_url")) : NULL;
+    return one ? one : profiles_get(p, profile, "endpoint_url");
+}
+
+int profiles_ignores_endpoints(const struct profiles *p, const char *profile)
+{
+    const char *v = profiles_get(p, profile, "ignore_configured_endpoint_urls");
+    return v && strcasecmp(v, "true") == 0;
 }

@@ -39,13 +39,25 @@ int settings_bool(const struct settings *s, const char *name, int otherwise)
     return json_object_is_type(v, json_type_boolean) ? json_object_get_boolean(v) : otherwise;
 }
 
-/* The first that says something. */
-static const char *either(const char *set, const char *one, const char *other)
+static const char *of_environment(const char *name)
 {
-    const char *v = set[0] ? set : getenv(one);
-    if ((!v || !v[0]) && other)
-        v = getenv(other);
+    const char *v = getenv(name);
     return v ? v : "";
+}
+
+/* The first that says something, and which that is. */
+static void find_region(struct settings *s)
+{
+    s->region = settings_str(s, "region", "");
+    s->region_from = "plugin.aws.region";
+    if (!s->region[0]) {
+        s->region = of_environment("AWS_REGION");
+        s->region_from = "AWS_REGION";
+    }
+    if (!s->region[0]) {
+        s->region = of_environment("AWS_DEFAULT_REGION");
+        s->region_from = "AWS_DEFAULT_REGION";
+    }
 }
 
 static const char *about(struct json_object *o, const char *name, const char *otherwise)
@@ -65,8 +77,11 @@ int settings_open(struct settings *s, const char *text, struct bp_err *err)
         return err_set(err, BP_INVALID, "the settings of plugin aws are not a JSON object");
     }
     struct json_object *daemon = settings_member(s, "_bpd");
-    s->region = either(settings_str(s, "region", ""), "AWS_REGION", "AWS_DEFAULT_REGION");
-    s->profile = either(settings_str(s, "profile", ""), "AWS_PROFILE", NULL);
+    s->profile = settings_str(s, "profile", "");
+    s->profile_chosen = s->profile[0] != 0;
+    if (!s->profile[0])
+        s->profile = of_environment("AWS_PROFILE");
+    find_region(s);
     s->stage = about(daemon, "stage", "local");
     s->url = about(daemon, "url", "");
     s->instance_id = about(daemon, "instance_id", "");

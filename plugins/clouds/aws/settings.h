@@ -14,12 +14,17 @@ struct json_object;
 struct settings {
     struct json_object *json; /* the whole object; owns every string */
     const char *region, *profile;
-    int in_worker;                                 /* runs in bpd --role worker */
+    int profile_chosen;      /* 1: by plugin.aws.profile, which goes before keys in the environment */
+    const char *region_from; /* which setting it is of, in words */
+    char profile_region[40]; /* of the shared config file, when region is that */
+    int in_worker;           /* runs in bpd --role worker */
     const char *stage, *url, *instance_id, *fleet; /* about the daemon, from the member "_bpd" */
 };
 
 /* Reads the JSON text. BP_INVALID names the member. settings_close() it. */
 int settings_open(struct settings *s, const char *text, struct bp_err *err);
+/* Then, where no region was set: the one that the profile of the shared files names, if any. */
+void settings_region_of_profile(struct settings *s);
 void settings_close(struct settings *s);
 /* One member; absent ones have the value given. Text is borrowed. */
 const char *settings_str(const struct settings *s, const char *name, const char *otherwise);

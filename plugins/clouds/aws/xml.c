@@ -45,6 +45,19 @@ void xml_free(struct xml *root)
     }
 }
 
+void xml_wipe(struct xml *root)
+{
+    struct xml *x = root;
+    while (x) {
+        if (x->text)
+            explicit_bzero(x->text, x->n_text);
+        struct xml *next = x->first;
+        for (struct xml *up = x; !next && up != root; up = up->parent)
+            next = up->next;
+        x = next;
+    }
+}
+
 static void fail(struct builder *b, int rc)
 {
     if (!b->failed)

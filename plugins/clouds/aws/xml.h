@@ -12,6 +12,8 @@ struct xml; /* one element */
 /* The root element of n bytes; NULL with BP_INVALID (not well formed, too deep, truncated) or BP_NOMEM. */
 struct xml *xml_parse(const char *text, size_t n, struct bp_err *err);
 void xml_free(struct xml *root);
+/* Zeroes every text of the tree, before it is freed: one was a secret. NULL is fine. */
+void xml_wipe(struct xml *root);
 /* The first element at a path of names below x ("DescribeResult/Groups"); NULL when there is none, or x is NULL. */
 const struct xml *xml_at(const struct xml *x, const char *path);
 /* Its text ("" when absent or x is NULL): xml_text(x, "Instances/InstanceId"). path "" is x itself. Borrowed. */
