@@ -11,6 +11,7 @@
 #include <bp/queue.h>
 #include <stdbool.h>
 
+#include "bound.h"
 #include "sql.h"
 #include "tenants.h"
 
@@ -29,9 +30,12 @@ struct worker_state {
 struct front {
     int64_t workflow_id;
     double want;
-    uint32_t limit;                /* of the last query */
-    bool more;                     /* the queue may go on behind `fetched` */
-    bool stale;                    /* a tenant that was passed over may have jobs again */
+    uint32_t limit;       /* of the last query */
+    bool more;            /* the queue may go on behind `fetched` */
+    bool stale;           /* a tenant that was passed over may have jobs again */
+    bool bounded, unread; /* read from `from` on; not at all, since nothing was queued */
+    bool picky;           /* jobs of some tenants were passed over */
+    struct place from;
     uint32_t start;                /* those before it are gone */
     struct job **fetched, **local; /* local: put into the queue by this batch */
     uint32_t n_fetched, n_local, cap_fetched, cap_local;
@@ -190,7 +194,7 @@ int32_t batch_load_jobs(struct store *s, const int64_t *ids, size_t n);
 /* Adds the rows of an answer to the map, and to a front unless that is NULL; those in the map stay as they are. */
 int32_t batch_take_jobs(struct store *s, struct front *f);
 /* Adds the question for the front of a queue to s->q; batch_take_jobs takes the answer. (front.c) */
-void front_add(struct store *s, const struct front *f);
+void front_add(struct store *s, struct front *f);
 /* Continues the front of a queue behind what was read. */
 int32_t front_more(struct store *s, struct front *f);
 /* Writes all that changed and empties the map; last: commits with it when nothing is left to hand over. (flush.c) */

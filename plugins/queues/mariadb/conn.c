@@ -117,6 +117,7 @@ void conn_close(struct store *s)
         mysql_close(s->db);
     s->db = NULL;
     recent_clear(s);
+    bounds_clear(s);
 }
 
 /* ---- statements ---- */

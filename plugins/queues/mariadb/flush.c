@@ -343,6 +343,7 @@ int32_t batch_flush(struct store *s, bool last)
         s->batch.begun = false;
     s->committing = rc != BP_OK && s->committing && s->fault == FAULT_LOST;
     rc = rc ? rc : contents_far(s, &w);
+    bounds_note(s);
     batch_forget_rows(s);
     return rc;
 }

@@ -6,17 +6,21 @@
 #include "pool.h"
 
 /* The first `limit` rows of a queue, without those nobody may have now; some: tenants are passed over. */
-static void front_text(struct store *s, const struct front *f, const char *columns, bool *some)
+static void front_text(struct store *s, struct front *f, const char *columns, bool *some)
 {
     sql_add(&s->q,
             "SELECT %r FROM ai_job_dispatches d FORCE INDEX (dispatches_queue) WHERE d.workflow_id=%l AND d.status=2",
             columns, f->workflow_id);
+    if (f->bounded)
+        bound_text(&s->q, &f->from);
+    size_t plain = s->q.n;
     *some = tenants_passed_over(s, &s->q);
     pools_only_up(s, &s->q, "d.tenant_id");
+    f->picky = f->picky || s->q.n != plain;
     sql_add(&s->q, " ORDER BY d.queue_order, d.sort_key, d.share_tag, d.id LIMIT %l", (int64_t)f->limit);
 }
 
-void front_add(struct store *s, const struct front *f)
+void front_add(struct store *s, struct front *f)
 {
     bool some;
     front_text(s, f, DISPATCH_COLUMNS, &some);
@@ -87,7 +91,7 @@ static int32_t front_read(struct store *s, struct front *f)
 int32_t front_more(struct store *s, struct front *f)
 {
     f->limit = f->limit * 2 + 8;
-    f->stale = false;
+    f->stale = f->bounded = f->unread = false;
     int32_t rc = front_read(s, f);
     for (uint32_t i = f->start; !rc && i < f->n_fetched; i++)
         rc = f->fetched[i]->row.tenant ? BP_OK : job_names(s, f->fetched[i]);

@@ -151,7 +151,8 @@ static void load_text(struct store *s, struct load *l)
                 l->keys.text);
     for (size_t i = 0; i < b->n_fronts; i++) {
         b->fronts[i].limit = (uint32_t)b->fronts[i].want + 1;
-        front_add(s, &b->fronts[i]);
+        if (!b->fronts[i].unread)
+            front_add(s, &b->fronts[i]);
     }
 }
 
@@ -244,7 +245,7 @@ static int32_t load_take(struct store *s, const struct load *l)
     if (!rc && l->keys.n)
         rc = take_keys(s);
     for (size_t i = 0; !rc && i < b->n_fronts; i++)
-        rc = batch_take_jobs(s, &b->fronts[i]);
+        rc = b->fronts[i].unread ? BP_OK : batch_take_jobs(s, &b->fronts[i]);
     return rc;
 }
 
@@ -469,8 +470,10 @@ static int32_t load_and_insert(struct store *s, struct bp_op *const *ops, uint32
     if (rc)
         return rc;
     sql_clear(&s->q);
-    if (begins)
+    if (begins) {
+        bounds_use(s);
         batch_begin_text(s);
+    }
     load_text(s, l);
     if (inserts)
         inserts_text(s, n);

@@ -35,16 +35,23 @@ static struct job *first_fetched(struct store *s, struct front *f)
     return NULL;
 }
 
+static int32_t first_read(struct store *s, struct front *f, struct job **out)
+{
+    int32_t rc = BP_OK;
+    *out = f->stale ? NULL : first_fetched(s, f);
+    while (!rc && !*out && (f->more || f->stale)) {
+        rc = front_more(s, f);
+        *out = rc ? NULL : first_fetched(s, f);
+    }
+    return rc;
+}
+
 /* The first job of a queue that may be leased, NULL: none. Those this batch queued are in no order. */
 static int32_t first_of(struct store *s, struct front *f, struct job **out)
 {
-    *out = f->stale ? NULL : first_fetched(s, f);
-    while (!*out && (f->more || f->stale)) {
-        int32_t rc = front_more(s, f);
-        if (rc)
-            return rc;
-        *out = first_fetched(s, f);
-    }
+    int32_t rc = first_read(s, f, out);
+    if (rc)
+        return rc;
     for (uint32_t i = 0; i < f->n_local; i++) {
         struct job *j = f->local[i];
         if (j->row.status != BP_JOB_QUEUED)
@@ -52,7 +59,10 @@ static int32_t first_of(struct store *s, struct front *f, struct job **out)
         else if (available(s, j) && (!*out || job_order(j, *out) < 0))
             *out = j;
     }
-    return BP_OK;
+    if (*out || !f->bounded)
+        return BP_OK;
+    f->stale = true; /* nobody goes without a job because of where the queue is said to begin */
+    return first_read(s, f, out);
 }
 
 /* The first over all named workflows. */

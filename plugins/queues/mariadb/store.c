@@ -120,8 +120,10 @@ void batch_begin_text(struct store *s)
     s->batch.begun = true;
     sql_add(&s->q,
             "START TRANSACTION;INSERT INTO writers (id, batch, seen_ms) VALUES (%l,%l,%l) ON DUPLICATE KEY UPDATE "
-            "batch=VALUES(batch), seen_ms=VALUES(seen_ms) RETURNING (SELECT version FROM tenants_version);",
+            "batch=VALUES(batch), seen_ms=VALUES(seen_ms) RETURNING (SELECT version FROM tenants_version)",
             s->writer_id, s->batch_no, s->host->now_ms(s->self));
+    bounds_ask(s, &s->q);
+    sql_add(&s->q, ";");
 }
 
 const char *batch_end_text(const struct store *s)
@@ -134,8 +136,10 @@ int32_t batch_begun(struct store *s, int64_t *version)
     struct reply r;
     *version = 0;
     int32_t rc = query_rows(s, &r);
-    if (!rc && reply_next(&r))
+    if (!rc && reply_next(&r)) {
         *version = column_int(&r, 0);
+        bounds_begun(s, &r, 1);
+    }
     reply_done(&r);
     return rc;
 }
@@ -187,6 +191,8 @@ static int32_t segments_run(struct store *s, struct bp_op *const *ops, uint32_t 
             rc = rc ? rc : op_run(s, ops[i], &none);
             s->batch.wrote = s->batch.wrote || !(flags(ops[i]) & READS);
             rc = rc ? rc : batch_flush(s, end == n);
+            if (!(flags(ops[i]) & READS))
+                bounds_clear(s);
         } else {
             rc = segment_run(s, ops + i, end - i, end == n);
         }
@@ -246,6 +252,7 @@ void store_roll_back(struct store *s)
     s->failure = why;
     s->fault = fault;
     recent_clear(s);
+    bounds_clear(s);
     windows_undone(s);
     s->rules.version = -1; /* what was read may be what was just undone */
     if (s->tenant_made)
@@ -356,6 +363,7 @@ void store_close(struct store *s)
     names_clear(&s->workers);
     names_clear(&s->workflows);
     tenants_free(s);
+    bounds_free(s);
     batch_free(s);
     sql_free(&s->windows.seconds);
     sql_free(&s->windows.samples);

@@ -52,6 +52,7 @@ struct store {
     struct tenant_rules rules;
     struct recent recent;
     struct windows windows;
+    struct bounds bounds;
     bool tenant_made;            /* by this attempt: what names know of it must not outlive a rollback */
     int64_t writer_id, batch_no; /* our row in writers */
     int32_t shard;               /* our rows of the counters */

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bound.h"
+
+#include <stdlib.h>
+
+#include "job.h"
+#include "open.h"
+
+#define KEEP_MS  1000 /* then the queue is read from its start again, whatever was told of it */
+#define ASK_MS   10   /* between looks at what others do */
+#define QUIET_MS 100  /* while others write more often than this, reading twice would cost more than it saves */
+
+static struct bound *find(struct bounds *b, int64_t workflow_id)
+{
+    for (size_t i = 0; i < b->n; i++)
+        if (b->list[i].workflow_id == workflow_id)
+            return &b->list[i];
+    return NULL;
+}
+
+static void drop(struct bounds *b, int64_t workflow_id)
+{
+    struct bound *x = find(b, workflow_id);
+    if (x)
+        *x = b->list[--b->n];
+}
+
+/* Without memory there is no bound, which is right too. */
+static struct bound *make(struct bounds *b, int64_t workflow_id)
+{
+    struct bound *x = find(b, workflow_id);
+    if (x)
+        return x;
+    if (b->n == b->cap) {
+        size_t cap = b->cap ? b->cap * 2 : 16;
+        struct bound *grown = realloc(b->list, cap * sizeof *grown);
+        if (!grown)
+            return NULL;
+        b->list = grown;
+        b->cap = cap;
+    }
+    b->list[b->n] = (struct bound){.workflow_id = workflow_id};
+    return &b->list[b->n++];
+}
+
+void bounds_clear(struct store *s)
+{
+    s->bounds.n = 0;
+}
+
+void bounds_free(struct store *s)
+{
+    free(s->bounds.list);
+    s->bounds = (struct bounds){0};
+}
+
+/* ---- reading ---- */
+
+void bounds_use(struct store *s)
+{
+    struct bounds *b = &s->bounds;
+    int64_t now = store_clock_ms();
+    for (size_t i = 0; i < s->batch.n_fronts; i++) {
+        struct front *f = &s->batch.fronts[i];
+        const struct bound *x = find(b, f->workflow_id);
+        f->bounded = x && now - x->read_ms < KEEP_MS;
+        f->unread = f->bounded && x->empty;
+        if (f->bounded)
+            f->from = x->at;
+    }
+}
+
+/* How far the other controllers are, and whether another application has a job in a queue that is read from a bound. */
+void bounds_ask(struct store *s, struct sql *q)
+{
+    int64_t now = store_clock_ms();
+    bool any = false;
+    s->bounds.asking = now - s->bounds.asked_ms >= ASK_MS;
+    if (!s->bounds.asking)
+        return;
+    s->bounds.asked_ms = now;
+    sql_add(q, ",(SELECT COALESCE(SUM(w.batch),0) FROM writers w WHERE w.id <> %l),", s->writer_id);
+    for (size_t i = 0; i < s->bounds.n; i++) {
+        sql_add(q,
+                any ? ",%l"
+                    : "EXISTS (SELECT * FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE d.status=2 AND "
+                      "d.due_ms=0 AND d.due_of IN (%l",
+                s->bounds.list[i].workflow_id);
+        any = true;
+    }
+    sql_add(q, any ? "))" : "0");
+}
+
+void bounds_begun(struct store *s, const struct reply *r, int column)
+{
+    struct bounds *b = &s->bounds;
+    if (!b->asking)
+        return;
+    int64_t others = column_int(r, column);
+    bool moved = others != b->others;
+    b->others = others;
+    if (moved)
+        b->moved_ms = store_clock_ms();
+    if (!moved && column_int(r, column + 1) == 0)
+        return;
+    bounds_clear(s);
+    for (size_t i = 0; i < s->batch.n_fronts; i++)
+        s->batch.fronts[i].stale = s->batch.fronts[i].stale || s->batch.fronts[i].bounded;
+}
+
+/* Jobs are in ascending order of the negative of their priority, then of all else. */
+void bound_text(struct sql *q, const struct place *at)
+{
+    sql_add(q,
+            " AND (d.queue_order > %i OR (d.queue_order = %i AND (d.sort_key > %i OR (d.sort_key = %i AND "
+            "(d.share_tag > %d OR (d.share_tag = %d AND d.id >= %l))))))",
+            -at->priority, -at->priority, at->sort_key, at->sort_key, at->share_tag, at->share_tag, at->id);
+}
+
+/* ---- moving ---- */
+
+static struct place place_of(const struct job *j)
+{
+    return (struct place){j->row.priority, j->sort_key, j->share_tag, j->row.id};
+}
+
+static bool before(const struct place *x, const struct place *y)
+{
+    if (x->priority != y->priority)
+        return x->priority > y->priority;
+    if (x->sort_key != y->sort_key)
+        return x->sort_key < y->sort_key;
+    if (x->share_tag < y->share_tag || x->share_tag > y->share_tag)
+        return x->share_tag < y->share_tag;
+    return x->id < y->id;
+}
+
+/* Behind all that was read; those of them still queued move it back with all others in the map. */
+static void note_front(struct store *s, const struct front *f, int64_t now_ms)
+{
+    struct bounds *b = &s->bounds;
+    if (f->picky || f->stale || now_ms - b->moved_ms < QUIET_MS) {
+        drop(b, f->workflow_id);
+        return;
+    }
+    struct bound *x = f->bounded ? find(b, f->workflow_id) : make(b, f->workflow_id);
+    if (!x)
+        return;
+    if (!f->bounded)
+        x->read_ms = now_ms;
+    if (f->n_fetched)
+        x->at = place_of(f->fetched[f->n_fetched - 1]);
+    x->empty = !f->more;
+}
+
+void bounds_note(struct store *s)
+{
+    const struct batch *b = &s->batch;
+    int64_t now = store_clock_ms();
+    for (size_t i = 0; i < b->n_fronts; i++)
+        note_front(s, &b->fronts[i], now);
+    for (size_t i = 0; s->bounds.n && i < b->n_slots; i++) {
+        const struct job *j = b->slots[i];
+        struct bound *x =
+            j && j->row.status == BP_JOB_QUEUED && (!j->fresh || j->visible) ? find(&s->bounds, j->workflow_id) : NULL;
+        struct place at = x ? place_of(j) : (struct place){0};
+        if (!x || (!x->empty && !before(&at, &x->at)))
+            continue;
+        x->empty = false;
+        x->at = at;
+    }
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bound.h - where a queue begins.
+ *
+ * A leased job's entry stays at the front of the queue's index until the server purges it, about a second later under
+ * load: whoever reads the queue from its start passes over all the jobs that were leased in that second. So a
+ * controller keeps in memory, per workflow, a place no queued job stands before, and reads from there.
+ *
+ * What this controller puts into the queue moves that place back. What others put there is noticed within ASK_MS: the
+ * next batch then finds that another controller wrote anything, or that another application put a job into the queue,
+ * and reads from the start. So does whoever would otherwise find no job.
+ */
+#ifndef MARIADB_BOUND_H
+#define MARIADB_BOUND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct store;
+struct sql;
+struct reply;
+struct front;
+struct job;
+
+/* A place in the order of leases. */
+struct place {
+    int32_t priority, sort_key;
+    double share_tag;
+    int64_t id;
+};
+
+struct bound {
+    int64_t workflow_id;
+    int64_t read_ms; /* monotonic: when the queue was last read from its start */
+    bool empty;      /* nothing is queued; else: */
+    struct place at;
+};
+
+struct bounds {
+    struct bound *list;
+    size_t n, cap;
+    int64_t others;   /* batches of all other controllers, by the last transaction */
+    int64_t asked_ms; /* monotonic: when that was read */
+    int64_t moved_ms; /* monotonic: when it last changed */
+    bool asking;      /* by the transaction that begins */
+};
+
+/* Lets the fronts of a segment that begins the transaction be read from the bounds known. */
+void bounds_use(struct store *s);
+/* Adds to a list of columns those that bounds_begun takes, when it is time to ask again. */
+void bounds_ask(struct store *s, struct sql *q);
+/* Takes them from an answer, the first in `column`. Fronts are to be read again from the start when others wrote. */
+void bounds_begun(struct store *s, const struct reply *r, int column);
+/* Adds the condition that a row does not stand before the place. */
+void bound_text(struct sql *q, const struct place *at);
+/* Moves the bounds by what a segment left in the map; before that is emptied. */
+void bounds_note(struct store *s);
+/* Forgets all: something changed the queues that the map does not tell of. */
+void bounds_clear(struct store *s);
+void bounds_free(struct store *s);
+
+#endif
