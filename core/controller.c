@@ -330,6 +330,7 @@ static int open_engines(struct controller *k, struct bp_err *err)
     app->fleets = fleets_new(app->bus, app->host, k->config);
     struct scale_fleet fleet = {.counts = fleet_counts_for_scale,
                                 .resize = fleet_resize_for_scale,
+                                .detail = fleet_detail_for_scale,
                                 .fleets = app->fleets,
                                 .trouble = fleet_trouble_for_scale,
                                 .afford = fleet_afford_for_scale};
