@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PROTECT_AT_ONCE 50
+#define PROTECT_REST_MS 15000
+
 /* Which instance a mark was for; found again by name, since it may be gone when the answer comes. */
 struct mark {
     struct fleets *fleets;
@@ -142,31 +145,74 @@ static int run_protect(const void *table, void *inst, void *args, struct bp_err 
 {
     const struct bp_fleet *t = table;
     const struct fleet_call *c = args;
-    return t->protect(inst, c->slug, c->instance, c->number, err);
+    const char *ids[PROTECT_AT_ONCE];
+    int rc = 0;
+    for (uint32_t k = 0; k < c->n_ids; k++)
+        ids[k] = c->ids[k];
+    if (BP_HAS(t, protect_many))
+        return t->protect_many(inst, c->slug, ids, c->n_ids, c->number, err);
+    for (uint32_t k = 0; k < c->n_ids && (rc == 0 || rc == BP_NOTFOUND); k++)
+        rc = t->protect(inst, c->slug, ids[k], c->number, err);
+    return rc;
+}
+
+/* What an instance's `protecting` says while a call that switches to `on` is under way. */
+static int mark_of(int on)
+{
+    return on ? 1 : 2;
 }
 
 static void was_protected(void *args, const struct bp_err *err, void *arg)
 {
     const struct fleet_call *c = args;
     struct fleet *fl = fleet_find(arg, c->slug);
-    struct instance *i = fl ? instance_find(fl, c->instance) : NULL;
-    if (i)
-        i->protecting = 0;
+    for (struct instance *i = fl ? fl->instances : NULL; i; i = i->next)
+        if (i->protecting == mark_of(c->number))
+            i->protecting = 0;
     if (err->rc < 0 && err->rc != BP_NOTFOUND)
-        log_warn(LOG_FLEET, "%s: cannot change the protection of %s: %s", c->slug, c->instance, err->text);
+        log_warn(LOG_FLEET, "%s: cannot change the protection of %u instances: %s", c->slug, c->n_ids, err->text);
+}
+
+/* It is protected at once when it works, and not any more when it has been idle for a while: between two jobs nothing
+ * is changed. */
+static int wants(const struct instance *i, int on, int64_t now_ms)
+{
+    int idle = i->leases == 0 && now_ms - i->idle_since_ms >= PROTECT_REST_MS;
+    return i->now.state == BP_INSTANCE_RUNNING && !i->protecting && on != i->now.is_protected &&
+           (on ? i->leases > 0 : idle);
+}
+
+static int is_under_way(const struct fleet *fl, int on)
+{
+    for (const struct instance *i = fl->instances; i; i = i->next)
+        if (i->protecting == mark_of(on))
+            return 1;
+    return 0;
+}
+
+/* One call for all of a fleet that are to be switched. */
+static void protect_those(struct fleets *f, struct fleet *fl, int on)
+{
+    int64_t now = fleets_now(f);
+    uint32_t n = 0;
+    for (const struct instance *i = fl->instances; i; i = i->next)
+        n += wants(i, on, now) != 0;
+    n = n < PROTECT_AT_ONCE ? n : PROTECT_AT_ONCE;
+    struct fleet_call *c = n && !is_under_way(fl, on) ? fleet_call_new(f, fl->slug, NULL) : NULL;
+    if (!c)
+        return;
+    c->number = on;
+    c->ids = calloc(n, sizeof *c->ids);
+    for (struct instance *i = fl->instances; c->ids && i && c->n_ids < n; i = i->next)
+        if (wants(i, on, now)) {
+            memcpy(c->ids[c->n_ids++], i->now.id, sizeof *c->ids);
+            i->protecting = mark_of(on);
+        }
+    fleet_call_send(c, "fleet.protect", run_protect, was_protected);
 }
 
 void protect_follow(struct fleets *f, struct fleet *fl)
 {
-    for (struct instance *i = fl->instances; i; i = i->next) {
-        int want = i->leases > 0;
-        if (i->now.state != BP_INSTANCE_RUNNING || i->protecting || want == i->now.is_protected)
-            continue;
-        struct fleet_call *c = fleet_call_new(f, fl->slug, i->now.id);
-        if (!c)
-            return;
-        c->number = want;
-        i->protecting = 1;
-        fleet_call_send(c, "fleet.protect", run_protect, was_protected);
-    }
+    protect_those(f, fl, 1);
+    protect_those(f, fl, 0);
 }

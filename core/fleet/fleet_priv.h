@@ -28,7 +28,7 @@ struct instance {
     enum drain_step drain;
     int64_t marked_ms;
     int64_t idle_since_ms, busy_since_ms;
-    int protecting; /* a protect call is under way */
+    int protecting; /* a call is under way that protects it (1) or ends that (2) */
     int rolling;    /* drained by a roll-out: another one takes its place, so growth does not call it back */
 };
 
@@ -128,6 +128,8 @@ struct fleet_call {
     char text[512], text2[512];
     struct bp_fleet_spec spec;
     char *diff;
+    char (*ids)[64]; /* instances, of a call about several; the provider's until it is done */
+    uint32_t n_ids;
     request_run run;
     struct lead_term term; /* in which it was sent: it changes nothing after that */
 };

@@ -234,6 +234,7 @@ static void call_free(void *arg)
 {
     struct fleet_call *c = arg;
     free(c->diff);
+    free(c->ids);
     free(c);
 }
 
@@ -281,6 +282,7 @@ void fleet_call_send(struct fleet_call *c, const char *name, request_run run, re
     }
     c->run = run;
     w->call = *c;
+    w->call.ids = NULL;
     w->reply = reply;
     c->fleets->acting++;
     struct request_spec spec = {.service = "fleet",

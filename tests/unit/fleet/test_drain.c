@@ -142,7 +142,26 @@ static void protection_follows_leases(void **state)
     look(&f);
     assert_int_equal(rig_calls(f.rig, "protect"), 1);
     rig_lease(f.rig, "i-1", 0);
+    look(&f);
+    look(&f);
+    assert_int_equal(rig_calls(f.rig, "protect"), 1); /* the next job may come at once */
+    f.rig->clock_ahead_ms += 60000;
+    look(&f);
     rig_until_call(f.rig, "protect photo i-1 0");
+    end(&f);
+}
+
+static void a_fleet_is_protected_by_one_call(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, 3, NEVER);
+    for (int k = 0; k < 3; k++)
+        f.rig->machines[k].leases = 1;
+    look(&f);
+    rig_until_call(f.rig, "protect photo i-1,i-2,i-3 1");
+    look(&f);
+    assert_int_equal(rig_calls(f.rig, "protect"), 1);
     end(&f);
 }
 
@@ -181,6 +200,7 @@ int main(void)
         cmocka_unit_test(a_mark_that_failed_is_set_again_before_anything_ends),
         cmocka_unit_test(a_worker_that_comes_up_on_a_marked_instance_is_marked_first),
         cmocka_unit_test(protection_follows_leases),
+        cmocka_unit_test(a_fleet_is_protected_by_one_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -185,15 +185,35 @@ static int32_t terminate(void *inst, const char *slug, const char *instance, str
     return end(r, BP_OK);
 }
 
-static int32_t protect(void *inst, const char *slug, const char *instance, int32_t on, struct bp_err *err)
+static int by_id(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int32_t protect_many(void *inst, const char *slug, const char *const *instances, uint32_t n, int32_t on,
+                            struct bp_err *err)
 {
     struct rig *r = inst;
+    const char *sorted[RIG_MACHINES];
+    char list[512] = "";
     (void)begin(r, NULL, err);
-    struct machine *m = machine_find(r, instance);
-    note(r, "protect %s %s %d", slug, instance, on);
-    if (m)
-        m->instance.is_protected = on;
+    for (uint32_t k = 0; k < n; k++)
+        sorted[k] = instances[k];
+    qsort(sorted, n, sizeof sorted[0], by_id);
+    for (uint32_t k = 0; k < n; k++) {
+        struct machine *m = machine_find(r, sorted[k]);
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", k ? "," : "", sorted[k]);
+        if (m)
+            m->instance.is_protected = on;
+    }
+    note(r, "protect %s %s %d", slug, list, on);
     return end(r, BP_OK);
+}
+
+static int32_t protect(void *inst, const char *slug, const char *instance, int32_t on, struct bp_err *err)
+{
+    return protect_many(inst, slug, &instance, 1, on, err);
 }
 
 static int32_t activities(void *inst, const char *slug, int64_t since_ms, struct bp_activity *out, uint32_t *n,
@@ -260,6 +280,7 @@ static const struct bp_fleet fleet_table = {.size = sizeof fleet_table,
                                             .protect = protect,
                                             .activities = activities,
                                             .leave = leave,
+                                            .protect_many = protect_many,
                                             .image = image,
                                             .rollout = rollout,
                                             .afford = afford,
