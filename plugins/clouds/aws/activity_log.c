@@ -264,7 +264,9 @@ int activity_log_take(struct activity_log *l, const struct xml *m, int ours, int
 
 void activity_log_error(struct activity_log *l, const struct activity_error *e, int64_t now_ms)
 {
-    struct failure pool = {.market = MARKET_ANY};
+    struct failure pool = {.market = strcmp(e->market, "spot") == 0        ? MARKET_SPOT
+                                     : strcmp(e->market, "on-demand") == 0 ? MARKET_ON_DEMAND
+                                                                           : MARKET_ANY};
     snprintf(pool.type, sizeof pool.type, "%s", e->type);
     const char *zone = e->zone[0] ? e->zone : zone_of(l, e->subnet);
     learn_subnet(l, e->subnet, e->zone);

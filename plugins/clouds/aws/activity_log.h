@@ -58,7 +58,7 @@ void activity_log_begin(struct activity_log *l);
 uint32_t activity_log_missed(const struct activity_log *l, char ids[ACTIVITY_OPEN][ACTIVITY_ID]);
 /* An instance of LaunchInstances that did not come; each text may be "". */
 struct activity_error {
-    const char *group, *code, *message, *type, *zone, *subnet;
+    const char *group, *code, *message, *type, *zone, *subnet, *market;
 };
 void activity_log_error(struct activity_log *l, const struct activity_error *e, int64_t now_ms);
 /* What happened to the group since since_ms (inclusive), newest first, at most room; how many. */

@@ -114,4 +114,5 @@ const struct bp_fleet fleet_facet = {
     .image = fleet_image,
     .rollout = fleet_rollout,
     .afford = fleet_afford,
+    .penalties = fleet_penalties,
 };

@@ -34,6 +34,15 @@ static void read_member(const struct xml *x, int32_t state, int64_t now_ms, stru
     i->running_ms = state == BP_INSTANCE_RUNNING ? now_ms : 0;
 }
 
+static void read_types(const struct xml *x, char out[GROUPS_TYPES_SIZE])
+{
+    size_t n = 0;
+    out[0] = '\0';
+    const struct xml *o = xml_first(x, "MixedInstancesPolicy/LaunchTemplate/Overrides/member");
+    for (; o && n < GROUPS_TYPES_SIZE; o = xml_next(o))
+        n += (size_t)snprintf(out + n, GROUPS_TYPES_SIZE - n, "%s%s", n ? " " : "", xml_text(o, "InstanceType"));
+}
+
 int group_parse(const struct xml *x, int64_t now_ms, struct group *g)
 {
     uint32_t n = 0;
@@ -54,6 +63,7 @@ int group_parse(const struct xml *x, int64_t now_ms, struct group *g)
     g->max_size = (int32_t)xml_int(x, "MaxSize", 0);
     snprintf(g->name, sizeof g->name, "%s", xml_text(x, "AutoScalingGroupName"));
     snprintf(g->subnets, sizeof g->subnets, "%s", xml_text(x, "VPCZoneIdentifier"));
+    read_types(x, g->types);
     return 0;
 }
 

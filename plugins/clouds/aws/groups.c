@@ -186,6 +186,7 @@ static void store(struct fleets *f, struct wish *w, uint64_t began)
     g->min_size = seen->min_size;
     g->max_size = seen->max_size;
     memcpy(g->subnets, seen->subnets, sizeof g->subnets);
+    memcpy(g->types, seen->types, sizeof g->types);
     g->described_ms = AWS_NOW(f->aws);
     g->stale = g->change > began;
 }

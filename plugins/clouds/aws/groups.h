@@ -13,6 +13,7 @@
 
 #define GROUPS_PAGE         100 /* names of one DescribeAutoScalingGroups */
 #define GROUPS_SUBNETS_SIZE 1024
+#define GROUPS_TYPES_SIZE   1024
 
 struct member {
     struct bp_instance pub;
@@ -28,6 +29,7 @@ struct group {
     int32_t desired, min_size, max_size;
     int32_t spec_max;                  /* instances at most as ensured; -1: not ensured yet */
     char subnets[GROUPS_SUBNETS_SIZE]; /* "subnet-a,subnet-b" */
+    char types[GROUPS_TYPES_SIZE];     /* of its mixed instances, "g6.xlarge g5.xlarge"; "": it has none */
     uint32_t n;
     struct member *members;
     int64_t described_ms; /* 0: never */

@@ -25,8 +25,9 @@ struct growth {
     const char *slug;
     char what[FLEET_NAME_SIZE + 8], name[FLEET_NAME_SIZE];
     int32_t target, more, launched;
-    char subnets[GROUPS_SUBNETS_SIZE];
+    char subnets[GROUPS_SUBNETS_SIZE], types[GROUPS_TYPES_SIZE];
     char *list[SUBNETS_MAX]; /* into subnets */
+    int out[SUBNETS_MAX];    /* launches failed there so lately that the others are tried instead */
     uint32_t n_subnets, first;
     char why[128]; /* the last launch that failed */
 };
@@ -38,6 +39,16 @@ static void split_subnets(struct growth *w)
     char *rest = NULL;
     for (char *s = strtok_r(w->subnets, ", ", &rest); s && w->n_subnets < SUBNETS_MAX; s = strtok_r(NULL, ", ", &rest))
         w->list[w->n_subnets++] = s;
+}
+
+/* When all are out, all are tried: something must be. */
+static void leave_out(struct growth *w)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < w->n_subnets; i++)
+        n += (uint32_t)(w->out[i] = activities_is_out(w->f, w->slug, w->list[i], w->types));
+    if (n == w->n_subnets)
+        memset(w->out, 0, sizeof w->out);
 }
 
 static int read_group(struct growth *w, int32_t to, struct bp_err *err)
@@ -54,6 +65,7 @@ static int read_group(struct growth *w, int32_t to, struct bp_err *err)
         w->more = w->target - g->desired;
         w->first = g->subnet;
         memcpy(w->subnets, g->subnets, sizeof w->subnets);
+        memcpy(w->types, g->types, sizeof w->types);
         memcpy(w->name, g->name, sizeof w->name);
         if (w->more > 0 && rest_ms > 0 && rest_ms <= REST_MAX_MS)
             rc = err_set(err, BP_LATER, "%.120s: launches failed in every subnet, the next try is in %lld s", w->what,
@@ -61,6 +73,7 @@ static int read_group(struct growth *w, int32_t to, struct bp_err *err)
     }
     groups_unlock(w->f->groups);
     split_subnets(w);
+    leave_out(w);
     return rc;
 }
 
@@ -80,13 +93,15 @@ static void take_launches(struct growth *w, const struct xml *result)
         for (const struct xml *id = xml_first(i, "InstanceIds/member"); id; id = xml_next(id))
             w->launched++;
     for (const struct xml *e = xml_first(result, "Errors/member"); e; e = xml_next(e)) {
-        const char *zone = xml_text(e, "AvailabilityZone");
-        if (!zone[0])
-            zone = xml_text(e, "SubnetId");
-        activities_note_launch_error(w->f, w->slug, xml_text(e, "ErrorCode"), xml_text(e, "ErrorMessage"),
-                                     xml_text(e, "InstanceType"), zone);
-        snprintf(w->why, sizeof w->why, "%.40s of %.20s in %.30s", xml_text(e, "ErrorCode"),
-                 xml_text(e, "InstanceType"), zone);
+        const struct launch_error error = {.code = xml_text(e, "ErrorCode"),
+                                           .message = xml_text(e, "ErrorMessage"),
+                                           .type = xml_text(e, "InstanceType"),
+                                           .zone = xml_text(e, "AvailabilityZone"),
+                                           .subnet = xml_text(e, "SubnetId"),
+                                           .market = xml_text(e, "MarketType")};
+        activities_note_launch_error(w->f, w->slug, &error);
+        snprintf(w->why, sizeof w->why, "%.40s of %.20s in %.30s", error.code, error.type,
+                 error.zone[0] ? error.zone : error.subnet);
     }
 }
 

@@ -179,8 +179,8 @@ static void ends_tell_interruptions_apart(void **state)
 static void errors_of_launch_instances_count_like_activities(void **state)
 {
     struct activity_log *l = *state;
-    struct activity_error e = {"asg-t-up", "InsufficientInstanceCapacity", "none left", "g5.xlarge", "us-east-1b",
-                               "subnet-2"};
+    struct activity_error e = {
+        "asg-t-up", "InsufficientInstanceCapacity", "none left", "g5.xlarge", "us-east-1b", "subnet-2", ""};
     activity_log_error(l, &e, NOW);
     activity_log_error(l, &e, NOW);
     assert_int_equal(list(l, "asg-t-up", NOW), 2);
@@ -195,7 +195,8 @@ static void errors_of_launch_instances_count_like_activities(void **state)
 static void a_subnet_is_out_when_all_types_are_out_in_its_zone(void **state)
 {
     struct activity_log *l = *state;
-    struct activity_error e = {"asg-t-up", "InsufficientInstanceCapacity", "", "g5.xlarge", "us-east-1b", "subnet-2"};
+    struct activity_error e = {"asg-t-up", "InsufficientInstanceCapacity", "", "g5.xlarge", "us-east-1b", "subnet-2",
+                               ""};
     activity_log_error(l, &e, NOW);
     assert_true(activity_log_is_out(l, "asg-t-up", "subnet-2", "g5.xlarge", NOW));
     assert_false(activity_log_is_out(l, "asg-t-up", "subnet-2", "g5.xlarge g6.xlarge", NOW));
@@ -215,7 +216,7 @@ static void a_subnet_is_out_when_all_types_are_out_in_its_zone(void **state)
 static void a_subnet_of_an_unknown_zone_stands_for_it(void **state)
 {
     struct activity_log *l = *state;
-    struct activity_error e = {"asg-t-up", "InsufficientInstanceCapacity", "", "", "", "subnet-9"};
+    struct activity_error e = {"asg-t-up", "InsufficientInstanceCapacity", "", "", "", "subnet-9", ""};
     activity_log_error(l, &e, NOW);
     assert_true(activity_log_is_out(l, "asg-t-up", "subnet-9", "g5.xlarge", NOW));
     assert_false(activity_log_is_out(l, "asg-t-up", "subnet-8", "g5.xlarge", NOW));
