@@ -57,7 +57,6 @@ static void told(void *args, const struct bp_err *err, void *arg)
     fl->affording = 0;
     fl->affords_not = err->rc == BP_UNSUPPORTED;
     if (err->rc == 0) {
-        fl->afford_known = 1;
         fl->afforded = c->number;
     } else if (err->rc != BP_UNSUPPORTED && strcmp(fl->error, err->text) != 0) {
         log_warn(LOG_FLEET, "%s: its on-demand allowance stays as it was: %s", c->slug, err->text);
@@ -68,7 +67,7 @@ static void told(void *args, const struct bp_err *err, void *arg)
 void fleet_afford(struct fleets *f, const char *slug, int32_t on_demand, const char *reason)
 {
     struct fleet *fl = fleet_find(f, slug);
-    if (!fl || fl->affording || fl->affords_not || (fl->afford_known && fl->afforded == on_demand))
+    if (!fl || fl->affording || fl->affords_not || fl->afforded == on_demand)
         return;
     struct fleet_call *c = fleet_call_new(f, slug, NULL);
     if (!c)

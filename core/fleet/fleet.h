@@ -59,7 +59,8 @@ struct fleet_trouble {
     int64_t last_failure_ms, last_spot_ms;
 };
 int fleet_trouble(struct fleets *f, const char *slug, struct fleet_trouble *out);
-/* The fleet may have so many on-demand instances beyond its settings; told to the provider when it is new to it. */
+/* The fleet may have so many on-demand instances beyond its settings; told to the provider when it changes: none at
+ * first. */
 void fleet_afford(struct fleets *f, const char *slug, int32_t on_demand, const char *reason);
 /* Image and roll-out of one fleet, see bp_fleet.image and bp_fleet.rollout. done is called once; answer is NULL when
  * err says that it failed, and borrowed otherwise. */

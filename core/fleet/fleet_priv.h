@@ -61,10 +61,10 @@ struct fleet {
     int64_t activities_ms; /* of the newest one */
     int asking_activities;
     struct rollout rollout;
-    int afford_known, affording, affords_not; /* the provider was told; is being told; knows no such thing */
-    int32_t afforded;                         /* what it was told last */
-    struct json_object *penalties;            /* of the provider, or NULL */
-    char error[252];                          /* of the last call, "" when it went well */
+    int affording, affords_not;    /* the provider is being told; knows no such thing */
+    int32_t afforded;              /* what it was told last; it begins, as the provider does, with none */
+    struct json_object *penalties; /* of the provider, or NULL */
+    char error[252];               /* of the last call, "" when it went well */
 };
 
 struct fleets {

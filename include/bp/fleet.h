@@ -109,7 +109,7 @@ struct bp_fleet {
      * one is under way; ABORT: BP_NOTFOUND when none is. */
     int32_t (*rollout)(void *inst, const char *slug, int32_t what, char **out, struct bp_err *err);
     /* Optional: of the fleet's next launches, this many may be on-demand beyond what its settings say (absolute; 0:
-     * none). Instances that run stay. */
+     * none, as it is after a start). Instances that run stay. */
     int32_t (*afford)(void *inst, const char *slug, int32_t on_demand, struct bp_err *err);
     /* Optional: pools in which launches of this fleet failed of late. *out (bp_host.free; NULL when there is none):
      * JSON array of type, zone, market (each "" or "any" when not known), reason, failures, last_ms, until_ms (left out

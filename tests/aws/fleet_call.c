@@ -170,7 +170,53 @@ static int call_afford(void *inst, struct json_object *in, struct json_object *o
     return table()->afford(inst, str(in, "slug"), (int32_t)num(in, "on_demand", 0), err);
 }
 
+/* An answer that is JSON, as the member `name`. */
+static void give_json(struct json_object *out, const char *name, char *text)
+{
+    json_object_object_add(out, name, text ? json_tokener_parse(text) : NULL);
+    fake_host_free(text);
+}
+
+static int call_image(void *inst, struct json_object *in, struct json_object *out, struct bp_err *err)
+{
+    char *text = NULL;
+    const struct bp_fleet_spec spec = {.size = sizeof spec,
+                                       .slug = str(in, "slug"),
+                                       .stage = str(in, "stage"),
+                                       .ami_id = str(in, "ami_id"),
+                                       .ami_parameter = str(in, "parameter"),
+                                       .instance_types = "[]"};
+    int rc = table()->image(inst, &spec, str(in, "ami"), (int32_t)num(in, "force", 0), &text, err);
+    give_json(out, "image", text);
+    return rc;
+}
+
+static int call_rollout(void *inst, struct json_object *in, struct json_object *out, struct bp_err *err)
+{
+    char *text = NULL;
+    int rc = table()->rollout(inst, str(in, "slug"), (int32_t)num(in, "what", BP_ROLLOUT_STATUS), &text, err);
+    give_json(out, "rollout", text);
+    return rc;
+}
+
+static int call_penalties(void *inst, struct json_object *in, struct json_object *out, struct bp_err *err)
+{
+    char *text = NULL;
+    int rc = table()->penalties(inst, str(in, "slug"), &text, err);
+    give_json(out, "penalties", text);
+    return rc;
+}
+
 const struct facet_call facet_calls[] = {
-    {"ensure", call_ensure},   {"describe", call_describe},     {"grow", call_grow},     {"terminate", call_terminate},
-    {"protect", call_protect}, {"activities", call_activities}, {"afford", call_afford}, {NULL, NULL},
+    {"ensure", call_ensure},
+    {"describe", call_describe},
+    {"grow", call_grow},
+    {"terminate", call_terminate},
+    {"protect", call_protect},
+    {"activities", call_activities},
+    {"afford", call_afford},
+    {"image", call_image},
+    {"rollout", call_rollout},
+    {"penalties", call_penalties},
+    {NULL, NULL},
 };

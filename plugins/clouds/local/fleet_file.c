@@ -39,7 +39,6 @@ static const struct row fleet_rows[] = {
     I(fleet, "warmup_s", warmup_s),   I(fleet, "boot_delay_ms", boot_delay_ms),
     I(fleet, "failures", failures),   I(fleet, "fail_launches", fail_launches),
     I(fleet, "next_type", next_type), I(fleet, "next_launch_ms", next_launch_ms),
-    I(fleet, "on_demand", on_demand),
 };
 static const struct row instance_rows[] = {
     T(instance, "id", pub.id),
