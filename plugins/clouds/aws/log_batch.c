@@ -60,7 +60,7 @@ size_t log_text_clean(const char *text, char *out)
 
 uint32_t log_batch_fit(const struct log_record *r, uint32_t n, uint32_t most)
 {
-    int64_t first = r->at_ms, last = r->at_ms;
+    int64_t first = r->at_ms, last = first;
     size_t bytes = 0;
     uint32_t k = 0;
     for (; k < n && k < most && k < LOG_BATCH_EVENTS; k++) {

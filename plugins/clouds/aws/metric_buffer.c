@@ -130,6 +130,13 @@ static void forget_series(struct metric_buffer *b)
 
 /* ---- samples ---- */
 
+/* Where the i-th oldest is, i <= n. */
+static uint32_t at(const struct metric_buffer *b, uint32_t i)
+{
+    uint32_t k = b->at + i;
+    return k < b->room ? k : k - b->room;
+}
+
 static int grow_ring(struct metric_buffer *b)
 {
     uint32_t room = b->room ? b->room * 2 : 256;
@@ -141,7 +148,7 @@ static int grow_ring(struct metric_buffer *b)
     if (!ring)
         return BP_NOMEM;
     for (uint32_t i = 0; i < b->n; i++)
-        ring[i] = b->ring[(b->at + i) % b->room];
+        ring[i] = b->ring[at(b, i)];
     free(b->ring);
     b->ring = ring;
     b->room = room;
@@ -159,7 +166,7 @@ int metric_buffer_add(struct metric_buffer *b, const struct bp_metric *s, int *p
         metric_buffer_drop(b, b->first + 1);
         *pushed_out = 1;
     }
-    b->ring[(b->at + b->n++) % b->room] = (struct sample){series, s->at_ms, s->value};
+    b->ring[at(b, b->n++)] = (struct sample){series, s->at_ms, s->value};
     return 0;
 }
 
@@ -177,7 +184,7 @@ int metric_buffer_read(const struct metric_buffer *b, uint64_t number, struct bp
 {
     if (number < b->first || number - b->first >= b->n)
         return 0;
-    const struct sample *s = &b->ring[(b->at + (number - b->first)) % b->room];
+    const struct sample *s = &b->ring[at(b, (uint32_t)(number - b->first))];
     const struct series *x = &b->series[s->series];
     memcpy(out->name, x->name, sizeof out->name);
     memcpy(out->workflow, x->workflow, sizeof out->workflow);
@@ -193,7 +200,7 @@ void metric_buffer_drop(struct metric_buffer *b, uint64_t number)
     uint64_t gone = number > b->first ? number - b->first : 0;
     if (gone > b->n)
         gone = b->n;
-    b->at = b->room ? (uint32_t)((b->at + gone) % b->room) : 0;
+    b->at = at(b, (uint32_t)gone);
     b->n -= (uint32_t)gone;
     b->first += gone;
     forget_series(b);

@@ -30,7 +30,9 @@ static int check(const struct bp_metric *s, struct bp_err *err)
 static int32_t put(void *inst, const struct bp_metric *samples, uint32_t n, struct bp_err *err)
 {
     struct metrics *m = ((struct aws *)inst)->metrics;
-    int rc = m ? 0 : err_set(err, BP_UNSUPPORTED, "workers publish no metrics");
+    int rc = 0;
+    if (!m)
+        return err_set(err, BP_UNSUPPORTED, "workers publish no metrics");
     for (uint32_t i = 0; i < n && rc == 0; i++)
         rc = check(&samples[i], err);
     if (rc < 0 || !n)
@@ -70,9 +72,11 @@ static int watch_some(struct metrics *m, const struct bp_metrics_watch *specs, u
 static int32_t watch(void *inst, const struct bp_metrics_watch *specs, uint32_t n, struct bp_err *err)
 {
     struct metrics *m = ((struct aws *)inst)->metrics;
-    int rc = m ? 0 : err_set(err, BP_UNSUPPORTED, "workers watch over nothing");
-    if (rc < 0 || !n)
-        return rc;
+    int rc = 0;
+    if (!m)
+        return err_set(err, BP_UNSUPPORTED, "workers watch over nothing");
+    if (!n)
+        return 0;
     const char *at = (const char *)specs;
     size_t step = specs->size, own = step < sizeof *specs ? step : sizeof *specs;
     pthread_mutex_lock(&m->watch_mutex);
