@@ -51,6 +51,12 @@ static int resolve(const char *tenant, const char *ref, char *out, size_t cap, s
 {
     const char *value = ref;
 
+    /* Never the text itself: whoever read the settings would be the tenant. */
+    if (strncmp(ref, "param:", 6) == 0)
+        return err_set(err, BP_INVALID,
+                       "tenants.%s.token: a tenant's token cannot come from the params service; give env:NAME or "
+                       "file:PATH, or make one with bpctl tenant token add",
+                       tenant);
     if (strncmp(ref, "file:", 5) == 0)
         return read_line(ref + 5, out, cap, tenant, err);
     if (strncmp(ref, "env:", 4) == 0 && !(value = getenv(ref + 4)))

@@ -114,3 +114,11 @@ def test_no_core_dump_outside_stage_local(build, short_dir, stage, owner):
     finally:
         w.kill()
         w.wait()
+
+
+def test_a_tenants_token_is_never_the_name_of_a_parameter(build, short_dir):
+    """It was taken for the token itself: whoever read the settings was the tenant."""
+    r = subprocess.run([build / "bin" / "bpd", "--set", f"state.dir={short_dir / 'state'}", "--set", "http.listen=127.0.0.1:0",
+                        "--set", 'tenants={"acme": {"token": "param:/bp/production/acme"}}'], capture_output=True, text=True, timeout=60)
+    assert r.returncode == 2
+    assert "tenants.acme.token" in r.stderr and "bpctl tenant token add" in r.stderr, r.stderr
