@@ -81,11 +81,12 @@ install: ## install below PREFIX (/usr/local), DESTDIR respected
 	@cmake --build --preset release -j $(JOBS) -- --quiet
 	@cmake --install build/release
 
-docs: ## write the generated pages again (configuration, commands, events)
+docs: ## write the generated pages again (configuration, commands, events, IAM policies)
 	@cmake --build --preset debug -j $(JOBS) --target bpd -- --quiet
 	@build/debug/bin/bpd --help-config-markdown > docs/configuration.md
 	@scripts/commands --markdown > docs/commands.md
 	@scripts/events > docs/events.md
+	@scripts/iam
 
 format: ## format the C sources
 	@scripts/sources | xargs clang-format -i

@@ -51,9 +51,9 @@ S3_ACTIONS = {"HeadObject": "GetObject", "UploadPart": "PutObject", "CreateMulti
 class Ledger:
     """needs(service, operation, params) -> [(action, resource, context)], remembering what earlier requests made."""
 
-    def __init__(self, group_of=None):
+    def __init__(self, group_of=None, stage=VALUES["STAGE"]):
         """group_of: instance id -> name of its group."""
-        self.group_of, self.tags, self.sealed = group_of or (lambda id: ""), {}, {}
+        self.stage, self.group_of, self.tags, self.sealed = stage, group_of or (lambda id: ""), {}, {}
 
     def needs(self, service, operation, p):
         fn = getattr(self, service, None)
@@ -87,7 +87,7 @@ class Ledger:
         if op in ("CreateAutoScalingGroup", "UpdateAutoScalingGroup") and ("LaunchTemplate" in p or "MixedInstancesPolicy" in p):
             template = arn("ec2", "launch-template/lt-1")
             out += [("ec2:RunInstances", arn("ec2", kind + "/x"), {"ec2:LaunchTemplate": template}) for kind in ("instance", "volume", "subnet")]
-            out.append(("iam:PassRole", arn("iam", f"role/bpd-{VALUES['STAGE']}-worker", region=""), {"iam:PassedToService": "ec2.amazonaws.com"}))
+            out.append(("iam:PassRole", arn("iam", f"role/bpd-{self.stage}-worker", region=""), {"iam:PassedToService": "ec2.amazonaws.com"}))
         if op == "LaunchInstances":
             out += [("ec2:CreateFleet", arn("ec2", "fleet/x"), {}), ("ec2:DescribeLaunchTemplateVersions", "*", {})]
         return out

@@ -2,13 +2,14 @@
 """moto with its signature check on, every call recorded, and presigned URLs checked where moto does not."""
 import io
 import json
+import logging
 import re
 import threading
 import urllib.parse
 import urllib.request
 
 import boto3
-from botocore.auth import S3SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
@@ -49,7 +50,9 @@ class Recorder:
                 start("403 Forbidden", [("Content-Type", "text/plain")])
                 return [problem.encode()]
             if "X-Amz-Signature" in request.args:
-                self.sign_again(environ, request)
+                self.sign_url_again(environ, request)
+            elif request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+                self.sign_form_again(environ, request)
         return self.app(environ, start)
 
     @staticmethod
@@ -67,17 +70,28 @@ class Recorder:
             return f"{e.kind}: {e}"
         return None if claim else "not signed"
 
-    def sign_again(self, environ, request):
-        """moto knows no presigned URLs: the same request, signed in its headers by the same keys."""
-        keys = self.keys[request.key_id]
-        rest = [(k, v) for k, v in urllib.parse.parse_qsl(request.query, keep_blank_values=True) if not k.startswith("X-Amz-")]
-        r = AWSRequest(request.method, f"http://{request.headers['host']}{request.path}", params=dict(rest), data=request.body,
-                       headers={"Host": request.headers["host"]})
-        S3SigV4Auth(Credentials(keys.id, keys.secret, keys.token or None), "s3", REGION).add_auth(r)
-        environ["QUERY_STRING"] = urllib.parse.urlencode(rest)
-        environ["RAW_URI"] = environ["REQUEST_URI"] = request.path + ("?" + environ["QUERY_STRING"] if rest else "")
+    def sign(self, environ, request, signer, query, body):
+        keys, host = self.keys[request.key_id], request.headers["host"]
+        r = AWSRequest(request.method, f"http://{host}{request.path}", params=dict(query), data=body, headers={"Host": host})
+        if "content-type" in request.headers:
+            r.headers["Content-Type"] = request.headers["content-type"]
+        signer(Credentials(keys.id, keys.secret, keys.token or None), request.service, REGION).add_auth(r)
         for name, value in r.headers.items():
             environ["HTTP_" + name.upper().replace("-", "_")] = value
+
+    def sign_url_again(self, environ, request):
+        """moto knows no presigned URLs: the same request, signed in its headers by the same keys."""
+        rest = [(k, v) for k, v in urllib.parse.parse_qsl(request.query, keep_blank_values=True) if not k.startswith("X-Amz-")]
+        self.sign(environ, request, S3SigV4Auth, rest, request.body)
+        environ["QUERY_STRING"] = urllib.parse.urlencode(rest)
+        environ["RAW_URI"] = environ["REQUEST_URI"] = request.path + ("?" + environ["QUERY_STRING"] if rest else "")
+
+    def sign_form_again(self, environ, request):
+        """moto hashes the form as Python would have written it, not the body that came: one that differs is written so."""
+        body = urllib.parse.urlencode(urllib.parse.parse_qsl(request.body.decode(), keep_blank_values=True)).encode()
+        if body != request.body:
+            self.sign(environ, request, SigV4Auth, [], body)
+            environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
 
 
 class Moto:
@@ -86,6 +100,7 @@ class Moto:
     def __init__(self, stage):
         self.keys = {}
         self.recorder = Recorder(DomainDispatcherApplication(create_backend_app), self.keys)
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self.server = make_server("127.0.0.1", 0, self.recorder, True, request_handler=MotoRequestHandler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
