@@ -31,7 +31,17 @@ struct admin_arg {
 /* How a column of a listing is written. */
 /* LONG: text that is not cut short: the last column. BELOW: on a line of its own under the row, "title: text", where
  * there is any. Such columns come last. */
-enum admin_form { FORM_TEXT = 1, FORM_NUMBER, FORM_AGO, FORM_PERCENT, FORM_YES, FORM_SECONDS, FORM_LONG, FORM_BELOW };
+enum admin_form {
+    FORM_TEXT = 1,
+    FORM_NUMBER,
+    FORM_AGO,
+    FORM_PERCENT,
+    FORM_YES,
+    FORM_SECONDS,
+    FORM_CAPITALS,
+    FORM_LONG,
+    FORM_BELOW
+};
 struct admin_column {
     const char *title, *key;
     enum admin_form form;

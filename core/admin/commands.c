@@ -113,10 +113,10 @@ static const struct admin_column controller_columns[] = {
     {"VERSION", "version", FORM_TEXT}, {"UP", "started_ms", FORM_AGO},
     {"SEEN", "seen_ms", FORM_AGO},     LAST};
 static const struct admin_column check_columns[] = {
-    {"STATUS", "status", FORM_TEXT},  {"CHECK", "check", FORM_TEXT},
-    {"RESULT", "text", FORM_LONG},    {"called", "operation", FORM_BELOW},
-    {"on", "resource", FORM_BELOW},   {"needs", "permission", FORM_BELOW},
-    {"remedy", "remedy", FORM_BELOW}, LAST};
+    {"STATUS", "status", FORM_CAPITALS}, {"CHECK", "check", FORM_TEXT},
+    {"RESULT", "text", FORM_LONG},       {"called", "operation", FORM_BELOW},
+    {"on", "resource", FORM_BELOW},      {"needs", "permission", FORM_BELOW},
+    {"remedy", "remedy", FORM_BELOW},    LAST};
 static const struct admin_column job_columns[] = {{"JOB", "id", FORM_NUMBER},
                                                   {"TENANT", "tenant", FORM_TEXT},
                                                   {"WORKFLOW", "workflow", FORM_TEXT},

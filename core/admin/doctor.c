@@ -102,6 +102,7 @@ static void copy_row(struct bp_check_row *to, const struct bp_check_row *from)
     to->name[sizeof to->name - 1] = to->operation[sizeof to->operation - 1] = '\0';
     to->resource[sizeof to->resource - 1] = to->text[sizeof to->text - 1] = '\0';
     to->permission[sizeof to->permission - 1] = to->remedy[sizeof to->remedy - 1] = '\0';
+    to->service[sizeof to->service - 1] = '\0';
 }
 
 /* [the plugin's thread] */
@@ -132,6 +133,13 @@ static int ask_plugin(const void *table, void *inst, void *args, struct bp_err *
     return t->run(q->inst, q->budget_ms, take_row, q->g, err);
 }
 
+/* Is it about a service that another plugin provides? */
+static int is_idle(const struct doctor *d, const char *plugin, const char *service)
+{
+    const char *provider = service[0] ? host_provider(d->app->host, service) : plugin;
+    return !provider || strcmp(provider, plugin) != 0;
+}
+
 static void late_row(struct bp_check_row *r, int budget_ms)
 {
     r->status = BP_CHECK_FAIL;
@@ -150,7 +158,8 @@ static void gathering_close(struct doctor *d, struct gathering *g)
     for (uint32_t i = 0; i < g->n; i++) {
         if (g->rows[i].status == BP_CHECK_RUNNING)
             late_row(&g->rows[i], d->budget_ms);
-        add_row(d->rows, g->plugin, &g->rows[i]);
+        if (!is_idle(d, g->plugin, g->rows[i].service))
+            add_row(d->rows, g->plugin, &g->rows[i]);
     }
     pthread_mutex_unlock(&g->mutex);
     if (!g->answered) {

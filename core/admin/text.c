@@ -4,6 +4,7 @@
 
 #include "log/json.h"
 #include "log/utf8.h"
+#include <ctype.h>
 #include <event2/buffer.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,13 @@ static void number(char *out, size_t n, struct json_object *v)
         snprintf(out, n, "%lld", (long long)d);
     else
         snprintf(out, n, "%.2f", d);
+}
+
+static void capitals(char *out, size_t n, const char *text)
+{
+    snprintf(out, n, "%s", text);
+    for (; *out; out++)
+        *out = (char)toupper((unsigned char)*out);
 }
 
 static void joined(char *out, size_t n, struct json_object *list)
@@ -73,6 +81,8 @@ static void cell(char *out, size_t n, const struct admin_column *c, struct json_
         duration(out, n, json_object_get_double(v));
     else if (c->form == FORM_AGO && json_object_get_int64(v) > 0)
         duration(out, n, (double)(now_ms - json_object_get_int64(v)) / 1000);
+    else if (c->form == FORM_CAPITALS)
+        capitals(out, n, json_object_get_string(v));
     else if (c->form == FORM_TEXT || c->form == FORM_LONG)
         snprintf(out, n, "%s", json_object_get_string(v));
     utf8_make_harmless(out);
@@ -83,7 +93,7 @@ static void below(struct evbuffer *out, const struct admin_column *c, struct jso
 {
     char text[LONG_MAX];
     const char *said = json_str(row, c->key, "");
-    if (!said[0])
+    if (!said[0] || strcmp(json_str(row, "status", ""), "ok") == 0) /* nobody asks more about what is fine */
         return;
     snprintf(text, sizeof text, "%s", said);
     utf8_make_harmless(text);

@@ -102,6 +102,8 @@ struct offered {
     void *inst;
 };
 void host_each_offer(struct host *h, const char *facet, void (*fn)(const struct offered *o, void *arg), void *arg);
+/* Name of the plugin that provides a service now, or NULL. Borrowed until the next return to the loop. */
+const char *host_provider(const struct host *h, const char *service);
 /* Counts a fault against a plugin (a failed batch, a crashed runner); three in ten minutes quarantine it. */
 void host_fault(struct host *h, const char *plugin, const char *what);
 

@@ -24,6 +24,14 @@ void host_each_offer(struct host *h, const char *facet, void (*fn)(const struct 
     }
 }
 
+const char *host_provider(const struct host *h, const char *service)
+{
+    for (int i = 0; i < FACETS; i++)
+        if (facets[i].service && strcmp(facets[i].service, service) == 0)
+            return h->route[i] ? h->route[i]->plugin->name : NULL;
+    return NULL;
+}
+
 static struct generation *serving(const struct plugin *p, const struct facet *f)
 {
     return p->current && p->current->state != DRAINING && generation_offer(p->current, f->id) ? p->current : NULL;

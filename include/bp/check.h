@@ -26,6 +26,8 @@ struct bp_check_row {
     char text[512];       /* what came of it, in words */
     char permission[192]; /* what the caller must be allowed to do, where that is missing: "s3:ListBucket" */
     char remedy[256];     /* what to do about it; "" when there is nothing to do */
+    char service[16];     /* what it is needed for, "objects" say; such a row is shown only while this plugin provides
+                             that service. "": always */
 };
 
 /* Takes one row, borrowed for the call. */

@@ -13,10 +13,11 @@
 static const struct {
     checks_fn run;
     int in_worker;
+    const char *service; /* that the rows are about, "": every one */
 } parts[] = {
-    {own_checks, 1},
-    {objects_checks, 0},
-    {params_checks, 1},
+    {own_checks, 1, ""},
+    {objects_checks, 0, "objects"},
+    {params_checks, 1, "params"},
 };
 
 struct checks {
@@ -24,6 +25,7 @@ struct checks {
     bp_check_report report;
     void *arg;
     int64_t until_ms; /* monotonic */
+    const char *service;
     enum aws_op op;
     struct bp_check_row row; /* the one under way */
 };
@@ -52,6 +54,7 @@ static void begin(struct checks *k, const char *name, const char *operation, con
     snprintf(k->row.name, sizeof k->row.name, "%s", name);
     snprintf(k->row.operation, sizeof k->row.operation, "%s", operation);
     vsnprintf(k->row.resource, sizeof k->row.resource, resource, ap);
+    snprintf(k->row.service, sizeof k->row.service, "%s", k->service);
     k->report(k->arg, &k->row);
     client_hurry((int32_t)(left < 1 ? 1 : left < ONE_CHECK_MS ? left : ONE_CHECK_MS));
 }
@@ -105,17 +108,29 @@ void check_fail(struct checks *k, const char *remedy, const char *fmt, ...)
     END(BP_CHECK_FAIL, remedy);
 }
 
+/* Divides "what is wrong; what to do" at its last semicolon; "" when it has none. */
+static const char *cut_remedy(char *text)
+{
+    char *at = NULL;
+    for (char *s = text; (s = strstr(s, "; ")); s += 2)
+        at = s;
+    if (!at)
+        return "";
+    *at = '\0';
+    return at + 2;
+}
+
 void check_failed(struct checks *k, int rc, const struct reply *r, const struct bp_err *err)
 {
-    char remedy[256] = "";
-    if (k->op < AWS_N_OPS && r && r->error.http_status)
+    char text[sizeof err->text], remedy[256];
+    int answered = k->op < AWS_N_OPS && r && r->error.http_status;
+    snprintf(text, sizeof text, "%s", err->text);
+    snprintf(remedy, sizeof remedy, "%s", cut_remedy(text));
+    if (answered)
         client_remedy(k->aws->client, k->op, r, rc, remedy, sizeof remedy);
-    else if (rc == BP_LATER || rc == BP_TIMEOUT)
-        snprintf(remedy, sizeof remedy,
-                 "is there a route to it, and does a firewall, proxy or endpoint setting stand in the way?");
-    if (k->op < AWS_N_OPS && rc == BP_DENIED && r && !r->error.expired)
+    if (answered && rc == BP_DENIED && !r->error.expired)
         snprintf(k->row.permission, sizeof k->row.permission, "%s", aws_op_permission(k->op));
-    check_fail(k, remedy, "%s", err->text);
+    check_fail(k, remedy, "%s", text);
 }
 
 /* ---- the facet ---- */
@@ -125,9 +140,11 @@ static int32_t run(void *inst, int32_t budget_ms, bp_check_report report, void *
     struct aws *a = inst;
     struct checks k = {.aws = a, .report = report, .arg = arg, .until_ms = mono_ms() + budget_ms};
     (void)err;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && left_ms(&k); i++)
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && left_ms(&k); i++) {
+        k.service = parts[i].service;
         if (parts[i].in_worker || !a->settings.in_worker)
             parts[i].run(a, &k);
+    }
     client_hurry(0);
     return BP_OK;
 }

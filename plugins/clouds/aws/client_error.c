@@ -233,5 +233,5 @@ int client_error_tell_lost(const struct call *call, int rc, struct bp_err *err)
 {
     char why[sizeof err->text];
     snprintf(why, sizeof why, "%s", err->text);
-    return err_set(err, rc, "%s of %.60s got no answer: %.150s", aws_op_name(call->op), call->what, why);
+    return err_set(err, rc, "%s of %.60s got no answer: %s", aws_op_name(call->op), call->what, why);
 }

@@ -14,7 +14,8 @@ void objects_checks(struct aws *a, struct checks *k)
     const char *bucket = a->objects->bucket;
     check_begin(k, "bucket", AWS_OP_S3_HEAD_BUCKET, "bucket %s", bucket[0] ? bucket : "(none)");
     if (!bucket[0]) {
-        check_warn(k, "set plugin.aws.bucket where services.objects is aws", "no bucket is set for objects");
+        check_fail(k, "set plugin.aws.bucket, or let another plugin keep objects: services.objects",
+                   "no bucket is set");
         return;
     }
     const struct s3_request q = {.method = "HEAD", .bucket = bucket};

@@ -9,6 +9,7 @@
 
 #include "file.h"
 #include "settings.h"
+#include <bp/check.h>
 #include <bp/cloud.h>
 #include <bp/fleet.h>
 #include <bp/plugin.h>
@@ -45,6 +46,7 @@ char *local_text(const struct local *l, const char *text);
 struct objects *objects_open(struct local *l, struct bp_err *err);
 void objects_close(struct objects *o);
 extern const struct bp_objects objects_facet;
+const char *objects_dir(const struct objects *o); /* borrowed until objects_close() */
 
 struct params *params_open(struct local *l, struct bp_err *err);
 void params_close(struct params *p);
@@ -73,5 +75,7 @@ void fleets_close(struct fleets *f);
  */
 int fleets_end(struct fleets *f, struct bp_err *err);
 extern const struct bp_fleet fleet_facet;
+
+extern const struct bp_check check_facet;
 
 #endif

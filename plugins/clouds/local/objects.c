@@ -27,6 +27,11 @@ static struct objects *of(void *inst)
     return ((struct local *)inst)->objects;
 }
 
+const char *objects_dir(const struct objects *o)
+{
+    return o->dir;
+}
+
 static int check_key(const char *key, struct bp_err *err)
 {
     if (object_key_valid(key))

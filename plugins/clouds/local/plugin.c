@@ -81,7 +81,7 @@ static const void *facet(void *inst, const char *id)
     } rows[] = {
         {BP_FLEET_FACET, &fleet_facet},     {BP_OBJECTS_FACET, &objects_facet}, {BP_PARAMS_FACET, &params_facet},
         {BP_METRICS_FACET, &metrics_facet}, {BP_LOGS_FACET, &logs_facet},       {BP_NOTIFY_FACET, &notify_facet},
-        {BP_NODE_FACET, &node_facet},
+        {BP_NODE_FACET, &node_facet},       {BP_CHECK_FACET, &check_facet},
     };
     (void)inst;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "schema.h"
 #include "store.h"
 
@@ -119,6 +120,8 @@ static int32_t plugin_start(struct bp_self *self, const struct bp_host *host, vo
 static const void *plugin_facet(void *inst, const char *id)
 {
     (void)inst;
+    if (strcmp(id, BP_CHECK_FACET) == 0)
+        return &store_check;
     return strcmp(id, BP_QUEUE_FACET) == 0 ? &QUEUE : NULL;
 }
 
