@@ -126,6 +126,8 @@ void check_failed(struct checks *k, int rc, const struct reply *r, const struct 
     int answered = k->op < AWS_N_OPS && r && r->error.http_status;
     snprintf(text, sizeof text, "%s", err->text);
     snprintf(remedy, sizeof remedy, "%s", cut_remedy(text));
+    if (!answered && !remedy[0])
+        snprintf(remedy, sizeof remedy, "see the log of bpd, and docs/aws.md");
     if (answered)
         client_remedy(k->aws->client, k->op, r, rc, remedy, sizeof remedy);
     if (answered && rc == BP_DENIED && !r->error.expired)

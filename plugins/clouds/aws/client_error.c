@@ -212,6 +212,14 @@ void client_remedy(const struct client *c, enum aws_op op, const struct reply *r
     remedy(c, op, r, rc, creds_source(c->aws->credentials), out, n);
 }
 
+/* What callers ask for to learn that it is not there is no news; a bucket that is not there is. */
+static int32_t level_of(const struct call *call, const struct reply *r, int rc)
+{
+    if (strcmp(r->error.code, "NoSuchBucket") == 0 || call->op == AWS_OP_S3_HEAD_BUCKET || rc == BP_DENIED)
+        return BP_LOG_WARN;
+    return rc == BP_NOTFOUND || rc == BP_CONFLICT ? BP_LOG_DEBUG : BP_LOG_INFO;
+}
+
 int client_error_tell(const struct client *c, const struct call *call, const struct reply *r, int rc,
                       struct bp_err *err)
 {
@@ -222,9 +230,9 @@ int client_error_tell(const struct client *c, const struct call *call, const str
         snprintf(said, sizeof said, "%.40s%s%.*s", e->code, e->message[0] ? ": " : "", help[0] ? 40 : 80, e->message);
     else
         snprintf(said, sizeof said, "status %d", r->status);
-    AWS_LOG(c->aws, rc == BP_NOTFOUND || rc == BP_CONFLICT ? BP_LOG_DEBUG : BP_LOG_INFO,
-            "%s of %.80s failed at %.100s: status %d, %s, request %s", aws_op_name(call->op), call->what, call->host,
-            r->status, e->code[0] ? e->code : "no code", e->request_id[0] ? e->request_id : "unknown");
+    AWS_LOG(c->aws, level_of(call, r, rc), "%s of %.80s failed at %.100s: status %d, %s, request %s%s%s",
+            aws_op_name(call->op), call->what, call->host, r->status, e->code[0] ? e->code : "no code",
+            e->request_id[0] ? e->request_id : "unknown", help[0] ? "; " : "", help);
     return err_set(err, rc, "%s of %.80s failed: %s%s%s", aws_op_name(call->op), call->what, said, help[0] ? "; " : "",
                    help);
 }

@@ -299,6 +299,8 @@ static const char *remedy(CURLcode code)
         return "; correct HTTPS_PROXY";
     case CURLE_COULDNT_CONNECT:
         return "; is there a route, and does a firewall or proxy let it through?";
+    case CURLE_OPERATION_TIMEDOUT:
+        return "; is it up, and is nothing in between that swallows what is sent?";
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
         return "; set caBundle or AWS_CA_BUNDLE to the certificates to trust";
