@@ -43,7 +43,7 @@ int64_t creds_time(const char *text)
     if (*rest == '.')
         rest += 1 + strspn(rest + 1, "0123456789");
     int64_t off = offset_ms(rest, &ok), ms = notice_time(plain, 20);
-    return ok && ms >= 0 ? ms - off : -1;
+    return ok && ms >= 0 && ms - off >= 0 ? ms - off : -1;
 }
 
 static const char *text_of(struct json_object *o, const char *name)
