@@ -30,12 +30,12 @@ struct worker_state {
 struct front {
     int64_t workflow_id;
     double want;
-    uint32_t limit;       /* of the last query */
-    bool more;            /* the queue may go on behind `fetched` */
-    bool stale;           /* a tenant that was passed over may have jobs again */
-    bool bounded, unread; /* read from `from` on; not at all, since nothing was queued */
-    bool picky;           /* jobs of some tenants were passed over */
-    struct place from;
+    uint32_t limit;                /* of the last query */
+    bool more;                     /* the queue may go on behind `fetched` */
+    bool stale;                    /* a tenant that was passed over may have jobs again */
+    bool bounded, by_id, unread;   /* read from its bound: from the ids there; not at all, since nothing is queued */
+    bool rest;                     /* by_id: there are more jobs in the queue */
+    bool picky;                    /* jobs of some tenants were passed over */
     uint32_t start;                /* those before it are gone */
     struct job **fetched, **local; /* local: put into the queue by this batch */
     uint32_t n_fetched, n_local, cap_fetched, cap_local;
@@ -180,6 +180,8 @@ int32_t batch_pend(struct store *s, struct bp_op *op, struct job *jobs, uint32_t
 
 /* Begins the transaction when that has not been done. */
 int32_t batch_begin(struct store *s);
+/* What begins it. */
+#define BATCH_BEGIN "START TRANSACTION;"
 /* The same, added to s->q; batch_begun takes its answer. */
 void batch_begin_text(struct store *s);
 /* What ends it: nothing is worth waiting for the disk when nothing was written, as after a lease that found no job. */
@@ -195,6 +197,8 @@ int32_t batch_load_jobs(struct store *s, const int64_t *ids, size_t n);
 int32_t batch_take_jobs(struct store *s, struct front *f);
 /* Adds the question for the front of a queue to s->q; batch_take_jobs takes the answer. (front.c) */
 void front_add(struct store *s, struct front *f);
+/* Brings what was read into the order of leases. */
+void front_sort(struct front *f);
 /* Continues the front of a queue behind what was read. */
 int32_t front_more(struct store *s, struct front *f);
 /* Writes all that changed and empties the map; last: commits with it when nothing is left to hand over. (flush.c) */

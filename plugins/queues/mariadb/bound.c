@@ -2,6 +2,7 @@
 #include "bound.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "job.h"
 #include "open.h"
@@ -10,12 +11,17 @@
 #define ASK_MS   10   /* between looks at what others do */
 #define QUIET_MS 100  /* while others write more often than this, reading twice would cost more than it saves */
 
-static struct bound *find(struct bounds *b, int64_t workflow_id)
+static struct bound *find(const struct bounds *b, int64_t workflow_id)
 {
     for (size_t i = 0; i < b->n; i++)
         if (b->list[i].workflow_id == workflow_id)
             return &b->list[i];
     return NULL;
+}
+
+const struct bound *bound_of(const struct store *s, const struct front *f)
+{
+    return f->bounded ? find(&s->bounds, f->workflow_id) : NULL;
 }
 
 static void drop(struct bounds *b, int64_t workflow_id)
@@ -64,9 +70,8 @@ void bounds_use(struct store *s)
         struct front *f = &s->batch.fronts[i];
         const struct bound *x = find(b, f->workflow_id);
         f->bounded = x && now - x->read_ms < KEEP_MS;
-        f->unread = f->bounded && x->empty;
-        if (f->bounded)
-            f->from = x->at;
+        f->by_id = f->bounded && x->whole;
+        f->unread = f->by_id && x->n == 0;
     }
 }
 
@@ -75,7 +80,10 @@ void bounds_ask(struct store *s, struct sql *q)
 {
     int64_t now = store_clock_ms();
     bool any = false;
+    s->bounds.sure = false;
     s->bounds.asking = now - s->bounds.asked_ms >= ASK_MS;
+    for (size_t i = 0; i < s->batch.n_fronts; i++)
+        s->bounds.asking = s->bounds.asking || s->batch.fronts[i].unread;
     if (!s->bounds.asking)
         return;
     s->bounds.asked_ms = now;
@@ -101,7 +109,8 @@ void bounds_begun(struct store *s, const struct reply *r, int column)
     b->others = others;
     if (moved)
         b->moved_ms = store_clock_ms();
-    if (!moved && column_int(r, column + 1) == 0)
+    b->sure = !moved && column_int(r, column + 1) == 0;
+    if (b->sure)
         return;
     bounds_clear(s);
     for (size_t i = 0; i < s->batch.n_fronts; i++)
@@ -124,18 +133,53 @@ static struct place place_of(const struct job *j)
     return (struct place){j->row.priority, j->sort_key, j->share_tag, j->row.id};
 }
 
-static bool before(const struct place *x, const struct place *y)
+/* Negative when x comes before y. */
+static int order(const struct place *x, const struct place *y)
 {
     if (x->priority != y->priority)
-        return x->priority > y->priority;
+        return x->priority > y->priority ? -1 : 1;
     if (x->sort_key != y->sort_key)
-        return x->sort_key < y->sort_key;
+        return x->sort_key < y->sort_key ? -1 : 1;
     if (x->share_tag < y->share_tag || x->share_tag > y->share_tag)
-        return x->share_tag < y->share_tag;
-    return x->id < y->id;
+        return x->share_tag < y->share_tag ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* Behind all that was read; those of them still queued move it back with all others in the map. */
+static void only(struct bound *x, const struct place *at)
+{
+    x->whole = false;
+    x->n = 1;
+    x->known[0] = *at;
+}
+
+/* A queue that becomes long is known by its first job alone. */
+static void add(struct bound *x, const struct place *p)
+{
+    uint32_t i = x->n;
+    while (i > 0 && order(&x->known[i - 1], p) > 0)
+        i--;
+    if (x->whole && x->n == KNOWN_MAX)
+        only(x, i == 0 ? p : &x->known[0]);
+    else if (!x->whole && i == 0)
+        x->known[0] = *p;
+    else if (x->whole) {
+        memmove(&x->known[i + 1], &x->known[i], (x->n - i) * sizeof x->known[0]);
+        x->known[i] = *p;
+        x->n++;
+    }
+}
+
+static void take_out(struct bound *x, int64_t id)
+{
+    for (uint32_t i = 0; i < x->n; i++)
+        if (x->known[i].id == id) {
+            x->n--;
+            memmove(&x->known[i], &x->known[i + 1], (x->n - i) * sizeof x->known[0]);
+            return;
+        }
+}
+
+/* Behind all that was read from a place on; those of them still queued come back with all others in the map. */
 static void note_front(struct store *s, const struct front *f, int64_t now_ms)
 {
     struct bounds *b = &s->bounds;
@@ -144,13 +188,17 @@ static void note_front(struct store *s, const struct front *f, int64_t now_ms)
         return;
     }
     struct bound *x = f->bounded ? find(b, f->workflow_id) : make(b, f->workflow_id);
-    if (!x)
+    if (!x || f->by_id)
         return;
     if (!f->bounded)
         x->read_ms = now_ms;
-    if (f->n_fetched)
-        x->at = place_of(f->fetched[f->n_fetched - 1]);
-    x->empty = !f->more;
+    if (f->more && f->n_fetched) {
+        struct place last = place_of(f->fetched[f->n_fetched - 1]);
+        only(x, &last);
+    } else {
+        x->whole = true;
+        x->n = 0;
+    }
 }
 
 void bounds_note(struct store *s)
@@ -161,12 +209,13 @@ void bounds_note(struct store *s)
         note_front(s, &b->fronts[i], now);
     for (size_t i = 0; s->bounds.n && i < b->n_slots; i++) {
         const struct job *j = b->slots[i];
-        struct bound *x =
-            j && j->row.status == BP_JOB_QUEUED && (!j->fresh || j->visible) ? find(&s->bounds, j->workflow_id) : NULL;
-        struct place at = x ? place_of(j) : (struct place){0};
-        if (!x || (!x->empty && !before(&at, &x->at)))
+        struct bound *x = j ? find(&s->bounds, j->workflow_id) : NULL;
+        if (!x)
             continue;
-        x->empty = false;
-        x->at = at;
+        if (x->whole)
+            take_out(x, j->row.id);
+        struct place at = place_of(j);
+        if (j->row.status == BP_JOB_QUEUED && (!j->fresh || j->visible))
+            add(x, &at);
     }
 }

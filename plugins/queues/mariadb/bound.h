@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bound.h - where a queue begins.
+ * bound.h - where a queue begins, or all that is in it.
  *
  * A leased job's entry stays at the front of the queue's index until the server purges it, about a second later under
  * load: whoever reads the queue from its start passes over all the jobs that were leased in that second. So a
- * controller keeps in memory, per workflow, a place no queued job stands before, and reads from there.
+ * controller keeps in memory, per workflow, the jobs of a short queue, which are read by their ids, and of a long one a
+ * place that no queued job stands before, from which it is read. (A short one is not read from a place: a range that
+ * ends before the limit goes on over what is not purged of the leased jobs behind it.)
  *
- * What this controller puts into the queue moves that place back. What others put there is noticed within ASK_MS: the
+ * What this controller puts into the queue goes in here as well. What others put there is noticed within ASK_MS: the
  * next batch then finds that another controller wrote anything, or that another application put a job into the queue,
- * and reads from the start. So does whoever would otherwise find no job.
+ * and reads from the start. Nobody goes without a job unless the same transaction looked at what others do, or read
+ * from the start.
  */
 #ifndef MARIADB_BOUND_H
 #define MARIADB_BOUND_H
@@ -30,11 +33,14 @@ struct place {
     int64_t id;
 };
 
+#define KNOWN_MAX 64
+
 struct bound {
     int64_t workflow_id;
     int64_t read_ms; /* monotonic: when the queue was last read from its start */
-    bool empty;      /* nothing is queued; else: */
-    struct place at;
+    bool whole;      /* known[] is the queue; else no job stands before known[0] */
+    uint32_t n;
+    struct place known[KNOWN_MAX]; /* in the order of leases */
 };
 
 struct bounds {
@@ -44,6 +50,7 @@ struct bounds {
     int64_t asked_ms; /* monotonic: when that was read */
     int64_t moved_ms; /* monotonic: when it last changed */
     bool asking;      /* by the transaction that begins */
+    bool sure;        /* that transaction asked, and others had written nothing */
 };
 
 /* Lets the fronts of a segment that begins the transaction be read from the bounds known. */
@@ -52,7 +59,9 @@ void bounds_use(struct store *s);
 void bounds_ask(struct store *s, struct sql *q);
 /* Takes them from an answer, the first in `column`. Fronts are to be read again from the start when others wrote. */
 void bounds_begun(struct store *s, const struct reply *r, int column);
-/* Adds the condition that a row does not stand before the place. */
+/* The bound of a front that is read from it. */
+const struct bound *bound_of(const struct store *s, const struct front *f);
+/* Adds the condition that a row does not stand before a place. */
 void bound_text(struct sql *q, const struct place *at);
 /* Moves the bounds by what a segment left in the map; before that is emptied. */
 void bounds_note(struct store *s);

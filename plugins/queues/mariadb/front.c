@@ -5,25 +5,48 @@
 #include "job.h"
 #include "pool.h"
 
-/* The first `limit` rows of a queue, without those nobody may have now; some: tenants are passed over. */
-static void front_text(struct store *s, struct front *f, const char *columns, bool *some)
+/* Without the rows nobody may have now; some: tenants are passed over. */
+static void front_pick(struct store *s, struct front *f, bool *some)
 {
-    sql_add(&s->q,
-            "SELECT %r FROM ai_job_dispatches d FORCE INDEX (dispatches_queue) WHERE d.workflow_id=%l AND d.status=2",
-            columns, f->workflow_id);
-    if (f->bounded)
-        bound_text(&s->q, &f->from);
     size_t plain = s->q.n;
     *some = tenants_passed_over(s, &s->q);
     pools_only_up(s, &s->q, "d.tenant_id");
     f->picky = f->picky || s->q.n != plain;
+}
+
+/* The first `limit` rows of a queue. */
+static void front_text(struct store *s, struct front *f, const char *columns, bool *some)
+{
+    const struct bound *x = bound_of(s, f);
+    sql_add(&s->q,
+            "SELECT %r FROM ai_job_dispatches d FORCE INDEX (dispatches_queue) WHERE d.workflow_id=%l AND d.status=2",
+            columns, f->workflow_id);
+    if (x)
+        bound_text(&s->q, &x->known[0]);
+    front_pick(s, f, some);
     sql_add(&s->q, " ORDER BY d.queue_order, d.sort_key, d.share_tag, d.id LIMIT %l", (int64_t)f->limit);
+}
+
+/* The same of a queue whose jobs are known. */
+static void front_known(struct store *s, struct front *f)
+{
+    const struct bound *x = bound_of(s, f);
+    bool some;
+    sql_add(&s->q, "SELECT " DISPATCH_COLUMNS " FROM ai_job_dispatches d FORCE INDEX (PRIMARY) WHERE d.id IN (");
+    for (uint32_t i = 0; i < x->n && i < f->limit; i++)
+        sql_add(&s->q, i ? ",%l" : "%l", x->known[i].id);
+    sql_add(&s->q, ") AND d.status=2");
+    front_pick(s, f, &some);
+    f->rest = x->n > f->limit;
 }
 
 void front_add(struct store *s, struct front *f)
 {
     bool some;
-    front_text(s, f, DISPATCH_COLUMNS, &some);
+    if (f->by_id)
+        front_known(s, f);
+    else
+        front_text(s, f, DISPATCH_COLUMNS, &some);
     sql_add(&s->q, " FOR UPDATE SKIP LOCKED;");
 }
 
@@ -44,6 +67,12 @@ static int32_t front_limits(struct store *s, const struct front *f)
 static int in_order(const void *a, const void *b)
 {
     return job_order(*(struct job *const *)a, *(struct job *const *)b);
+}
+
+void front_sort(struct front *f)
+{
+    if (f->n_fetched > f->start)
+        qsort(f->fetched + f->start, f->n_fetched - f->start, sizeof *f->fetched, in_order);
 }
 
 /* Behind a tenant that is full there may be a hundred thousand jobs of its: they are passed over in the index, without
@@ -91,12 +120,11 @@ static int32_t front_read(struct store *s, struct front *f)
 int32_t front_more(struct store *s, struct front *f)
 {
     f->limit = f->limit * 2 + 8;
-    f->stale = f->bounded = f->unread = false;
+    f->stale = f->bounded = f->by_id = f->unread = false;
     int32_t rc = front_read(s, f);
     for (uint32_t i = f->start; !rc && i < f->n_fetched; i++)
         rc = f->fetched[i]->row.tenant ? BP_OK : job_names(s, f->fetched[i]);
-    /* What was passed over before may stand in front of what was read already. */
-    if (!rc && f->n_fetched > f->start)
-        qsort(f->fetched + f->start, f->n_fetched - f->start, sizeof *f->fetched, in_order);
+    if (!rc)
+        front_sort(f); /* what was passed over before may stand in front of what was read already */
     return rc ? rc : front_limits(s, f);
 }

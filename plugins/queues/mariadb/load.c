@@ -200,7 +200,7 @@ int32_t batch_take_jobs(struct store *s, struct front *f)
     }
     reply_done(&r);
     if (f)
-        f->more = rows >= f->limit;
+        f->more = f->by_id ? f->rest : rows >= f->limit;
     return rc;
 }
 
@@ -245,7 +245,10 @@ static int32_t load_take(struct store *s, const struct load *l)
     if (!rc && l->keys.n)
         rc = take_keys(s);
     for (size_t i = 0; !rc && i < b->n_fronts; i++)
-        rc = b->fronts[i].unread ? BP_OK : batch_take_jobs(s, &b->fronts[i]);
+        if (!b->fronts[i].unread) {
+            rc = batch_take_jobs(s, &b->fronts[i]);
+            front_sort(&b->fronts[i]);
+        }
     return rc;
 }
 

@@ -59,7 +59,7 @@ static int32_t first_of(struct store *s, struct front *f, struct job **out)
         else if (available(s, j) && (!*out || job_order(j, *out) < 0))
             *out = j;
     }
-    if (*out || !f->bounded)
+    if (*out || !f->bounded || s->bounds.sure)
         return BP_OK;
     f->stale = true; /* nobody goes without a job because of where the queue is said to begin */
     return first_read(s, f, out);
