@@ -23,12 +23,13 @@ MAY = {
     "bus": {"log", "loop"},
     "host": BASE - {"client"},
     "policy": set(),
+    "simulate": {"log", "policy"},
     **{e: BASE | {"policy"} for e in ENGINES},
     **{d: BASE | ENGINES | {"policy"} for d in DOORS},
 }
 # What the others may take from core: small leaf folders, never an engine.
 # The runner reads a manifest as the host does ("host/manifest.h"), with the same code.
-OUTSIDE = {"runner": {"log", "host"}, "cli": {"log", "policy"}}
+OUTSIDE = {"runner": {"log", "host"}, "cli": {"log", "policy", "simulate"}}
 
 # Single headers beyond that, each with its reason.
 EXTRA = {

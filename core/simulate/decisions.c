@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* decisions.c - what a policy sees of a run, and what is done with its plan: the same code as live. */
+#include "run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FAILURES_WINDOW_MS 600000
+
+static int64_t clock_of(int64_t ms)
+{
+    return SIMULATE_EPOCH_MS + ms;
+}
+
+/* Milliseconds since the oldest waiting job came. */
+static int64_t oldest_wait(const struct run *r)
+{
+    int64_t oldest = r->next < r->arrived ? r->trace->arrival_ms[r->next] : r->now_ms;
+    for (uint32_t i = 0; i < r->n_returned; i++)
+        if (r->trace->arrival_ms[r->returned[i]] < oldest)
+            oldest = r->trace->arrival_ms[r->returned[i]];
+    return r->now_ms - oldest;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* Of the kept ones; sorted anew only when one came. */
+static double run_p50(struct run *r)
+{
+    const struct history *h = r->history;
+    float sorted[HISTORY_RUNS];
+    uint32_t n = history_kept_runs(h);
+    if (n == 0 || r->p50_runs == h->runs)
+        return r->p50_s;
+    memcpy(sorted, h->run_s, n * sizeof sorted[0]);
+    qsort(sorted, n, sizeof sorted[0], by_size);
+    r->p50_runs = h->runs;
+    return r->p50_s = sorted[n / 2];
+}
+
+static struct bp_view view_of(struct run *r)
+{
+    const struct model *m = r->model;
+    struct bp_view v = {.size = sizeof v,
+                        .now_ms = clock_of(r->now_ms),
+                        .queued = queued_jobs(r),
+                        .leased = r->busy,
+                        .oldest_wait_ms = oldest_wait(r),
+                        .arrivals_per_s = history_rate(r->history, 300),
+                        .run_p50_s = run_p50(r),
+                        .boot_s = history_boot_s(r->history, m->boot),
+                        .desired = r->desired,
+                        .pending = r->booting,
+                        .running = r->idle + r->busy,
+                        .busy = r->busy,
+                        .workers = r->idle + r->busy,
+                        .max_size = r->max,
+                        .backlog_target = (int32_t)m->backlog,
+                        .scale_to_zero_s = m->zero,
+                        .cooldown_s = m->cooldown,
+                        .last_scale_ms = r->last_scale_ms,
+                        .empty_since_ms = r->empty_ms};
+    for (uint32_t i = 0; i < 16 && i < r->n_failed; i++)
+        v.launch_failures += r->now_ms - r->failed_ms[i] < FAILURES_WINDOW_MS;
+    return v;
+}
+
+static int longest_first(const void *a, const void *b)
+{
+    return by_size(b, a);
+}
+
+static void add(float *ages, int32_t *n, int64_t ms)
+{
+    if (*n < POLICY_INSTANCES)
+        ages[(*n)++] = (float)ms / 1000.0f;
+}
+
+static void fleet_of(const struct run *r, struct policy_fleet *f)
+{
+    f->n_busy = f->n_idle = f->n_booting = 0;
+    for (int32_t i = 0; i < r->max; i++) {
+        const struct machine *m = &r->machines[i];
+        if (m->state == MACHINE_BUSY)
+            add(f->busy_s, &f->n_busy, r->now_ms - m->began_ms);
+        else if (m->state == MACHINE_IDLE)
+            add(f->idle_s, &f->n_idle, r->now_ms - m->idle_ms);
+        else if (m->state == MACHINE_BOOTING)
+            add(f->booting_s, &f->n_booting, r->now_ms - m->launched_ms);
+    }
+    if (f->n_busy > 1)
+        qsort(f->busy_s, (size_t)f->n_busy, sizeof f->busy_s[0], longest_first);
+    if (f->n_idle > 1)
+        qsort(f->idle_s, (size_t)f->n_idle, sizeof f->idle_s[0], longest_first);
+    if (f->n_booting > 1)
+        qsort(f->booting_s, (size_t)f->n_booting, sizeof f->booting_s[0], longest_first);
+}
+
+/* An interrupted instance whose replacement is on its way counts as being there. */
+static void apply(struct run *r, int32_t desired)
+{
+    struct machine *m;
+    if (r->desired != desired)
+        r->last_scale_ms = clock_of(r->now_ms);
+    r->desired = desired;
+    while (live_machines(r) + r->replacing < desired && machine_launch(r))
+        continue;
+    while (live_machines(r) > desired && (m = machine_first_to_go(r)))
+        machine_end(r, m);
+    history_instances(r->history, clock_of(r->now_ms), live_machines(r));
+}
+
+void decision_make(struct run *r)
+{
+    struct policy_fleet fleet;
+    struct bp_plan p;
+    if (queued_jobs(r) + (uint32_t)r->busy > 0)
+        r->empty_ms = 0;
+    else if (!r->empty_ms)
+        r->empty_ms = clock_of(r->now_ms);
+    history_demand(r->history, clock_of(r->now_ms), (int64_t)queued_jobs(r) + r->busy);
+    struct bp_view v = view_of(r);
+    fleet_of(r, &fleet);
+    struct policy_now now = {&v, &fleet, r->history, r->model->target, r->model->price};
+    struct decide_planner by = decide_by(r->policy, r->memory);
+    decide(&DECIDE_NO_RULES, &by, &now, &p);
+    apply(r, p.desired);
+}
