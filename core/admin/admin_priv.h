@@ -159,6 +159,7 @@ void cmd_scale(struct admin_call *c);
 void cmd_scale_hold(struct admin_call *c);
 void cmd_scale_release(struct admin_call *c);
 void cmd_fleet(struct admin_call *c);
+void cmd_fleet_ensure(struct admin_call *c);
 void cmd_fleet_inject(struct admin_call *c);
 void cmd_ami(struct admin_call *c);
 void cmd_ami_set(struct admin_call *c);

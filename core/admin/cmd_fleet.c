@@ -191,6 +191,24 @@ void cmd_fleet(struct admin_call *c)
         call_ok(c, fleets_describe(c->app->fleets, slug));
 }
 
+static void corrected(const struct bp_err *err, struct json_object *answer, void *arg)
+{
+    struct admin_call *c = arg;
+    if (err->rc < 0)
+        call_fail(c, err->rc, err->text, NULL);
+    else
+        call_ok(c, json_object_get(answer));
+}
+
+void cmd_fleet_ensure(struct admin_call *c)
+{
+    const char *slug = json_str(c->params, "workflow", NULL);
+    if (slug && !host_workflow(c->app->host, slug))
+        unknown_workflow(c, slug);
+    else
+        fleet_correct(c->app->fleets, slug, json_truth(c->params, "dry-run", 0), corrected, c);
+}
+
 void cmd_fleet_inject(struct admin_call *c)
 {
     fleet_inject(c->app->fleets, json_str(c->params, "workflow", ""), json_str(c->params, "what", ""),

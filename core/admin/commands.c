@@ -68,6 +68,10 @@ static const struct admin_arg hold_args[] = {{ARG_WORD, ARG_TEXT, "workflow", "s
                                              {ARG_WORD, ARG_INT, "size", "instances to keep"},
                                              {ARG_OPTION, ARG_INT, "for", "seconds; without it until released"},
                                              END};
+static const struct admin_arg fleet_ensure_args[] = {
+    {ARG_OPTIONAL, ARG_TEXT, "workflow", "slug of the workflow; without it each"},
+    {ARG_FLAG, ARG_TEXT, "dry-run", "only say what differs"},
+    END};
 static const struct admin_arg ami_set_args[] = {
     {ARG_WORD, ARG_TEXT, "workflow", "slug of the workflow"},
     {ARG_WORD, ARG_TEXT, "ami", "image that new instances are made from, ami-..."},
@@ -103,6 +107,8 @@ static const struct admin_column workflow_columns[] = {
     {"LEASED", "leased", FORM_NUMBER},   {"DESIRED", "desired", FORM_NUMBER},
     {"RUNNING", "running", FORM_NUMBER}, {"POLICY", "policy", FORM_TEXT},
     {"WHY", "reason", FORM_TEXT},        LAST};
+static const struct admin_column fleet_ensure_columns[] = {
+    {"WORKFLOW", "workflow", FORM_TEXT}, {"STATE", "state", FORM_TEXT}, {"WHAT", "text", FORM_LONG}, LAST};
 static const struct admin_column ami_columns[] = {
     {"WORKFLOW", "workflow", FORM_TEXT},   {"AMI", "ami", FORM_TEXT},     {"FOUND", "found", FORM_YES},
     {"STATE", "state", FORM_TEXT},         {"NAME", "name", FORM_TEXT},   {"CREATED", "created", FORM_TEXT},
@@ -220,6 +226,8 @@ const struct admin_command admin_commands[] = {
     {"scale hold", ADMIN_WRITE, "keep a fleet at a size", cmd_scale_hold, hold_args, NULL, NULL},
     {"scale release", ADMIN_WRITE, "end a hold", cmd_scale_release, slug_args, NULL, NULL},
     {"fleet", ADMIN_READ, "fleets with their instances", cmd_fleet, maybe_slug_args, NULL, NULL},
+    {"fleet ensure", ADMIN_WRITE, "hold fleets against their workflows and correct what differs", cmd_fleet_ensure,
+     fleet_ensure_args, "", fleet_ensure_columns},
     {"fleet inject", ADMIN_WRITE, "make trouble on purpose (local cloud only)", cmd_fleet_inject, inject_args, NULL,
      NULL},
     {"ami", ADMIN_READ, "what new instances of each workflow are made from", cmd_ami, maybe_slug_args, "", ami_columns},

@@ -4,7 +4,11 @@
 #include "log/json.h"
 #include "log/log.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define REST_MS     1000 /* after an ensure that failed; doubles */
+#define REST_MAX_MS 60000
 
 /* On the provider's thread. */
 static int run_ensure(const void *table, void *inst, void *args, struct bp_err *err)
@@ -28,10 +32,14 @@ static void ensured(void *args, const struct bp_err *err, void *arg)
             bus_publish(f->bus, EVENT_FLEET_UNMADE, fl->slug, err->text);
         }
         snprintf(fl->error, sizeof fl->error, "%s", err->text);
-        fl->ensured_max = -1; /* tried again at the next look */
+        fl->ensured_as = 0;
+        fl->ensure_rest_ms = fl->ensure_rest_ms ? fl->ensure_rest_ms * 2 : REST_MS;
+        fl->ensure_rest_ms = fl->ensure_rest_ms < REST_MAX_MS ? fl->ensure_rest_ms : REST_MAX_MS;
+        fl->ensure_after_ms = mono_ms() + fl->ensure_rest_ms;
         return;
     }
     fl->ensured = 1;
+    fl->ensure_rest_ms = 0;
     if (err->rc == 0 && c->diff && strcmp(c->diff, "[]") != 0)
         log_info(LOG_FLEET, "%s: fleet made or corrected: %s", fl->slug, c->diff);
     fleets_poke(f);
@@ -54,16 +62,37 @@ void fleet_spec_fill(struct fleet_call *c, const struct workflow *w, const char 
                                      .instance_types = c->text};
 }
 
+/* FNV-1a, 64 bits; never 0, which is no spec. */
+static uint64_t hash(uint64_t h, const char *text)
+{
+    for (; *text; text++)
+        h = (h ^ (unsigned char)*text) * 1099511628211ULL;
+    return h | 1;
+}
+
+/* What of a workflow makes its fleet as it is. */
+static uint64_t spec_hash(const struct fleet_call *c, const struct workflow *w)
+{
+    char numbers[96];
+    snprintf(numbers, sizeof numbers, "%u %d %d ", w->generation, c->spec.max_size, c->spec.warmup_s);
+    return hash(hash(hash(14695981039346656037ULL, numbers), c->text), c->text2);
+}
+
 void ensure_fleet(struct fleets *f, struct fleet *fl, const struct workflow *w)
 {
-    if (fl->ensuring || (fl->ensured && fl->generation == w->generation && fl->ensured_max == w->max_size))
+    if (fl->ensuring)
         return;
     struct fleet_call *c = fleet_call_new(f, w->slug, NULL);
     if (!c)
         return;
     fleet_spec_fill(c, w, config_str(f->config, CONFIG_STAGE));
-    fl->generation = w->generation;
-    fl->ensured_max = w->max_size;
+    uint64_t as = spec_hash(c, w);
+    int rests = fl->ensure_rest_ms && fl->ensure_tried == as && mono_ms() < fl->ensure_after_ms;
+    if (rests || (fl->ensured && fl->ensured_as == as)) {
+        free(c);
+        return;
+    }
+    fl->ensured_as = fl->ensure_tried = as;
     fl->ensuring = 1;
     fleet_call_send(c, "fleet.ensure", run_ensure, ensured);
 }

@@ -77,6 +77,9 @@ void fleet_image_set(struct fleets *f, const struct image_wish *wish, fleet_answ
 /* what: BP_ROLLOUT_*. While one is under way it is looked after: instances from before it that hold leases are drained
  * a few at a time, and what becomes of it is published as fleet.rollout. */
 void fleet_rollout(struct fleets *f, const char *slug, int32_t what, fleet_answer done, void *arg);
+/* Holds the fleet of a workflow (NULL: of each) against its workflow, and corrects it unless dry_run. The answer: array
+ * of workflow, state (right differs corrected failed) and text, one for each difference. */
+void fleet_correct(struct fleets *f, const char *slug, int dry_run, fleet_answer done, void *arg);
 /* Array of fleets with their instances, counts, last activities; slug NULL: all. json_object_put() it. */
 struct json_object *fleets_describe(struct fleets *f, const char *slug);
 

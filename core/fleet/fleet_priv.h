@@ -46,8 +46,8 @@ struct fleet_call;
 struct fleet {
     struct fleet *next;
     char slug[128];
-    uint32_t generation; /* of the workflow the fleet was ensured for */
-    int32_t ensured_max;
+    uint64_t ensured_as, ensure_tried;       /* hash of what it was made as, or is being; of what was tried last */
+    int64_t ensure_rest_ms, ensure_after_ms; /* after one that failed; 0: none did */
     int ensured, ensuring, growing;
     int asked;  /* for its description, by the look under way */
     int wanted; /* its workflow is still there */

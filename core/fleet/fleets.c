@@ -61,6 +61,17 @@ static void on_job(const struct event_msg *e, void *arg)
         on_worker(e, arg);
 }
 
+/* A cloud that comes up anew may be set otherwise: what it made before is held against that. */
+static void on_plugin(const struct event_msg *e, void *arg)
+{
+    struct fleets *f = arg;
+    struct json_object *fields = event_fields(e);
+    if (strcmp(json_str(fields, "kind", ""), "cloud") == 0 && strcmp(json_str(fields, "to", ""), "running") == 0)
+        for (struct fleet *fl = f->list; fl; fl = fl->next)
+            fl->ensured_as = fl->ensure_tried = 0;
+    fleets_poke(f);
+}
+
 /* What another leader did in between is not known: as if this process had just started. */
 static void on_leader(const struct event_msg *e, void *arg)
 {
@@ -136,7 +147,7 @@ void fleets_start(struct fleets *f)
     f->started = 1;
     f->jobs = bus_subscribe(f->bus, "job.*", on_job, f);
     f->workers = bus_subscribe(f->bus, "worker.*", on_worker, f);
-    f->plugins = bus_subscribe(f->bus, "plugin.state", on_worker, f); /* a new workflow gets its fleet at once */
+    f->plugins = bus_subscribe(f->bus, "plugin.state", on_plugin, f); /* a new workflow gets its fleet at once */
     f->leaders = bus_subscribe(f->bus, "leader.*", on_leader, f);
     loop_timer_every(f->tick, config_int(f->config, CONFIG_SCALE_TICK_MS));
     refresh_begin(f);

@@ -44,6 +44,8 @@ def test_from_zero_and_back(daemon, test_copy):
     d = daemon(settings=settings(), extra_plugins=[test_copy])
     wait_until("the fleet is made", lambda: (rows := d.ctl("fleet", "test-copy")) and rows[0]["exists"])
     assert fleet(d)["instances"] == []
+    for words in (["--dry-run"], ["test-copy"]):
+        assert [(r["workflow"], r["state"]) for r in d.ctl("fleet", "ensure", *words)] == [("test-copy", "right")]
     began = time.monotonic()
     id = submit(d)
     decided = wait_until("the size is decided", lambda: d.ctl("events", "scale.decided"))

@@ -158,6 +158,51 @@ static void a_larger_max_size_is_told_to_the_provider(void **state)
     end(&f);
 }
 
+static void a_cloud_that_comes_up_anew_is_asked_again(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, 0, NEVER);
+    assert_int_equal(rig_calls(f.rig, "ensure photo"), 1);
+    bus_publish(f.rig->bus, EVENT_PLUGIN_STATE, "cloudy", "cloud", (int64_t)2, "ready", "running", "");
+    rig_until_calls(f.rig, "ensure photo", 2);
+    end(&f);
+}
+
+/* The answer to fleet_correct(), as text. */
+struct told {
+    char text[512];
+    int rc;
+};
+
+static void tell(const struct bp_err *err, struct json_object *answer, void *arg)
+{
+    struct told *t = arg;
+    t->rc = err->rc;
+    snprintf(t->text, sizeof t->text, "%s", answer ? json_object_to_json_string(answer) : err->text);
+}
+
+static void a_fleet_is_held_against_its_workflow_when_asked(void **state)
+{
+    struct fixture f;
+    struct told t = {.rc = 1};
+    (void)state;
+    begin(&f, 0, NEVER);
+    fleet_correct(f.fleets, "photo", 1, tell, &t);
+    rig_until_calls(f.rig, "ensure photo", 2);
+    while (t.rc == 1)
+        rig_turn(f.rig, 5);
+    assert_int_equal(t.rc, 0);
+    assert_non_null(strstr(t.text, "\"state\": \"right\""));
+    t.rc = 1;
+    atomic_store(&f.rig->ensure_rc, BP_DENIED);
+    fleet_correct(f.fleets, NULL, 0, tell, &t);
+    while (t.rc == 1)
+        rig_turn(f.rig, 5);
+    assert_non_null(strstr(t.text, "\"state\": \"failed\", \"text\": \"the test said so\""));
+    end(&f);
+}
+
 static void an_ensure_that_fails_is_tried_again(void **state)
 {
     struct fixture f;
@@ -185,6 +230,8 @@ int main(void)
         cmocka_unit_test(a_new_workflow_gets_its_fleet_at_once),
         cmocka_unit_test(a_fleet_whose_workflow_is_gone_is_emptied),
         cmocka_unit_test(a_larger_max_size_is_told_to_the_provider),
+        cmocka_unit_test(a_cloud_that_comes_up_anew_is_asked_again),
+        cmocka_unit_test(a_fleet_is_held_against_its_workflow_when_asked),
         cmocka_unit_test(an_ensure_that_fails_is_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
