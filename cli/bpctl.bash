@@ -10,7 +10,7 @@ _bpctl()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} first=${COMP_WORDS[1]} second=${COMP_WORDS[2]}
     if [ "$COMP_CWORD" = 1 ]; then
-        COMPREPLY=($(compgen -W "$(_bpctl_names help name | cut -d' ' -f1 | sort -u) submit migrate --json --socket --help" -- "$cur"))
+        COMPREPLY=($(compgen -W "$(_bpctl_names help name | cut -d' ' -f1 | sort -u) submit migrate simulate --json --socket --help" -- "$cur"))
         return
     fi
     case "$first $second" in
@@ -28,6 +28,10 @@ _bpctl()
         ;;
     "migrate "*)
         COMPREPLY=($(compgen -W "central pools --config --set --plugins-dir --dry-run --status --json" -- "$cur"))
+        return
+        ;;
+    "simulate "*)
+        COMPREPLY=($(compgen -f -W "--trace --history --live --policy --seeds --grid --type --shortage --svg --json --boot --max" -- "$cur"))
         return
         ;;
     "plugin load") COMPREPLY=($(compgen -f -- "$cur")); return ;;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bpctl.c - the operator's command. It knows no commands of its own but submit and migrate: what else is typed goes to
- * the daemon, whose one table parses it, checks it and gives the answer in words or as JSON.
+ * bpctl.c - the operator's command. It knows no commands of its own but submit, migrate and simulate: what else is
+ * typed goes to the daemon, whose one table parses it, checks it and gives the answer in words or as JSON.
  */
 #include "client.h"
 #include "log/json.h"
 #include "migrate.h"
 #include "rollout.h"
+#include "simulate.h"
 #include "submit.h"
 #include <curl/curl.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@ static void help(FILE *out)
           "Often used: status, workflows, jobs, job N, submit, workers, plugin, scale, fleet, events --follow, log\n"
           "bpctl submit --help says how to submit a job from files.\n"
           "bpctl migrate --help says how to bring the queue's schema up to date; it needs no running bpd.\n"
+          "bpctl simulate --help says how to try scaling policies on past jobs; it needs none either.\n"
           "Exit status: 0 done, 1 refused or failed (doctor: something it tried failed), 2 wrong usage; of migrate also 3.\n",
           out);
 }
@@ -160,6 +162,8 @@ int main(int argc, char **argv)
         return rc - 1;
     if (strcmp(argv[b.first], "migrate") == 0)
         return migrate_main(argc - b.first - 1, argv + b.first + 1, b.json);
+    if (strcmp(argv[b.first], "simulate") == 0)
+        return simulate_main(argc - b.first - 1, argv + b.first + 1, b.json, b.socket);
     int submits = strcmp(argv[b.first], "submit") == 0 && !(argc > b.first + 1 && argv[b.first + 1][0] == '{');
     if (submits && argc > b.first + 1 &&
         (strcmp(argv[b.first + 1], "--help") == 0 || strcmp(argv[b.first + 1], "-h") == 0)) {

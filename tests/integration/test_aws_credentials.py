@@ -10,7 +10,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from conftest import wait_until
-from imds import Imds
+from fakeaws import FakeAws
 from objects_rig import DENIED, LATER, NOTFOUND, Caller, environment
 from scripted_account import Account, when
 from test_tls import certify
@@ -25,9 +25,9 @@ def account():
 
 @pytest.fixture
 def imds():
-    i = Imds()
-    yield i
-    i.close()
+    with FakeAws() as aws:
+        aws.imds.role = None
+        yield aws.imds
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +216,7 @@ def test_a_source_that_fails_is_not_replaced_by_the_instances_role(caller, accou
     c = caller(config=config, AWS_EC2_METADATA_DISABLED=None, AWS_EC2_METADATA_SERVICE_ENDPOINT=imds.url, **env)
     a = c("head", key="k")
     assert a["rc"] == DENIED and words in a["text"], a
-    assert imds.gets == 0 and not account.called("HeadObject")
+    assert imds.gets() == 0 and not account.called("HeadObject")
 
 
 def test_the_instances_metadata_in_trouble(caller, account, imds):
