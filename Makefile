@@ -10,6 +10,7 @@ SEED    ?= 1
 BACKEND ?= sqlite
 JOBS_SHARED ?= 100000
 ROUNDS  ?= 3
+TRACES  ?= ../shared/data/traces
 # Under a sanitizer the first finding ends a program, and everything may take longer.
 ifneq ($(SAN),)
 export BP_TEST_SLOW  ?= 4
@@ -18,10 +19,10 @@ export TSAN_OPTIONS  ?= halt_on_error=1:second_deadlock_stack=1:suppressions=$(C
 endif
 UNIT_JOBS := $(shell echo $$(( $(JOBS) * 2 )))
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos shared bench compare lint fuzz install format docs clean build coverage
+.PHONY: help setup demo test chaos shared bench bench-scaling compare lint fuzz install format docs clean build coverage
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 build: ## build everything (debug; SAN=address|undefined|thread for a sanitizer)
 	@scripts/setup build test
@@ -56,6 +57,12 @@ compare: ## bpd beside beanstalkd, Redis, gearmand and a PHP backend: one table 
 	@cmake --preset release -DBP_TESTS=OFF >/dev/null
 	@cmake --build --preset release -j $(JOBS) -- --quiet
 	@bench/compare_run build/release --rounds $(ROUNDS)
+
+bench-scaling: ## every scaling policy on every trace of TRACES, against deployed and the clairvoyant
+	@scripts/setup build
+	@cmake --preset release -DBP_TESTS=OFF >/dev/null
+	@cmake --build --preset release -j $(JOBS) --target bpctl -- --quiet
+	@bench/scaling build/release $(TRACES)
 
 lint: ## clang-format, clang-tidy, cppcheck, generated files
 	@scripts/setup build test lint

@@ -81,6 +81,9 @@ static int set_point(const struct simulation *s, struct sim_case *c, uint32_t nu
 static int add_policy(struct simulation *s, const char *name, struct bp_err *err)
 {
     uint32_t points = 1;
+    for (uint32_t i = 0; i < s->n_cases; i++)
+        if (strcmp(s->cases[i].policy, name) == 0)
+            return BP_OK; /* named twice */
     for (uint32_t a = 0; a < s->n_axes; a++)
         points *= s->axes[a].n;
     for (uint32_t i = 0; i < points; i++) {

@@ -132,8 +132,8 @@ static void panel(const struct simulation *s, uint32_t at, double top, FILE *out
     }
     q = f;
     q.to_y = most;
-    snprintf(words, sizeof words, "%s %s: instances over hours (line), queue (grey, up to %u)", c->policy, c->point,
-             most);
+    snprintf(words, sizeof words, "%s%s%s: instances over hours (line), queue (grey, up to %u)", c->policy,
+             c->point[0] ? " " : "", c->point, most);
     text(out, LEFT, top + 14, "class='title'", words);
     axes(out, &f);
     curve(out, &q, t, 1, "#c4c4c4");

@@ -76,8 +76,8 @@ int model_set(struct model *m, const char *name, const char *text, struct bp_err
     const struct model_row *r = model_row_find(name);
     if (!r) {
         const char *near = nearest_row(name);
-        return err_set(err, BP_NOTFOUND, "the model has no %s%s%s%s; bpctl simulate --help lists what it has", name,
-                       near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+        return err_set(err, BP_NOTFOUND, "the model has no %s%s%s%s bpctl simulate --help lists what it has", name,
+                       near ? "; did you mean " : "", near ? near : "", near ? "?" : ";");
     }
     if (!number(text, r->least, r->most, slot(m, r)))
         return err_set(err, BP_INVALID, "%s must be a number from %g to %g, not \"%s\"", name, r->least, r->most, text);

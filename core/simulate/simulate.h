@@ -33,7 +33,7 @@ struct simulate_point {
     int32_t desired, live, busy;
     uint32_t queued;
 };
-#define SIMULATE_POINTS 4096
+#define SIMULATE_POINTS 2048
 struct simulate_timeline {
     uint32_t n;
     double every_s; /* between points; grows by two when they are too many */

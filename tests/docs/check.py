@@ -126,7 +126,7 @@ def all_tests(root):
 def names(root):
     """Settings, commands, paths and tests that the pages name in passing exist."""
     wrong, tests = [], all_tests(root)
-    known, first = config_keys(root), {c.split()[0] for c in command_names(root)} | {"migrate"}  # the one bpctl does itself
+    known, first = config_keys(root), {c.split()[0] for c in command_names(root)} | {"migrate", "simulate"}  # those bpctl does itself
     sections = {k.split(".")[0] for k in known if "." in k} - {"plugin"}
     tops = set(os.listdir(root)) - {"demo"}
     for page in pages(root):

@@ -233,7 +233,7 @@ static void a_timeline_says_how_it_went(void **state)
     for (int i = 0; i < 3; i++)
         job(g, i * 50000, 600);
     assert_int_equal(simulate(&g->m, &g->t, policy_find("perjob"), 1, &g->r, &line, &err), BP_OK);
-    assert_true(line.n > 1000 && line.n <= SIMULATE_POINTS);
+    assert_true(line.n > 500 && line.n <= SIMULATE_POINTS);
     for (uint32_t i = 1; i < line.n; i++) {
         assert_true(line.points[i].at_s > line.points[i - 1].at_s);
         peak = line.points[i].live > peak ? line.points[i].live : peak;
