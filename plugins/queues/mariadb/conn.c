@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "conn.h"
 
+#include <mysqld_error.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,10 @@
 
 static int32_t fail_from_server(struct store *s, const char *doing)
 {
-    s->fault = remedy_fault(mysql_errno(s->db));
+    unsigned int code = mysql_errno(s->db);
+    s->fault = remedy_fault(code);
+    if (code == ER_UNKNOWN_STMT_HANDLER || code == ER_NEED_REPREPARE)
+        shapes_forget(s);
     return remedy_fail(s->db, doing, s->settings.where, &s->failure);
 }
 
@@ -118,6 +122,7 @@ void conn_close(struct store *s)
     s->db = NULL;
     recent_clear(s);
     bounds_clear(s);
+    shapes_forget(s);
 }
 
 /* ---- statements ---- */

@@ -129,6 +129,8 @@ static int32_t all_write(struct store *s)
 
 /* Most rows of a statement that looks for its row's value along a list of all of them. */
 #define CHOICE_MAX 32
+/* Most rows of one whose text depends on nothing but their number, see shapes.h. */
+#define EACH_MAX 12
 
 struct rows {
     struct job **jobs;
@@ -188,10 +190,23 @@ static void number_when(struct sql *q, const struct rows *r, size_t first, int64
     sql_add(q, ") THEN %l", value);
 }
 
+/* Of few rows each is named with its value, whether values are the same or not, so that the text is always the same. */
+static void number_each(struct sql *q, const char *column, const struct rows *r, int64_t (*of)(const struct job *j))
+{
+    sql_add(q, "%r=CASE id", column);
+    for (size_t i = 0; i < r->n; i++)
+        sql_add(q, " WHEN %l THEN %l", r->jobs[i]->row.id, of(r->jobs[i]));
+    sql_add(q, " END,");
+}
+
 /* A number by id: few different ones occur in a batch. */
 static void number_set(struct sql *q, const char *column, const struct rows *r, int64_t (*of)(const struct job *j))
 {
     size_t same = 1;
+    if (r->n > 1 && r->n <= EACH_MAX) {
+        number_each(q, column, r, of);
+        return;
+    }
     while (same < r->n && of(r->jobs[same]) == of(r->jobs[0]))
         same++;
     if (same == r->n) {
@@ -331,11 +346,12 @@ int32_t batch_flush(struct store *s, bool last)
     if (rc)
         return rc;
     bool commit = may && !s->batch.first;
+    size_t end = s->q.n;
     if (commit)
         sql_add(&s->q, "%r", batch_end_text(s));
     s->committing = commit && s->batch.wrote;
     bool sent = s->q.n || s->q.failed;
-    rc = sent ? query_send(s, &s->q) : BP_OK;
+    rc = sent ? shapes_send(s, 0, end) : BP_OK;
     rc = rc ? rc : contents_take(s, &w);
     if (!rc && sent)
         rc = query_end(s);

@@ -112,7 +112,7 @@ static int32_t want_key(struct store *s, const struct bp_op_submit *u, struct su
     if (rc)
         return rc;
     sql_add(keys, keys->n ? " OR " : "");
-    sql_add(keys, "(k.tenant_id=%l AND k.key_hash=x'%r')", tenant, plan->key);
+    sql_add(keys, "(k.tenant_id=%l AND k.key_hash=UNHEX(%s))", tenant, plan->key);
     return BP_OK;
 }
 
@@ -131,24 +131,33 @@ static const char *lock(const struct store *s)
 static void load_text(struct store *s, struct load *l)
 {
     struct batch *b = &s->batch;
-    if (l->workers.n)
-        sql_add(&s->q,
-                "SELECT id, approved, draining, max_concurrency, last_seen_ms FROM workers WHERE id IN (%r)%r;"
-                "SELECT due_of, COUNT(*) FROM ai_job_dispatches FORCE INDEX (dispatches_due) WHERE status=3 AND due_of "
-                "IN (%r) "
-                "GROUP BY due_of;",
-                l->workers.list.text, lock(s), l->workers.list.text);
-    if (l->jobs.n)
-        sql_add(&s->q,
-                "SELECT " DISPATCH_COLUMNS " FROM ai_job_dispatches d FORCE INDEX (PRIMARY) WHERE d.id IN (%r)%r;",
-                l->jobs.list.text, lock(s));
-    if (l->contents.n)
-        sql_add(&s->q, "SELECT j.id, " CONTENT_COLUMNS " FROM ai_jobs j WHERE j.id IN (%r);", l->contents.list.text);
-    if (l->keys.n)
-        sql_add(&s->q,
-                "SELECT k.tenant_id, LOWER(HEX(k.key_hash)), k.dispatch_id, k.request_hash, d.status+0 FROM "
-                "idempotency_keys k LEFT JOIN ai_job_dispatches d ON d.id = k.dispatch_id WHERE %r;",
-                l->keys.text);
+    struct sql *q = &s->q;
+    if (l->workers.n) {
+        sql_add(q, "SELECT id, approved, draining, max_concurrency, last_seen_ms FROM workers WHERE id IN (");
+        sql_join(q, &l->workers.list);
+        sql_add(q,
+                ")%r;SELECT due_of, COUNT(*) FROM ai_job_dispatches FORCE INDEX (dispatches_due) WHERE status=3 AND "
+                "due_of IN (",
+                lock(s));
+        sql_join(q, &l->workers.list);
+        sql_add(q, ") GROUP BY due_of;");
+    }
+    if (l->jobs.n) {
+        sql_add(q, "SELECT " DISPATCH_COLUMNS " FROM ai_job_dispatches d FORCE INDEX (PRIMARY) WHERE d.id IN (");
+        sql_join(q, &l->jobs.list);
+        sql_add(q, ")%r;", lock(s));
+    }
+    if (l->contents.n) {
+        sql_add(q, "SELECT j.id, " CONTENT_COLUMNS " FROM ai_jobs j WHERE j.id IN (");
+        sql_join(q, &l->contents.list);
+        sql_add(q, ");");
+    }
+    if (l->keys.n) {
+        sql_add(q, "SELECT k.tenant_id, LOWER(HEX(k.key_hash)), k.dispatch_id, k.request_hash, d.status+0 FROM "
+                   "idempotency_keys k LEFT JOIN ai_job_dispatches d ON d.id = k.dispatch_id WHERE ");
+        sql_join(q, &l->keys);
+        sql_add(q, ";");
+    }
     for (size_t i = 0; i < b->n_fronts; i++) {
         b->fronts[i].limit = (uint32_t)b->fronts[i].want + 1;
         if (!b->fronts[i].unread)
@@ -447,7 +456,7 @@ static int32_t load_run(struct store *s, struct load *l, uint32_t n, bool begins
         return store_nomem(s);
     if (!s->q.n)
         return BP_OK;
-    int32_t rc = query_send(s, &s->q);
+    int32_t rc = shapes_send(s, begins ? sizeof BATCH_BEGIN - 1 : 0, s->q.n);
     rc = rc || !begins ? rc : batch_begun(s, &version);
     rc = rc ? rc : load_take(s, l);
     if (!rc && inserts)

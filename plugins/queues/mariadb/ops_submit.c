@@ -70,7 +70,8 @@ static int32_t created(struct store *s, struct bp_op *op, const struct submit_pl
     rc = rc ? rc : job_event(s, j, op->now_ms, EVENT_SUBMITTED, u->who, depend_detail(s, u));
     if (plan->key) {
         sql_comma(&b->keys);
-        sql_add(&b->keys, "(%l,x'%r',%l,%s)", j->tenant_id, plan->key, u->id, u->request_hash ? u->request_hash : "");
+        sql_add(&b->keys, "(%l,UNHEX(%s),%l,%s)", j->tenant_id, plan->key, u->id,
+                u->request_hash ? u->request_hash : "");
     }
     rc = rc ? rc : content_submit(s, j);
     rc = rc ? rc : counter_move(s, j->workflow_id, 0, u->status);

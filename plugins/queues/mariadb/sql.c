@@ -26,7 +26,7 @@ static char *reserve(struct sql *q, size_t bytes)
     return q->text + q->n;
 }
 
-static void bytes_add(struct sql *q, const char *bytes, size_t n)
+void sql_bytes(struct sql *q, const char *bytes, size_t n)
 {
     char *to = reserve(q, n);
     if (!to)
@@ -37,16 +37,34 @@ static void bytes_add(struct sql *q, const char *bytes, size_t n)
     q->text[q->n] = 0;
 }
 
+/* The text from `at` on is a value. */
+static void value_note(struct sql *q, size_t at)
+{
+    if (q->failed)
+        return;
+    if (q->n_values == q->cap_values) {
+        size_t cap = q->cap_values ? 2 * q->cap_values : 64;
+        struct sql_value *values = realloc(q->values, cap * sizeof *values);
+        if (!values) {
+            q->failed = true;
+            return;
+        }
+        q->values = values;
+        q->cap_values = cap;
+    }
+    q->values[q->n_values++] = (struct sql_value){at, q->n - at};
+}
+
 static void int_add(struct sql *q, int64_t v)
 {
     char text[24];
-    bytes_add(q, text, (size_t)snprintf(text, sizeof text, "%lld", (long long)v));
+    sql_bytes(q, text, (size_t)snprintf(text, sizeof text, "%lld", (long long)v));
 }
 
 static void double_add(struct sql *q, double v)
 {
     char text[40];
-    bytes_add(q, text, (size_t)snprintf(text, sizeof text, "%.17g", isfinite(v) ? v : 0));
+    sql_bytes(q, text, (size_t)snprintf(text, sizeof text, "%.17g", isfinite(v) ? v : 0));
 }
 
 /* The character a byte is written as behind a backslash, 0: as it is. Every session is in a mode that takes these. */
@@ -70,7 +88,7 @@ static char escape_of(char c)
 static void text_add(struct sql *q, const char *t)
 {
     if (!t) {
-        bytes_add(q, "NULL", 4);
+        sql_bytes(q, "NULL", 4);
         return;
     }
     size_t n = strlen(t);
@@ -91,37 +109,42 @@ static void text_add(struct sql *q, const char *t)
 
 static void name_add(struct sql *q, const char *name)
 {
-    bytes_add(q, "`", 1);
+    sql_bytes(q, "`", 1);
     for (; *name; name++)
-        bytes_add(q, *name == '`' ? "``" : name, *name == '`' ? 2 : 1);
-    bytes_add(q, "`", 1);
+        sql_bytes(q, *name == '`' ? "``" : name, *name == '`' ? 2 : 1);
+    sql_bytes(q, "`", 1);
 }
 
 static void value_add(struct sql *q, char type, va_list *ap)
 {
     const char *raw;
+    size_t at = q->n;
     switch (type) {
     case 'l':
         int_add(q, va_arg(*ap, int64_t));
+        value_note(q, at);
         break;
     case 'i':
         int_add(q, va_arg(*ap, int32_t));
+        value_note(q, at);
         break;
     case 'd':
         double_add(q, va_arg(*ap, double));
+        value_note(q, at);
         break;
     case 's':
         text_add(q, va_arg(*ap, const char *));
+        value_note(q, at);
         break;
     case 'q':
         name_add(q, va_arg(*ap, const char *));
         break;
     case 'r':
         raw = va_arg(*ap, const char *);
-        bytes_add(q, raw, strlen(raw));
+        sql_bytes(q, raw, strlen(raw));
         break;
     default:
-        bytes_add(q, &type, 1);
+        sql_bytes(q, &type, 1);
     }
 }
 
@@ -131,7 +154,7 @@ void sql_add(struct sql *q, const char *fmt, ...)
     va_start(ap, fmt);
     while (*fmt) {
         size_t plain = strcspn(fmt, "%");
-        bytes_add(q, fmt, plain);
+        sql_bytes(q, fmt, plain);
         fmt += plain;
         if (*fmt && fmt[1]) {
             value_add(q, fmt[1], &ap);
@@ -144,18 +167,24 @@ void sql_add(struct sql *q, const char *fmt, ...)
 void sql_comma(struct sql *q)
 {
     if (q->n && q->text[q->n - 1] != '(')
-        bytes_add(q, ",", 1);
+        sql_bytes(q, ",", 1);
 }
 
 void sql_join(struct sql *q, const struct sql *from)
 {
+    size_t base = q->n;
     q->failed = q->failed || from->failed;
-    bytes_add(q, from->text, from->n);
+    sql_bytes(q, from->text, from->n);
+    for (size_t i = 0; i < from->n_values; i++) {
+        value_note(q, 0);
+        if (!q->failed)
+            q->values[q->n_values - 1] = (struct sql_value){base + from->values[i].at, from->values[i].n};
+    }
 }
 
 void sql_clear(struct sql *q)
 {
-    q->n = 0;
+    q->n = q->n_values = 0;
     q->failed = false;
     if (q->room > 4 << 20)
         sql_free(q);
@@ -164,5 +193,6 @@ void sql_clear(struct sql *q)
 void sql_free(struct sql *q)
 {
     free(q->text);
+    free(q->values);
     *q = (struct sql){0};
 }

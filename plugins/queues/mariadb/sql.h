@@ -12,10 +12,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Where a value stands in a text. */
+struct sql_value {
+    size_t at, n;
+};
+
 struct sql {
     char *text;
     size_t n, room;
     bool failed;
+    struct sql_value *values; /* those of %l, %i, %d and %s, in their order */
+    size_t n_values, cap_values;
 };
 
 /*
@@ -25,7 +32,10 @@ struct sql {
 void sql_add(struct sql *q, const char *fmt, ...);
 /* Appends a comma unless the text is empty or ends in an opening parenthesis. */
 void sql_comma(struct sql *q);
+/* Appends a text with its values. */
 void sql_join(struct sql *q, const struct sql *from);
+/* Appends bytes as they are. */
+void sql_bytes(struct sql *q, const char *bytes, size_t n);
 void sql_clear(struct sql *q);
 void sql_free(struct sql *q);
 

@@ -119,8 +119,8 @@ void batch_begin_text(struct store *s)
 {
     s->batch.begun = true;
     sql_add(&s->q,
-            "START TRANSACTION;INSERT INTO writers (id, batch, seen_ms) VALUES (%l,%l,%l) ON DUPLICATE KEY UPDATE "
-            "batch=VALUES(batch), seen_ms=VALUES(seen_ms) RETURNING (SELECT version FROM tenants_version)",
+            BATCH_BEGIN "INSERT INTO writers (id, batch, seen_ms) VALUES (%l,%l,%l) ON DUPLICATE KEY UPDATE "
+                        "batch=VALUES(batch), seen_ms=VALUES(seen_ms) RETURNING (SELECT version FROM tenants_version)",
             s->writer_id, s->batch_no, s->host->now_ms(s->self));
     bounds_ask(s, &s->q);
     sql_add(&s->q, ";");
@@ -330,6 +330,8 @@ int32_t store_apply(struct store *s, struct bp_op *const *ops, uint32_t n, struc
     }
     batch_reset(s);
     say(s, rc);
+    if (!rc)
+        shapes_prepare(s);
     if (!rc && sweeps(ops, n))
         pools_reconcile(s);
     if (rc) {
@@ -364,6 +366,7 @@ void store_close(struct store *s)
     names_clear(&s->workflows);
     tenants_free(s);
     bounds_free(s);
+    shapes_free(s);
     batch_free(s);
     sql_free(&s->windows.seconds);
     sql_free(&s->windows.samples);

@@ -24,6 +24,7 @@
 #include "pool.h"
 #include "recent.h"
 #include "settings.h"
+#include "shapes.h"
 #include "tenants.h"
 #include "text.h"
 
@@ -53,6 +54,7 @@ struct store {
     struct recent recent;
     struct windows windows;
     struct bounds bounds;
+    struct shapes shapes;
     bool tenant_made;            /* by this attempt: what names know of it must not outlive a rollback */
     int64_t writer_id, batch_no; /* our row in writers */
     int32_t shard;               /* our rows of the counters */

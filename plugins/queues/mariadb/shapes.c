@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shapes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "store.h"
+
+#define SHAPES_MAX 1024
+#define USES_MIN   3
+#define BYTES_MAX  16384 /* of a shape: longer ones seldom come again */
+
+static uint64_t hash_of(const struct sql *q)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < q->n; i++)
+        h = (h ^ (unsigned char)q->text[i]) * 0x100000001b3u;
+    return h ^ h >> 32;
+}
+
+/* The first value at or behind `from`. */
+static size_t value_from(const struct sql *q, size_t from)
+{
+    size_t low = 0, high = q->n_values;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (q->values[mid].at < from)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+/* The shape as a compound statement. */
+static void shape_text(const struct sql *q, size_t from, size_t to, struct sql *out)
+{
+    size_t at = from;
+    sql_clear(out);
+    sql_add(out, "BEGIN NOT ATOMIC ");
+    for (size_t i = value_from(q, from); i < q->n_values && q->values[i].at < to; i++) {
+        sql_bytes(out, q->text + at, q->values[i].at - at);
+        sql_bytes(out, "?", 1);
+        at = q->values[i].at + q->values[i].n;
+    }
+    sql_bytes(out, q->text + at, to - at);
+    sql_add(out, q->text[to - 1] == ';' ? "END" : ";END");
+}
+
+/* The slot of a shape; one that came less often than others gives way. NULL: the slot is another's. */
+static struct shape *slot_of(struct shapes *x, const struct sql *text)
+{
+    if (!x->slots && !(x->slots = calloc(SHAPES_MAX, sizeof *x->slots)))
+        return NULL;
+    struct shape *p = &x->slots[hash_of(text) % SHAPES_MAX];
+    if (p->text && p->n == text->n && memcmp(p->text, text->text, text->n) == 0)
+        return p;
+    if (p->text && p->uses > 0 && --p->uses > 0)
+        return NULL;
+    free(p->text);
+    if (x->due == p)
+        x->due = NULL;
+    *p = (struct shape){.text = malloc(text->n + 1), .n = text->n};
+    if (!p->text)
+        return NULL;
+    memcpy(p->text, text->text, text->n + 1);
+    return p;
+}
+
+/* The text with the name of the shape and its values in the place of [from, to). */
+static void execute_text(const struct sql *q, size_t from, size_t to, int number, struct sql *out)
+{
+    sql_clear(out);
+    sql_bytes(out, q->text, from);
+    sql_add(out, "EXECUTE bp%i USING ", number);
+    size_t first = value_from(q, from);
+    for (size_t i = first; i < q->n_values && q->values[i].at < to; i++) {
+        sql_bytes(out, ",", i > first);
+        sql_bytes(out, q->text + q->values[i].at, q->values[i].n);
+    }
+    if (to < q->n) {
+        sql_bytes(out, ";", 1);
+        sql_bytes(out, q->text + to, q->n - to);
+    }
+}
+
+int32_t shapes_send(struct store *s, size_t from, size_t to)
+{
+    struct shapes *x = &s->shapes;
+    const struct sql *q = &s->q;
+    size_t first = value_from(q, from);
+    bool fits = !x->off && !q->failed && to > from && first < q->n_values && q->values[first].at < to;
+    if (fits)
+        shape_text(q, from, to, &x->text);
+    if (!fits || x->text.failed || x->text.n > BYTES_MAX)
+        return query_send(s, q);
+    struct shape *p = slot_of(x, &x->text);
+    if (p && p->uses < UINT32_MAX)
+        p->uses++;
+    if (p && !p->prepared && p->uses >= USES_MIN && !x->due)
+        x->due = p;
+    if (!p || !p->prepared)
+        return query_send(s, q);
+    execute_text(q, from, to, (int)(p - x->slots), &x->send);
+    return query_send(s, &x->send);
+}
+
+void shapes_prepare(struct store *s)
+{
+    struct shapes *x = &s->shapes;
+    struct shape *p = x->due;
+    x->due = NULL;
+    if (!p || !s->db)
+        return;
+    struct bp_err before = s->failure;
+    sql_clear(&x->send);
+    sql_add(&x->send, "PREPARE bp%i FROM %s", (int)(p - x->slots), p->text);
+    int32_t rc = query_run(s, &x->send);
+    if (rc && s->fault == FAULT_LOST)
+        conn_close(s);
+    else if (rc)
+        s->host->log(s->self, BP_LOG_INFO, "statements are sent as plain text, which costs more: %s", s->failure.text);
+    x->off = rc != BP_OK && s->db;
+    p->prepared = rc == BP_OK;
+    s->failure = before;
+}
+
+void shapes_forget(struct store *s)
+{
+    struct shapes *x = &s->shapes;
+    for (size_t i = 0; x->slots && i < SHAPES_MAX; i++)
+        x->slots[i].prepared = false;
+    x->due = NULL;
+    x->off = false;
+}
+
+void shapes_free(struct store *s)
+{
+    struct shapes *x = &s->shapes;
+    for (size_t i = 0; x->slots && i < SHAPES_MAX; i++)
+        free(x->slots[i].text);
+    free(x->slots);
+    sql_free(&x->text);
+    sql_free(&x->send);
+    *x = (struct shapes){0};
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a controller keeps in memory to ask the server less: where its queues begin, and which texts are prepared. What
+ * it does is what it would do without.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "cm.h"
+#include "database.h"
+
+static struct fake_host *h, *other;
+
+static struct fake_host *start(void)
+{
+    struct bp_err err;
+    struct fake_host *x = queue_start(NULL, "", &err);
+    if (!x)
+        fail_msg("start: %s", err.text);
+    return x;
+}
+
+static int fresh(void **state)
+{
+    (void)state;
+    database_fresh();
+    h = start();
+    other = start();
+    queue_worker(h, "w");
+    /* What a session keeps is taken from these when it begins. */
+    database_run("SET GLOBAL log_output='TABLE', GLOBAL general_log=0");
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    fake_host_stop(h);
+    fake_host_stop(other);
+    database_run("SET GLOBAL general_log=0");
+    return 0;
+}
+
+static void run(struct fake_host *x, struct bp_op *op)
+{
+    struct bp_err err = {0};
+    if (queue_run(x, op, &err) != BP_OK || op->err.rc != BP_OK)
+        fail_msg("operation %d: %s%s", op->kind, err.text, op->err.text);
+}
+
+static int64_t submit(struct fake_host *x, int32_t priority)
+{
+    struct bp_op op = {.kind = BP_OP_SUBMIT};
+    op.u.submit = (struct bp_op_submit){.tenant = "acme", .workflow = "a", .request_hash = "h", .priority = priority};
+    run(x, &op);
+    return op.u.submit.id;
+}
+
+static void complete(int64_t id, const char *token)
+{
+    struct bp_op op = {.kind = BP_OP_COMPLETE};
+    op.u.complete = (struct bp_op_complete){.id = id, .token = token, .worker_id = "w", .output = "{\"of\":\"it\"}"};
+    run(h, &op);
+}
+
+static void requeue(int64_t id, const char *token)
+{
+    struct bp_op op = {.kind = BP_OP_REQUEUE};
+    op.u.requeue = (struct bp_op_requeue){.id = id, .token = token, .worker_id = "w", .max_requeues = 20};
+    run(h, &op);
+}
+
+/* Until a controller that has looked at what others do looks again, and while it takes them for busy. */
+static void wait_ms(int ms)
+{
+    struct timespec t = {0, ms * 1000000L};
+    nanosleep(&t, NULL);
+}
+
+/* Submits so many jobs and leases two of them, so that the queue's begin is known. The first one left. */
+static int64_t filled(int n)
+{
+    int64_t first = submit(h, 0);
+    for (int i = 1; i < n; i++)
+        submit(h, 0);
+    wait_ms(120);
+    assert_int_equal(queue_lease(h, "w", "first"), first);
+    assert_int_equal(queue_lease(h, "w", "second"), first + 1);
+    return first + 2;
+}
+
+/* ---- where a queue begins ---- */
+
+static void starts_counted(void)
+{
+    database_run("TRUNCATE mysql.general_log");
+    database_run("SET GLOBAL general_log=1");
+}
+
+/* How often the whole queue was read since. */
+static int64_t starts(void)
+{
+    return database_int("SELECT COUNT(*) FROM mysql.general_log WHERE command_type='Query' AND argument LIKE "
+                        "'%(dispatches_queue)%' AND argument NOT LIKE '%d.id >=%'");
+}
+
+static void leases_pass_over_no_leased_jobs(int n)
+{
+    int64_t next = filled(n);
+    char token[16];
+    starts_counted();
+    for (int i = 0; i < 8; i++) {
+        snprintf(token, sizeof token, "t%d", i);
+        assert_int_equal(queue_lease(h, "w", token), next + i);
+    }
+    assert_true(starts() <= 1); /* it is read from its start once a second all the same */
+}
+
+static void a_long_queue_is_read_from_where_it_begins(void **state)
+{
+    (void)state;
+    leases_pass_over_no_leased_jobs(90);
+}
+
+static void a_short_queue_is_read_by_its_jobs(void **state)
+{
+    (void)state;
+    leases_pass_over_no_leased_jobs(12);
+}
+
+static void an_empty_queue_is_not_read(void **state)
+{
+    (void)state;
+    filled(2);
+    assert_int_equal(queue_lease(h, "w", "a"), 0);
+    starts_counted();
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(queue_lease(h, "w", "b"), 0);
+    assert_true(starts() <= 1);
+}
+
+static void jobs_of_one_controller_keep_their_order(int n)
+{
+    int64_t next = filled(n);
+    int64_t urgent = submit(h, 5);
+    requeue(next - 1, "second"); /* in front of its priority */
+    assert_int_equal(queue_lease(h, "w", "a"), urgent);
+    assert_int_equal(queue_lease(h, "w", "b"), next - 1);
+    assert_int_equal(queue_lease(h, "w", "c"), next);
+    int64_t more = submit(h, 6);
+    assert_int_equal(queue_lease(h, "w", "d"), more);
+    assert_int_equal(queue_lease(h, "w", "e"), next + 1);
+}
+
+static void its_own_jobs_keep_their_order_in_a_short_queue(void **state)
+{
+    (void)state;
+    jobs_of_one_controller_keep_their_order(10);
+}
+
+static void its_own_jobs_keep_their_order_in_a_long_queue(void **state)
+{
+    (void)state;
+    jobs_of_one_controller_keep_their_order(90);
+}
+
+static void a_queue_that_grows_long_keeps_its_order(void **state)
+{
+    (void)state;
+    int64_t next = filled(4), last = 0;
+    for (int i = 0; i < 80; i++)
+        last = submit(h, i == 40 ? 1 : 0);
+    assert_int_equal(queue_lease(h, "w", "a"), last - 39);
+    assert_int_equal(queue_lease(h, "w", "b"), next);
+    assert_int_equal(queue_lease(h, "w", "c"), next + 1);
+    assert_int_equal(queue_lease(h, "w", "d"), last - 79);
+}
+
+static void jobs_of_others_keep_their_order(int n)
+{
+    int64_t next = filled(n);
+    int64_t urgent = submit(other, 5);
+    wait_ms(15);
+    assert_int_equal(queue_lease(h, "w", "a"), urgent);
+    assert_int_equal(queue_lease(h, "w", "b"), next);
+    database_run("INSERT INTO DB.ai_job_dispatches (tenant_id, workflow_id, priority) SELECT t.id, w.id, 5 FROM "
+                 "DB.tenants t JOIN DB.workflows w WHERE t.name = 'acme' AND w.name = 'a'");
+    wait_ms(15);
+    assert_int_equal(queue_lease(h, "w", "c"), database_int("SELECT MAX(id) FROM DB.ai_job_dispatches"));
+    assert_int_equal(queue_lease(h, "w", "d"), next + 1);
+}
+
+static void jobs_of_others_keep_their_order_in_a_short_queue(void **state)
+{
+    (void)state;
+    jobs_of_others_keep_their_order(10);
+}
+
+static void jobs_of_others_keep_their_order_in_a_long_queue(void **state)
+{
+    (void)state;
+    jobs_of_others_keep_their_order(90);
+}
+
+static void a_job_of_another_in_a_queue_taken_for_empty_is_leased_at_once(void **state)
+{
+    (void)state;
+    filled(2);
+    wait_ms(120);
+    assert_int_equal(queue_lease(h, "w", "a"), 0);
+    assert_int_equal(queue_lease(h, "w", "a"), 0);
+    int64_t id = submit(other, 0);
+    assert_int_equal(queue_lease(h, "w", "b"), id);
+    assert_int_equal(queue_lease(h, "w", "c"), 0);
+}
+
+static void a_job_leased_or_cancelled_by_another_is_not_given_twice(void **state)
+{
+    (void)state;
+    int64_t next = filled(10);
+    struct bp_op op = {.kind = BP_OP_CANCEL};
+    op.u.cancel.id = next;
+    run(other, &op);
+    assert_int_equal(queue_lease(other, "w", "a"), next + 1);
+    assert_int_equal(queue_lease(h, "w", "b"), next + 2);
+}
+
+/* ---- prepared texts ---- */
+
+static int64_t executed(void)
+{
+    return database_int("SELECT variable_value FROM information_schema.GLOBAL_STATUS WHERE variable_name = "
+                        "'COM_EXECUTE_SQL'");
+}
+
+/* One job from its submit to its end, whose row then says all of it. */
+static void whole_job(int number)
+{
+    char token[32], sql[256];
+    snprintf(token, sizeof token, "it's \\ %d?", number);
+    int64_t id = submit(h, number % 3);
+    assert_int_equal(queue_lease(h, "w", token), id);
+    complete(id, token);
+    snprintf(sql, sizeof sql,
+             "SELECT COUNT(*) FROM DB.ai_job_dispatches d JOIN DB.ai_jobs j USING (id) WHERE id=%lld AND status=4 AND "
+             "priority=%d AND lease_token=CONCAT('it''s \\\\ ', %d, '?') AND output='{\"of\":\"it\"}'",
+             (long long)id, number % 3, number);
+    assert_int_equal(database_int(sql), 1);
+    snprintf(sql, sizeof sql, "SELECT COUNT(*) FROM DB.job_events WHERE job_id=%lld", (long long)id);
+    assert_int_equal(database_int(sql), 3);
+}
+
+static void jobs(int n)
+{
+    for (int i = 0; i < n; i++)
+        whole_job(i);
+}
+
+static void texts_that_come_often_are_prepared_and_do_the_same(void **state)
+{
+    (void)state;
+    int64_t before = executed();
+    jobs(40);
+    assert_true(executed() - before > 60);
+    assert_int_equal(database_int("SELECT SUM(completed) FROM DB.dispatch_counters WHERE owner=1"), 40);
+}
+
+static void a_new_connection_prepares_anew(void **state)
+{
+    (void)state;
+    jobs(12);
+    database_run_each("SELECT CONCAT('KILL ', id) FROM information_schema.PROCESSLIST WHERE db = 'DB'");
+    int64_t before = executed();
+    jobs(20);
+    assert_true(executed() > before);
+}
+
+static void a_server_that_prepares_no_more_is_sent_plain_texts(void **state)
+{
+    (void)state;
+    database_run("SET GLOBAL max_prepared_stmt_count=0");
+    int64_t before = executed();
+    jobs(15);
+    assert_int_equal(executed(), before);
+    database_run("SET GLOBAL max_prepared_stmt_count=DEFAULT");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_long_queue_is_read_from_where_it_begins, fresh, stop),
+        cmocka_unit_test_setup_teardown(a_short_queue_is_read_by_its_jobs, fresh, stop),
+        cmocka_unit_test_setup_teardown(an_empty_queue_is_not_read, fresh, stop),
+        cmocka_unit_test_setup_teardown(its_own_jobs_keep_their_order_in_a_short_queue, fresh, stop),
+        cmocka_unit_test_setup_teardown(its_own_jobs_keep_their_order_in_a_long_queue, fresh, stop),
+        cmocka_unit_test_setup_teardown(a_queue_that_grows_long_keeps_its_order, fresh, stop),
+        cmocka_unit_test_setup_teardown(jobs_of_others_keep_their_order_in_a_short_queue, fresh, stop),
+        cmocka_unit_test_setup_teardown(jobs_of_others_keep_their_order_in_a_long_queue, fresh, stop),
+        cmocka_unit_test_setup_teardown(a_job_of_another_in_a_queue_taken_for_empty_is_leased_at_once, fresh, stop),
+        cmocka_unit_test_setup_teardown(a_job_leased_or_cancelled_by_another_is_not_given_twice, fresh, stop),
+        cmocka_unit_test_setup_teardown(texts_that_come_often_are_prepared_and_do_the_same, fresh, stop),
+        cmocka_unit_test_setup_teardown(a_new_connection_prepares_anew, fresh, stop),
+        cmocka_unit_test_setup_teardown(a_server_that_prepares_no_more_is_sent_plain_texts, fresh, stop),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
