@@ -27,11 +27,13 @@ static void help(FILE *out)
           "  -j, --json         answer as JSON\n"
           "  -h, --help         this help; bpctl help lists the daemon's commands\n"
           "  -V, --version      the version\n\n"
-          "Often used: status, workflows, jobs, job N, submit, workers, plugin, scale, fleet, events --follow, log\n"
+          "Often used: status, doctor, workflows, jobs, job N, submit, workers, plugin, scale, fleet, events --follow, "
+          "log\n"
           "bpctl submit --help says how to submit a job from files.\n"
           "bpctl migrate --help says how to bring the queue's schema up to date; it needs no running bpd.\n"
           "bpctl simulate --help says how to try scaling policies on past jobs; it needs none either.\n"
-          "Exit status: 0 done, 1 refused or failed (doctor: something it tried failed), 2 wrong usage; of migrate also 3.\n",
+          "Exit status: 0 done, 1 refused or failed (doctor: something it tried failed), 2 wrong usage; of migrate "
+          "also 3.\n",
           out);
 }
 

@@ -300,9 +300,9 @@ static int count(struct json_object *rows, const char *status)
     return n;
 }
 
-static void finish(void *arg)
+/* Answers. The run's own reference is the caller's to give back. */
+static void finish(struct doctor *d)
 {
-    struct doctor *d = arg;
     struct admin_call *c = d->call;
     struct json_object *o = json_object_new_object();
     d->call = NULL;
@@ -315,13 +315,21 @@ static void finish(void *arg)
     json_put_int(o, "fail", count(d->rows, "fail"));
     json_object_object_add(o, "checks", json_object_get(d->rows));
     call_ok(c, o);
+}
+
+static void is_late(void *arg)
+{
+    struct doctor *d = arg;
+    finish(d);
     doctor_unref(d);
 }
 
 void doctor_heard(struct doctor *d)
 {
-    if (--d->open == 0 && d->call)
+    if (--d->open == 0 && d->call) {
         finish(d);
+        d->refs--;
+    }
     doctor_unref(d);
 }
 
@@ -340,7 +348,7 @@ void cmd_doctor(struct admin_call *c)
     d->open = 1;
     d->budget_ms = (int)s * 1000;
     d->rows = json_object_new_array();
-    d->limit = loop_timer_new(c->app->loop, "doctor.limit", finish, d);
+    d->limit = loop_timer_new(c->app->loop, "doctor.limit", is_late, d);
     loop_timer_after(d->limit, d->budget_ms + SPARE_MS);
     doctor_check_self(d);
     host_each_offer(c->app->host, BP_CHECK_FACET, ask, d);

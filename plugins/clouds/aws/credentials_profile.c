@@ -166,7 +166,9 @@ static struct source *assumed(struct aws *a, const struct profiles *p, const cha
                 profile, source ? "both" : "neither");
     if (err->rc)
         return NULL;
-    struct source *below = source ? by_profile(a, p, profile, source, t, err) : named_source(a, kind, profile, err);
+    struct source *below = source ? by_profile(a, p, profile, source, t, err)
+                           : kind ? named_source(a, kind, profile, err)
+                                  : NULL;
     return below ? role_source(a, &r, below, err) : NULL;
 }
 
