@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fleet_call.c - calls of a cloud plugin's fleets. "describe" may take many slugs and repeat itself, and tells what the
- * last of the repetitions cost: {"cpu_ms":..., "rss_kib":...}.
+ * fleet_call.c - calls of a cloud plugin's fleets. "describe" and "tick" take many slugs and tell what they cost:
+ * {"cpu_ms":..., "grown_kib":...}, the peak of memory above what there was before.
  */
 #include "facet_call.h"
 #include <bp/fleet.h>
@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -77,11 +76,34 @@ static double cpu_ms(void)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
+/* A line of /proc/self/status, KiB. */
+static int64_t status_kib(const char *name)
+{
+    FILE *in = fopen("/proc/self/status", "re");
+    char line[256];
+    int64_t v = 0;
+    while (in && fgets(line, sizeof line, in))
+        if (strncmp(line, name, strlen(name)) == 0)
+            v = strtoll(line + strlen(name), NULL, 10);
+    if (in)
+        fclose(in);
+    return v;
+}
+
+/* From now on the peak is that of what comes. */
+static int64_t resident_kib(void)
+{
+    FILE *out = fopen("/proc/self/clear_refs", "we");
+    if (out) {
+        fputs("5", out);
+        fclose(out);
+    }
+    return status_kib("VmRSS:");
+}
+
 static int64_t peak_kib(void)
 {
-    struct rusage u;
-    getrusage(RUSAGE_SELF, &u);
-    return u.ru_maxrss;
+    return status_kib("VmHWM:");
 }
 
 static void states_free(struct bp_fleet_state *s, uint32_t n)
@@ -105,7 +127,7 @@ static int call_describe(void *inst, struct json_object *in, struct json_object 
     }
     usleep((useconds_t)num(in, "rest_ms", 0) * 1000);
     double before = cpu_ms();
-    int64_t rss = peak_kib();
+    int64_t rss = resident_kib();
     int rc = table()->describe(inst, slugs, n, s, err);
     json_object_object_add(out, "cpu_ms", json_object_new_double(cpu_ms() - before));
     give_int(out, "grown_kib", peak_kib() - rss);
@@ -114,6 +136,27 @@ static int call_describe(void *inst, struct json_object *in, struct json_object 
     json_object_object_add(out, "fleets", states);
     states_free(s, n);
     free(slugs);
+    return rc;
+}
+
+/* What the controller asks at one tick: all fleets together, then what happened to each. */
+static int call_tick(void *inst, struct json_object *in, struct json_object *out, struct bp_err *err)
+{
+    struct json_object *list = NULL;
+    struct bp_activity what[20];
+    double before = cpu_ms();
+    int rc = call_describe(inst, in, out, err);
+    json_object_object_get_ex(in, "slugs", &list);
+    for (size_t k = 0; rc == 0 && k < json_object_array_length(list); k++) {
+        const char *slug = json_object_get_string(json_object_array_get_idx(list, k));
+        uint32_t n = 20;
+        char *text = NULL;
+        rc = table()->activities(inst, slug, 0, what, &n, err);
+        if (rc == 0)
+            rc = table()->penalties(inst, slug, &text, err);
+        fake_host_free(text);
+    }
+    json_object_object_add(out, "cpu_ms", json_object_new_double(cpu_ms() - before));
     return rc;
 }
 
@@ -210,6 +253,7 @@ static int call_penalties(void *inst, struct json_object *in, struct json_object
 const struct facet_call facet_calls[] = {
     {"ensure", call_ensure},
     {"describe", call_describe},
+    {"tick", call_tick},
     {"grow", call_grow},
     {"terminate", call_terminate},
     {"protect", call_protect},

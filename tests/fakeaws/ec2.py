@@ -6,12 +6,13 @@ from .service import Ec2Service
 
 
 class Ec2(Ec2Service):
-    """subnets: id -> zone; images: id -> state; security_groups: ids; templates: by name."""
+    """subnets: id -> zone; images: id -> state; security_groups: ids; templates: by name; notices: instances that have one."""
     signing = "ec2"
 
     def __init__(self, aws):
         super().__init__(aws)
         self.subnets = {f"subnet-{c * 8}": aws.region + c for c in "abc"}
+        self.notices = set()
         self.images, self.security_groups, self.templates, self.ended = {"ami-11111111": "available"}, {"sg-11111111"}, {}, {}
 
     def zone_of(self, subnet):
@@ -110,6 +111,13 @@ class Ec2(Ec2Service):
                                   "placement": {"availabilityZone": i.zone}, "launchTime": self.aws.clock.iso(i.launched),
                                   "instanceLifecycle": "spot" if i.market == "spot" else None})
         return {"reservationSet": [{"reservationId": "r-11111111", "instancesSet": items}]}
+
+    def op_DescribeSpotInstanceRequests(self, p):
+        wanted = [v for f in listed(p.get("Filter")) if f["Name"] == "status-code" for v in listed(f["Value"])]
+        spots = [i for g in self.aws.autoscaling.groups.values() for i in g.instances if i.market == "spot"]
+        items = [{"spotInstanceRequestId": "sir-" + i.id[-8:], "instanceId": i.id,
+                  "status": {"code": "marked-for-termination" if i.id in self.notices else "fulfilled"}} for i in spots]
+        return {"spotInstanceRequestSet": [i for i in items if not wanted or i["status"]["code"] in wanted]}
 
     def op_TerminateInstances(self, p):
         for id in listed(p.get("InstanceId")):

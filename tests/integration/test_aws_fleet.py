@@ -415,6 +415,18 @@ def test_an_allowance_ends_the_rest_after_failed_launches(fake):
     assert [i["spot"] for i in described(caller)["instances"]] == [0]
 
 
+def test_a_spot_notice_is_shown(fake):
+    caller = fake.caller()
+    caller.ok("ensure", **SPEC)
+    caller.ok("grow", slug="upscale", to=2)
+    id = described(caller)["instances"][1]["id"]
+    fake.aws.ec2.notices.add(id)
+    assert {i["id"] for i in described(caller)["instances"] if i["interrupting"]} == {id}
+    fake.aws.forget()
+    described(caller)
+    assert "DescribeSpotInstanceRequests" not in calls(fake), "not at each look"
+
+
 # ---- outages ----
 
 def test_an_outage_is_an_error_and_no_empty_fleet(fake):

@@ -36,6 +36,8 @@ struct fleets {
     struct groups *groups;         /* groups.h: what AWS said last */
     struct activities *activities; /* activities.h */
     atomic_int no_launch;          /* the endpoint knows no LaunchInstances */
+    int64_t notices_ms;            /* when EC2 was asked for Spot notices last, 0: never; machines.c's */
+    unsigned told;                 /* what EC2 did not tell was logged, by bit; machines.c's */
 };
 
 /* fleet_settings.c: reads them; BP_INVALID names the member. */

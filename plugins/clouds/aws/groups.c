@@ -249,11 +249,8 @@ int groups_look(struct fleets *f, const char *const *slugs, uint32_t n, int64_t 
     int due = 0;
     pthread_mutex_lock(&f->groups->looking);
     int rc = look(f, slugs, n, max_age_ms, &due, err);
-    if (rc == 0 && full) {
+    if (rc == 0 && full && !(due && machines_ask_notices(f))) /* one call more, not two */
         machines_ask(f);
-        if (due)
-            machines_ask_notices(f);
-    }
     pthread_mutex_unlock(&f->groups->looking);
     return rc;
 }

@@ -70,8 +70,9 @@ void group_keep(struct group *g, const struct group *was, uint64_t began);
 /* BP_INSTANCE_* of a lifecycle state; 0: no part of the group's capacity (Standby, Detached, Warmed:...). */
 int32_t group_state(const char *lifecycle);
 
-/* machines.c: asks EC2 about members that are new, and about Spot notices. What it does not learn it asks later. */
+/* machines.c: asks EC2 about members that are new; about Spot notices, when it is time for that (1). What it does not
+ * learn it asks later. One thread at a time. */
 void machines_ask(struct fleets *f);
-void machines_ask_notices(struct fleets *f);
+int machines_ask_notices(struct fleets *f);
 
 #endif

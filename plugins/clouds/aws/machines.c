@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define ASKED_AT_ONCE 200   /* values of one filter */
+#define NOTICES_MS    20000 /* notices come two minutes ahead, and each worker watches for its own */
 #define AGAIN_MS      30000 /* EC2 may know an instance a little later than its group does */
 
 struct machines {
@@ -56,9 +57,11 @@ static void learn(struct group *g, void *arg)
 static int ask_about(struct machines *m, enum aws_op op, const struct form *form, const char *what, struct reply *r)
 {
     struct bp_err err = {0};
+    unsigned bit = op == AWS_OP_EC2_DESCRIBE_INSTANCES ? 1 : 2, told = m->f->told & bit;
     int rc = client_query(m->f->aws->client, op, form, what, r, &err);
-    if (rc < 0)
+    if (rc < 0 && !told)
         AWS_LOG(m->f->aws, BP_LOG_WARN, "fleets are described without it: %s", err.text);
+    m->f->told = rc < 0 ? m->f->told | bit : m->f->told & ~bit;
     return rc;
 }
 
@@ -107,16 +110,20 @@ static void mark(struct group *g, void *arg)
         i->pub.interrupting = 1;
 }
 
-void machines_ask_notices(struct fleets *f)
+int machines_ask_notices(struct fleets *f)
 {
     struct machines m = {.f = f};
     struct reply r = {0};
+    int64_t now = AWS_NOW(f->aws), age = now - f->notices_ms;
+    if (f->notices_ms && age >= 0 && age < NOTICES_MS)
+        return 0;
     groups_lock(f->groups);
     groups_each(f->groups, count_spots, &m);
     groups_unlock(f->groups);
     struct form *form = m.spots ? form_new() : NULL;
     if (!form)
-        return;
+        return 0;
+    f->notices_ms = now;
     form_put(form, "status-code", "Filter.1.Name");
     form_put(form, "marked-for-termination", "Filter.1.Value.1");
     form_put(form, "marked-for-stop", "Filter.1.Value.2");
@@ -128,4 +135,5 @@ void machines_ask_notices(struct fleets *f)
     }
     reply_free(&r);
     form_free(form);
+    return 1;
 }
