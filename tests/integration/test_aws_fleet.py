@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fleets on AWS, by the facet alone: made, corrected, grown and ended in moto and in the fake AWS, read back by an SDK."""
 import base64
+import importlib.machinery
 import json
+import pathlib
+import subprocess
+import urllib.request
 
 import boto3
 import pytest
@@ -57,7 +61,6 @@ def moto_server():
 
 @pytest.fixture
 def moto(moto_server, build, tmp_path):
-    import urllib.request
     urllib.request.urlopen(urllib.request.Request(moto_server + "/moto-api/reset", method="POST")).read()
     p = Place(moto_server, build, tmp_path, [], "", environment(moto_server))
     p.more = {"rootVolumeGiB": 50}  # moto takes no root volume's size from an AMI
@@ -148,7 +151,6 @@ def test_user_data_starts_a_worker_that_finds_its_secret_by_name(fake):
 
 
 def test_what_a_worker_is_told_are_settings_that_it_knows(fake, build, tmp_path):
-    import subprocess
     fake.caller().ok("ensure", **SPEC)
     script = base64.b64decode(fake.versions()[0]["LaunchTemplateData"]["UserData"]).decode().split("\n")
     file = tmp_path / "worker.json"
@@ -456,3 +458,12 @@ def test_five_hundred_fleets_are_described_by_five_calls(fake):
     caller.ok("grow", slug="w250", to=1)
     assert len(caller.ok("describe", slugs=slugs)["fleets"]["w250"]["instances"]) == 1
     assert calls(fake, but=()) == ["SetDesiredCapacity", "DescribeAutoScalingGroups", "DescribeInstances"], "one for what changed"
+
+
+def test_a_tick_over_five_hundred_fleets_costs_at_most_eight_calls(build):
+    """As bench/aws/tick measures it, with instances that are all new at first."""
+    path = pathlib.Path(__file__).resolve().parents[2] / "bench" / "aws" / "tick"
+    bench = importlib.machinery.SourceFileLoader("tick", str(path)).load_module()
+    ticks = bench.measure(build, 500, 2, 8)
+    assert all(sum(calls.values()) <= 8 for calls, _, _ in ticks), ticks
+    assert sum(calls.get("DescribeInstances", 0) for calls, _, _ in ticks) == 5, "1,000 instances, 200 a call, each once"

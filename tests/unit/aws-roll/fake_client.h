@@ -10,7 +10,7 @@
 
 struct fake_call {
     enum aws_op op;
-    char form[4096]; /* or the JSON */
+    char form[8192]; /* or the JSON */
 };
 
 extern struct fake_call fake_calls[FAKE_CALLS];
