@@ -29,12 +29,13 @@ struct instance {
     int64_t marked_ms;
     int64_t idle_since_ms, busy_since_ms;
     int protecting; /* a call is under way that protects it (1) or ends that (2) */
+    int old;        /* a roll-out under way is to replace it */
     int rolling;    /* drained by a roll-out: another one takes its place, so growth does not call it back */
 };
 
 /* A roll-out that is looked after; before_ms 0: none. */
 struct rollout {
-    int64_t before_ms; /* instances launched before that are to be replaced */
+    int64_t before_ms; /* when it began */
     int64_t asked_ms;  /* when the provider was last asked how it goes */
     int asking, provider_done;
     int32_t percent, left;

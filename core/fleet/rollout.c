@@ -41,7 +41,15 @@ static int is_live(const struct instance *i)
 
 static int is_old(const struct fleet *fl, const struct instance *i)
 {
-    return is_live(i) && i->now.launched_ms < fl->rollout.before_ms;
+    return fl->rollout.before_ms && i->old && is_live(i);
+}
+
+/* Those that are known when it starts. Of one begun by an earlier process, by their times: clouds tell whole seconds.
+ */
+static void mark_old(struct fleet *fl, int64_t launched_before_ms)
+{
+    for (struct instance *i = fl->instances; i; i = i->next)
+        i->old = i->now.launched_ms < launched_before_ms;
 }
 
 static int32_t count_old(const struct fleet *fl)
@@ -69,7 +77,7 @@ static void forget(struct fleets *f, struct fleet *fl)
     for (struct instance *i = fl->instances; i; i = i->next) {
         if (i->rolling && i->drain == DRAIN_MARKED && is_live(i))
             drain_cancel(f, fl, i);
-        i->rolling = 0;
+        i->rolling = i->old = 0;
     }
     memset(&fl->rollout, 0, sizeof fl->rollout);
 }
@@ -80,10 +88,14 @@ static void learn(struct fleets *f, struct fleet *fl, int32_t what, struct json_
     const char *status = json_str(o, "status", "");
     int running = json_truth(o, "running", 0);
     int32_t percent = (int32_t)json_int(o, "percent", 0), left = (int32_t)json_int(o, "left", 0);
-    if (what == BP_ROLLOUT_START)
+    int64_t began_ms = json_int(o, "began_ms", 0) > 0 ? json_int(o, "began_ms", 0) : fleets_now(f);
+    if (what == BP_ROLLOUT_START) {
         *r = (struct rollout){.before_ms = fleets_now(f)};
-    else if (running && !r->before_ms && strcmp(status, "cancelling") != 0) /* begun by an earlier process */
-        r->before_ms = json_int(o, "began_ms", 0) > 0 ? json_int(o, "began_ms", 0) : fleets_now(f);
+        mark_old(fl, INT64_MAX);
+    } else if (running && !r->before_ms && strcmp(status, "cancelling") != 0) {
+        r->before_ms = began_ms;
+        mark_old(fl, began_ms - 1000);
+    }
     if (!r->before_ms)
         return;
     int told = strcmp(status, r->status) == 0 && percent == r->percent && left == r->left;
@@ -199,21 +211,23 @@ void fleet_rollout(struct fleets *f, const char *slug, int32_t what, fleet_answe
 
 /* ---- the old ones that work ---- */
 
+/* Those that work and those that are idle are counted apart: a long job keeps no idle one from being replaced. Idle
+ * ones are the provider's, as long as it is at it. */
 static void drain_old(struct fleets *f, struct fleet *fl)
 {
-    int32_t running = 0, rolling = 0;
+    int32_t running = 0, rolling[2] = {0, 0};
     for (const struct instance *i = fl->instances; i; i = i->next) {
         running += i->now.state == BP_INSTANCE_RUNNING;
-        rolling += i->rolling && is_live(i);
+        rolling[i->leases > 0] += i->rolling && is_live(i);
     }
     int32_t most = running / DRAIN_SHARE > 1 ? running / DRAIN_SHARE : 1;
-    for (struct instance *i = fl->instances; i && rolling < most; i = i->next) {
-        /* Idle ones are the provider's, as long as it is at it. */
-        if (!is_old(fl, i) || i->now.state != BP_INSTANCE_RUNNING || i->drain != DRAIN_NONE ||
-            (i->leases == 0 && !fl->rollout.provider_done))
+    for (struct instance *i = fl->instances; i; i = i->next) {
+        int busy = i->leases > 0;
+        if (!is_old(fl, i) || i->now.state != BP_INSTANCE_RUNNING || i->drain != DRAIN_NONE || rolling[busy] >= most ||
+            (!busy && !fl->rollout.provider_done))
             continue;
         i->rolling = 1;
-        rolling++;
+        rolling[busy]++;
         drain_instance(f, fl, i, "a new image is rolled out");
     }
 }

@@ -168,3 +168,120 @@ def test_when_every_subnet_is_without_stock_all_are_tried(fake):  # noqa: F811
     fake.aws.capacity.refusals.remove(refusal)
     wait_until("the rest after that is over", lambda: caller("grow", slug="upscale", to=1)["rc"] == OK, timeout=30)
     assert fake.group()["DesiredCapacity"] == 1
+
+
+# ---- the whole daemon ----
+
+class Site:
+    """A controller whose fleets are in the fake AWS; its workers are ours, by the names of the fake's instances."""
+
+    def __init__(self, fake, daemon, test_copy, build, monkeypatch, **more):  # noqa: F811
+        for key, value in fake.env.items():
+            if key.startswith("AWS_") or key.lower() == "no_proxy":
+                monkeypatch.setenv(key, value)
+        self.fake, self.group_name = fake, "asg-local-test-copy"
+        settings = {"services": json.dumps({s: "local" for s in ("objects", "params", "metrics", "logs", "notify")} | {"fleet": "aws"}),
+                    "plugin": json.dumps({"aws": {"region": REGION, "retryBaseMilliseconds": 1,
+                                                  "fleet": {"subnets": fake.subnets, "instanceProfile": "bp-worker", "describeSeconds": 0,
+                                                            "controllerUrl": "https://bp.example"}}}),
+                    "workflows": json.dumps({"test-copy": {"amiSsmParameter": PARAMETER, "instanceTypes": SPEC["types"], "maxSize": 3,
+                                                           "scaleToZeroSeconds": 600, "policy": "target", "backlogTarget": 1}}), **more}
+        self.d = daemon(settings=settings, plugins=("sqlite", "local", "aws"), extra_plugins=[test_copy])
+        wait_until("the fleet is made", lambda: self.fleet()["exists"])
+        self.workers = {}
+
+    def fleet(self):
+        rows = self.d.ctl("fleet", "test-copy")
+        return rows[0] if rows else {"exists": False}
+
+    def events(self, name):
+        return self.d.ctl("events", name)
+
+    def instances(self):
+        return [i for i in self.fleet()["instances"] if i["state"] in ("running", "draining")]
+
+    def worker(self, instance):
+        if instance not in self.workers:
+            w = self.workers[instance] = FieldWorker(self.d.http, self.d.secret(), instance)
+            assert w.register(slugs=["test-copy"]).status < 300
+        return self.workers[instance]
+
+    def finish(self, instance, job):
+        headers = {k: (v[0] if isinstance(v, list) else v) for k, v in dict(job["output_headers"] or {}).items()}
+        assert self.d.http.put_url(job["output_url"], b"done", headers.get("Content-Type")).status < 300
+        assert self.worker(instance).complete(job, 4).status == 200
+
+    def submit(self):
+        return self.d.http.submit("test-copy", {"steps": 1, "step_ms": 0}, [self.d.http.upload(b"data")])["id"]
+
+
+@pytest.fixture
+def site(fake, daemon, test_copy, build, monkeypatch):  # noqa: F811
+    return lambda **more: Site(fake, daemon, test_copy, build, monkeypatch, **more)
+
+
+def test_bpctl_shows_and_sets_what_new_instances_are_made_from(site, fake):  # noqa: F811
+    s = site()
+    fake.aws.ec2.images["ami-22222222"] = "available"
+    row = s.d.ctl("ami")[0]
+    assert (row["workflow"], row["ami"], row["found"], row["parameter"]) == ("test-copy", "ami-11111111", True, PARAMETER)
+    text = s.d.ctl("ami", json_form=False).stdout
+    assert "ami-11111111" in text and PARAMETER in text
+    told = s.d.ctl("ami", "set", "test-copy", "ami-22222222")
+    assert (told["before"], told["ami"]) == ("ami-11111111", "ami-22222222")
+    assert fake.sdk("ssm").get_parameter(Name=PARAMETER)["Parameter"]["Value"] == "ami-22222222"
+    e = s.events("fleet.image")[0]
+    assert (e["from"], e["to"]) == ("ami-11111111", "ami-22222222") and e["who"].startswith("operator:")
+    for words, said in ((("ami", "set", "test-copy", "ami-2"), "is no AMI"), (("ami", "set", "test-cpy", "ami-22222222"), "did you mean test-copy"),
+                        (("ami", "set", "test-copy", "ami-33333333"), "--force"), (("ami", "rollout", "test-copy", "--abort"), "no roll-out")):
+        r = s.d.ctl(*words, json_form=False)
+        assert r.returncode == 1 and said in r.stderr, (words, r.stderr)
+    assert fake.sdk("ssm").get_parameter(Name=PARAMETER)["Parameter"]["Value"] == "ami-22222222"
+    assert s.d.ctl("ami", "set", "test-copy", "ami-33333333", "--force")["warning"]
+
+
+def test_a_roll_out_replaces_the_idle_and_waits_for_the_one_that_works(site, fake):  # noqa: F811
+    s = site()
+    s.d.ctl("scale", "hold", "test-copy", "2")
+    wait_until("two run", lambda: len(s.instances()) == 2)
+    old = [i["id"] for i in s.instances()]
+    id = s.submit()
+    job = next(j for w in old if (j := s.worker(w).poll().data["job"]))
+    busy = next(w for w in old if s.d.http.job(id)["worker"] == w)
+    wait_until("the busy one is protected", lambda: [i["protected"] for i in s.instances() if i["id"] == busy] == [True])
+    follow = subprocess.Popen([s.d.build / "bin" / "bpctl", "--socket", s.d.state / "bpd.sock", "ami", "rollout", "test-copy", "--follow"],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_until("the idle one is replaced", lambda: not any(i["id"] in old and i["id"] != busy for i in s.instances()))
+    wait_until("the busy one drains", lambda: [i["state"] for i in s.instances() if i["id"] == busy] == ["draining"])
+    wait_until("its replacement runs already", lambda: len([i for i in s.instances() if i["id"] not in old]) >= 2)
+    assert s.d.http.job(id)["status"] == "leased" and follow.poll() is None
+    assert busy in [i["InstanceId"] for i in fake.group(s.group_name)["Instances"]]
+    s.finish(busy, job)
+    out, errors = follow.communicate(timeout=60 * SLOW)
+    assert follow.returncode == 0, (out, errors)
+    assert out.splitlines()[-1].startswith("successful, 100 %") and "old instances there" in out
+    assert s.d.http.job(id)["status"] == "completed" and s.d.http.job(id)["attempts"] == 1
+    assert not {i["id"] for i in s.instances()} & set(old)
+    assert len(s.events("fleet.instance")) < 40, "each is replaced once"
+    assert s.events("fleet.rollout")[0]["status"] in ("pending", "running") and s.events("fleet.rollout")[-1]["status"] == "successful"
+    assert fake.aws.autoscaling.groups[s.group_name].killed_by_shrinking == []
+
+
+def test_without_spot_a_job_that_waits_gets_an_on_demand_instance_of_aws(site, fake):  # noqa: F811
+    s = site(**{"spot.onDemandMax": "1", "spot.waitSeconds": "1"})
+    refusal = fake.aws.capacity.refuse("spot", market="spot")
+    id = s.submit()
+    one = wait_until("an instance comes up", lambda: s.instances(), timeout=60)[0]
+    assert not one["spot"]
+    assert {p["reason"] for p in s.fleet()["penalties"]} == {"capacity"} and {p["market"] for p in s.fleet()["penalties"]} == {"spot"}
+    base = fake.group(s.group_name)["MixedInstancesPolicy"]["InstancesDistribution"]["OnDemandBaseCapacity"]
+    assert base == 1 and s.fleet()["on_demand_allowed"] == 1
+    told = s.events("fleet.launch_failed")
+    assert told and {e["reason"] for e in told} == {"capacity"}
+    job = s.worker(one["id"]).poll().data["job"]
+    s.finish(one["id"], job)
+    wait_until("it is given back", lambda: s.fleet().get("on_demand_allowed") is None)
+    assert s.d.http.job(id)["status"] == "completed"
+    assert fake.group(s.group_name)["MixedInstancesPolicy"]["InstancesDistribution"]["OnDemandBaseCapacity"] == 0
+    assert [i["InstanceId"] for i in fake.group(s.group_name)["Instances"]] == [one["id"]], "what runs is not ended by that"
+    fake.aws.capacity.refusals.remove(refusal)
