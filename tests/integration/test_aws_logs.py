@@ -244,6 +244,9 @@ def test_the_daemons_lines_are_there_to_the_last(daemon, moto, monkeypatch):
     d = aws_daemon(daemon, moto, monkeypatch, "logs", **{"log.forward": "info"})
     logs = moto.client("logs")
     stream = wait_until("a stream", lambda: moto_streams(logs))[0]
+    wait_until("lines", lambda: lines_of(moto, stream=stream))
+    row = {c["check"]: c for c in d.ctl("doctor", check=False)["checks"]}["aws.logs"]
+    assert row["status"] == "ok" and "lines were sent" in row["text"]
     d.stop()
     texts = [json.loads(line)["text"] for line in lines_of(moto, stream=stream)]
     assert any("ready after" in t for t in texts) and any("shutting down" in t for t in texts)
@@ -254,3 +257,16 @@ def moto_streams(logs):
         return [s["logStreamName"] for s in logs.describe_log_streams(logGroupName=GROUP)["logStreams"]]
     except logs.exceptions.ResourceNotFoundException:
         return []
+
+
+def test_doctor_says_that_cloudwatch_takes_no_lines(daemon, moto, recorder, monkeypatch):
+    recorder.answer = lambda body: (400, b'{"__type":"AccessDeniedException","message":"no"}') if b"logEvents" in body else None
+    d = aws_daemon(daemon, recorder, monkeypatch, "logs", **{"log.forward": "info"})
+
+    def row():
+        found = {c["check"]: c for c in d.ctl("doctor", check=False)["checks"]}["aws.logs"]
+        return found if found["status"] == "fail" else None
+
+    row = wait_until("doctor knows", row)
+    assert "bytes wait" in row["text"] and "allow logs:PutLogEvents" in row["text"]
+    assert d.http.get("/readyz").status == 200

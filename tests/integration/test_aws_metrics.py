@@ -280,4 +280,10 @@ def test_the_daemon_publishes_and_is_watched_over(daemon, moto, noop, monkeypatc
     wait_until("samples", lambda: stored(moto, workflow="bench-noop") and stored(moto, "LaunchFailures", workflow="bench-noop"))
     assert stored(moto, workflow="bench-noop")[0][2] == 0  # nothing waits: zeros are facts
     wait_until("the dashboard", lambda: set(of_slug(dashboard(moto))) == {"bench-noop"})
+    rows = {c["check"]: c for c in d.ctl("doctor", check=False)["checks"]}
+    assert rows["aws.metrics"]["status"] == "ok" and "samples were sent" in rows["aws.metrics"]["text"]
+    assert rows["aws.alarms"]["text"] == "none of 5 is in alarm"
+    moto.client("cloudwatch").set_alarm_state(AlarmName="bpd-prod-bench-noop-no-metrics", StateValue="ALARM", StateReason="test")
+    rows = {c["check"]: c for c in d.ctl("doctor", check=False)["checks"]}
+    assert rows["aws.alarms"]["status"] == "warn" and "1 of 5 are in alarm: bpd-prod-bench-noop-no-metrics" in rows["aws.alarms"]["text"]
     d.stop()

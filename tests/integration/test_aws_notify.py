@@ -197,3 +197,16 @@ def test_bpctl_notify_test_goes_out_by_sns(daemon, moto, topic, monkeypatch):
     d = aws_daemon(daemon, moto, monkeypatch, "notify", plugin={"snsTopicArn": topic.arn})
     assert d.ctl("notify", "test", "hello")["sent"] is True
     assert topic.read() == [("bpd prod: test", "hello")]
+
+
+def doctor(d):
+    return {c["check"]: c for c in d.ctl("doctor", check=False)["checks"]}
+
+
+def test_doctor_looks_for_the_topic(daemon, moto, topic, monkeypatch):
+    d = aws_daemon(daemon, moto, monkeypatch, "notify", plugin={"snsTopicArn": topic.arn})
+    row = doctor(d)["aws.topic"]
+    assert row["status"] == "ok" and topic.arn in row["resource"] and topic.read() == []
+    moto.client("sns").delete_topic(TopicArn=topic.arn)
+    row = doctor(d)["aws.topic"]
+    assert row["status"] == "fail" and row["operation"] == "sns:GetTopicAttributes" and "NotFound" in row["text"]

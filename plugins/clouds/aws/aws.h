@@ -64,14 +64,17 @@ void params_checks(struct aws *a, struct checks *k);
 struct metrics *metrics_open(struct aws *a, struct bp_err *err);
 void metrics_close(struct metrics *m);
 extern const struct bp_metrics metrics_facet;
+void metrics_checks(struct aws *a, struct checks *k);
 
 struct logs *logs_open(struct aws *a, struct bp_err *err);
 void logs_close(struct logs *g);
 extern const struct bp_logs logs_facet;
+void logs_checks(struct aws *a, struct checks *k);
 
 struct notify *notify_open(struct aws *a, struct bp_err *err);
 void notify_close(struct notify *n);
 extern const struct bp_notify notify_facet;
+void notify_checks(struct aws *a, struct checks *k);
 
 struct node *node_open(struct aws *a, struct bp_err *err);
 void node_close(struct node *n);

@@ -104,9 +104,10 @@ static int put_events(struct logs *g, const struct log_record *r, struct json_ob
     return rc;
 }
 
-static void count(struct logs *g, uint64_t late, uint64_t rejected, uint64_t refused)
+static void count(struct logs *g, uint64_t sent, uint64_t late, uint64_t rejected, uint64_t refused)
 {
     pthread_mutex_lock(&g->mutex);
+    g->sent += sent;
     g->lost.late += late;
     g->lost.rejected += rejected;
     g->lost.refused += refused;
@@ -129,7 +130,7 @@ int logs_send(struct logs *g, const struct log_record *r, uint32_t n, uint32_t m
     int rc = late == *sent ? 0 : put_events(g, r, in, *sent - late, &rejected, err);
     json_object_put(in);
     if (rc == 0)
-        count(g, late, rejected, 0);
+        count(g, *sent - late - rejected, late, rejected, 0);
     return rc;
 }
 
@@ -155,11 +156,18 @@ static void tell_losses(struct logs *g)
     g->told_ms = now;
 }
 
+static void set_error(struct logs *g, const char *text)
+{
+    pthread_mutex_lock(&g->mutex);
+    snprintf(g->error, sizeof g->error, "%s", text);
+    pthread_mutex_unlock(&g->mutex);
+}
+
 static void failed(struct logs *g, const struct bp_err *err)
 {
     if (!g->rest_ms || strcmp(g->error, err->text) != 0)
         AWS_LOG(g->aws, BP_LOG_WARN, "CloudWatch does not take log lines; they are kept on disk: %s", err->text);
-    snprintf(g->error, sizeof g->error, "%s", err->text);
+    set_error(g, err->text);
     g->rest_ms = g->rest_ms ? g->rest_ms * 2 : REST_MS;
     if (g->rest_ms > REST_MAX_MS)
         g->rest_ms = REST_MAX_MS;
@@ -170,6 +178,7 @@ static void arrived(struct logs *g)
     if (g->rest_ms)
         AWS_LOG(g->aws, BP_LOG_INFO, "CloudWatch takes log lines again; %lld bytes waited",
                 (long long)log_spool_bytes(g->spool));
+    set_error(g, "");
     g->rest_ms = 0;
     g->limit = g->limit * 2 < LOG_BATCH_EVENTS ? g->limit * 2 : LOG_BATCH_EVENTS;
 }
@@ -183,7 +192,7 @@ static void was_refused(struct logs *g, uint32_t n, const struct bp_err *err)
     AWS_LOG(g->aws, BP_LOG_WARN, "a line of log stream %s of %s is dropped: %s", g->batch[0].stream, g->batch[0].group,
             err->text);
     log_spool_advance(g->spool, 1);
-    count(g, 0, 0, 1);
+    count(g, 0, 0, 0, 1);
 }
 
 int64_t logs_send_step(void *logs)

@@ -22,15 +22,16 @@ struct logs {
     struct aws *aws;
     struct log_spool *spool; /* NULL: it could not be opened, lines go out while they are put */
     int64_t retention_days;  /* of groups made here; 0: for ever */
-    pthread_mutex_t mutex;   /* of lost */
+    pthread_mutex_t mutex;   /* of the members down to the next blank line */
     struct log_losses lost;
+    uint64_t sent;   /* lines */
+    char error[252]; /* why CloudWatch did not take the last ones; "": it did */
 
     /* The sender's. */
     struct background *sender;
     struct log_record *batch; /* LOG_BATCH_EVENTS */
     uint32_t limit;           /* events of the next call; fewer after one was refused */
     int64_t rest_ms;          /* > 0: CloudWatch did not take the last ones */
-    char error[252];          /* that was told */
     uint64_t told;            /* losses that were told */
     int64_t told_ms;
 };

@@ -49,7 +49,7 @@ static const struct {
 
 static void name_alarm(char out[METRIC_ALARM_NAME_N], const char *stage, const char *slug, int row)
 {
-    snprintf(out, METRIC_ALARM_NAME_N, "bpd-%s-%s-%s", stage, slug, rows[row].suffix);
+    snprintf(out, METRIC_ALARM_NAME_N, METRIC_ALARM_PREFIX "%s-%s", stage, slug, rows[row].suffix);
 }
 
 static void describe(struct alarm *a, int row, const struct bp_metrics_watch *w)

@@ -31,6 +31,8 @@ struct metrics {
     pthread_mutex_t mutex; /* of the members down to the next blank line */
     struct metric_buffer *buffer;
     struct metric_losses lost;
+    uint64_t sent;   /* samples */
+    char error[252]; /* why CloudWatch did not take the last ones; "": it did */
 
     /* Of the sender only. */
     struct background *sender;
@@ -39,7 +41,6 @@ struct metrics {
     uint32_t limit;          /* samples of the next request; fewer after one was refused */
     int64_t rest_ms;         /* > 0: CloudWatch did not take the last one */
     int64_t told_ms, keep_ms;
-    char error[252]; /* that was told */
 
     pthread_mutex_t watch_mutex; /* one thread at a time watches or unwatches */
     struct dashboard *dashboard; /* NULL: none is kept */
@@ -55,6 +56,9 @@ int metrics_read(struct metrics *m, const char *name, const char *workflow, int6
 /* metric_alarms.c: puts those that differ from what is there; n <= METRIC_WATCH_MAX, so for dashboard_keep. */
 int alarms_keep(struct metrics *m, const struct bp_metrics_watch *specs, uint32_t n, struct bp_err *err);
 int alarms_remove(struct metrics *m, const char *slug, const char *stage, struct bp_err *err);
+
+/* The names of all alarms of a stage begin so. */
+#define METRIC_ALARM_PREFIX "bpd-%s-"
 
 /* metric_dashboard.c; all under watch_mutex. */
 struct dashboard *dashboard_new(const struct metrics *m, struct bp_err *err);

@@ -103,10 +103,11 @@ static uint32_t collect(struct metrics *m, uint64_t *begin)
     return n;
 }
 
-static void drop(struct metrics *m, uint64_t until, uint32_t refused)
+static void drop(struct metrics *m, uint64_t until, uint32_t sent, uint32_t refused)
 {
     pthread_mutex_lock(&m->mutex);
     metric_buffer_drop(m->buffer, until);
+    m->sent += sent;
     m->lost.refused += refused;
     pthread_mutex_unlock(&m->mutex);
 }
@@ -132,12 +133,19 @@ static void tell_losses(struct metrics *m)
     m->told_ms = now;
 }
 
+static void set_error(struct metrics *m, const char *text)
+{
+    pthread_mutex_lock(&m->mutex);
+    snprintf(m->error, sizeof m->error, "%s", text);
+    pthread_mutex_unlock(&m->mutex);
+}
+
 static void failed(struct metrics *m, const struct bp_err *err)
 {
     if (!m->rest_ms || strcmp(m->error, err->text) != 0)
         AWS_LOG(m->aws, BP_LOG_WARN, "CloudWatch does not take metrics; they are kept for %lld minutes: %s",
                 (long long)(m->keep_ms / 60000), err->text);
-    snprintf(m->error, sizeof m->error, "%s", err->text);
+    set_error(m, err->text);
     m->rest_ms = m->rest_ms ? m->rest_ms * 2 : REST_MS;
     if (m->rest_ms > REST_MAX_MS)
         m->rest_ms = REST_MAX_MS;
@@ -147,6 +155,7 @@ static void arrived(struct metrics *m)
 {
     if (m->rest_ms)
         AWS_LOG(m->aws, BP_LOG_INFO, "CloudWatch takes metrics again");
+    set_error(m, "");
     m->rest_ms = 0;
     m->limit = m->limit * 2 < METRIC_SAMPLES_MAX ? m->limit * 2 : METRIC_SAMPLES_MAX;
 }
@@ -159,7 +168,7 @@ static void was_refused(struct metrics *m, uint32_t n, uint64_t until, const str
         return;
     AWS_LOG(m->aws, BP_LOG_WARN, "a sample of %s for %s is dropped: %s", m->batch[0].name, m->batch[0].workflow,
             err->text);
-    drop(m, until, 1);
+    drop(m, until, 0, 1);
 }
 
 int64_t metrics_send_step(void *metrics)
@@ -176,7 +185,7 @@ int64_t metrics_send_step(void *metrics)
     int rc = send(m, &n, &refused, &err);
     if (rc == 0) {
         arrived(m);
-        drop(m, begin + n, 0);
+        drop(m, begin + n, n, 0);
     } else if (refused) {
         was_refused(m, n, begin + n, &err);
     } else {

@@ -6,43 +6,21 @@
  * A publish is not repeated when it may have arrived. Whoever sends it again gets it out, marked as such; a FIFO topic
  * knows by the message's id that it has it already.
  */
-#include "aws.h"
 #include "background.h"
 #include "client.h"
 #include "err.h"
 #include "form.h"
-#include "notify_limit.h"
+#include "notify_priv.h"
 #include "sign.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SUBJECT_MAX  100
-#define MESSAGE_MAX  262144
-#define MARK_MAX     64
-#define SUMMARY_SIZE 8192
-#define RETRY_MS     30000
-
-/* Messages that were too many, for the summary. */
-struct held {
-    uint32_t n;
-    int64_t since_ms;
-    char subjects[SUMMARY_SIZE]; /* a line each; those that fit */
-};
-
-struct notify {
-    struct aws *aws;
-    const char *topic, *wrong; /* wrong: why nothing can be sent there, or NULL */
-    char why[252];
-    int fifo;
-    int64_t summary_ms;
-    pthread_mutex_t mutex; /* one message at a time; guards what follows */
-    struct notify_limit limit;
-    struct held held;
-    struct background *summary;
-};
+#define SUBJECT_MAX 100
+#define MESSAGE_MAX 262144
+#define MARK_MAX    64
+#define RETRY_MS    30000
 
 /* ---- one message ---- */
 
