@@ -103,7 +103,7 @@ static struct json_object *result_json(const struct simulation *s, uint32_t trac
     json_put_str(o, "trace", s->traces[trace].name);
     json_put_str(o, "policy", c->policy);
     for (uint32_t a = 0; a < s->n_axes; a++)
-        put(set, s->axes[a].name, *(const double *)((const char *)&c->model + model_row_find(s->axes[a].name)->at));
+        put(set, s->axes[a].name, model_get(&c->model, model_row_find(s->axes[a].name)));
     json_object_object_add(o, "grid", set);
     json_put_int(o, "jobs", r->jobs);
     put(o, "hours", r->hours);
@@ -177,7 +177,7 @@ void simulation_json(const struct simulation *s, FILE *out)
 {
     struct json_object *o = json_object_new_object(), *model = json_object_new_object();
     for (const struct model_row *r = model_rows; r->name; r++)
-        put(model, r->name, *(const double *)((const char *)&s->model + r->at));
+        put(model, r->name, model_get(&s->model, r));
     json_object_object_add(o, "model", model);
     json_object_object_add(o, "runs", runs_json(s));
     json_object_object_add(o, "means", means_json(s));

@@ -59,12 +59,14 @@ static void axes(FILE *out, const struct frame *f)
     double step = step_of(f->to_x - f->from_x);
     fprintf(out, "<rect x='%.1f' y='%.1f' width='%.1f' height='%.1f' fill='none' stroke='#bbb'/>\n", f->x0, f->y1,
             f->x1 - f->x0, f->y0 - f->y1);
-    for (double v = ceil(f->from_x / step) * step; v <= f->to_x; v += step) {
+    for (int i = (int)ceil(f->from_x / step); i * step <= f->to_x; i++) {
+        double v = i * step;
         snprintf(number, sizeof number, "%g", v);
         text(out, at_x(f, v), f->y0 + 14, "text-anchor='middle'", number);
     }
     step = step_of(f->to_y - f->from_y);
-    for (double v = ceil(f->from_y / step) * step; v <= f->to_y; v += step) {
+    for (int i = (int)ceil(f->from_y / step); i * step <= f->to_y; i++) {
+        double v = i * step;
         snprintf(number, sizeof number, "%g", v);
         text(out, f->x0 - 6, at_y(f, v) + 4, "text-anchor='end'", number);
         fprintf(out, "<line x1='%.1f' x2='%.1f' y1='%.1f' y2='%.1f' stroke='#eee'/>\n", f->x0, f->x1, at_y(f, v),

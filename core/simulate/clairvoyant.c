@@ -102,7 +102,7 @@ static void sum_up(struct plan *p, struct simulate_result *o)
         sum += p->waits[j];
     qsort(p->waits, n, sizeof *p->waits, by_size);
     *o = (struct simulate_result){.hours = (double)p->billed_ms / 3600000,
-                                  .wait_p50_s = (double)p->waits[n / 2] / 1000,
+                                  .wait_p50_s = (double)p->waits[(uint32_t)(n * 0.5)] / 1000,
                                   .wait_p95_s = (double)p->waits[(uint32_t)(n * 0.95)] / 1000,
                                   .wait_p99_s = (double)p->waits[(uint32_t)(n * 0.99)] / 1000,
                                   .wait_mean_s = (double)sum / 1000 / n,

@@ -42,7 +42,12 @@ const struct model_row *model_row_find(const char *name)
 
 static double *slot(struct model *m, const struct model_row *r)
 {
-    return (double *)((char *)m + r->at);
+    return (double *)(void *)((char *)m + r->at);
+}
+
+double model_get(const struct model *m, const struct model_row *r)
+{
+    return *(const double *)(const void *)((const char *)m + r->at);
 }
 
 void model_init(struct model *m)

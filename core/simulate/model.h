@@ -46,6 +46,8 @@ struct model_row {
 extern const struct model_row model_rows[];
 const struct model_row *model_row_find(const char *name);
 
+/* What it is in a model. */
+double model_get(const struct model *m, const struct model_row *r);
 void model_init(struct model *m);
 /* Sets one number from text. BP_NOTFOUND (no such one, with the nearest name), BP_INVALID (with its range). */
 int model_set(struct model *m, const char *name, const char *text, struct bp_err *err);

@@ -34,15 +34,19 @@ static int no_memory(struct bp_err *err, const struct trace *t)
     return err_set(err, BP_NOMEM, "no memory for a trace of more than %u jobs", t->n);
 }
 
+static int widen(int64_t **list, uint32_t room)
+{
+    int64_t *more = realloc(*list, room * sizeof *more);
+    if (more)
+        *list = more;
+    return more != NULL;
+}
+
 int trace_add(struct trace *t, int64_t arrival_ms, int64_t duration_ms, struct bp_err *err)
 {
     if (t->n == t->room) {
         uint32_t room = t->room ? t->room * 2 : 1024;
-        int64_t *a = realloc(t->arrival_ms, room * sizeof *a);
-        t->arrival_ms = a ? a : t->arrival_ms;
-        int64_t *d = a ? realloc(t->duration_ms, room * sizeof *d) : NULL;
-        t->duration_ms = d ? d : t->duration_ms;
-        if (!d)
+        if (!widen(&t->arrival_ms, room) || !widen(&t->duration_ms, room))
             return no_memory(err, t);
         t->room = room;
     }
@@ -101,7 +105,7 @@ static int read_field(struct place *p, const char *name, int64_t *ms, struct bp_
 
 static int read_line(struct trace *t, struct place *p, struct bp_err *err)
 {
-    int64_t arrival, duration;
+    int64_t arrival = 0, duration = 0;
     int rc = read_field(p, "arrival_s", &arrival, err);
     if (rc < 0)
         return rc;

@@ -27,7 +27,8 @@ static const struct mistake mistakes[] = {
     {"{" HEAD ", \"kind\": \"cloud\", \"facets\": \"bp.fleet/1\"}", "\"facets\" must be an array of texts"},
     {"{" HEAD ", \"kind\": \"cloud\", \"config\": []}", "\"config\" must be an object"},
     {"{" HEAD ", \"kind\": \"workflow\", \"scaleToZeroMinuts\": 1}", "did you mean \"scaleToZeroMinutes\"?"},
-    {"{" HEAD ", \"kind\": \"workflow\", \"policy\": \"tar\"}", "must be one of step|target|direct|perjob|deployed|slo|plugin"},
+    {"{" HEAD ", \"kind\": \"workflow\", \"policy\": \"tar\"}",
+     "must be one of step|target|direct|perjob|deployed|slo|plugin"},
     {"{" HEAD ", \"kind\": \"workflow\", \"produces\": 3}", "\"produces\" must be a text"},
     {"{" HEAD ", \"kind\": \"workflow\", \"warmupSeconds\": -1}", "\"warmupSeconds\" is -1"},
 };
