@@ -20,7 +20,7 @@ static int is_sound(const struct history *h)
 {
     return h->version == HISTORY_VERSION && h->size == sizeof *h && h->now_ms >= h->since_ms && h->fine_bin >= 0 &&
            h->coarse_bin >= 0 && isfinite(h->run_mean_s) && isfinite(h->run_square_s2) && isfinite(h->instance_s) &&
-           h->instance_s >= 0 && h->demand >= 0 && h->instances >= 0;
+           h->instance_s >= 0 && h->demand >= 0 && h->instances >= 0 && forecast_is_sound(&h->forecast);
 }
 
 int history_restore(struct history *h, const void *stored, size_t n)
@@ -36,6 +36,7 @@ int history_restore(struct history *h, const void *stored, size_t n)
 /* Bins between the newest one and this moment are empty. */
 static void advance(struct history *h, int64_t now_ms)
 {
+    forecast_advance(&h->forecast, now_ms > h->now_ms ? now_ms : h->now_ms);
     if (!h->since_ms) {
         h->since_ms = h->now_ms = now_ms;
         h->fine_bin = now_ms / (HISTORY_FINE_S * 1000);
@@ -68,6 +69,7 @@ void history_arrived(struct history *h, int64_t now_ms, uint32_t n)
     advance(h, now_ms);
     h->arrivals += n;
     h->arrived_ms = h->now_ms;
+    forecast_arrived(&h->forecast, h->now_ms, n);
     uint16_t *fine = &h->fine[h->fine_bin % HISTORY_FINE];
     struct history_bin *coarse = &h->coarse[h->coarse_bin % HISTORY_COARSE];
     *fine = more(*fine, n);

@@ -10,6 +10,7 @@
 #ifndef POLICY_HISTORY_H
 #define POLICY_HISTORY_H
 
+#include "policy/forecast.h"
 #include <bp/plugin.h>
 
 #define HISTORY_VERSION   1
@@ -73,6 +74,7 @@ struct history {
     int32_t instances, demand;                         /* as last told */
 
     struct history_level level[HISTORY_LEVELS + 1]; /* [0] is not used */
+    struct forecast forecast;
 };
 
 void history_init(struct history *h);

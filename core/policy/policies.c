@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* policies.c - the table of the built-in policies. */
 #include "policy_kit.h"
+#include "slo.h"
 
 #include <string.h>
 
@@ -14,6 +15,8 @@ const struct policy policies[] = {
     {"perjob", "an instance for each job that is queued or runs", policy_perjob_plan, 0},
     {"deployed", "metrics and alarms as many run them: each minute, with an action a minute later; the yardstick",
      policy_deployed_plan, sizeof(struct deployed_memory)},
+    {"slo", "the least of instances and waiting together, from what was measured; meets targetP95WaitSeconds if it can",
+     policy_slo_plan, sizeof(struct slo_memory)},
     {0},
 };
 

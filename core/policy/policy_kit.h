@@ -49,6 +49,7 @@ int32_t policy_target_plan(const struct policy_now *now, void *memory, struct bp
 int32_t policy_direct_plan(const struct policy_now *now, void *memory, struct bp_plan *p);
 int32_t policy_perjob_plan(const struct policy_now *now, void *memory, struct bp_plan *p);
 int32_t policy_deployed_plan(const struct policy_now *now, void *memory, struct bp_plan *p);
+int32_t policy_slo_plan(const struct policy_now *now, void *memory, struct bp_plan *p);
 
 struct direct_memory {
     struct window_memory window;

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* slo_launch.c - how many launches the queue is worth: a list schedule with and without each one more. */
+#include "policy/slo.h"
+
+#include <math.h>
+
+#define AHEAD      4.0   /* the schedule looks one boot ahead, an instance serves longer: what a wait counts there */
+#define UNKNOWN_S  120.0 /* a run, until one was seen */
+#define JOBS_MOST  400   /* looked at; more than that only say the same */
+#define STEPS_MOST 32    /* launches are weighed one by one in a fleet of up to so many, else in so many steps */
+#define SOONEST_S  5.0   /* a boot that takes longer than usual may be ready so soon */
+
+/* ---- the heap of times at which instances are free, the first on top ---- */
+
+static void sink(double *heap, int32_t n, int32_t at)
+{
+    double moved = heap[at];
+    for (int32_t child = 2 * at + 1; child < n; child = 2 * at + 1) {
+        if (child + 1 < n && heap[child + 1] < heap[child])
+            child++;
+        if (heap[child] >= moved)
+            break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = moved;
+}
+
+double slo_schedule_wait(const struct slo_schedule *s)
+{
+    double heap[POLICY_INSTANCES], wait_s = 0;
+    int32_t coming = (int32_t)fmin(s->arrivals_per_s * s->within_s, JOBS_MOST);
+    int32_t jobs = s->queued < JOBS_MOST ? s->queued : JOBS_MOST;
+    for (int32_t i = 0; i < s->n; i++)
+        heap[i] = s->free_s[i];
+    for (int32_t i = s->n / 2 - 1; i >= 0; i--)
+        sink(heap, s->n, i);
+    for (int32_t i = 0; i < jobs + coming && i < JOBS_MOST; i++) {
+        double came_s = i < jobs ? 0 : (i - jobs + 0.5) / s->arrivals_per_s;
+        double start_s = fmax(heap[0], came_s);
+        wait_s += start_s - came_s;
+        heap[0] = start_s + s->run_s;
+        sink(heap, s->n, 0);
+    }
+    return wait_s;
+}
+
+/* ---- what there is ---- */
+
+double slo_rest(const struct history *h, double age_s)
+{
+    double sum_s = 0;
+    uint32_t n = history_kept_runs(h), longer = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (h->run_s[i] > age_s) {
+            sum_s += h->run_s[i] - age_s;
+            longer++;
+        }
+    if (longer)
+        return sum_s / longer;
+    return h->runs ? h->run_mean_s / 2 : UNKNOWN_S / 2;
+}
+
+static void put(struct slo_schedule *s, double free_s)
+{
+    if (s->n < POLICY_INSTANCES)
+        s->free_s[s->n++] = free_s;
+}
+
+void slo_schedule_fill(struct slo_schedule *s, const struct policy_now *now, int32_t size)
+{
+    const struct policy_fleet *f = now->fleet;
+    double boot_s = now->view->boot_s;
+    s->n = 0;
+    for (int32_t i = 0; i < f->n_idle; i++)
+        put(s, 0);
+    for (int32_t i = 0; i < f->n_busy; i++)
+        put(s, slo_rest(now->history, f->busy_s[i]));
+    for (int32_t i = 0; i < f->n_booting; i++)
+        put(s, fmax(boot_s - f->booting_s[i], SOONEST_S));
+    while (s->n < size && s->n < POLICY_INSTANCES)
+        put(s, boot_s);
+}
+
+/* ---- the decision ---- */
+
+struct slo_launch slo_launch(const struct policy_now *now, double price, int32_t size)
+{
+    const struct bp_view *v = now->view;
+    const struct forecast *f = &now->history->forecast;
+    struct slo_schedule s = {.queued = v->queued < JOBS_MOST ? (int32_t)v->queued : JOBS_MOST,
+                             .arrivals_per_s = forecast_expected(f, forecast_trusted(f)),
+                             .within_s = v->boot_s,
+                             .run_s = now->history->runs ? now->history->run_mean_s : UNKNOWN_S};
+    struct slo_launch out = {size, 0, s.arrivals_per_s * s.within_s};
+    double useful = (double)(v->queued + v->leased) + out.expected;
+    int32_t most = (int32_t)fmin(fmin(useful + 1, v->max_size), POLICY_INSTANCES);
+    int32_t step = 1 + (most - size) / STEPS_MOST;
+    slo_schedule_fill(&s, now, size);
+    if (s.n == 0 && most > 0)
+        put(&s, v->boot_s); /* without any instance the jobs would wait for ever */
+    for (double wait_s = s.n ? slo_schedule_wait(&s) : 0; s.n > 0 && s.n + step <= most;) {
+        for (int32_t i = 0; i < step; i++)
+            put(&s, v->boot_s);
+        double less_s = slo_schedule_wait(&s);
+        if (AHEAD * price * (wait_s - less_s) < step * v->boot_s) {
+            s.n -= step;
+            break;
+        }
+        out.saved_s += wait_s - less_s;
+        wait_s = less_s;
+    }
+    if (s.n > size)
+        out.size = s.n;
+    return out;
+}
