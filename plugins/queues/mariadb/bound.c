@@ -62,59 +62,59 @@ void bounds_free(struct store *s)
 
 /* ---- reading ---- */
 
+/* How far the other controllers are, and whether another application has a job in a queue that is read from a bound. */
+static void ask(struct store *s, int64_t now_ms)
+{
+    const struct bounds *b = &s->bounds;
+    sql_add(&s->q, "SELECT (SELECT COALESCE(SUM(w.batch),0) FROM writers w WHERE w.id <> %l),", s->writer_id);
+    for (size_t i = 0; i < b->n; i++)
+        sql_add(&s->q,
+                i ? ",%l"
+                  : "EXISTS (SELECT * FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE d.status=2 AND "
+                    "d.due_ms=0 AND d.due_of IN (%l",
+                b->list[i].workflow_id);
+    sql_add(&s->q, b->n ? "));" : "0;");
+    s->bounds.asked_ms = now_ms;
+}
+
 void bounds_use(struct store *s)
 {
     struct bounds *b = &s->bounds;
     int64_t now = store_clock_ms();
+    b->sure = false;
+    b->asking = s->batch.n_fronts && now - b->asked_ms >= ASK_MS;
     for (size_t i = 0; i < s->batch.n_fronts; i++) {
         struct front *f = &s->batch.fronts[i];
         const struct bound *x = find(b, f->workflow_id);
         f->bounded = x && now - x->read_ms < KEEP_MS;
         f->by_id = f->bounded && x->whole;
         f->unread = f->by_id && x->n == 0;
+        b->asking = b->asking || f->unread;
     }
+    if (b->asking)
+        ask(s, now);
 }
 
-/* How far the other controllers are, and whether another application has a job in a queue that is read from a bound. */
-void bounds_ask(struct store *s, struct sql *q)
-{
-    int64_t now = store_clock_ms();
-    bool any = false;
-    s->bounds.sure = false;
-    s->bounds.asking = now - s->bounds.asked_ms >= ASK_MS;
-    for (size_t i = 0; i < s->batch.n_fronts; i++)
-        s->bounds.asking = s->bounds.asking || s->batch.fronts[i].unread;
-    if (!s->bounds.asking)
-        return;
-    s->bounds.asked_ms = now;
-    sql_add(q, ",(SELECT COALESCE(SUM(w.batch),0) FROM writers w WHERE w.id <> %l),", s->writer_id);
-    for (size_t i = 0; i < s->bounds.n; i++) {
-        sql_add(q,
-                any ? ",%l"
-                    : "EXISTS (SELECT * FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE d.status=2 AND "
-                      "d.due_ms=0 AND d.due_of IN (%l",
-                s->bounds.list[i].workflow_id);
-        any = true;
-    }
-    sql_add(q, any ? "))" : "0");
-}
-
-void bounds_begun(struct store *s, const struct reply *r, int column)
+int32_t bounds_take(struct store *s)
 {
     struct bounds *b = &s->bounds;
-    if (!b->asking)
-        return;
-    int64_t others = column_int(r, column);
-    bool moved = others != b->others;
-    b->others = others;
-    if (moved)
+    struct reply r;
+    int32_t rc = b->asking ? query_rows(s, &r) : BP_OK;
+    if (rc || !b->asking)
+        return rc;
+    bool told = reply_next(&r), foreign = told && column_int(&r, 1) != 0;
+    int64_t others = told ? column_int(&r, 0) : -1;
+    reply_done(&r);
+    if (others != b->others)
         b->moved_ms = store_clock_ms();
-    b->sure = !moved && column_int(r, column + 1) == 0;
+    b->sure = others == b->others && !foreign;
+    b->others = others;
     if (b->sure)
-        return;
+        return BP_OK;
     bounds_clear(s);
     for (size_t i = 0; i < s->batch.n_fronts; i++)
         s->batch.fronts[i].stale = s->batch.fronts[i].stale || s->batch.fronts[i].bounded;
+    return BP_OK;
 }
 
 /* Jobs are in ascending order of the negative of their priority, then of all else. */

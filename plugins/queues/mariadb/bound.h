@@ -22,7 +22,6 @@
 
 struct store;
 struct sql;
-struct reply;
 struct front;
 struct job;
 
@@ -53,12 +52,11 @@ struct bounds {
     bool sure;        /* that transaction asked, and others had written nothing */
 };
 
-/* Lets the fronts of a segment that begins the transaction be read from the bounds known. */
+/* Lets the fronts of a segment that begins the transaction be read from the bounds known, and adds to s->q what is to
+ * be asked before: a query that locks nothing, when it is time for one. */
 void bounds_use(struct store *s);
-/* Adds to a list of columns those that bounds_begun takes, when it is time to ask again. */
-void bounds_ask(struct store *s, struct sql *q);
-/* Takes them from an answer, the first in `column`. Fronts are to be read again from the start when others wrote. */
-void bounds_begun(struct store *s, const struct reply *r, int column);
+/* Takes its answer. Fronts are to be read again from the start when others wrote. */
+int32_t bounds_take(struct store *s);
 /* The bound of a front that is read from it. */
 const struct bound *bound_of(const struct store *s, const struct front *f);
 /* Adds the condition that a row does not stand before a place. */

@@ -458,6 +458,7 @@ static int32_t load_run(struct store *s, struct load *l, uint32_t n, bool begins
         return BP_OK;
     int32_t rc = shapes_send(s, begins ? sizeof BATCH_BEGIN - 1 : 0, s->q.n);
     rc = rc || !begins ? rc : batch_begun(s, &version);
+    rc = rc || !begins ? rc : bounds_take(s);
     rc = rc ? rc : load_take(s, l);
     if (!rc && inserts)
         rc = insert_take(s, n);
@@ -483,8 +484,8 @@ static int32_t load_and_insert(struct store *s, struct bp_op *const *ops, uint32
         return rc;
     sql_clear(&s->q);
     if (begins) {
-        bounds_use(s);
         batch_begin_text(s);
+        bounds_use(s);
     }
     load_text(s, l);
     if (inserts)

@@ -120,10 +120,8 @@ void batch_begin_text(struct store *s)
     s->batch.begun = true;
     sql_add(&s->q,
             BATCH_BEGIN "INSERT INTO writers (id, batch, seen_ms) VALUES (%l,%l,%l) ON DUPLICATE KEY UPDATE "
-                        "batch=VALUES(batch), seen_ms=VALUES(seen_ms) RETURNING (SELECT version FROM tenants_version)",
+                        "batch=VALUES(batch), seen_ms=VALUES(seen_ms) RETURNING (SELECT version FROM tenants_version);",
             s->writer_id, s->batch_no, s->host->now_ms(s->self));
-    bounds_ask(s, &s->q);
-    sql_add(&s->q, ";");
 }
 
 const char *batch_end_text(const struct store *s)
@@ -136,10 +134,8 @@ int32_t batch_begun(struct store *s, int64_t *version)
     struct reply r;
     *version = 0;
     int32_t rc = query_rows(s, &r);
-    if (!rc && reply_next(&r)) {
+    if (!rc && reply_next(&r))
         *version = column_int(&r, 0);
-        bounds_begun(s, &r, 1);
-    }
     reply_done(&r);
     return rc;
 }
