@@ -121,6 +121,7 @@ struct submit_plan {
 struct batch {
     bool read_only; /* no operation writes: no transaction, no locks */
     bool begun;
+    size_t body;        /* where the statements begin that come again, in the text that begins the transaction */
     bool wrote;         /* more than its row in writers: worth a commit, which waits for the disk */
     struct job **slots; /* by id, open addressing */
     size_t n_slots, n_jobs;
@@ -180,10 +181,9 @@ int32_t batch_pend(struct store *s, struct bp_op *op, struct job *jobs, uint32_t
 
 /* Begins the transaction when that has not been done. */
 int32_t batch_begin(struct store *s);
-/* What begins it. */
-#define BATCH_BEGIN "START TRANSACTION;"
-/* The same, added to s->q; batch_begun takes its answer. */
-void batch_begin_text(struct store *s);
+/* The same, added to s->q, for a segment with what bounds_use asks; batch_begun takes the answers. What it adds up to
+ * batch.body is not the same every time. */
+void batch_begin_text(struct store *s, bool segment);
 /* What ends it: nothing is worth waiting for the disk when nothing was written, as after a lease that found no job. */
 const char *batch_end_text(const struct store *s);
 int32_t batch_begun(struct store *s, int64_t *version);

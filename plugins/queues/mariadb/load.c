@@ -17,6 +17,7 @@
 struct ids {
     struct sql list;
     size_t n;
+    int64_t last;
 };
 
 static void ids_add(struct ids *x, int64_t id)
@@ -24,6 +25,17 @@ static void ids_add(struct ids *x, int64_t id)
     if (id <= 0)
         return;
     sql_add(&x->list, x->n++ ? ",%l" : "%l", id);
+    x->last = id;
+}
+
+/* Adds the list to the text, its last number repeated up to one of few lengths: so texts come again, see shapes.h. */
+static void ids_join(struct sql *q, struct ids *x)
+{
+    size_t step = x->n <= 4 ? 1 : x->n <= 8 ? 2 : 4;
+    size_t more = x->n <= 32 ? (step - x->n % step) % step : 0;
+    sql_join(q, &x->list);
+    for (size_t i = 0; i < more; i++)
+        sql_add(q, ",%l", x->last);
 }
 
 /* ---- what to read ---- */
@@ -134,22 +146,22 @@ static void load_text(struct store *s, struct load *l)
     struct sql *q = &s->q;
     if (l->workers.n) {
         sql_add(q, "SELECT id, approved, draining, max_concurrency, last_seen_ms FROM workers WHERE id IN (");
-        sql_join(q, &l->workers.list);
+        ids_join(q, &l->workers);
         sql_add(q,
                 ")%r;SELECT due_of, COUNT(*) FROM ai_job_dispatches FORCE INDEX (dispatches_due) WHERE status=3 AND "
                 "due_of IN (",
                 lock(s));
-        sql_join(q, &l->workers.list);
+        ids_join(q, &l->workers);
         sql_add(q, ") GROUP BY due_of;");
     }
     if (l->jobs.n) {
         sql_add(q, "SELECT " DISPATCH_COLUMNS " FROM ai_job_dispatches d FORCE INDEX (PRIMARY) WHERE d.id IN (");
-        sql_join(q, &l->jobs.list);
+        ids_join(q, &l->jobs);
         sql_add(q, ")%r;", lock(s));
     }
     if (l->contents.n) {
         sql_add(q, "SELECT j.id, " CONTENT_COLUMNS " FROM ai_jobs j WHERE j.id IN (");
-        sql_join(q, &l->contents.list);
+        ids_join(q, &l->contents);
         sql_add(q, ");");
     }
     if (l->keys.n) {
@@ -456,9 +468,8 @@ static int32_t load_run(struct store *s, struct load *l, uint32_t n, bool begins
         return store_nomem(s);
     if (!s->q.n)
         return BP_OK;
-    int32_t rc = shapes_send(s, begins ? sizeof BATCH_BEGIN - 1 : 0, s->q.n);
+    int32_t rc = shapes_send(s, begins ? s->batch.body : 0, s->q.n);
     rc = rc || !begins ? rc : batch_begun(s, &version);
-    rc = rc || !begins ? rc : bounds_take(s);
     rc = rc ? rc : load_take(s, l);
     if (!rc && inserts)
         rc = insert_take(s, n);
@@ -483,10 +494,8 @@ static int32_t load_and_insert(struct store *s, struct bp_op *const *ops, uint32
     if (rc)
         return rc;
     sql_clear(&s->q);
-    if (begins) {
-        batch_begin_text(s);
-        bounds_use(s);
-    }
+    if (begins)
+        batch_begin_text(s, true);
     load_text(s, l);
     if (inserts)
         inserts_text(s, n);

@@ -115,12 +115,17 @@ static bool reads_only(const struct store *s, struct bp_op *const *ops, uint32_t
 
 /* ---- one attempt ---- */
 
-void batch_begin_text(struct store *s)
+void batch_begin_text(struct store *s, bool segment)
 {
     s->batch.begun = true;
+    s->bounds.asking = false;
+    sql_add(&s->q, "START TRANSACTION;");
+    if (segment)
+        bounds_use(s);
+    s->batch.body = s->q.n;
     sql_add(&s->q,
-            BATCH_BEGIN "INSERT INTO writers (id, batch, seen_ms) VALUES (%l,%l,%l) ON DUPLICATE KEY UPDATE "
-                        "batch=VALUES(batch), seen_ms=VALUES(seen_ms) RETURNING (SELECT version FROM tenants_version);",
+            "INSERT INTO writers (id, batch, seen_ms) VALUES (%l,%l,%l) ON DUPLICATE KEY UPDATE "
+            "batch=VALUES(batch), seen_ms=VALUES(seen_ms) RETURNING (SELECT version FROM tenants_version);",
             s->writer_id, s->batch_no, s->host->now_ms(s->self));
 }
 
@@ -133,7 +138,8 @@ int32_t batch_begun(struct store *s, int64_t *version)
 {
     struct reply r;
     *version = 0;
-    int32_t rc = query_rows(s, &r);
+    int32_t rc = bounds_take(s);
+    rc = rc ? rc : query_rows(s, &r);
     if (!rc && reply_next(&r))
         *version = column_int(&r, 0);
     reply_done(&r);
@@ -146,7 +152,7 @@ int32_t batch_begin(struct store *s)
         return BP_OK;
     int64_t version = 0;
     sql_clear(&s->q);
-    batch_begin_text(s);
+    batch_begin_text(s, false);
     int32_t rc = query_send(s, &s->q);
     rc = rc ? rc : batch_begun(s, &version);
     rc = rc ? rc : query_end(s);
