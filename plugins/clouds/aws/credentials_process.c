@@ -137,22 +137,19 @@ static ssize_t collect(int fd, char *out, size_t size, int64_t until_ms)
     }
 }
 
-/* How it ended, when it does within the time; else it is killed, and -1. */
+/* How it ended, when it does within the time, else -1. Its session is killed before it is buried: until then nobody
+ * else has its number. */
 static int reap(pid_t pid, int64_t until_ms)
 {
     int status = 0;
+    siginfo_t ended = {0};
     const struct timespec rest = {0, 5000000};
-    while (waitpid(pid, &status, WNOHANG) == 0) {
-        if (mono_ms() < until_ms) {
-            nanosleep(&rest, NULL);
-            continue;
-        }
-        kill(-pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-        return -1;
-    }
-    kill(-pid, SIGKILL); /* what it left behind */
-    return status;
+    while (waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid != pid &&
+           mono_ms() < until_ms)
+        nanosleep(&rest, NULL);
+    kill(-pid, SIGKILL);
+    waitpid(pid, &status, 0);
+    return ended.si_pid == pid ? status : -1;
 }
 
 static int judge(const struct process *x, ssize_t n, int status, struct bp_err *err)
