@@ -87,9 +87,12 @@ static void replied(void *args, const struct bp_err *err, void *arg)
 {
     struct asker *a = arg;
     const struct question *q = args;
-    struct json_object *rows = err->rc == 0 && q ? json_object_new_array() : NULL;
-    for (const struct one *o = rows ? q->list : NULL; o; o = o->next)
-        add_rows(rows, o, q->dry_run);
+    struct json_object *rows = NULL;
+    if (err->rc == 0 && q) {
+        rows = json_object_new_array();
+        for (const struct one *o = q->list; o; o = o->next)
+            add_rows(rows, o, q->dry_run);
+    }
     a->done(err, rows, a->arg);
     json_object_put(rows);
     a->fleets->acting -= a->acting;

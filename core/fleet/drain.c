@@ -145,7 +145,7 @@ static int run_protect(const void *table, void *inst, void *args, struct bp_err 
 {
     const struct bp_fleet *t = table;
     const struct fleet_call *c = args;
-    const char *ids[PROTECT_AT_ONCE];
+    const char *ids[PROTECT_AT_ONCE] = {0};
     int rc = 0;
     for (uint32_t k = 0; k < c->n_ids; k++)
         ids[k] = c->ids[k];

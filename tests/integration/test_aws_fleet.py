@@ -5,6 +5,7 @@ import importlib.machinery
 import json
 import pathlib
 import subprocess
+import types
 import urllib.request
 
 import boto3
@@ -463,7 +464,8 @@ def test_five_hundred_fleets_are_described_by_five_calls(fake):
 def test_a_tick_over_five_hundred_fleets_costs_at_most_eight_calls(build):
     """As bench/aws/tick measures it, with instances that are all new at first."""
     path = pathlib.Path(__file__).resolve().parents[2] / "bench" / "aws" / "tick"
-    bench = importlib.machinery.SourceFileLoader("tick", str(path)).load_module()
+    bench = types.ModuleType("tick")
+    importlib.machinery.SourceFileLoader("tick", str(path)).exec_module(bench)
     ticks = bench.measure(build, 500, 2, 8)
     assert all(sum(calls.values()) <= 8 for calls, _, _ in ticks), ticks
     assert sum(calls.get("DescribeInstances", 0) for calls, _, _ in ticks) == 5, "1,000 instances, 200 a call, each once"

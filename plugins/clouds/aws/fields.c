@@ -80,7 +80,7 @@ static int by_text(const void *a, const void *b)
 /* "b,a" as "a,b". */
 static void sort_items(const char *text, char out[VALUE_MAX])
 {
-    char copy[VALUE_MAX], *items[ITEMS_MAX], *rest = NULL;
+    char copy[VALUE_MAX], *items[ITEMS_MAX] = {0}, *rest = NULL;
     size_t n = 0, used = 0;
     snprintf(copy, sizeof copy, "%s", text);
     for (char *s = strtok_r(copy, ", ", &rest); s && n < ITEMS_MAX; s = strtok_r(NULL, ", ", &rest))
