@@ -248,6 +248,21 @@ def test_a_controller_that_no_instance_can_reach_is_no_controller(fake):
     assert a["rc"] == INVALID and "plugin.aws.fleet.controllerUrl" in a["text"]
 
 
+@pytest.mark.parametrize("call, message, setting", [
+    ("CreateAutoScalingGroup", "The subnet ID 'subnet-0' does not exist", "plugin.aws.fleet.subnets"),
+    ("CreateAutoScalingGroup", "You must use a valid fully-formed launch template. The security group 'sg-0' does not exist",
+     "plugin.aws.fleet.securityGroups"),
+    ("CreateAutoScalingGroup", "You must use a valid fully-formed launch template. Value (x) for parameter iamInstanceProfile.name is invalid. "
+     "Invalid IAM Instance Profile name", "plugin.aws.fleet.instanceProfile"),
+    ("CreateAutoScalingGroup", "You must use a valid fully-formed launch template. The key pair 'night' does not exist", "plugin.aws.fleet.keyName"),
+    ("CreateAutoScalingGroup", "The specified instance type g99.xlarge is not valid", "workflows.upscale.instanceTypes"),
+])
+def test_a_refusal_names_the_setting_that_it_is_about(fake, call, message, setting):
+    fake.aws.script.add("autoscaling", call, fails("ValidationError", 400, message), times=1)
+    a = fake.caller()("ensure", **SPEC)
+    assert a["rc"] == INVALID and a["text"].endswith(f"correct {setting}") and message[:60] in a["text"] and GROUP in a["text"]
+
+
 def test_a_denied_call_names_what_to_allow(fake):
     fake.aws.script.add("autoscaling", "CreateAutoScalingGroup", fails("AccessDenied", 403), times=9)
     a = fake.caller()("ensure", **SPEC)

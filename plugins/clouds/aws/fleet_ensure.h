@@ -6,6 +6,7 @@
 
 #include "fleet.h"
 
+struct aws_error;
 struct json_object;
 
 /* One ensure() on its way. */
@@ -37,6 +38,11 @@ int launch_template_ensure(const struct ensuring *e, struct bp_err *err);
 int group_ensure(const struct ensuring *e, struct bp_err *err);
 /* A group that is managed elsewhere: it must be there; what is unlike ours is said. */
 int group_adopt(const struct ensuring *e, struct bp_err *err);
+
+/* ensure_error.c: a refusal of `what` that is about one of our settings names it; any other stays as it is. Returns rc.
+ */
+int ensure_error_tell(const struct ensuring *e, const char *what, const struct aws_error *said, int rc,
+                      struct bp_err *err);
 
 /* group_hook.c */
 int group_hook_ensure(const struct ensuring *e, int exists, struct bp_err *err);

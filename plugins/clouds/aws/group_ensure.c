@@ -102,6 +102,8 @@ static int call(const struct ensuring *e, enum aws_op op, struct form *form, str
     snprintf(what, sizeof what, "group %s", e->name);
     int rc = client_query(e->f->aws->client, op, form, what, &r, err);
     form_free(form);
+    if (rc < 0)
+        rc = ensure_error_tell(e, what, &r.error, rc, err);
     reply_free(&r);
     return rc;
 }

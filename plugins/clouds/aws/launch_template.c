@@ -167,7 +167,9 @@ static int make(const struct ensuring *e, const struct fields *f, const char *de
                           exists ? AWS_OP_EC2_CREATE_LAUNCH_TEMPLATE_VERSION : AWS_OP_EC2_CREATE_LAUNCH_TEMPLATE, form,
                           what, &r, err);
     form_free(form);
-    if (rc == 0 && exists)
+    if (rc < 0)
+        rc = ensure_error_tell(e, what, &r.error, rc, err);
+    else if (exists)
         rc = set_default(e, xml_text(r.xml, "launchTemplateVersion/versionNumber"), what, err);
     reply_free(&r);
     return rc;
