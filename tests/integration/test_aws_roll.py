@@ -151,23 +151,15 @@ def test_a_subnet_without_stock_is_passed_over_until_all_are_without(fake):  # n
     assert len(asked_subnets(fake)) == 2
     pools = caller.ok("penalties", slug="upscale")["penalties"]
     assert {(p["type"], p["zone"], p["market"]) for p in pools} == {(t, fake.aws.ec2.zone_of(empty), "spot") for t in SPEC["types"]}
-    again = fake.caller()  # a process that starts anew begins with the first subnet, and with an empty box
-    again.ok("grow", slug="upscale", to=2)
+    fake.aws.capacity.clear()  # the first has stock again, which nobody knows; the second has none
+    fake.aws.capacity.refuse("spot", zone=fake.aws.ec2.zone_of(full))
     fake.aws.forget()
-    caller.ok("grow", slug="upscale", to=3)
-    asked = asked_subnets(fake)
-    assert len(asked) == 1 and full in str(asked[0])
-
-
-def test_when_every_subnet_is_without_stock_all_are_tried(fake):  # noqa: F811
-    fake.aws.autoscaling.no_launch_instances = False
-    caller = fake.caller()
-    caller.ok("ensure", **SPEC)
-    refusal = fake.aws.capacity.refuse("spot")
-    assert caller("grow", slug="upscale", to=1)["rc"] == LATER
-    fake.aws.capacity.refusals.remove(refusal)
-    wait_until("the rest after that is over", lambda: caller("grow", slug="upscale", to=1)["rc"] == OK, timeout=30)
-    assert fake.group()["DesiredCapacity"] == 1
+    assert caller("grow", slug="upscale", to=2)["rc"] == LATER
+    assert [full in str(s) for s in asked_subnets(fake)] == [True], "the one in the box is not tried while another is open"
+    fake.aws.forget()
+    wait_until("the rest after that is over", lambda: caller("grow", slug="upscale", to=2)["rc"] == OK, timeout=30)
+    assert any(empty in str(s) for s in asked_subnets(fake)), "when all are in the box, all are tried"
+    assert fake.group()["DesiredCapacity"] == 2
 
 
 # ---- the whole daemon ----

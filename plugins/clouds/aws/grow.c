@@ -69,7 +69,7 @@ static int read_group(struct growth *w, int32_t to, struct bp_err *err)
         memcpy(w->name, g->name, sizeof w->name);
         if (w->more > 0 && rest_ms > 0 && rest_ms <= REST_MAX_MS)
             rc = err_set(err, BP_LATER, "%.120s: launches failed in every subnet, the next try is in %lld s", w->what,
-                         (long long)(rest_ms / 1000 + 1));
+                         (long long)(rest_ms / 1000) + 1);
     }
     groups_unlock(w->f->groups);
     split_subnets(w);
@@ -146,12 +146,20 @@ static void give_up_launching(struct growth *w, const struct aws_error *e, const
     atomic_store(&w->f->no_launch, 1);
 }
 
+/* The next subnet to be tried, at `tried` or after it: as far from the first as that; n_subnets: none is left. */
+static uint32_t next_open(const struct growth *w, uint32_t tried)
+{
+    while (tried < w->n_subnets && w->out[(w->first + tried) % w->n_subnets])
+        tried++;
+    return tried;
+}
+
 /* 1: what it could it did (w->launched, or err); 0: the other way is to be taken. */
 static int launch(struct growth *w, int *rc, struct bp_err *err)
 {
     uint32_t tried = 0;
     *rc = 0;
-    while (tried < w->n_subnets && w->launched < w->more) {
+    while ((tried = next_open(w, tried)) < w->n_subnets && w->launched < w->more) {
         struct reply r = {0};
         int32_t before = w->launched, left = w->more - before, n = left < LAUNCH_MAX ? left : LAUNCH_MAX;
         const char *subnet = w->list[(w->first + tried) % w->n_subnets];
@@ -167,7 +175,7 @@ static int launch(struct growth *w, int *rc, struct bp_err *err)
         if (w->launched - before < n)
             tried++; /* there is no more here */
     }
-    if (w->launched > 0)
+    if (w->launched > 0 && w->n_subnets > 0)
         w->first = (w->first + tried) % w->n_subnets;
     if (*rc == 0 && w->launched == 0)
         *rc = err_set(err, BP_LATER, "%.100s: no instance could be launched in any of %u subnets: %.80s", w->what,
