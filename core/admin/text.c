@@ -131,7 +131,7 @@ static void table(struct evbuffer *out, const struct admin_column *columns, stru
     }
 }
 
-/* A time in ms since the epoch reads as how long ago. */
+/* A time in ms since the epoch reads as how long ago, or how far ahead. */
 static int is_time(const char *key)
 {
     size_t n = strlen(key);
@@ -180,8 +180,10 @@ static void value_line(struct evbuffer *out, int indent, const char *key, struct
         return;
     }
     if (is_time(key) && json_object_get_int64(v) > 1000000000000LL) {
-        duration(text, sizeof text - 8, (double)(now_ms - json_object_get_int64(v)) / 1000);
-        strcat(text, " ago");
+        double ago_s = (double)(now_ms - json_object_get_int64(v)) / 1000;
+        char span[32];
+        duration(span, sizeof span, ago_s < 0 ? -ago_s : ago_s);
+        snprintf(text, sizeof text, ago_s < 0 ? "in %s" : "%s ago", span);
     } else {
         snprintf(text, sizeof text, "%s", json_object_get_string(v));
     }

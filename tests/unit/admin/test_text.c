@@ -55,6 +55,7 @@ static void answers_without_columns_are_lines(void **state)
         {"{\"l\":[1,\"two\",null]}", "l:\n  - 1\n  - two\n  - null\n"},
         {"[{\"a\":1},2]", "-\n  a: 1\n- 2\n"},
         {"{\"seen_ms\":1699999995000}", "seen_ms: 5 s ago\n"},
+        {"{\"until_ms\":1700000300000}", "until_ms: in 5 min\n"},
         {"{\"took_ms\":5}", "took_ms: 5\n"}, /* no moment, a duration */
     };
     (void)state;
