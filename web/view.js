@@ -3,6 +3,7 @@
 
 import { $, badge, clock, duration, el } from "./dom.js";
 import { call } from "./api.js";
+import { lastHour } from "./chart.js";
 import { timeline } from "./submit.js";
 
 const MAX_EVENTS = 200;
@@ -23,7 +24,7 @@ function instances(fleet, now) {
 function decisions(scaling) {
   const list = [...(scaling?.decisions || [])].sort((a, b) => b.at_ms - a.at_ms).slice(0, 12);
   if (!list.length) return null;
-  return el("details", {}, el("summary", {}, "Decisions so far"),
+  return el("details", { class: "decisions" }, el("summary", {}, "Decisions so far"),
     el("ol", { class: "timeline" }, list.map((d) =>
       el("li", {}, el("time", {}, clock(d.at_ms)), " ", el("strong", {}, `${d.from} → ${d.to}`), " ",
         el("span", { class: "quiet" }, d.reason)))));
@@ -32,7 +33,8 @@ function decisions(scaling) {
 function fleetCard(w, state) {
   const fleet = state.fleets?.find((f) => f.workflow === w.slug);
   const scaling = state.scaling?.find((s) => s.workflow === w.slug);
-  const opened = $(`fleet-${w.slug}`)?.querySelector("details")?.open;
+  const opened = $(`fleet-${w.slug}`)?.querySelector("details.decisions")?.open;
+  const looked = $(`fleet-${w.slug}`)?.querySelector("details.hour")?.open;
   const more = decisions(scaling);
   if (more) more.open = opened === true;
   return el("article", { class: "card", id: `fleet-${w.slug}` },
@@ -44,7 +46,7 @@ function fleetCard(w, state) {
     el("p", { class: "why" }, el("b", {}, "Why: "), scaling?.reason || "not decided yet",
       el("span", { class: "quiet" }, scaling?.policy ? ` (policy ${scaling.policy})` : "")),
     fleet?.error ? el("p", { class: "error" }, fleet.error) : null,
-    instances(fleet, state.now_ms), more);
+    instances(fleet, state.now_ms), lastHour(w.slug, looked === true), more);
 }
 
 /** What there is to say about a job beside its status. */

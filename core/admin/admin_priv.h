@@ -146,6 +146,7 @@ void cmd_log(struct admin_call *c);
 void cmd_log_level(struct admin_call *c);
 void cmd_events(struct admin_call *c);
 void cmd_metrics(struct admin_call *c);
+void cmd_metrics_history(struct admin_call *c);
 void cmd_notify_test(struct admin_call *c);
 void cmd_workflows(struct admin_call *c);
 void cmd_workflow(struct admin_call *c);

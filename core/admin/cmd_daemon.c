@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MINUTES_MAX 100000
+
 void cmd_help(struct admin_call *c)
 {
     struct json_object *list = json_object_new_array();
@@ -209,6 +211,28 @@ void cmd_config_reload(struct admin_call *c)
 void cmd_metrics(struct admin_call *c)
 {
     call_ok(c, scale_metrics(c->app->scale));
+}
+
+static void got_samples(struct json_object *list, const struct bp_err *err, void *arg)
+{
+    if (list)
+        call_ok(arg, json_object_get(list));
+    else
+        call_fail(arg, err->rc, err->text, NULL);
+}
+
+void cmd_metrics_history(struct admin_call *c)
+{
+    struct bp_err err = {0};
+    int64_t minutes = json_int(c->params, "minutes", 60);
+    if (minutes < 1 || minutes > MINUTES_MAX) {
+        call_fail(c, BP_INVALID, "--minutes is 1 to 100000", NULL);
+        return;
+    }
+    const struct scale_samples q = {json_str(c->params, "workflow", ""), json_str(c->params, "metric", ""),
+                                    loop_now_ms(c->app->loop) - minutes * 60000};
+    if (scale_metrics_read(c->app->scale, &q, got_samples, c, &err) < 0)
+        call_fail(c, err.rc, err.text, NULL);
 }
 
 /* ---- the end ---- */

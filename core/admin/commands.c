@@ -94,6 +94,10 @@ static const struct admin_arg events_args[] = {
     {ARG_FLAG, 0, "follow", "go on with new ones"},
     END};
 static const struct admin_arg log_args[] = {{ARG_OPTION, ARG_INT, "last", "how many lines (50)"}, END};
+static const struct admin_arg history_args[] = {{ARG_WORD, ARG_TEXT, "workflow", "slug of the workflow"},
+                                                {ARG_WORD, ARG_TEXT, "metric", "QueueDepth say; see metrics"},
+                                                {ARG_OPTION, ARG_INT, "minutes", "how far back, 1 to 100000 (60)"},
+                                                END};
 static const struct admin_arg notify_args[] = {{ARG_OPTIONAL, ARG_TEXT, "text", "what it says"}, END};
 static const struct admin_arg doctor_args[] = {{ARG_OPTION, ARG_INT, "timeout", "seconds it may take, 2 to 120 (20)"},
                                                END};
@@ -171,6 +175,7 @@ static const struct admin_column scale_columns[] = {
 static const struct admin_column metric_columns[] = {{"WORKFLOW", "workflow", FORM_TEXT}, {"METRIC", "name", FORM_TEXT},
                                                      {"VALUE", "value", FORM_NUMBER},     {"UNIT", "unit", FORM_TEXT},
                                                      {"AGE", "at_ms", FORM_AGO},          LAST};
+static const struct admin_column sample_columns[] = {{"AGE", "at_ms", FORM_AGO}, {"VALUE", "value", FORM_NUMBER}, LAST};
 static const struct admin_column config_columns[] = {
     {"KEY", "key", FORM_TEXT}, {"VALUE", "value", FORM_TEXT}, {"FROM", "origin", FORM_TEXT}, LAST};
 static const struct admin_column help_columns[] = {{"COMMAND", "usage", FORM_TEXT}, {"", "help", FORM_TEXT}, LAST};
@@ -237,6 +242,8 @@ const struct admin_command admin_commands[] = {
      rollout_args, NULL, NULL},
     {"events", ADMIN_READ, "what happened, and with --follow what happens", cmd_events, events_args, NULL, NULL},
     {"metrics", ADMIN_READ, "the last published metrics", cmd_metrics, NULL, "", metric_columns},
+    {"metrics history", ADMIN_READ, "past samples of one metric, from where they are kept", cmd_metrics_history,
+     history_args, "", sample_columns},
     {"notify test", ADMIN_WRITE, "send the operators a message, to see that it arrives", cmd_notify_test, notify_args,
      NULL, NULL},
     {"doctor", ADMIN_READ, "try what bpd needs: queue, disk, plugins, cloud; each failure with its remedy", cmd_doctor,

@@ -183,3 +183,21 @@ void call_watch_close(struct call *c)
     bufferevent_setcb(c->conn->bev, NULL, t->written, t->event, c->conn->ev);
     bufferevent_enable(c->conn->bev, EV_READ);
 }
+
+int call_query_number(struct call *c, const char *key, int64_t min, int64_t max, int64_t *out)
+{
+    char text[32], message[128], *end;
+    long long v;
+
+    if (query_get(call_query(c), key, text, sizeof(text)) < 0)
+        return 0;
+    v = strtoll(text, &end, 10);
+    if (*text == '\0' || *end != '\0' || v < min || v > max) {
+        snprintf(message, sizeof(message), "The %s must be a whole number from %lld to %lld.", key, (long long)min,
+                 (long long)max);
+        answer_field(c, key, message);
+        return -1;
+    }
+    *out = v;
+    return 0;
+}

@@ -163,6 +163,8 @@ void call_client_gone(struct call *c);
 void call_end(struct call *c);
 const char *call_header(struct call *c, const char *name); /* NULL when absent */
 const char *call_query(struct call *c);                    /* without '?', "" when none */
+/* A whole number of the query in min..max. 0: absent or good (*out set), -1: answered 422. */
+int call_query_number(struct call *c, const char *key, int64_t min, int64_t max, int64_t *out);
 const char *call_path(struct call *c);
 const char *call_ip(struct call *c);
 /* Notices while it waits when the client closes (evhttp does not read meanwhile). */
@@ -239,6 +241,7 @@ void stream_orphan_all(struct http *h); /* after every client is gone */
 
 void operator_session(struct call *c);
 void operator_state(struct call *c);
+void operator_metrics(struct call *c);
 
 void health_up(struct call *c);
 void health_alive(struct call *c);

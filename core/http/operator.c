@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define MINUTES_MAX 100000
+
 /* The page submits as tenant "local" where there is one; else the visitor gives a tenant's token. */
 void operator_session(struct call *c)
 {
@@ -123,4 +125,43 @@ void operator_state(struct call *c)
     g->call = c;
     g->data = json_object_new_object();
     dispatch_job_list(c->http->app->dispatch, &q, on_jobs, g);
+}
+
+static void on_samples(struct json_object *list, const struct bp_err *err, void *arg)
+{
+    struct call *c = arg;
+
+    if (!c->conn || !c->http) {
+        answer_error(c, 503, "", NULL); /* only frees the call */
+    } else if (!list) {
+        answer_err(c, err);
+    } else {
+        struct json_object *data = json_object_new_object();
+
+        json_object_object_add(data, "samples", json_object_get(list));
+        answer_ok(c, 200, data, NULL);
+        json_object_put(data);
+    }
+}
+
+/* Past samples of one metric: ?workflow=...&metric=...&minutes=60 */
+void operator_metrics(struct call *c)
+{
+    char workflow[128] = "", metric[48] = "";
+    int64_t minutes = 60;
+    struct bp_err err = {0};
+    const struct app *app = c->http->app;
+
+    if (call_query_number(c, "minutes", 1, MINUTES_MAX, &minutes))
+        return;
+    if (query_get(call_query(c), "workflow", workflow, sizeof(workflow)) < 1)
+        answer_field(c, "workflow", "Name a workflow.");
+    else if (query_get(call_query(c), "metric", metric, sizeof(metric)) < 1)
+        answer_field(c, "metric", "Name a metric, QueueDepth say.");
+    else {
+        const struct scale_samples q = {workflow, metric, loop_now_ms(app->loop) - minutes * 60000};
+
+        if (scale_metrics_read(app->scale, &q, on_samples, c, &err) < 0)
+            answer_err(c, &err);
+    }
 }

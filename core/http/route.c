@@ -28,6 +28,7 @@ const struct route routes[] = {
     {METHOD_GET, "/api/admin/session", AUTH_OPERATOR, 0, operator_session},
     {METHOD_GET, "/api/admin/state", AUTH_OPERATOR, 0, operator_state},
     {METHOD_GET, "/api/admin/events", AUTH_OPERATOR, 0, operator_events},
+    {METHOD_GET, "/api/admin/metrics", AUTH_OPERATOR, 0, operator_metrics},
     {METHOD_GET, "/up", AUTH_NONE, 0, health_up},
     {METHOD_GET, "/healthz", AUTH_NONE, 0, health_alive},
     {METHOD_GET, "/readyz", AUTH_NONE, 0, health_ready},

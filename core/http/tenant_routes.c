@@ -70,32 +70,13 @@ void tenant_retry(struct call *c)
     dispatch_job_retry(engine(c), c->tenant, who, c->id, answer_reply, c);
 }
 
-/* A whole number of the query in min..max. 0: absent or good (*out set), -1: answered 422. */
-static int query_number(struct call *c, const char *key, int64_t min, int64_t max, int64_t *out)
-{
-    char text[32], message[128], *end;
-    long long v;
-
-    if (query_get(call_query(c), key, text, sizeof(text)) < 0)
-        return 0;
-    v = strtoll(text, &end, 10);
-    if (*text == '\0' || *end != '\0' || v < min || v > max) {
-        snprintf(message, sizeof(message), "The %s must be a whole number from %lld to %lld.", key, (long long)min,
-                 (long long)max);
-        answer_field(c, key, message);
-        return -1;
-    }
-    *out = v;
-    return 0;
-}
-
 void tenant_jobs(struct call *c)
 {
     char workflow[256] = "", status[32] = "";
     int64_t limit = 50, before = 0;
     struct dispatch_list q = {.tenant = c->tenant};
 
-    if (query_number(c, "limit", 1, 1000, &limit) || query_number(c, "before_id", 1, INT64_MAX, &before))
+    if (call_query_number(c, "limit", 1, 1000, &limit) || call_query_number(c, "before_id", 1, INT64_MAX, &before))
         return;
     if (query_get(call_query(c), "workflow", workflow, sizeof(workflow)) > 0)
         q.workflow = workflow;

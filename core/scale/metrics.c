@@ -87,6 +87,14 @@ static const struct metric_row rows[SCALE_METRICS] = {
     {"QueueWaitP95", "Seconds", wait_p95},    {"LaunchFailures", "Count", launch_failures},
 };
 
+int metric_is_published(const char *name)
+{
+    for (size_t i = 0; i < SCALE_METRICS; i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return 1;
+    return 0;
+}
+
 struct batch {
     struct scale *scale;
     uint32_t n, room, workflows;

@@ -59,4 +59,18 @@ int scale_hold(struct scale *s, const char *slug, int32_t size, int64_t expires_
 /* The latest published sample of each metric as an array, for the page. json_object_put() it. */
 struct json_object *scale_metrics(struct scale *s);
 
+#define SCALE_SAMPLES_MAX 1500 /* a day and an hour of minutes */
+
+/* Which past samples; strings borrowed for the call. */
+struct scale_samples {
+    const char *workflow, *name;
+    int64_t since_ms;
+};
+/* list: [{"at_ms":..., "value":...}], oldest first, at most SCALE_SAMPLES_MAX; borrowed; NULL with err. [loop] */
+typedef void (*scale_samples_fn)(struct json_object *list, const struct bp_err *err, void *arg);
+/* Asks the metrics provider for samples that were published. 0: reply comes exactly once; BP_NOTFOUND an unknown
+ * workflow or metric, or what the bus says, and then it does not. */
+int scale_metrics_read(struct scale *s, const struct scale_samples *q, scale_samples_fn reply, void *arg,
+                       struct bp_err *err);
+
 #endif

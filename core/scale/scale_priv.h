@@ -87,6 +87,8 @@ struct scale {
 /* The item of a slug, made when it is new. NULL: no memory. */
 struct scale_item *scale_item_get(struct scale *s, const char *slug);
 struct scale_item *scale_item_find(struct scale *s, const char *slug);
+/* Is a metric of that name published each minute? */
+int metric_is_published(const char *name);
 
 /* Makes and ends an item, with what it owns. NULL: no memory. */
 struct scale_item *scale_item_new(const char *slug);

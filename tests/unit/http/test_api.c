@@ -399,6 +399,20 @@ static void the_operators_page_is_for_this_machine_alone(void **state)
     expect("GET /api/admin/session", "X-Forwarded-For: 1.2.3.4\r\n", NULL, 403, NULL);
 }
 
+static void the_page_reads_past_samples(void **state)
+{
+    (void)state;
+    expect("GET /api/admin/metrics?workflow=image-to-video&metric=QueueDepth&minutes=5", "", NULL, 200,
+           "{\"samples\":[{\"at_ms\":60000,\"value\":7.5}]}");
+    expect("GET /api/admin/metrics?workflow=none&metric=QueueDepth", "", NULL, 404, "no workflow none");
+    expect("GET /api/admin/metrics?workflow=image-to-video&metric=ErrorRate", "", NULL, 503, "CloudWatch is away");
+    expect("GET /api/admin/metrics?metric=QueueDepth", "", NULL, 422, "\"workflow\"");
+    expect("GET /api/admin/metrics?workflow=image-to-video", "", NULL, 422, "\"metric\"");
+    expect("GET /api/admin/metrics?workflow=image-to-video&metric=QueueDepth&minutes=0", "", NULL, 422, "\"minutes\"");
+    expect("GET /api/admin/metrics?workflow=image-to-video&metric=QueueDepth", "X-Forwarded-For: 1.2.3.4\r\n", NULL, 403,
+           NULL);
+}
+
 static void another_host_name_gets_no_session(void **state)
 {
     struct client *c = client_open(r);
@@ -446,6 +460,7 @@ int main(void)
         TEST(the_page_is_served_with_an_etag),
         TEST(the_page_may_go_where_objects_are),
         TEST(the_operators_page_is_for_this_machine_alone),
+        TEST(the_page_reads_past_samples),
         TEST(another_host_name_gets_no_session),
     };
 
