@@ -135,9 +135,9 @@ class Group:
     def enter(self, i, state, hook=None):
         i.state, i.since = state, self.aws.clock.now()
         i.deadline = i.since + int(hook.get("HeartbeatTimeout", 3600)) if hook else None
-        imds = self.aws.imds.pages
-        if state.startswith("Terminating") and imds.get("instance-id") == i.id:
-            imds["autoscaling/target-lifecycle-state"] = "Terminated"
+        for m in self.aws.machines:
+            if state.startswith("Terminating") and m.pages.get("instance-id") == i.id:
+                m.pages["autoscaling/target-lifecycle-state"] = "Terminated"
 
     def hook(self, which):
         return next((h for h in self.hooks.values() if h.get("LifecycleTransition", "").endswith(which)), None)

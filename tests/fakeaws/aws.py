@@ -34,12 +34,19 @@ class FakeAws:
         self.services = {s.signing: s for s in (self.sts, self.s3, self.ssm, self.secretsmanager, self.autoscaling, self.ec2,
                                                 self.cloudwatch, self.logs, self.sns)}
         self.wire = Wire(self.serve, self.clock.http)
-        self.imds = Imds(self)
+        self.machines = []
+        self.imds = self.machine()
         self.url = self.wire.url
+
+    def machine(self, **pages):
+        """The metadata of one more instance, on a port of its own; the first is aws.imds."""
+        self.machines.append(Imds(self, **pages))
+        return self.machines[-1]
 
     def close(self):
         self.wire.close()
-        self.imds.close()
+        for m in self.machines:
+            m.close()
 
     def __enter__(self):
         return self
