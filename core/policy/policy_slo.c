@@ -13,7 +13,8 @@ int32_t policy_slo_plan(const struct policy_now *now, void *memory, struct bp_pl
     const struct policy_fleet *f = now->fleet;
     struct slo_memory *m = memory;
     double left_s, price = slo_price_now(&m->price, now);
-    int32_t live = f->n_busy + f->n_idle + f->n_booting;
+    int32_t told = f->n_busy + f->n_idle + f->n_booting, counted = v->running - v->draining + v->pending;
+    int32_t live = told > counted ? told : counted; /* of a large fleet not all are told of */
     int32_t kept = slo_keep_level(&m->keep, now, price, live, &left_s);
     struct slo_floor floor = slo_floor(now, price);
     int32_t size = floor.size > kept ? floor.size : kept;

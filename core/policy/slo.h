@@ -42,6 +42,8 @@ struct slo_schedule {
     double
         free_s[POLICY_INSTANCES]; /* from now on, of each instance: 0 idle, else the expected end of its job or boot */
     int32_t n;
+    int32_t
+        group; /* instances that each of them stands for, and jobs likewise; 1 in fleets of up to POLICY_INSTANCES */
     int32_t queued;
     double arrivals_per_s; /* of more jobs, until within_s */
     double within_s;
@@ -52,7 +54,7 @@ struct slo_schedule {
 double slo_schedule_wait(const struct slo_schedule *s);
 /* Expected rest of a job that has run for age_s. */
 double slo_rest(const struct history *h, double age_s);
-/* What there is, with instances up to `size` as if launched now. */
+/* What there is, with instances up to `size` as if launched now. s->group is set. */
 void slo_schedule_fill(struct slo_schedule *s, const struct policy_now *now, int32_t size);
 
 struct slo_launch {

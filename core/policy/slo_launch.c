@@ -61,56 +61,74 @@ double slo_rest(const struct history *h, double age_s)
     return h->runs ? h->run_mean_s / 2 : UNKNOWN_S / 2;
 }
 
-static void put(struct slo_schedule *s, double free_s)
+static void put(struct slo_schedule *s, double free_s, int32_t n)
 {
-    if (s->n < POLICY_INSTANCES)
+    for (; n > 0 && s->n < POLICY_INSTANCES; n--)
         s->free_s[s->n++] = free_s;
+}
+
+/* Those told of stand for all of them. */
+static int32_t entries(const struct slo_schedule *s, int32_t told, int32_t counted)
+{
+    return s->group == 1 ? told : (told > counted ? told : counted) / s->group;
 }
 
 void slo_schedule_fill(struct slo_schedule *s, const struct policy_now *now, int32_t size)
 {
     const struct policy_fleet *f = now->fleet;
-    double boot_s = now->view->boot_s;
+    const struct bp_view *v = now->view;
+    int32_t idle = entries(s, f->n_idle, v->running - v->draining - v->busy), busy = entries(s, f->n_busy, v->busy);
+    int32_t booting = entries(s, f->n_booting, v->pending);
     s->n = 0;
-    for (int32_t i = 0; i < f->n_idle; i++)
-        put(s, 0);
-    for (int32_t i = 0; i < f->n_busy; i++)
-        put(s, slo_rest(now->history, f->busy_s[i]));
-    for (int32_t i = 0; i < f->n_booting; i++)
-        put(s, fmax(boot_s - f->booting_s[i], SOONEST_S));
-    while (s->n < size && s->n < POLICY_INSTANCES)
-        put(s, boot_s);
+    put(s, 0, idle);
+    for (int32_t i = 0; i < busy; i++)
+        put(s, slo_rest(now->history, f->n_busy ? f->busy_s[i % f->n_busy] : 0), 1);
+    for (int32_t i = 0; i < booting; i++)
+        put(s, fmax(v->boot_s - (f->n_booting ? f->booting_s[i % f->n_booting] : 0), SOONEST_S), 1);
+    put(s, v->boot_s, size / s->group - s->n);
 }
 
 /* ---- the decision ---- */
+
+/* Launches one after the other (or `step` at a time), each weighed against its boot. Adds to s, returns the waiting
+ * that they take away. */
+static double add_worthwhile(struct slo_schedule *s, double boot_s, double price, int32_t most)
+{
+    int32_t step = 1 + (most - s->n) / STEPS_MOST;
+    double saved_s = 0;
+    if (s->n == 0 && most > 0)
+        put(s, boot_s, 1); /* without any instance the jobs would wait for ever */
+    for (double wait_s = s->n ? slo_schedule_wait(s) : 0; s->n > 0 && s->n + step <= most;) {
+        put(s, boot_s, step);
+        double less_s = slo_schedule_wait(s);
+        if (AHEAD * price * (wait_s - less_s) < step * boot_s) {
+            s->n -= step;
+            break;
+        }
+        saved_s += wait_s - less_s;
+        wait_s = less_s;
+    }
+    return saved_s;
+}
 
 struct slo_launch slo_launch(const struct policy_now *now, double price, int32_t size)
 {
     const struct bp_view *v = now->view;
     const struct forecast *f = &now->history->forecast;
-    struct slo_schedule s = {.queued = v->queued < JOBS_MOST ? (int32_t)v->queued : JOBS_MOST,
-                             .arrivals_per_s = forecast_expected(f, forecast_trusted(f)),
+    double rate = forecast_expected(f, forecast_trusted(f));
+    struct slo_launch out = {size, 0, rate * v->boot_s};
+    int32_t most = (int32_t)fmin((double)(v->queued + v->leased) + out.expected + 1, v->max_size);
+    if (most <= size)
+        return out;
+    int32_t group = 1 + (most - 1) / POLICY_INSTANCES;
+    int64_t queued = (v->queued + group - 1) / group;
+    struct slo_schedule s = {.group = group,
+                             .queued = queued < JOBS_MOST ? (int32_t)queued : JOBS_MOST,
+                             .arrivals_per_s = rate / group,
                              .within_s = v->boot_s,
                              .run_s = now->history->runs ? now->history->run_mean_s : UNKNOWN_S};
-    struct slo_launch out = {size, 0, s.arrivals_per_s * s.within_s};
-    double useful = (double)(v->queued + v->leased) + out.expected;
-    int32_t most = (int32_t)fmin(fmin(useful + 1, v->max_size), POLICY_INSTANCES);
-    int32_t step = 1 + (most - size) / STEPS_MOST;
     slo_schedule_fill(&s, now, size);
-    if (s.n == 0 && most > 0)
-        put(&s, v->boot_s); /* without any instance the jobs would wait for ever */
-    for (double wait_s = s.n ? slo_schedule_wait(&s) : 0; s.n > 0 && s.n + step <= most;) {
-        for (int32_t i = 0; i < step; i++)
-            put(&s, v->boot_s);
-        double less_s = slo_schedule_wait(&s);
-        if (AHEAD * price * (wait_s - less_s) < step * v->boot_s) {
-            s.n -= step;
-            break;
-        }
-        out.saved_s += wait_s - less_s;
-        wait_s = less_s;
-    }
-    if (s.n > size)
-        out.size = s.n;
+    out.saved_s = group * add_worthwhile(&s, v->boot_s, price, most / group);
+    out.size = s.n * group > size ? s.n * group : size;
     return out;
 }

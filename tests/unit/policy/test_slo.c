@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The slo policy, part by part: what is launched, what a steady load needs, what is kept, what waiting costs. */
+#include "cm.h"
+
+#include "policy/decide.h"
+#include "policy/slo.h"
+#include <math.h>
+#include <string.h>
+
+#define T0     1700000100000LL
+#define SECOND 1000LL
+#define BOOT_S 240.0
+
+static struct history h;
+static struct policy_fleet fleet;
+static struct bp_view view;
+static struct slo_memory memory;
+static struct policy_now now;
+
+static int fresh(void **state)
+{
+    (void)state;
+    history_init(&h);
+    history_demand(&h, T0, 0);
+    memset(&fleet, 0, sizeof fleet);
+    memset(&memory, 0, sizeof memory);
+    view = (struct bp_view){.size = sizeof view, .now_ms = T0, .boot_s = BOOT_S, .max_size = 32, .backlog_target = 2};
+    now = (struct policy_now){&view, &fleet, &h, 0, 1};
+    return 0;
+}
+
+static void jobs(int64_t queued, int32_t busy, float busy_s)
+{
+    view.queued = queued;
+    view.leased = view.busy = fleet.n_busy = busy;
+    for (int32_t i = 0; i < busy; i++)
+        fleet.busy_s[i] = busy_s;
+}
+
+static void runs(int n, double run_s)
+{
+    for (int i = 0; i < n; i++)
+        history_finished(&h, T0, run_s);
+}
+
+static int32_t desired(void)
+{
+    struct bp_plan p = {.size = sizeof p};
+    assert_int_equal(policy_find("slo")->plan(&now, &memory, &p), 0);
+    assert_true(p.reason[0]);
+    return p.desired;
+}
+
+/* ---- launches ---- */
+
+static void nothing_to_do_is_nothing_to_have(void **state)
+{
+    (void)state;
+    assert_int_equal(desired(), 0);
+}
+
+static void the_first_job_launches_an_instance(void **state)
+{
+    (void)state;
+    jobs(1, 0, 0);
+    assert_true(desired() >= 1);
+}
+
+static void jobs_that_are_done_before_a_boot_would_be_launch_nothing(void **state)
+{
+    (void)state;
+    runs(10, 10);
+    jobs(4, 1, 5);
+    assert_int_equal(desired(), 1);
+    runs(64, 900);
+    jobs(4, 1, 5);
+    assert_true(desired() > 2);
+}
+
+static void what_boots_already_is_not_launched_twice(void **state)
+{
+    (void)state;
+    runs(10, 400);
+    jobs(6, 0, 0);
+    int32_t once = desired();
+    assert_in_range(once, 6, 8);
+    view.desired = view.pending = fleet.n_booting = once;
+    for (int32_t i = 0; i < once; i++)
+        fleet.booting_s[i] = 30;
+    assert_int_equal(desired(), once);
+}
+
+static void dearer_waiting_launches_more_and_never_above_the_most(void **state)
+{
+    (void)state;
+    int32_t before = 0;
+    runs(10, 60);
+    jobs(200, 1, 30);
+    for (now.wait_price = 0.01; now.wait_price < 200; now.wait_price *= 4) {
+        int32_t n = desired();
+        assert_true(n >= before);
+        before = n;
+    }
+    assert_int_equal(before, view.max_size);
+    now.wait_price = 0.01;
+    assert_true(desired() < before);
+}
+
+static void a_schedule_is_served_by_whoever_is_free_first(void **state)
+{
+    (void)state;
+    struct slo_schedule s = {.free_s = {100, 0}, .n = 2, .group = 1, .queued = 3, .run_s = 30};
+    assert_true(fabs(slo_schedule_wait(&s) - (0 + 30 + 60)) < 1e-9);
+    s.queued = 0;
+    s.arrivals_per_s = 0.1; /* at 5 and 15 s */
+    s.within_s = 20;
+    assert_true(fabs(slo_schedule_wait(&s) - (0 + 20)) < 1e-9);
+}
+
+static void the_rest_of_a_job_is_that_of_those_that_ran_longer(void **state)
+{
+    (void)state;
+    assert_true(slo_rest(&h, 0) > 0);
+    runs(1, 100);
+    runs(1, 300);
+    assert_true(fabs(slo_rest(&h, 0) - 200) < 1e-3);
+    assert_true(fabs(slo_rest(&h, 100) - 200) < 1e-3);
+    assert_true(fabs(slo_rest(&h, 500) - 100) < 1e-3); /* half the mean */
+}
+
+static void a_large_fleet_is_weighed_in_groups(void **state)
+{
+    (void)state;
+    runs(10, 600);
+    view.max_size = 5000;
+    jobs(1000000, POLICY_INSTANCES, 10);
+    view.leased = view.busy = view.running = 4000;
+    assert_in_range(slo_launch(&now, 1, 4000).size, 4900, 5000);
+    assert_int_equal(slo_launch(&now, 1, 5000).size, 5000);
+    view.queued = 0;
+    assert_int_equal(desired(), 4000);
+}
+
+/* ---- floor ---- */
+
+static void erlang_c_is_as_in_the_tables(void **state)
+{
+    (void)state;
+    assert_true(fabs(slo_erlang_queue(2, 3) - 0.8889) < 1e-4);
+    assert_true(fabs(slo_erlang_queue(0.5, 1) - 0.5) < 1e-9); /* M/M/1: load^2 / (1 - load) */
+    assert_true(slo_erlang_queue(3, 3) > 1e6);
+}
+
+static void a_steady_load_is_awaited_and_batches_are_not(void **state)
+{
+    (void)state;
+    runs(20, 60);
+    for (int i = 0; i < 720; i++)
+        history_arrived(&h, T0 + i * 10 * SECOND, 1); /* 6 Erlang */
+    struct slo_floor f = slo_floor(&now, 1);
+    assert_in_range(f.size, 6, 8);
+    assert_true(slo_floor(&now, 16).size > f.size);
+    view.now_ms = h.now_ms;
+    assert_int_equal(desired(), f.size);
+    fresh(state);
+    runs(20, 60);
+    for (int i = 0; i < 720; i++)
+        history_arrived(&h, T0 + i * 10 * SECOND, i % 180 == 0 ? 180 : 0);
+    history_demand(&h, T0 + 7200 * SECOND, 0);
+    assert_int_equal(slo_floor(&now, 1).size, 0);
+}
+
+/* ---- keep ---- */
+
+/* Spells of level 1 that last 60 s each, gap_s apart. */
+static void spells(int n, int gap_s)
+{
+    int64_t t = T0;
+    for (int i = 0; i < n; i++, t += (60 + gap_s) * SECOND) {
+        history_demand(&h, t, 1);
+        history_demand(&h, t + 60 * SECOND, 0);
+    }
+    view.now_ms = h.now_ms;
+}
+
+static void with_nothing_learned_an_instance_is_kept_for_about_a_boot(void **state)
+{
+    (void)state;
+    double s = slo_keep_s(&memory.keep, &h, 1, BOOT_S, 1);
+    assert_true(s > 0.9 * BOOT_S && s < 1.1 * BOOT_S);
+}
+
+static void short_gaps_are_bridged_and_long_ones_are_not(void **state)
+{
+    (void)state;
+    spells(20, 100);
+    double s = slo_keep_s(&memory.keep, &h, 1, BOOT_S, 1);
+    assert_true(s > 100 && s < 241);
+    fresh(state);
+    spells(20, 7200);
+    assert_true(slo_keep_s(&memory.keep, &h, 1, BOOT_S, 1) < 1);
+}
+
+static void dearer_waiting_bridges_longer_gaps(void **state)
+{
+    (void)state;
+    spells(30, 500);
+    assert_true(slo_keep_s(&memory.keep, &h, 1, BOOT_S, 1) < 500);
+    assert_true(slo_keep_s(&memory.keep, &h, 1, BOOT_S, 16) > 500);
+}
+
+static void an_idle_instance_goes_when_its_time_is_over(void **state)
+{
+    (void)state;
+    double left_s;
+    spells(20, 100);
+    fleet.n_idle = 1;
+    double kept = slo_keep_s(&memory.keep, &h, 1, BOOT_S, 1);
+    assert_int_equal(slo_keep_level(&memory.keep, &now, 1, 1, &left_s), 1);
+    assert_true(fabs(left_s - kept) < 1);
+    assert_int_equal(desired(), 1);
+    view.now_ms += (int64_t)(kept * 1000) + SECOND;
+    assert_int_equal(slo_keep_level(&memory.keep, &now, 1, 1, &left_s), 0);
+    assert_int_equal(desired(), 0);
+}
+
+static void what_is_needed_stays_and_what_is_not_there_is_not_kept(void **state)
+{
+    (void)state;
+    double left_s = 1;
+    jobs(0, 3, 10);
+    assert_int_equal(slo_keep_level(&memory.keep, &now, 1, 5, &left_s), 3);
+    assert_true(left_s == 0);
+    assert_int_equal(slo_keep_level(&memory.keep, &now, 1, 2, &left_s), 2);
+}
+
+/* ---- price ---- */
+
+/* One job comes and starts after wait_s, n times. Returns the price then. */
+static double waits(int n, int wait_s)
+{
+    double price = 0;
+    for (int i = 0; i < n; i++) {
+        history_arrived(&h, view.now_ms, 1);
+        view.queued = 1;
+        view.oldest_wait_ms = 0;
+        slo_price_now(&memory.price, &now);
+        view.now_ms += wait_s * SECOND;
+        view.queued = 0;
+        price = slo_price_now(&memory.price, &now);
+    }
+    return price;
+}
+
+static void a_missed_wait_target_makes_waiting_dearer_until_it_is_met(void **state)
+{
+    (void)state;
+    assert_true(fabs(waits(200, 300) - 1) < 1e-9); /* no target, no change */
+    now.wait_target_s = 60;
+    double dear = waits(20, 300);
+    assert_true(dear > 2);
+    assert_true(waits(400, 300) <= 16.001);
+    assert_true(waits(400, 10) < 8);
+    assert_true(fabs(waits(2000, 10) - 1) < 1e-9);
+    now.wait_price = 3;
+    assert_true(fabs(waits(1, 10) - 3) < 1e-9);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(nothing_to_do_is_nothing_to_have, fresh),
+        cmocka_unit_test_setup(the_first_job_launches_an_instance, fresh),
+        cmocka_unit_test_setup(jobs_that_are_done_before_a_boot_would_be_launch_nothing, fresh),
+        cmocka_unit_test_setup(what_boots_already_is_not_launched_twice, fresh),
+        cmocka_unit_test_setup(dearer_waiting_launches_more_and_never_above_the_most, fresh),
+        cmocka_unit_test_setup(a_schedule_is_served_by_whoever_is_free_first, fresh),
+        cmocka_unit_test_setup(the_rest_of_a_job_is_that_of_those_that_ran_longer, fresh),
+        cmocka_unit_test_setup(a_large_fleet_is_weighed_in_groups, fresh),
+        cmocka_unit_test_setup(erlang_c_is_as_in_the_tables, fresh),
+        cmocka_unit_test_setup(a_steady_load_is_awaited_and_batches_are_not, fresh),
+        cmocka_unit_test_setup(with_nothing_learned_an_instance_is_kept_for_about_a_boot, fresh),
+        cmocka_unit_test_setup(short_gaps_are_bridged_and_long_ones_are_not, fresh),
+        cmocka_unit_test_setup(dearer_waiting_bridges_longer_gaps, fresh),
+        cmocka_unit_test_setup(an_idle_instance_goes_when_its_time_is_over, fresh),
+        cmocka_unit_test_setup(what_is_needed_stays_and_what_is_not_there_is_not_kept, fresh),
+        cmocka_unit_test_setup(a_missed_wait_target_makes_waiting_dearer_until_it_is_met, fresh),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
