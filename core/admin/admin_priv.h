@@ -159,6 +159,13 @@ void cmd_plugin_retire(struct admin_call *c);
 void cmd_scale(struct admin_call *c);
 void cmd_scale_hold(struct admin_call *c);
 void cmd_scale_release(struct admin_call *c);
+void cmd_scale_limit(struct admin_call *c);
+void cmd_scale_pause(struct admin_call *c);
+void cmd_scale_resume(struct admin_call *c);
+void cmd_scale_shadow(struct admin_call *c);
+void cmd_scale_adopt(struct admin_call *c);
+/* Answers that there is no such workflow, with the nearest name. */
+void unknown_workflow(struct admin_call *c, const char *slug);
 void cmd_fleet(struct admin_call *c);
 void cmd_fleet_ensure(struct admin_call *c);
 void cmd_fleet_inject(struct admin_call *c);

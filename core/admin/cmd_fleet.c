@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmd_fleet.c - commands about workflows, plugins, scaling and fleets. */
+/* cmd_fleet.c - commands about workflows, plugins and fleets. */
 #include "admin_priv.h"
 
 #include "log/json.h"
 #include <stdio.h>
 #include <string.h>
 
-#define HOLD_MAX_S 315360000 /* ten years */
-
 /* ---- workflows ---- */
 
-static void unknown_workflow(struct admin_call *c, const char *slug)
+void unknown_workflow(struct admin_call *c, const char *slug)
 {
     char text[300];
     const char *near = host_nearest_workflow(c->app->host, slug);
@@ -129,58 +127,6 @@ void cmd_plugin_retire(struct admin_call *c)
 }
 
 /* ---- scaling and fleets ---- */
-
-void cmd_scale(struct admin_call *c)
-{
-    const char *slug = json_str(c->params, "workflow", NULL);
-    if (slug && !host_workflow(c->app->host, slug))
-        unknown_workflow(c, slug);
-    else
-        call_ok(c, scale_describe(c->app->scale, slug));
-}
-
-/* A hold lives in the memory of the controller that was told: it counts once that one leads. */
-static void hold_done(struct admin_call *c)
-{
-    struct leadership l;
-    char text[800];
-    struct bp_err ok = {0};
-    dispatch_leadership(c->app->dispatch, &l);
-    if (l.leads) {
-        call_done(&ok, c);
-        return;
-    }
-    struct json_object *o = json_object_new_object();
-    snprintf(text, sizeof text,
-             "kept here, and counts once this controller leads; now it is %s: give the same command there", l.who);
-    json_put_str(o, "note", text);
-    call_ok(c, o);
-}
-
-void cmd_scale_hold(struct admin_call *c)
-{
-    struct bp_err err = {0};
-    int64_t size = json_int(c->params, "size", 0);
-    int64_t for_s = json_int(c->params, "for", 0);
-    if (size < 0 || size > 100000 || for_s < 0 || for_s > HOLD_MAX_S) {
-        call_fail(c, BP_INVALID, "scale hold: size must be 0 to 100000 and --for 0 to 315360000 seconds", NULL);
-        return;
-    }
-    int64_t until = for_s > 0 ? loop_now_ms(c->app->loop) + for_s * 1000 : 0;
-    if (scale_hold(c->app->scale, json_str(c->params, "workflow", ""), (int32_t)size, until, c->who, &err) < 0)
-        call_done(&err, c);
-    else
-        hold_done(c);
-}
-
-void cmd_scale_release(struct admin_call *c)
-{
-    struct bp_err err = {0};
-    if (scale_hold(c->app->scale, json_str(c->params, "workflow", ""), -1, 0, c->who, &err) < 0)
-        call_done(&err, c);
-    else
-        hold_done(c);
-}
 
 void cmd_fleet(struct admin_call *c)
 {

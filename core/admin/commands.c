@@ -68,6 +68,18 @@ static const struct admin_arg hold_args[] = {{ARG_WORD, ARG_TEXT, "workflow", "s
                                              {ARG_WORD, ARG_INT, "size", "instances to keep"},
                                              {ARG_OPTION, ARG_INT, "for", "seconds; without it until released"},
                                              END};
+static const struct admin_arg limit_args[] = {{ARG_WORD, ARG_TEXT, "workflow", "slug of the workflow"},
+                                              {ARG_OPTION, ARG_INT, "min", "least instances"},
+                                              {ARG_OPTION, ARG_INT, "max", "most instances; busy ones stay"},
+                                              {ARG_OPTION, ARG_INT, "for", "seconds; without it until resumed"},
+                                              END};
+static const struct admin_arg pause_args[] = {{ARG_WORD, ARG_TEXT, "workflow", "slug of the workflow"},
+                                              {ARG_WORD, ARG_TEXT, "way", "in: none goes; out: none comes"},
+                                              {ARG_OPTION, ARG_INT, "for", "seconds; without it until resumed"},
+                                              END};
+static const struct admin_arg shadow_args[] = {{ARG_WORD, ARG_TEXT, "workflow", "slug of the workflow"},
+                                               {ARG_WORD, ARG_TEXT, "policy", "a built-in policy; off ends it"},
+                                               END};
 static const struct admin_arg fleet_ensure_args[] = {
     {ARG_OPTIONAL, ARG_TEXT, "workflow", "slug of the workflow; without it each"},
     {ARG_FLAG, ARG_TEXT, "dry-run", "only say what differs"},
@@ -230,6 +242,13 @@ const struct admin_command admin_commands[] = {
     {"scale", ADMIN_READ, "desired sizes and why", cmd_scale, maybe_slug_args, "", scale_columns},
     {"scale hold", ADMIN_WRITE, "keep a fleet at a size", cmd_scale_hold, hold_args, NULL, NULL},
     {"scale release", ADMIN_WRITE, "end a hold", cmd_scale_release, slug_args, NULL, NULL},
+    {"scale limit", ADMIN_WRITE, "keep a fleet within sizes, whatever its policy says", cmd_scale_limit, limit_args,
+     NULL, NULL},
+    {"scale pause", ADMIN_WRITE, "let no instance go, or none come", cmd_scale_pause, pause_args, NULL, NULL},
+    {"scale resume", ADMIN_WRITE, "end limits and pauses", cmd_scale_resume, slug_args, NULL, NULL},
+    {"scale shadow", ADMIN_WRITE, "run a second policy beside the one that decides; scale --json shows it",
+     cmd_scale_shadow, shadow_args, NULL, NULL},
+    {"scale adopt", ADMIN_WRITE, "let the shadow decide", cmd_scale_adopt, slug_args, NULL, NULL},
     {"fleet", ADMIN_READ, "fleets with their instances", cmd_fleet, maybe_slug_args, NULL, NULL},
     {"fleet ensure", ADMIN_WRITE, "hold fleets against their workflows and correct what differs", cmd_fleet_ensure,
      fleet_ensure_args, "", fleet_ensure_columns},

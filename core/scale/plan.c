@@ -39,12 +39,6 @@ int view_build(struct scale *s, const struct workflow *w, struct scale_item *ite
     return rc;
 }
 
-static void forget_expired(struct scale_item *item, int64_t now_ms)
-{
-    if (item->hold_until_ms && now_ms >= item->hold_until_ms)
-        item->hold_size = -1;
-}
-
 /* CPU time of this thread. */
 static int64_t thread_us(void)
 {
@@ -94,6 +88,8 @@ static const char *policy_name(const struct scale *s, const struct workflow *w, 
         item->generation = w->generation;
         item->offences = 0;
     }
+    if (item->adopted)
+        return item->adopted->name;
     if (strcmp(name, "plugin") == 0 && w->scaling)
         return item->offences < SCALE_OFFENCES ? name : "direct";
     return policy_find(name) ? name : config_str(s->config, CONFIG_SCALE_POLICY);
@@ -112,14 +108,6 @@ static int take_over(struct scale_item *item, const char *name)
     return !bytes || item->memory;
 }
 
-static struct decide_rules rules_of(const struct scale_item *item)
-{
-    struct decide_rules r = DECIDE_NO_RULES;
-    r.hold = item->hold_size;
-    r.hold_who = item->hold_who;
-    return r;
-}
-
 void plan_make(struct scale *s, const struct workflow *w, struct scale_item *item, const struct bp_view *v,
                struct bp_plan *p)
 {
@@ -130,7 +118,7 @@ void plan_make(struct scale *s, const struct workflow *w, struct scale_item *ite
     memset(&fleet, 0, offsetof(struct policy_fleet, busy_s));
     if (s->fleet.detail)
         s->fleet.detail(s->fleet.fleets, w->slug, &fleet);
-    forget_expired(item, v->now_ms);
+    rules_forget(item, v->now_ms);
     struct decide_rules rules = rules_of(item);
     struct policy_now now = {.view = v, .fleet = &fleet, .history = item->history, .wait_price = 1};
     if (!take_over(item, name)) {
@@ -142,6 +130,7 @@ void plan_make(struct scale *s, const struct workflow *w, struct scale_item *ite
     struct decide_planner by =
         policy ? decide_by(policy, item->memory) : (struct decide_planner){plan_by_plugin, &plugin, item->memory};
     decide(&rules, &by, &now, p);
+    shadow_decide(item, &rules, &now);
 }
 
 static const struct scale_decision *remember(struct scale_item *item, int64_t now_ms, int32_t from,

@@ -38,6 +38,7 @@ struct scale_item *scale_item_new(const char *slug)
 
 void scale_item_free(struct scale_item *i)
 {
+    shadow_free(i);
     free(i->memory);
     free(i->history);
     free(i);
@@ -210,6 +211,11 @@ static void ask(struct scale *s)
         got_stats(NULL, &err, s);
 }
 
+void scale_look(struct scale *s)
+{
+    ask(s);
+}
+
 static void on_tick(void *arg)
 {
     ask(arg);
@@ -318,11 +324,9 @@ void scale_stop(struct scale *s)
 
 int scale_hold(struct scale *s, const char *slug, int32_t size, int64_t expires_ms, const char *who, struct bp_err *err)
 {
-    struct scale_item *i = host_workflow(s->host, slug) ? scale_item_get(s, slug) : NULL;
-    const char *near = host_nearest_workflow(s->host, slug);
+    struct scale_item *i = scale_item_named(s, slug, err);
     if (!i)
-        return err_set(err, BP_NOTFOUND, "no workflow %s%s%s%s", slug, near ? "; did you mean " : "", near ? near : "",
-                       near ? "?" : "");
+        return err->rc;
     i->hold_size = size < 0 ? -1 : size;
     i->hold_until_ms = expires_ms;
     snprintf(i->hold_who, sizeof i->hold_who, "%s", who ? who : "an operator");
@@ -333,12 +337,12 @@ int scale_hold(struct scale *s, const char *slug, int32_t size, int64_t expires_
 
 /* ---- the operator's view ---- */
 
-static struct json_object *decisions_json(const struct scale_item *i)
+struct json_object *decisions_json(const struct scale_decision *ring, uint32_t made)
 {
     struct json_object *list = json_object_new_array();
-    uint32_t n = i->n_decisions < SCALE_DECISIONS ? i->n_decisions : SCALE_DECISIONS;
+    uint32_t n = made < SCALE_DECISIONS ? made : SCALE_DECISIONS;
     for (uint32_t k = 0; k < n; k++) {
-        const struct scale_decision *d = &i->decisions[(i->n_decisions - 1 - k) % SCALE_DECISIONS];
+        const struct scale_decision *d = &ring[(made - 1 - k) % SCALE_DECISIONS];
         struct json_object *o = json_object_new_object();
         json_put_int(o, "at_ms", d->at_ms);
         json_put_int(o, "from", d->from);
@@ -362,13 +366,10 @@ static struct json_object *item_json(const struct scale_item *i)
     json_put_int(o, "workers", i->stats.active_workers);
     json_put_int(o, "planned_ms", i->planned_ms);
     json_put_int(o, "last_scale_ms", i->last_scale_ms);
-    if (i->hold_size >= 0) {
-        json_put_int(o, "hold", i->hold_size);
-        json_put_int(o, "hold_until_ms", i->hold_until_ms);
-        json_put_str(o, "hold_by", i->hold_who);
-    }
+    rules_describe(i, o);
+    shadow_describe(i, o);
     afford_describe(i, o);
-    json_object_object_add(o, "decisions", decisions_json(i));
+    json_object_object_add(o, "decisions", decisions_json(i->decisions, i->n_decisions));
     return o;
 }
 

@@ -56,6 +56,21 @@ struct json_object *scale_describe(struct scale *s, const char *slug);
  * workflow. */
 int scale_hold(struct scale *s, const char *slug, int32_t size, int64_t expires_ms, const char *who,
                struct bp_err *err);
+/* Beside a hold: least and most instances, and no scale-in or no scale-out. */
+enum scale_rule_kind { SCALE_MIN, SCALE_MAX, SCALE_PAUSE_IN, SCALE_PAUSE_OUT, SCALE_RULES };
+struct scale_wish {
+    enum scale_rule_kind rule;
+    int32_t value;      /* instances, or 1; < 0: the rule ends */
+    int64_t expires_ms; /* 0: never */
+    const char *who;
+};
+/* BP_NOTFOUND unknown workflow; BP_CONFLICT: least and most contradict each other. */
+int scale_rule(struct scale *s, const char *slug, const struct scale_wish *wish, struct bp_err *err);
+/* Runs a built-in policy beside the one that decides and keeps what it would have done; "off" ends it. BP_NOTFOUND
+ * unknown workflow, BP_INVALID unknown policy. */
+int scale_shadow(struct scale *s, const char *slug, const char *policy, struct bp_err *err);
+/* The shadow decides from now on, until the process ends. *adopted: its name, static. BP_CONFLICT: there is none. */
+int scale_adopt(struct scale *s, const char *slug, const char **adopted, struct bp_err *err);
 /* The latest published sample of each metric as an array, for the page. json_object_put() it. */
 struct json_object *scale_metrics(struct scale *s);
 

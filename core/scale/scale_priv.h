@@ -35,6 +35,26 @@ struct boot {
     int registered;
 };
 
+/* A rule of an operator beside the hold. */
+struct scale_rule {
+    int on;
+    int32_t value;
+    int64_t until_ms; /* 0: for ever */
+    char who[64];
+};
+
+/* A policy that decides nothing. */
+struct shadow {
+    const struct policy *policy;
+    void *memory; /* the policy's, owned */
+    int32_t desired;
+    int64_t since_ms, at_ms, last_scale_ms; /* first and last look, last change */
+    double hours, live_hours;               /* instance-hours: what it asked for, and what there was */
+    char reason[200];
+    struct scale_decision decisions[SCALE_DECISIONS];
+    uint32_t n_decisions;
+};
+
 /* What the engine remembers of one workflow; may be lost at any time without harm. */
 struct scale_item {
     char slug[128];
@@ -50,6 +70,9 @@ struct scale_item {
     int32_t hold_size; /* < 0: none */
     int64_t hold_until_ms;
     char hold_who[64];
+    struct scale_rule rules[SCALE_RULES];
+    struct shadow *shadow;        /* owned, NULL: none */
+    const struct policy *adopted; /* by an operator, before what settings say; NULL: none */
     int offences;
     uint32_t generation; /* of the plugin whose policy made them */
     int seen;            /* by the walk under way */
@@ -93,6 +116,22 @@ int metric_is_published(const char *name);
 /* Makes and ends an item, with what it owns. NULL: no memory. */
 struct scale_item *scale_item_new(const char *slug);
 void scale_item_free(struct scale_item *item);
+
+/* Asks for statistics, then decides. */
+void scale_look(struct scale *s);
+/* The newest first. */
+struct json_object *decisions_json(const struct scale_decision *ring, uint32_t made);
+
+/* rules.c */
+struct scale_item *scale_item_named(struct scale *s, const char *slug, struct bp_err *err);
+void rules_forget(struct scale_item *item, int64_t now_ms); /* those that have expired */
+struct decide_rules rules_of(const struct scale_item *item);
+void rules_describe(const struct scale_item *item, struct json_object *o);
+
+/* shadow.c */
+void shadow_decide(struct scale_item *item, const struct decide_rules *rules, const struct policy_now *now);
+void shadow_describe(const struct scale_item *item, struct json_object *o);
+void shadow_free(struct scale_item *item);
 
 /* learn.c: what events tell of a workflow goes into its history. */
 void learn_event(struct scale *s, const struct event_msg *e);

@@ -205,3 +205,36 @@ def test_a_stopped_worker_process_is_replaced(daemon, test_copy):
     os.kill(d.worker_pids()[0], signal.SIGKILL)
     wait_until("another instance runs", lambda: len(d.worker_pids()) == 1 and instances(d))
     done(d, submit(d))
+
+
+def scale(d):
+    return d.ctl("scale", "test-copy")[0]
+
+
+def refused(d, *words):
+    r = d.ctl(*words, json_form=False)
+    assert r.returncode == 1
+    return r.stderr
+
+
+def test_limits_pauses_and_a_shadow_that_is_adopted(daemon, test_copy):
+    d = daemon(settings=settings(to_zero=600, policy="perjob"), extra_plugins=[test_copy])
+    d.ctl("scale", "limit", "test-copy", "--min", "2")
+    wait_until("two are there without a job", lambda: len(instances(d)) == 2)
+    assert "at least 2" in scale(d)["reason"] and scale(d)["rules"][0]["rule"] == "min"
+    assert "contradict" in refused(d, "scale", "limit", "test-copy", "--max", "1")
+    assert "give --min" in refused(d, "scale", "limit", "test-copy")
+    assert "in (no instance goes)" in refused(d, "scale", "pause", "test-copy", "up")
+    d.ctl("scale", "pause", "test-copy", "in")
+    d.ctl("scale", "limit", "test-copy", "--min", "0")
+    wait_until("the pause holds them", lambda: "scale-in is paused" in scale(d)["reason"])
+    assert "no shadow to adopt" in refused(d, "scale", "adopt", "test-copy")
+    d.ctl("scale", "shadow", "test-copy", "target")
+    wait_until("the shadow has decided", lambda: scale(d).get("shadow", {}).get("reason"))
+    assert scale(d)["policy"] == "perjob" and scale(d)["shadow"]["policy"] == "target"
+    assert "workflows.test-copy.policy" in d.ctl("scale", "adopt", "test-copy")["note"]
+    wait_until("it decides", lambda: scale(d)["policy"] == "target")
+    assert scale(d)["adopted"] == "target" and "shadow" not in scale(d)
+    d.ctl("scale", "resume", "test-copy")
+    assert scale(d)["rules"] == []
+    assert len(instances(d)) == 2 # target goes to zero after the idle time only

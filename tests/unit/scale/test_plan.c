@@ -209,6 +209,73 @@ static void a_policy_that_is_not_there_is_the_configured_one(void **state)
     planner_free(&p);
 }
 
+static void rule(struct planner *p, enum scale_rule_kind kind, int32_t value, int64_t until_ms)
+{
+    p->item.rules[kind] = (struct scale_rule){.on = value >= 0, .value = value, .until_ms = until_ms, .who = "uid 0"};
+}
+
+static void limits_and_pauses_hold_until_they_expire(void **state)
+{
+    (void)state;
+    struct planner p = planner_new((const char *const[]){"scale.policy=perjob", NULL});
+    p.view.queued = 6;
+    rule(&p, SCALE_MAX, 4, p.view.now_ms + 1000);
+    assert_int_equal(plan(&p), 4);
+    assert_non_null(strstr(p.plan.reason, "at most 4"));
+    rule(&p, SCALE_PAUSE_OUT, 1, 0);
+    p.view.desired = p.view.running = 2;
+    assert_int_equal(plan(&p), 2);
+    rule(&p, SCALE_PAUSE_OUT, -1, 0);
+    p.view.now_ms += 1000;
+    assert_int_equal(plan(&p), 6);
+    p.view.queued = 0;
+    rule(&p, SCALE_PAUSE_IN, 1, p.view.now_ms + 1000);
+    assert_int_equal(plan(&p), 2);
+    rule(&p, SCALE_MIN, 3, 0);
+    assert_int_equal(plan(&p), 3);
+    p.view.now_ms += 1000;
+    rule(&p, SCALE_MIN, -1, 0);
+    assert_int_equal(plan(&p), 0);
+    planner_free(&p);
+}
+
+static void a_shadow_decides_nothing_and_counts_what_it_would_have_had(void **state)
+{
+    (void)state;
+    struct bp_err err = {0};
+    const char *adopted = NULL;
+    struct planner p = planner_new((const char *const[]){"scale.policy=perjob", NULL});
+    p.scale.host = (struct host *)p.rig;
+    struct scale_item *i = scale_item_get(&p.scale, "photo");
+    assert_int_equal(scale_shadow(&p.scale, "photo", "derect", &err), BP_INVALID);
+    assert_non_null(strstr(err.text, "did you mean direct?"));
+    assert_int_equal(scale_adopt(&p.scale, "photo", &adopted, &err), BP_CONFLICT);
+    assert_int_equal(scale_shadow(&p.scale, "photo", "direct", &err), 0);
+    p.view.queued = 6;
+    p.view.desired = p.view.running = 6;
+    for (int k = 0; k < 7; k++) { /* an hour at six, of which the shadow wanted three */
+        plan_make(&p.scale, &p.rig->workflows[0], i, &p.view, &p.plan);
+        assert_int_equal(p.plan.desired, 6);
+        assert_string_equal(i->policy, "perjob");
+        p.view.now_ms += 600000;
+    }
+    struct json_object *list = scale_describe(&p.scale, "photo");
+    struct json_object *shadow = json_member(json_object_array_get_idx(list, 0), "shadow");
+    assert_string_equal(json_str(shadow, "policy", ""), "direct");
+    assert_int_equal(json_int(shadow, "desired", 0), 3);
+    assert_true(json_num(shadow, "instance_hours", 0) == 3 && json_num(shadow, "live_instance_hours", 0) == 6);
+    assert_int_equal(json_object_array_length(json_member(shadow, "decisions")), 1);
+    json_object_put(list);
+    assert_int_equal(scale_adopt(&p.scale, "photo", &adopted, &err), 0);
+    assert_string_equal(adopted, "direct");
+    plan_make(&p.scale, &p.rig->workflows[0], i, &p.view, &p.plan);
+    assert_int_equal(p.plan.desired, 3);
+    assert_string_equal(i->policy, "direct");
+    assert_null(i->shadow);
+    scale_item_free(i);
+    planner_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +286,8 @@ int main(void)
         cmocka_unit_test(a_plugin_that_misbehaves_three_times_is_replaced),
         cmocka_unit_test(a_policy_starts_with_empty_memory),
         cmocka_unit_test(a_policy_that_is_not_there_is_the_configured_one),
+        cmocka_unit_test(limits_and_pauses_hold_until_they_expire),
+        cmocka_unit_test(a_shadow_decides_nothing_and_counts_what_it_would_have_had),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
