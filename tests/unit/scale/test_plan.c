@@ -186,11 +186,13 @@ static void a_policy_starts_with_empty_memory(void **state)
     with_plugin(&p, 1);
     plan(&p);
     plan(&p);
+    assert_non_null(p.item.memory);
     assert_int_equal(((unsigned char *)p.item.memory)[0], 2);
     p.rig->workflows[0].policy = "step";
     plan(&p);
     p.rig->workflows[0].policy = "plugin";
     plan(&p);
+    assert_non_null(p.item.memory);
     assert_int_equal(((unsigned char *)p.item.memory)[0], 1);
     planner_free(&p);
 }
