@@ -201,7 +201,7 @@ static void a_policy_that_is_not_there_is_the_configured_one(void **state)
 {
     (void)state;
     struct planner p = planner_new((const char *const[]){"scale.policy=target", NULL});
-    const char *const names[] = {NULL, "slo", "plugin", "target"};
+    const char *const names[] = {NULL, "plugin", "target"};
     p.view.queued = 9;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         p.rig->workflows[0].policy = names[i];
