@@ -95,6 +95,38 @@ static void check_services(struct doctor *d)
     }
 }
 
+/* A sentence "what is wrong; what to do" as a row of a fleet. */
+static void say_sentence(struct doctor *d, const char *check, int status, const char *before, const char *sentence)
+{
+    char text[252];
+    const char *remedy = "see bpctl fleet and bpctl log";
+    snprintf(text, sizeof text, "%s", sentence);
+    for (char *at = text + strlen(text); at > text; at--)
+        if (strncmp(at, "; ", 2) == 0) {
+            *at = 0;
+            remedy = at + 2;
+            break;
+        }
+    doctor_say(d, check, status, remedy, "%s%s", before, text);
+}
+
+/* What its provider refused, image and rights among it. 1: something, and it was said. */
+static int is_in_trouble(struct doctor *d, const char *check, const char *slug)
+{
+    struct json_object *all = fleets_describe(d->app->fleets, slug);
+    struct json_object *o = json_object_array_get_idx(all, 0);
+    const char *unmade = json_str(o, "unmade", ""), *error = json_str(o, "error", "");
+    int bad = unmade[0] || error[0];
+    char instances[160];
+    snprintf(instances, sizeof instances, "instances %.120s", slug);
+    if (unmade[0])
+        say_sentence(d, check, BP_CHECK_FAIL, "it cannot be made as its workflow wants it: ", unmade);
+    if (error[0] && strcmp(error, unmade) != 0)
+        say_sentence(d, instances, BP_CHECK_FAIL, "held as they are: ", error);
+    json_object_put(all);
+    return bad;
+}
+
 static void check_fleet(const struct workflow *w, void *arg)
 {
     struct doctor *d = arg;
@@ -102,7 +134,7 @@ static void check_fleet(const struct workflow *w, void *arg)
     char check[160];
     int64_t tick_s = (config_int(d->app->config, CONFIG_SCALE_TICK_MS) + 999) / 1000;
     snprintf(check, sizeof check, "fleet %.120s", w->slug);
-    if (!bus_has_service(d->app->bus, "fleet"))
+    if (!bus_has_service(d->app->bus, "fleet") || is_in_trouble(d, check, w->slug))
         return;
     if (fleet_counts(d->app->fleets, w->slug, &n) < 0) {
         doctor_say(d, check, BP_CHECK_WARN, "its size is held until then; see bpctl fleet and bpctl log",

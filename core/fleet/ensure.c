@@ -27,11 +27,12 @@ static void ensured(void *args, const struct bp_err *err, void *arg)
         return;
     fl->ensuring = 0;
     if (err->rc < 0) {
-        if (strcmp(fl->error, err->text) != 0) {
+        if (strcmp(fl->unmade, err->text) != 0) {
             log_warn(LOG_FLEET, "%s: the fleet cannot be made as its workflow wants it: %s", fl->slug, err->text);
             bus_publish(f->bus, EVENT_FLEET_UNMADE, fl->slug, err->text);
         }
         snprintf(fl->error, sizeof fl->error, "%s", err->text);
+        snprintf(fl->unmade, sizeof fl->unmade, "%s", err->text);
         fl->ensured_as = 0;
         fl->ensure_rest_ms = fl->ensure_rest_ms ? fl->ensure_rest_ms * 2 : REST_MS;
         fl->ensure_rest_ms = fl->ensure_rest_ms < REST_MAX_MS ? fl->ensure_rest_ms : REST_MAX_MS;
@@ -40,6 +41,7 @@ static void ensured(void *args, const struct bp_err *err, void *arg)
     }
     fl->ensured = 1;
     fl->ensure_rest_ms = 0;
+    fl->unmade[0] = 0;
     if (err->rc == 0 && c->diff && strcmp(c->diff, "[]") != 0)
         log_info(LOG_FLEET, "%s: fleet made or corrected: %s", fl->slug, c->diff);
     fleets_poke(f);

@@ -62,6 +62,7 @@ static struct json_object *fleet_json(const struct fleets *f, const struct fleet
     json_put_num(o, "boot_s", c.boot_s);
     json_put_int(o, "described_ms", c.described_ms);
     json_put_str(o, "error", fl->error[0] ? fl->error : NULL);
+    json_put_str(o, "unmade", fl->unmade[0] ? fl->unmade : NULL);
     for (const struct instance *i = fl->instances; i; i = i->next)
         json_object_array_add(instances, instance_json(i));
     for (uint32_t k = 0; k < fl->n_activities; k++)

@@ -26,6 +26,7 @@ class Account:
         self.denied = set()   # operations
         self.no_bucket = self.no_parameter = False
         self.container_status, self.container_token = 200, None
+        self.parameters, self.images = {}, set()
         self.hang = {}        # operation -> seconds
         self.skew = 0         # of the account's clock, seconds
         account = self
@@ -94,8 +95,8 @@ class Account:
         url = urllib.parse.urlsplit(h.path)
         if url.path == "/container":
             return self.container(h)
-        form = dict(urllib.parse.parse_qsl(body)) if h.command == "POST" else {}
         target = h.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        form = json.loads(body) if target else dict(urllib.parse.parse_qsl(body)) if h.command == "POST" else {}
         operation = form.get("Action") or target or {"HEAD": "HeadBucket" if url.path.count("/") == 1 else "HeadObject", "PUT": "PutObject",
                                                      "GET": "GetObject"}[h.command]
         scope = re.search(r"Credential=([^/]+)/\d+/([^/]+)/", h.headers.get("Authorization", ""))
@@ -165,7 +166,19 @@ class Account:
     def do_PutObject(self, h, form):
         h.answer(200, headers={"ETag": '"x"'})
 
+    def do_DescribeAutoScalingGroups(self, h, form):
+        h.answer(200, "<DescribeAutoScalingGroupsResponse><DescribeAutoScalingGroupsResult><AutoScalingGroups/>"
+                 "</DescribeAutoScalingGroupsResult></DescribeAutoScalingGroupsResponse>")
+
+    def do_DescribeImages(self, h, form):
+        if form["ImageId.1"] in self.images:
+            return h.answer(200, f"<DescribeImagesResponse><imagesSet><item><imageId>{form['ImageId.1']}</imageId><imageState>available"
+                            "</imageState><rootDeviceName>/dev/xvda</rootDeviceName></item></imagesSet></DescribeImagesResponse>")
+        h.answer(400, "<Response><Errors><Error><Code>InvalidAMIID.NotFound</Code><Message>no</Message></Error></Errors>"
+                 "<RequestID>R1</RequestID></Response>")
+
     def do_GetParameter(self, h, form):
-        if self.no_parameter:
+        name = form["Name"]
+        if self.no_parameter or (name not in self.parameters and not name.endswith("/fleet-secret")):
             return self.error(h, "GetParameter", "ssm", 400, "ParameterNotFound", "")
-        h.answer(200, json.dumps({"Parameter": {"Name": "n", "Type": "SecureString", "Value": "value-of-the-fleet-secret"}}))
+        h.answer(200, json.dumps({"Parameter": {"Name": "n", "Type": "SecureString", "Value": self.parameters.get(name, "value-of-the-fleet-secret")}}))

@@ -198,6 +198,45 @@ def test_a_source_that_hangs(cloudy, account):
     works_on(d)
 
 
+@pytest.fixture
+def fleet_at_aws(cloudy, account):
+    def make(**workflow):
+        keys = {f"workflows.bench-noop.{k}": v for k, v in workflow.items()}
+        return cloudy(settings={"services.fleet": "aws", "scale.tickMilliseconds": "100", **keys,
+                                "plugin.aws.fleet": '{"instanceProfile": "bpd-worker", "subnets": ["subnet-1"], '
+                                                    '"securityGroups": ["sg-1"], "controllerUrl": "https://bp.example"}'})
+    return make
+
+
+def test_an_ami_parameter_that_is_missing(fleet_at_aws):
+    d = fleet_at_aws(amiSsmParameter="/bp/local/ami/noop")
+    row = wait_until("tried", lambda: (r := doctor(d).get("fleet bench-noop")) and r["status"] == "fail" and r)
+    assert "parameter /bp/local/ami/noop, that should name the AMI of bench-noop, does not exist in eu-central-1" in row["text"]
+    assert row["remedy"] == "make it: bpctl ami set bench-noop AMI"
+    works_on(d)
+
+
+def test_an_ami_of_another_region(fleet_at_aws, account):
+    account.parameters["/bp/local/ami/noop"] = "ami-0123456789abcdef0"
+    d = fleet_at_aws(amiSsmParameter="/bp/local/ami/noop")
+    row = wait_until("tried", lambda: (r := doctor(d).get("fleet bench-noop")) and r["status"] == "fail" and r)
+    assert "ami-0123456789abcdef0" in row["text"] and "is not in region eu-central-1" in row["text"]
+    assert row["remedy"] == "copy it there"
+    # it stays so while descriptions succeed
+    time.sleep(0.5)
+    assert doctor(d)["fleet bench-noop"] == row
+    works_on(d)
+
+
+def test_a_fleet_that_may_not_be_made(fleet_at_aws, account):
+    account.denied = {"DescribeImages"}
+    d = fleet_at_aws(amiId="ami-0123456789abcdef0")
+    row = wait_until("tried", lambda: (r := doctor(d).get("fleet bench-noop")) and r["status"] == "fail" and r)
+    assert "ec2:DescribeImages of image ami-0123456789abcdef0 failed: AccessDenied" in row["text"]
+    assert row["remedy"] == "allow ec2:DescribeImages to environment"
+    works_on(d)
+
+
 def test_a_plugin_that_was_refused(daemon, noop, tmp_path):
     d = daemon(extra_plugins=[noop])
     (d.plugins / "broken.so").write_text("this is no plugin")
