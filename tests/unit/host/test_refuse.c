@@ -16,6 +16,11 @@ static struct broken broken[] = {
      "wrong-kind 0 found>refused manifest: \"kind\" is \"gadget\", but must be one of workflow|cloud|queue"},
     {"refuses_a_facet_of_another_kind", "kind-mismatch",
      "kind-mismatch 0 found>refused wrong kind: bp.queue/1 is offered by queue plugins, but \"kind\" is \"cloud\""},
+    {"refuses_a_workflow_that_offers_checks", "checking-flow",
+     "checking-flow 0 found>refused wrong kind: bp.check/1 is offered by queue and cloud plugins, but \"kind\" is "
+     "\"workflow\""},
+    {"refuses_a_plugin_that_offers_nothing_but_checks", "only-checks",
+     "only-checks 0 found>refused manifest: none of its \"facets\" is known to this bpd"},
     {"refuses_a_manifest_that_is_no_json", "bad-json", "bad-json 0 found>refused manifest: "},
     {"refuses_a_manifest_without_a_name", "no-name", "no-name 0 found>refused manifest: \"name\" is missing"},
     {"refuses_an_unknown_key_and_names_the_nearest", "unknown-key",
