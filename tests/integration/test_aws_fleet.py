@@ -14,6 +14,7 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 from fakeaws import FakeAws, fails, loses
+from conftest import wait_until
 from objects_rig import CONFLICT, DENIED, INVALID, LATER, NOTFOUND, OK, Caller, environment
 
 REGION, PARAMETER, GROUP = "eu-central-1", "/bp/prod/upscale/ami", "asg-prod-upscale"
@@ -485,3 +486,41 @@ def test_a_tick_over_five_hundred_fleets_costs_at_most_eight_calls(build):
     ticks = bench.measure(build, 500, 2, 8)
     assert all(sum(calls.values()) <= 8 for calls, _, _ in ticks), ticks
     assert sum(calls.get("DescribeInstances", 0) for calls, _, _ in ticks) == 5, "1,000 instances, 200 a call, each once"
+
+
+# ---- the daemon ----
+
+def test_a_daemon_says_what_is_wrong_with_a_fleet_and_corrects_it_when_told(daemon, noop, fake, monkeypatch):
+    for name, value in fake.env.items():
+        monkeypatch.setenv(name, value)
+    services = {f"services.{s}": "local" for s in ("objects", "params", "metrics", "logs", "notify", "node")}
+    d = daemon(plugins=("sqlite", "local", "aws"), extra_plugins=[noop], settings={
+        **services, "services.fleet": "aws", "plugin.aws.region": REGION,
+        "scale.tickMilliseconds": "200", "workflows": json.dumps({"bench-noop": {
+            "amiSsmParameter": "/bp/ami/noop", "instanceTypes": ["g6.xlarge"], "maxSize": 2}}),
+        "plugin": json.dumps({"aws": {"fleet": {"subnets": fake.subnets, "instanceProfile": "bp-worker", "describeSeconds": 0,
+                                                "controllerUrl": "https://bp.example"}}})})
+
+    def row(check):
+        return {r["check"]: r for r in d.ctl("doctor", check=False)["checks"]}[check]
+
+    wait_until("it is told", lambda: row("fleet bench-noop")["status"] == "fail")
+    assert "/bp/ami/noop" in row("fleet bench-noop")["text"] and "bpctl ami set" in row("fleet bench-noop")["text"]
+    assert row("aws.groups")["status"] == "ok" and "2 subnets" in row("aws.fleet-settings")["text"]
+    tries = len(fake.aws.requests("ssm", "GetParameter"))
+    for _ in range(20):
+        d.http.submit("bench-noop", {})  # each job has the fleets looked at
+    assert len(fake.aws.requests("ssm", "GetParameter")) - tries < 8, "a fleet that cannot be made is not tried at each look"
+
+    fake.sdk("ssm").put_parameter(Name="/bp/ami/noop", Value=fake.ami, Type="String")
+    assert {r["state"] for r in d.ctl("fleet", "ensure", "--dry-run")} == {"differs"}
+    assert fake.group("asg-local-bench-noop") is None
+    d.ctl("fleet", "ensure", "bench-noop")
+    wait_until("jobs have it grow", lambda: fake.group("asg-local-bench-noop")["DesiredCapacity"] > 0)
+    wait_until("it is described", lambda: row("fleet bench-noop")["status"] == "ok")
+    assert d.ctl("fleet", "ensure") == [{"workflow": "bench-noop", "state": "right", "text": "it is as its workflow wants it"}]
+    fake.aws.script.add("autoscaling", "DescribeAutoScalingGroups", fails("ServiceUnavailable", 503), times=200)
+    wait_until("the outage is told", lambda: row("fleet bench-noop")["status"] == "fail")
+    kept = d.ctl("fleet", "bench-noop")[0]
+    assert kept["desired"] > 0 and kept["instances"], "an outage empties no fleet"
+    assert calls(fake).count("TerminateInstanceInAutoScalingGroup") == 0

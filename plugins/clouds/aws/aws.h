@@ -83,6 +83,7 @@ extern const struct bp_node node_facet;
 struct fleets *fleets_open(struct aws *a, struct bp_err *err);
 void fleets_close(struct fleets *f);
 extern const struct bp_fleet fleet_facet;
+void fleet_checks(struct aws *a, struct checks *k);
 extern const struct bp_check check_facet;
 
 #endif

@@ -15,9 +15,9 @@ static const struct {
     int in_worker;
     const char *service; /* that the rows are about, "": every one */
 } parts[] = {
-    {own_checks, 1, ""},          {objects_checks, 0, "objects"},
-    {params_checks, 1, "params"}, {metrics_checks, 0, "metrics"},
-    {logs_checks, 1, "logs"},     {notify_checks, 0, "notify"},
+    {own_checks, 1, ""},          {fleet_checks, 0, "fleet"},     {objects_checks, 0, "objects"},
+    {params_checks, 1, "params"}, {metrics_checks, 0, "metrics"}, {logs_checks, 1, "logs"},
+    {notify_checks, 0, "notify"},
 };
 
 struct checks {
