@@ -74,6 +74,7 @@ struct fleets {
     struct host *host;
     const struct config *config;
     struct fleet *list;
+    uint32_t n_fleets; /* when the last look began */
     struct loop_timer *tick, *soon;
     struct subscription *jobs, *workers, *plugins, *leaders;
     struct leads leads;

@@ -39,7 +39,7 @@ void fleets_poke(struct fleets *f)
     if (f->refreshing)
         f->again = 1;
     else
-        loop_timer_after(f->soon, SOON_MS);
+        loop_timer_after(f->soon, SOON_MS + (int64_t)f->n_fleets); /* a look at many costs more: fewer of them */
 }
 
 static void on_tick(void *arg)

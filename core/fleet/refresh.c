@@ -342,8 +342,11 @@ void refresh_begin(struct fleets *f)
     }
     struct lead_term term;
     f->leading = leads_now(&f->leads, &term);
-    for (struct fleet *fl = f->list; fl; fl = fl->next)
+    f->n_fleets = 0;
+    for (struct fleet *fl = f->list; fl; fl = fl->next) {
         fl->wanted = 0;
+        f->n_fleets++;
+    }
     host_each_workflow(f->host, want, f);
     retire_unwanted(f);
     struct queue_call *q = queue_call_new(BP_OP_WORKER_LIST, fleets_now(f));
