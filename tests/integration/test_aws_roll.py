@@ -225,11 +225,20 @@ def test_bpctl_shows_and_sets_what_new_instances_are_made_from(site, fake):  # n
     e = s.events("fleet.image")[0]
     assert (e["from"], e["to"]) == ("ami-11111111", "ami-22222222") and e["who"].startswith("operator:")
     for words, said in ((("ami", "set", "test-copy", "ami-2"), "is no AMI"), (("ami", "set", "test-cpy", "ami-22222222"), "did you mean test-copy"),
-                        (("ami", "set", "test-copy", "ami-33333333"), "--force"), (("ami", "rollout", "test-copy", "--abort"), "no roll-out")):
+                        (("ami", "set", "test-copy", "ami-33333333"), "--force"), (("ami", "rollout", "test-copy", "--abort"), "no roll-out"),
+                        (("ami", "rollout", "test-copy", "--abort", "--follow"), "no roll-out"),
+                        (("ami", "rollout", "test-copy", "--abort", "--status"), "not both")):
         r = s.d.ctl(*words, json_form=False)
         assert r.returncode == 1 and said in r.stderr, (words, r.stderr)
     assert fake.sdk("ssm").get_parameter(Name=PARAMETER)["Parameter"]["Value"] == "ami-22222222"
     assert s.d.ctl("ami", "set", "test-copy", "ami-33333333", "--force")["warning"]
+
+
+def test_a_cloud_without_images_says_so(daemon, test_copy):
+    d = daemon(extra_plugins=[test_copy])
+    for words in (("ami",), ("ami", "set", "test-copy", "ami-22222222"), ("ami", "rollout", "test-copy"), ("ami", "rollout", "test-copy", "--follow")):
+        r = d.ctl(*words, json_form=False)
+        assert r.returncode == 1 and "from no image" in r.stderr, (words, r.stderr)
 
 
 def test_a_roll_out_replaces_the_idle_and_waits_for_the_one_that_works(site, fake):  # noqa: F811
