@@ -66,7 +66,10 @@ static void begin(struct fixture *f, const char *const *sets, const char *manife
     f->rig = f->fleet.rig = rig_new(sets);
     int64_t now = loop_now_ms(f->rig->loop);
     f->fleet.trouble = (struct scale_trouble){.failures = 1, .last_failure_ms = now - 1000};
-    f->rig->workflows[0].manifest = manifest ? json_parse(manifest, strlen(manifest), &err) : NULL;
+    if (manifest) {
+        json_object_put(f->rig->workflows[0].manifest);
+        f->rig->workflows[0].manifest = json_parse(manifest, strlen(manifest), &err);
+    }
     rig_depth(f->rig, 1, 0);
     f->rig->stats[0].oldest_queued_ms = now - waited_ms;
     struct scale_fleet fleet = {.counts = counts,
@@ -84,12 +87,9 @@ static void begin(struct fixture *f, const char *const *sets, const char *manife
 
 static void end(struct fixture *f)
 {
-    struct json_object *manifest = f->rig->workflows[0].manifest;
     scale_stop(f->scale);
     rig_quiet(f->rig);
     scale_free(f->scale);
-    f->rig->workflows[0].manifest = NULL;
-    json_object_put(manifest);
     rig_free(f->rig);
 }
 
