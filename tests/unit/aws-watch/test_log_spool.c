@@ -33,6 +33,7 @@ static int set_up(void **state)
 {
     (void)state;
     alarm(60);
+    log_spool_close(s);
     s = NULL;
     assert_int_equal(system("rm -rf spool"), 0);
     reopen(LIMIT);
@@ -304,11 +305,11 @@ static void flip(const char *path, off_t at)
 static void a_damaged_byte_costs_one_record_wherever_it_is(void **state)
 {
     (void)state;
-    append(0, 6);
+    append(0, 3);
     int64_t size = on_disk();
     for (off_t at = 0; at < size; at++) {
         set_up(state);
-        append(0, 6);
+        append(0, 3);
         flip(newest(), at);
         reopen(LIMIT);
         int n = 0, last = -1;
@@ -317,7 +318,7 @@ static void a_damaged_byte_costs_one_record_wherever_it_is(void **state)
                 assert_true(atoi(got[i].text) > last);
                 last = atoi(got[i].text);
             }
-        assert_int_equal(n, 5);
+        assert_int_equal(n, 2);
         assert_int_equal(damaged(), 1);
         log_spool_close(s);
         s = NULL;
@@ -397,7 +398,7 @@ static void any_order_of_steps_agrees_with_a_list(void **state)
     (void)state;
     int first = 0, end = 0;
     srand(7);
-    for (int step = 0; step < 3000; step++) {
+    for (int step = 0; step < 1000; step++) {
         int what = rand() % 10;
         if (what < 5) {
             int n = 1 + rand() % 200;
