@@ -63,7 +63,8 @@ struct workflow {
     struct json_object *manifest; /* the whole, read only */
     struct json_object *params;   /* JSON Schema of the params, or NULL: any object */
     const char *ami_id, *ami_parameter;
-    const char *policy; /* a built-in one's name, "plugin", or NULL: scale.policy */
+    struct json_object *schedule; /* policy/schedule.h, checked; NULL: none */
+    const char *policy;           /* a built-in one's name, "plugin", or NULL: scale.policy */
     int32_t max_size, warmup_s, scale_to_zero_minutes, backlog_target;
     double scale_to_zero_s; /* scaleToZeroSeconds when given (demo and tests), else minutes * 60 */
     int32_t timeout_s;      /* a job running longer is killed and fails; manifest timeoutSeconds, default 3600 */

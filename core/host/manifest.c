@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/manifest.h"
 #include "log/err.h"
+#include "policy/schedule.h"
 #include <bp/job.h>
 #include <ctype.h>
 #include <stdlib.h>
@@ -8,7 +9,7 @@
 
 #include "host/elf.h"
 
-enum key_type { TEXT = 1, NAME, WHOLE, NUMBER, TEXTS, TEXT_OR_TEXTS, OBJECT };
+enum key_type { TEXT = 1, NAME, WHOLE, NUMBER, TEXTS, TEXT_OR_TEXTS, OBJECT, SCHEDULE };
 
 #define NEED     1 /* must be there */
 #define WORKFLOW 2 /* workflows only; may be overridden by config */
@@ -45,6 +46,7 @@ static const struct key keys[] = {
     {"backlogTarget", WHOLE, 1, 1000000, WORKFLOW, NULL},
     {"onDemandMax", WHOLE, 0, 10000, WORKFLOW, NULL},
     {"policy", TEXT, 1, 16, WORKFLOW, "step|target|direct|perjob|deployed|slo|plugin"},
+    {"schedule", SCHEDULE, 0, 0, WORKFLOW, NULL},
     {"timeoutSeconds", WHOLE, 1, 604800, WORKFLOW, NULL},
     {"maxAttempts", WHOLE, 1, 100, WORKFLOW, NULL},
     {"params", OBJECT, 0, 0, WORKFLOW, NULL},
@@ -159,6 +161,8 @@ static int value_check(const struct key *k, struct json_object *v, struct bp_err
         return texts_check(k, v, err);
     case TEXT_OR_TEXTS:
         return json_object_is_type(v, json_type_array) ? texts_check(k, v, err) : text_check(k, v, err);
+    case SCHEDULE:
+        return schedule_check(v, err) == BP_OK ? BP_OK : err_prefix(err, "\"%s\": ", k->name);
     case OBJECT:
         break;
     }

@@ -36,6 +36,7 @@ static void fill(struct workflow *w, const struct generation *g, struct json_obj
     w->ami_id = json_str(merged, "amiId", NULL);
     w->ami_parameter = json_str(merged, "amiSsmParameter", NULL);
     w->policy = json_str(merged, "policy", NULL);
+    w->schedule = json_member(merged, "schedule");
     w->max_size = (int32_t)json_int(merged, "maxSize", 1);
     w->warmup_s = (int32_t)json_num(merged, "warmupSeconds", 300);
     w->scale_to_zero_minutes = (int32_t)minutes;

@@ -81,7 +81,8 @@ static int32_t plan_by_plugin(void *arg, const struct policy_now *now, void *mem
 
 /* Which policy plans: the workflow's choice where it can be had, else the configured one; direct in the place of a
  * plugin's that cannot be trusted. */
-static const char *policy_name(const struct scale *s, const struct workflow *w, struct scale_item *item)
+static const char *policy_name(const struct scale *s, const struct workflow *w, struct scale_item *item,
+                               const struct schedule_now *scheduled)
 {
     const char *name = w->policy ? w->policy : w->scaling ? "plugin" : "";
     if (item->generation != w->generation) { /* new code of the plugin starts without offences */
@@ -90,6 +91,8 @@ static const char *policy_name(const struct scale *s, const struct workflow *w, 
     }
     if (item->adopted)
         return item->adopted->name;
+    if (scheduled->policy)
+        return scheduled->policy;
     if (strcmp(name, "plugin") == 0 && w->scaling)
         return item->offences < SCALE_OFFENCES ? name : "direct";
     return policy_find(name) ? name : config_str(s->config, CONFIG_SCALE_POLICY);
@@ -112,14 +115,15 @@ void plan_make(struct scale *s, const struct workflow *w, struct scale_item *ite
                struct bp_plan *p)
 {
     static struct policy_fleet fleet; /* [loop], of this call alone */
-    const char *name = policy_name(s, w, item);
+    struct schedule_now scheduled = rules_schedule(item, w, v->now_ms);
+    const char *name = policy_name(s, w, item, &scheduled);
     const struct policy *policy = policy_find(name);
     struct plugin_policy plugin = {w, item};
     memset(&fleet, 0, offsetof(struct policy_fleet, busy_s));
     if (s->fleet.detail)
         s->fleet.detail(s->fleet.fleets, w->slug, &fleet);
     rules_forget(item, v->now_ms);
-    struct decide_rules rules = rules_of(item);
+    struct decide_rules rules = rules_of(item, &scheduled);
     struct policy_now now = {.view = v, .fleet = &fleet, .history = item->history, .wait_price = 1};
     if (!take_over(item, name)) {
         memset(p, 0, sizeof *p);

@@ -4,7 +4,9 @@
 
 #include "log/err.h"
 #include "log/json.h"
+#include "log/log.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const names[SCALE_RULES] = {"min", "max", "pause-in", "pause-out"};
@@ -61,16 +63,50 @@ void rules_forget(struct scale_item *i, int64_t now_ms)
             i->rules[k].on = 0;
 }
 
-struct decide_rules rules_of(const struct scale_item *i)
+struct decide_rules rules_of(const struct scale_item *i, const struct schedule_now *scheduled)
 {
     struct decide_rules r = DECIDE_NO_RULES;
     r.hold = i->hold_size;
     r.hold_who = i->hold_who;
-    r.min = i->rules[SCALE_MIN].on ? i->rules[SCALE_MIN].value : -1;
-    r.max = i->rules[SCALE_MAX].on ? i->rules[SCALE_MAX].value : -1;
+    r.min = i->rules[SCALE_MIN].on ? i->rules[SCALE_MIN].value : scheduled->min;
+    r.max = i->rules[SCALE_MAX].on ? i->rules[SCALE_MAX].value : scheduled->max;
     r.pause_in = i->rules[SCALE_PAUSE_IN].on;
     r.pause_out = i->rules[SCALE_PAUSE_OUT].on;
     return r;
+}
+
+void rules_free(struct scale_item *i)
+{
+    schedule_free(i->schedule);
+    free(i->schedule_text);
+    i->schedule = NULL;
+    i->schedule_text = NULL;
+}
+
+struct schedule_now rules_schedule(struct scale_item *i, const struct workflow *w, int64_t now_ms)
+{
+    struct bp_err err = {0};
+    const char *text = w->schedule ? json_text(w->schedule) : NULL;
+    if (i->schedule_text && (!text || strcmp(i->schedule_text, text) != 0))
+        rules_free(i);
+    if (text && !i->schedule_text && (i->schedule_text = strdup(text))) {
+        i->schedule = schedule_new(w->schedule, &err);
+        if (!i->schedule)
+            log_warn(LOG_SCALE, "%s: its schedule counts for nothing: %s", i->slug, err.text);
+    }
+    return schedule_at(i->schedule, now_ms);
+}
+
+static void describe_windows(const struct scale_item *i, struct json_object *o)
+{
+    struct json_object *list = json_tokener_parse(i->schedule_text);
+    for (uint32_t k = 0; k < schedule_count(i->schedule); k++) {
+        int64_t until = schedule_open_until(i->schedule, k);
+        struct json_object *one = json_object_array_get_idx(list, k);
+        json_put_bool(one, "open", until > 0);
+        json_put_int(one, "open_until_ms", until);
+    }
+    json_object_object_add(o, "schedule", list);
 }
 
 void rules_describe(const struct scale_item *i, struct json_object *o)
@@ -94,4 +130,6 @@ void rules_describe(const struct scale_item *i, struct json_object *o)
         json_object_array_add(list, one);
     }
     json_object_object_add(o, "rules", list);
+    if (i->schedule)
+        describe_windows(i, o);
 }

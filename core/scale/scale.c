@@ -39,6 +39,7 @@ struct scale_item *scale_item_new(const char *slug)
 void scale_item_free(struct scale_item *i)
 {
     shadow_free(i);
+    rules_free(i);
     free(i->memory);
     free(i->history);
     free(i);

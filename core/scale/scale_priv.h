@@ -4,6 +4,7 @@
 #define SCALE_SCALE_PRIV_H
 
 #include "policy/decide.h"
+#include "policy/schedule.h"
 #include "scale/allowance.h"
 #include "scale/scale.h"
 #include <bp/cloud.h>
@@ -71,6 +72,8 @@ struct scale_item {
     int64_t hold_until_ms;
     char hold_who[64];
     struct scale_rule rules[SCALE_RULES];
+    struct schedule *schedule;    /* owned, NULL: none */
+    char *schedule_text;          /* it was made from, owned; NULL: none */
     struct shadow *shadow;        /* owned, NULL: none */
     const struct policy *adopted; /* by an operator, before what settings say; NULL: none */
     int offences;
@@ -125,7 +128,11 @@ struct json_object *decisions_json(const struct scale_decision *ring, uint32_t m
 /* rules.c */
 struct scale_item *scale_item_named(struct scale *s, const char *slug, struct bp_err *err);
 void rules_forget(struct scale_item *item, int64_t now_ms); /* those that have expired */
-struct decide_rules rules_of(const struct scale_item *item);
+/* The operator's go before the schedule's. */
+struct decide_rules rules_of(const struct scale_item *item, const struct schedule_now *scheduled);
+/* Follows what the workflow says of windows; what they say at this moment. */
+struct schedule_now rules_schedule(struct scale_item *item, const struct workflow *w, int64_t now_ms);
+void rules_free(struct scale_item *item);
 void rules_describe(const struct scale_item *item, struct json_object *o);
 
 /* shadow.c */

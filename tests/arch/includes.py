@@ -21,8 +21,8 @@ MAY = {
     "client": {"log", "loop"},
     "config": {"log"},
     "bus": {"log", "loop"},
-    "host": BASE - {"client"},
-    "policy": set(),
+    "host": BASE - {"client"} | {"policy"},  # what a schedule is, is checked with the manifest
+    "policy": {"log"},
     "simulate": {"log", "policy"},
     **{e: BASE | {"policy"} for e in ENGINES},
     **{d: BASE | ENGINES | {"policy"} for d in DOORS},

@@ -238,3 +238,21 @@ def test_limits_pauses_and_a_shadow_that_is_adopted(daemon, test_copy):
     d.ctl("scale", "resume", "test-copy")
     assert scale(d)["rules"] == []
     assert len(instances(d)) == 2 # target goes to zero after the idle time only
+
+
+def scheduled(cron):
+    window = {"cron": cron, "zone": "UTC", "minutes": 60, "min": 1, "policy": "direct"}
+    return {**settings(), "workflows": json.dumps({"test-copy": {"policy": "perjob", "maxSize": 3, "schedule": [window]}})}
+
+
+def test_a_schedules_window_has_its_own_limits_and_policy(daemon, test_copy):
+    d = daemon(settings=scheduled("* * * * *"), extra_plugins=[test_copy])
+    wait_until("the window's least is there", lambda: len(instances(d)) == 1)
+    shown = scale(d)
+    assert shown["policy"] == "direct" and shown["schedule"][0]["open"] and shown["schedule"][0]["open_until_ms"] > 0
+
+
+def test_a_wrong_window_is_refused_with_its_place(daemon, test_copy):
+    d = daemon(settings=scheduled("0 25 * * *"), extra_plugins=[test_copy])
+    plugin = [p for p in d.ctl("plugin") if p["name"] == "test-copy"][0]
+    assert 'workflows.test-copy: "schedule": window 1: cron: field 2 (hour) is "25"' in plugin["reason"]

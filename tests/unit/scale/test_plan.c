@@ -22,6 +22,9 @@ static struct planner planner_new(const char *const *sets)
     p.scale.bus = p.rig->bus;
     p.scale.config = p.rig->config;
     p.item.hold_size = -1;
+    p.item.history = calloc(1, sizeof *p.item.history);
+    assert_non_null(p.item.history);
+    history_init(p.item.history);
     p.view = (struct bp_view){.size = sizeof p.view,
                               .now_ms = 1700000000000LL,
                               .max_size = 10,
@@ -34,6 +37,7 @@ static struct planner planner_new(const char *const *sets)
 static void planner_free(struct planner *p)
 {
     free(p->item.memory);
+    free(p->item.history);
     rig_quiet(p->rig);
     rig_free(p->rig);
 }
@@ -179,6 +183,12 @@ static void a_plugin_that_misbehaves_three_times_is_replaced(void **state)
     planner_free(&p);
 }
 
+static int first_byte(const struct planner *p)
+{
+    const unsigned char *memory = p->item.memory;
+    return memory ? memory[0] : -1;
+}
+
 static void a_policy_starts_with_empty_memory(void **state)
 {
     (void)state;
@@ -186,14 +196,12 @@ static void a_policy_starts_with_empty_memory(void **state)
     with_plugin(&p, 1);
     plan(&p);
     plan(&p);
-    assert_non_null(p.item.memory);
-    assert_int_equal(((unsigned char *)p.item.memory)[0], 2);
+    assert_int_equal(first_byte(&p), 2);
     p.rig->workflows[0].policy = "step";
     plan(&p);
     p.rig->workflows[0].policy = "plugin";
     plan(&p);
-    assert_non_null(p.item.memory);
-    assert_int_equal(((unsigned char *)p.item.memory)[0], 1);
+    assert_int_equal(first_byte(&p), 1);
     planner_free(&p);
 }
 
@@ -201,7 +209,7 @@ static void a_policy_that_is_not_there_is_the_configured_one(void **state)
 {
     (void)state;
     struct planner p = planner_new((const char *const[]){"scale.policy=target", NULL});
-    const char *const names[] = {NULL, "plugin", "target"};
+    const char *const names[] = {NULL, "slow", "plugin", "target"};
     p.view.queued = 9;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         p.rig->workflows[0].policy = names[i];
@@ -278,6 +286,34 @@ static void a_shadow_decides_nothing_and_counts_what_it_would_have_had(void **st
     planner_free(&p);
 }
 
+static void a_schedules_window_gives_other_limits_and_another_policy(void **state)
+{
+    (void)state;
+    struct planner p = planner_new((const char *const[]){"scale.policy=perjob", NULL});
+    struct workflow *w = &p.rig->workflows[0];
+    p.view.now_ms = 1764144000000LL; /* 2025-11-26 08:00 UTC, a Wednesday */
+    p.view.queued = 9;
+    const char *text = "[{\"cron\":\"0 8 * * wed\",\"minutes\":30,\"min\":2,\"max\":4,\"policy\":\"direct\"}]";
+    w->schedule = json_tokener_parse(text);
+    p.view.now_ms -= 60000;
+    assert_int_equal(plan(&p), 9);
+    p.view.now_ms += 60000;
+    assert_int_equal(plan(&p), 4);
+    assert_string_equal(p.item.policy, "direct");
+    rule(&p, SCALE_MAX, 3, 0); /* an operator's goes before */
+    assert_int_equal(plan(&p), 3);
+    rule(&p, SCALE_MAX, -1, 0);
+    p.view.now_ms += 30 * 60000;
+    assert_int_equal(plan(&p), 9);
+    assert_string_equal(p.item.policy, "perjob");
+    json_object_put(w->schedule);
+    w->schedule = NULL;
+    p.view.now_ms -= 60000;
+    assert_int_equal(plan(&p), 9);
+    rules_free(&p.item);
+    planner_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +325,7 @@ int main(void)
         cmocka_unit_test(a_policy_starts_with_empty_memory),
         cmocka_unit_test(a_policy_that_is_not_there_is_the_configured_one),
         cmocka_unit_test(limits_and_pauses_hold_until_they_expire),
+        cmocka_unit_test(a_schedules_window_gives_other_limits_and_another_policy),
         cmocka_unit_test(a_shadow_decides_nothing_and_counts_what_it_would_have_had),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
