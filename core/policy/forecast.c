@@ -9,7 +9,7 @@
 #define MEAN_MINUTES  60
 #define RECENT_S      120
 #define LONGER_S      1200
-#define CAUTION       1.5 /* standard deviations */
+#define CAUTION       1.0 /* standard deviations */
 #define SHORTEST_S    300.0
 #define FIRST_WINDOW  2 /* 600 s, until another one has been better */
 

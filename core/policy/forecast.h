@@ -59,7 +59,7 @@ uint32_t forecast_count(const struct forecast *f, double window_s);
 double forecast_dispersion(const struct forecast *f);
 /* The window that has foretold best, in seconds; window_s of forecast_trusted(). */
 double forecast_window_s(const struct forecast *f);
-/* Arrivals per second that can be trusted: the count of the best window less 1.5 standard deviations, over at least
+/* Arrivals per second that can be trusted: the count of the best window less one standard deviation, over at least
  * five minutes. >= 0. */
 double forecast_trusted(const struct forecast *f);
 /* Arrivals per second expected within FORECAST_AHEAD_S after a moment like this one. Where few were seen, prior (per

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#define AHEAD      5.0   /* the schedule looks one boot ahead, an instance serves longer: what a wait counts there */
+#define AHEAD      4.0   /* the schedule looks one boot ahead, an instance serves longer: what a wait counts there */
 #define UNKNOWN_S  120.0 /* a run, until one was seen */
 #define JOBS_MOST  400   /* looked at; more than that only say the same */
 #define STEPS_MOST 32    /* launches are weighed one by one in a fleet of up to so many, else in so many steps */
