@@ -8,7 +8,7 @@
 
 #define SHAPES_MAX 1024
 #define USES_MIN   3
-#define BYTES_MAX  16384 /* of a shape: longer ones seldom come again */
+#define VALUES_MAX 300 /* of a text: with more, handing values over costs what reading the statements did */
 
 static uint64_t hash_of(const struct sql *q)
 {
@@ -88,11 +88,11 @@ int32_t shapes_send(struct store *s, size_t from, size_t to)
 {
     struct shapes *x = &s->shapes;
     const struct sql *q = &s->q;
-    size_t first = value_from(q, from);
-    bool fits = !x->off && !q->failed && to > from && first < q->n_values && q->values[first].at < to;
-    if (fits)
-        shape_text(q, from, to, &x->text);
-    if (!fits || x->text.failed || x->text.n > BYTES_MAX)
+    size_t values = value_from(q, to) - value_from(q, from);
+    if (x->off || q->failed || values == 0 || values > VALUES_MAX)
+        return query_send(s, q);
+    shape_text(q, from, to, &x->text);
+    if (x->text.failed)
         return query_send(s, q);
     struct shape *p = slot_of(x, &x->text);
     if (p && p->uses < UINT32_MAX)
