@@ -72,6 +72,8 @@ int main(int argc, char **argv)
     setenv("AWS_SESSION_TOKEN", token, 1); /* as of a role: it is in every URL */
     int ok = settings_open(&a.settings, "{\"region\":\"eu-central-1\"}", &err) == 0 &&
              (a.credentials = creds_open(&a, &err)) && (a.client = client_open(&a, &err));
+    if (ok)
+        a.client->bucket_sought = 1; /* there is no network here */
     double begin = cpu_s();
     ok = ok && sign_many(&a, n, &err) == 0;
     double rate = (double)n / (cpu_s() - begin);

@@ -31,6 +31,7 @@ static void op_names_make(void)
 #define ATTEMPTS_MAX  20
 #define BODY_MAX      (64LL << 20)
 #define URL_MAX       16384
+#define SEEK_MS       2000
 #define PRESIGN_SPARE 60 /* seconds of the credentials that are worth a new set */
 
 /* ---- life ---- */
@@ -271,10 +272,9 @@ static int send_s3(struct client *c, struct call *call, const struct s3_request 
     return client_send(c, call, r, err);
 }
 
-int client_s3(struct client *c, enum aws_op op, const struct s3_request *q, const char *what, struct reply *r,
-              struct bp_err *err)
+static int s3_once(struct client *c, enum aws_op op, const struct s3_request *q, const char *what, struct address *a,
+                   struct reply *r, struct bp_err *err)
 {
-    struct address a;
     struct call call = {.op = op,
                         .info = &c->ops[op],
                         .what = what,
@@ -287,17 +287,44 @@ int client_s3(struct client *c, enum aws_op op, const struct s3_request *q, cons
                         .to_fd = q->to_fd,
                         .max_bytes = q->max_bytes ? q->max_bytes : BODY_MAX};
     memset(r, 0, sizeof *r);
+    a->region[0] = '\0';
     for (int i = 0; q->headers && q->headers[i]; i++) {
         if (i == CALL_HEADERS_MAX - 1)
             return err_set(err, BP_INVALID, "a request of %s has too many headers", what);
         call.headers[i] = q->headers[i];
     }
-    int rc = send_s3(c, &call, q, &a, r, err);
+    return send_s3(c, &call, q, a, r, err);
+}
+
+int client_s3(struct client *c, enum aws_op op, const struct s3_request *q, const char *what, struct reply *r,
+              struct bp_err *err)
+{
+    struct address a;
+    int rc = s3_once(c, op, q, what, &a, r, err);
     if (rc < 0 && client_bucket_learn(c, q->bucket, a.region, r)) {
         reply_free(r);
-        rc = send_s3(c, &call, q, &a, r, err);
+        rc = s3_once(c, op, q, what, &a, r, err);
     }
     return rc;
+}
+
+/* Before the first URL is signed, for one of the wrong region does not work and nobody here would see that: asks S3
+ * once where the bucket is. Not at an endpoint of one's own. */
+static void seek_bucket(struct client *c, const char *bucket)
+{
+    struct reply r;
+    struct address a;
+    struct bp_err ignored; /* the log has it */
+    char what[96];
+    const struct s3_request q = {.method = "HEAD", .bucket = bucket};
+    if (c->overridden[AWS_S3] || atomic_exchange(&c->bucket_sought, 1))
+        return;
+    snprintf(what, sizeof what, "bucket %.80s", bucket);
+    client_hurry(SEEK_MS);
+    s3_once(c, AWS_OP_S3_HEAD_BUCKET, &q, what, &a, &r, &ignored);
+    client_hurry(0);
+    client_bucket_learn(c, bucket, a.region, &r);
+    reply_free(&r);
 }
 
 /* ---- signed URLs ---- */
@@ -336,13 +363,16 @@ int client_presign(struct client *c, const struct s3_request *q, int32_t ttl_s, 
     struct sign_header headers[5];
     size_t n = 0;
     int32_t ttl = 0;
+    seek_bucket(c, q->bucket);
     int rc = locate(c, q->bucket, q->key, &a, err);
     if (rc < 0 || (rc = life(c, &who, ttl_s, &ttl, err)) < 0)
         return rc;
     for (; q->headers && q->headers[n] && n < 4; n++) {
         const char *colon = strchr(q->headers[n], ':');
-        if (!colon || colon - q->headers[n] >= (int)sizeof names[n])
+        if (!colon || colon - q->headers[n] >= (int)sizeof names[n]) {
+            explicit_bzero(&who, sizeof who);
             return err_set(err, BP_INVALID, "\"%.60s\" is no header that a URL can pin", q->headers[n]);
+        }
         snprintf(names[n], sizeof names[n], "%.*s", (int)(colon - q->headers[n]), q->headers[n]);
         headers[n] = (struct sign_header){names[n], colon + 1 + strspn(colon + 1, " ")};
     }

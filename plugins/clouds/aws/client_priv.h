@@ -28,7 +28,8 @@ struct client {
     int64_t rest_ms;
     size_t min_compress;
     struct retry retry;
-    pthread_mutex_t mutex; /* guards elsewhere */
+    atomic_int bucket_sought; /* before the first URL was signed */
+    pthread_mutex_t mutex;    /* guards elsewhere */
     struct {
         char bucket[64], region[40], endpoint[256];
     } elsewhere; /* a bucket of another region; "": none was met */

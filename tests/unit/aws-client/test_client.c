@@ -451,6 +451,30 @@ static int set_environment(void **state)
     return 0;
 }
 
+static void a_bucket_of_another_region_is_sought_before_a_url_is_signed(void **state)
+{
+    (void)state;
+    char *url = NULL;
+    int32_t ttl = 0;
+    struct bp_err err = {0};
+    const struct s3_request q = {.method = "GET", .bucket = "b.c", .key = "k"};
+    const char *there = says(0, "301 Moved Permanently", "x-amz-bucket-region: ap-south-2\r\n", "");
+    const struct step steps[] = {{there, 1}, {says(1, "200 OK", "x-amz-bucket-region: ap-south-2\r\n", ""), 1}};
+    open_all(steps, 2, 0);
+    assert_int_equal(client_presign(aws.client, &q, 60, &url, &ttl, &err), 0);
+    assert_int_equal(server_requests(), 0); /* not at an endpoint of one's own */
+    assert_non_null(strstr(url, "%2Feu-central-1%2Fs3%2F"));
+    free(url);
+    aws.client->overridden[AWS_S3] = 0; /* as if the server were S3's own endpoint */
+    assert_int_equal(client_presign(aws.client, &q, 60, &url, &ttl, &err), 0);
+    assert_non_null(strstr(url, "https://s3.ap-south-2.amazonaws.com/b.c/k?"));
+    assert_non_null(strstr(url, "%2Fap-south-2%2Fs3%2F"));
+    assert_non_null(strstr(logged, "bucket b.c is in region ap-south-2, not eu-central-1"));
+    assert_int_equal(server_requests(), 1); /* what comes next goes to S3 itself */
+    free(url);
+    close_all(&err);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -469,6 +493,7 @@ int main(void)
         cmocka_unit_test(a_proxy_is_used_but_where_it_must_not),
         cmocka_unit_test(a_service_that_is_down_is_spared),
         cmocka_unit_test(metrics_are_packed),
+        cmocka_unit_test(a_bucket_of_another_region_is_sought_before_a_url_is_signed),
     };
     return cmocka_run_group_tests(tests, set_environment, NULL);
 }
