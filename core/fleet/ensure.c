@@ -9,6 +9,7 @@
 
 #define REST_MS     1000 /* after an ensure that failed; doubles */
 #define REST_MAX_MS 60000
+#define AT_ONCE     4 /* a cloud that hangs keeps so many of its plugin's threads, and leaves the others to jobs */
 
 /* On the provider's thread. */
 static int run_ensure(const void *table, void *inst, void *args, struct bp_err *err)
@@ -23,6 +24,8 @@ static void ensured(void *args, const struct bp_err *err, void *arg)
     struct fleets *f = arg;
     const struct fleet_call *c = args;
     struct fleet *fl = fleet_find(f, c->slug);
+    f->ensuring--;
+    fleets_poke(f); /* the next one */
     if (!fl)
         return;
     fl->ensuring = 0;
@@ -44,7 +47,6 @@ static void ensured(void *args, const struct bp_err *err, void *arg)
     fl->unmade[0] = 0;
     if (err->rc == 0 && c->diff && strcmp(c->diff, "[]") != 0)
         log_info(LOG_FLEET, "%s: fleet made or corrected: %s", fl->slug, c->diff);
-    fleets_poke(f);
 }
 
 void fleet_spec_fill(struct fleet_call *c, const struct workflow *w, const char *stage)
@@ -82,7 +84,7 @@ static uint64_t spec_hash(const struct fleet_call *c, const struct workflow *w)
 
 void ensure_fleet(struct fleets *f, struct fleet *fl, const struct workflow *w)
 {
-    if (fl->ensuring)
+    if (fl->ensuring || f->ensuring >= AT_ONCE)
         return;
     struct fleet_call *c = fleet_call_new(f, w->slug, NULL);
     if (!c)
@@ -96,5 +98,6 @@ void ensure_fleet(struct fleets *f, struct fleet *fl, const struct workflow *w)
     }
     fl->ensured_as = fl->ensure_tried = as;
     fl->ensuring = 1;
+    f->ensuring++;
     fleet_call_send(c, "fleet.ensure", run_ensure, ensured);
 }

@@ -75,6 +75,7 @@ struct fleets {
     const struct config *config;
     struct fleet *list;
     uint32_t n_fleets; /* when the last look began */
+    int ensuring;      /* calls under way */
     struct loop_timer *tick, *soon;
     struct subscription *jobs, *workers, *plugins, *leaders;
     struct leads leads;

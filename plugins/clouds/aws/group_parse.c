@@ -67,7 +67,7 @@ int group_parse(const struct xml *x, int64_t now_ms, struct group *g)
     return 0;
 }
 
-struct member *group_member(struct group *g, const char *instance)
+struct member *group_instance(struct group *g, const char *instance)
 {
     for (uint32_t k = 0; k < g->n; k++)
         if (strcmp(g->members[k].pub.id, instance) == 0)
@@ -79,7 +79,7 @@ void group_keep(struct group *g, const struct group *was, uint64_t began)
 {
     for (uint32_t k = 0; k < g->n; k++) {
         struct bp_instance *now = &g->members[k].pub;
-        const struct member *old = group_member((struct group *)was, now->id);
+        const struct member *old = group_instance((struct group *)was, now->id);
         if (!old)
             continue;
         now->launched_ms = old->pub.launched_ms;

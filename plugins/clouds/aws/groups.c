@@ -17,6 +17,8 @@ struct groups {
     pthread_mutex_t mutex;   /* of all below */
     struct group *buckets[BUCKETS];
     uint64_t changes;
+    uint64_t failures;    /* looks that failed */
+    struct bp_err failed; /* the last of them */
 };
 
 struct groups *groups_new(void)
@@ -243,12 +245,38 @@ static int look(struct fleets *f, const char *const *slugs, uint32_t n, int64_t 
     return rc;
 }
 
+/* While AWS hangs, those that wait for a look take the failure of the one they waited for: else they would hang one
+ * after another, and take all threads of the plugin with them. */
+static int failed_meanwhile(struct groups *g, uint64_t before, struct bp_err *err)
+{
+    groups_lock(g);
+    int failed = g->failures != before;
+    if (failed)
+        *err = g->failed;
+    groups_unlock(g);
+    return failed;
+}
+
+static void note_failure(struct groups *g, const struct bp_err *err)
+{
+    groups_lock(g);
+    g->failures++;
+    g->failed = *err;
+    groups_unlock(g);
+}
+
 int groups_look(struct fleets *f, const char *const *slugs, uint32_t n, int64_t max_age_ms, int full,
                 struct bp_err *err)
 {
     int due = 0;
+    groups_lock(f->groups);
+    uint64_t failures = f->groups->failures;
+    groups_unlock(f->groups);
     pthread_mutex_lock(&f->groups->looking);
-    int rc = look(f, slugs, n, max_age_ms, &due, err);
+    int failed = failed_meanwhile(f->groups, failures, err);
+    int rc = failed ? err->rc : look(f, slugs, n, max_age_ms, &due, err);
+    if (rc < 0 && !failed)
+        note_failure(f->groups, err);
     if (rc == 0 && full && !(due && machines_ask_notices(f))) /* one call more, not two */
         machines_ask(f);
     pthread_mutex_unlock(&f->groups->looking);

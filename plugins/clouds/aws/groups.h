@@ -54,7 +54,7 @@ int groups_look(struct fleets *f, const char *const *slugs, uint32_t n, int64_t 
 void groups_lock(struct groups *g);
 void groups_unlock(struct groups *g);
 struct group *groups_at(struct fleets *f, const char *slug);
-struct member *group_member(struct group *g, const char *instance); /* NULL: none */
+struct member *group_instance(struct group *g, const char *instance); /* NULL: none */
 /* It was changed, or may have been: the next look asks for it. Locked. */
 void groups_touch(struct groups *gs, struct group *g);
 /* The number of a change that is made now. Locked. */

@@ -40,7 +40,7 @@ static void collect(struct group *g, void *arg)
 static void learn(struct group *g, void *arg)
 {
     const struct machines *m = arg;
-    struct member *i = group_member(g, xml_text(m->about, "instanceId"));
+    struct member *i = group_instance(g, xml_text(m->about, "instanceId"));
     if (!i)
         return;
     int64_t launched_ms = xml_time_ms(m->about, "launchTime");
@@ -105,7 +105,7 @@ static void count_spots(struct group *g, void *arg)
 static void mark(struct group *g, void *arg)
 {
     const struct machines *m = arg;
-    struct member *i = group_member(g, xml_text(m->about, "instanceId"));
+    struct member *i = group_instance(g, xml_text(m->about, "instanceId"));
     if (i)
         i->pub.interrupting = 1;
 }

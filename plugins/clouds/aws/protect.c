@@ -15,7 +15,7 @@ static void note(struct fleets *f, const char *slug, const char *const *instance
     groups_lock(f->groups);
     struct group *g = groups_at(f, slug);
     for (uint32_t k = 0; g && k < n; k++) {
-        struct member *m = group_member(g, instances[k]);
+        struct member *m = group_instance(g, instances[k]);
         if (!m)
             continue;
         m->pub.is_protected = on != 0;

@@ -23,7 +23,7 @@ static int check(struct fleets *f, const char *slug, const char *instance, const
         return rc;
     groups_lock(f->groups);
     struct group *g = groups_at(f, slug);
-    const struct member *m = g && g->exists ? group_member(g, instance) : NULL;
+    const struct member *m = g && g->exists ? group_instance(g, instance) : NULL;
     if (!m || (m->pub.state != BP_INSTANCE_PENDING && m->pub.state != BP_INSTANCE_RUNNING))
         rc = no_instance(what, instance, err);
     else if (g->desired <= g->min_size)
@@ -39,7 +39,7 @@ static void note_end(struct fleets *f, const char *slug, const char *instance)
 {
     groups_lock(f->groups);
     struct group *g = groups_at(f, slug);
-    struct member *m = g ? group_member(g, instance) : NULL;
+    struct member *m = g ? group_instance(g, instance) : NULL;
     if (m && m->pub.state != BP_INSTANCE_TERMINATING) {
         m->pub.state = BP_INSTANCE_TERMINATING;
         g->desired -= g->desired > g->min_size;
