@@ -136,12 +136,6 @@ static void check_fleet(const struct workflow *w, void *arg)
     snprintf(check, sizeof check, "fleet %.120s", w->slug);
     if (!bus_has_service(d->app->bus, "fleet") || is_in_trouble(d, check, w->slug))
         return;
-    const char *wrong = fleet_error(d->app->fleets, w->slug);
-    if (wrong[0]) {
-        doctor_say(d, check, BP_CHECK_FAIL, "its size is held until then; when it is mended: bpctl fleet ensure", "%s",
-                   wrong);
-        return;
-    }
     if (fleet_counts(d->app->fleets, w->slug, &n) < 0) {
         doctor_say(d, check, BP_CHECK_WARN, "its size is held until then; see bpctl fleet and bpctl log",
                    "its provider has not described it yet");

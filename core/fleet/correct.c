@@ -90,8 +90,12 @@ static void replied(void *args, const struct bp_err *err, void *arg)
     struct json_object *rows = NULL;
     if (err->rc == 0 && q) {
         rows = json_object_new_array();
-        for (const struct one *o = q->list; o; o = o->next)
+        for (const struct one *o = q->list; o; o = o->next) {
+            struct fleet *fl = fleet_find(a->fleets, o->call->slug);
             add_rows(rows, o, q->dry_run);
+            if (fl && o->err.rc == 0 && !q->dry_run)
+                fl->ensure_rest_ms = 0; /* what kept it from being made is over: the next look takes it up */
+        }
     }
     a->done(err, rows, a->arg);
     json_object_put(rows);

@@ -45,8 +45,6 @@ int fleet_counts(struct fleets *f, const char *slug, struct fleet_counts *out);
 /* What each instance is doing, at most POLICY_INSTANCES of a kind; draining ones are left out. All zero when the fleet
  * is not described yet. A job counts as long as its instance has been busy without a look that found it idle. */
 void fleet_detail(struct fleets *f, const char *slug, struct policy_fleet *out);
-/* Why its provider cannot make, describe or change it, "" when nothing is wrong; borrowed until the loop goes on. */
-const char *fleet_error(struct fleets *f, const char *slug);
 /* Which worker holds leases comes from events and the queue's worker list; one fetch is shared by all fleets a tick. */
 
 /* Grows to `to` instances (cancelling drains first), or picks (running - to) idle instances and drains them. Answers at

@@ -228,12 +228,6 @@ int fleet_counts(struct fleets *f, const char *slug, struct fleet_counts *out)
     return 0;
 }
 
-const char *fleet_error(struct fleets *f, const char *slug)
-{
-    const struct fleet *fl = fleet_find(f, slug);
-    return fl ? fl->error : "";
-}
-
 /* ---- calls to the fleet service ---- */
 
 struct fleet_call *fleet_call_new(struct fleets *f, const char *slug, const char *instance)

@@ -17,6 +17,7 @@ from fakeaws import FakeAws, fails, loses
 from conftest import wait_until
 from objects_rig import CONFLICT, DENIED, INVALID, LATER, NOTFOUND, OK, Caller, environment
 
+UNSUPPORTED = -8
 REGION, PARAMETER, GROUP = "eu-central-1", "/bp/prod/upscale/ami", "asg-prod-upscale"
 PENDING, RUNNING, TERMINATING = 1, 2, 3
 BPD = {"_bpd": {"stage": "prod", "url": "https://bp.example"}}
@@ -295,6 +296,14 @@ def test_an_adopted_group_may_have_any_name_but_must_exist(fake):
     assert described(caller)["exists"] == 1
 
 
+def test_a_group_whose_sizes_are_no_numbers_of_instances_is_refused(fake):
+    fake.sdk("autoscaling").create_auto_scaling_group(AutoScalingGroupName=GROUP, MinSize=0, MaxSize=3, AvailabilityZones=[REGION + "a"])
+    fake.aws.autoscaling.groups[GROUP].p["MixedInstancesPolicy"] = {"LaunchTemplate": {"Overrides": [
+        {"InstanceType": "g5.xlarge", "WeightedCapacity": "1"}, {"InstanceType": "g5.2xlarge", "WeightedCapacity": "2"}]}}
+    a = fake.caller(manage=False)("ensure", **SPEC)
+    assert a["rc"] == UNSUPPORTED and "weights" in a["text"]
+
+
 # ---- size ----
 
 def test_it_grows_in_moto_by_its_desired_capacity_and_ends_the_chosen_one(moto):
@@ -505,7 +514,7 @@ def test_a_daemon_says_what_is_wrong_with_a_fleet_and_corrects_it_when_told(daem
         return {r["check"]: r for r in d.ctl("doctor", check=False)["checks"]}[check]
 
     wait_until("it is told", lambda: row("fleet bench-noop")["status"] == "fail")
-    assert "/bp/ami/noop" in row("fleet bench-noop")["text"] and "bpctl ami set" in row("fleet bench-noop")["text"]
+    assert "/bp/ami/noop" in row("fleet bench-noop")["text"] and "bpctl ami set" in row("fleet bench-noop")["remedy"]
     assert row("aws.groups")["status"] == "ok" and "2 subnets" in row("aws.fleet-settings")["text"]
     tries = len(fake.aws.requests("ssm", "GetParameter"))
     for _ in range(20):
@@ -520,7 +529,8 @@ def test_a_daemon_says_what_is_wrong_with_a_fleet_and_corrects_it_when_told(daem
     wait_until("it is described", lambda: row("fleet bench-noop")["status"] == "ok")
     assert d.ctl("fleet", "ensure") == [{"workflow": "bench-noop", "state": "right", "text": "it is as its workflow wants it"}]
     fake.aws.script.add("autoscaling", "DescribeAutoScalingGroups", fails("ServiceUnavailable", 503), times=200)
-    wait_until("the outage is told", lambda: row("fleet bench-noop")["status"] == "fail")
+    wait_until("the outage is told", lambda: "DescribeAutoScalingGroups" in (d.ctl("fleet", "bench-noop")[0]["error"] or ""))
+    assert row("instances bench-noop")["status"] == "fail"
     kept = d.ctl("fleet", "bench-noop")[0]
     assert kept["desired"] > 0 and kept["instances"], "an outage empties no fleet"
     assert calls(fake).count("TerminateInstanceInAutoScalingGroup") == 0

@@ -258,6 +258,15 @@ int group_ensure(const struct ensuring *e, struct bp_err *err)
     return rc;
 }
 
+/* Sizes of a group whose types have weights are no numbers of instances: bpd would count wrongly. */
+static int has_weights(const struct xml *now)
+{
+    const struct xml *o = xml_first(now, "MixedInstancesPolicy/LaunchTemplate/Overrides/member");
+    while (o && xml_int(o, "WeightedCapacity", 1) == 1)
+        o = xml_next(o);
+    return o != NULL;
+}
+
 int group_adopt(const struct ensuring *e, struct bp_err *err)
 {
     struct fields f = {0};
@@ -282,6 +291,11 @@ int group_adopt(const struct ensuring *e, struct bp_err *err)
             diff_say(e->diff, "%s: the process AZRebalance becomes suspended", what);
         warn_suspended(e, now);
     }
+    if (rc == 0 && has_weights(now))
+        rc = err_set(err, BP_UNSUPPORTED,
+                     "%.100s: its instance types have weights, so that its sizes are no numbers of instances; remove "
+                     "the weights",
+                     what);
     reply_free(&r);
     fields_free(&f);
     return rc;
