@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import socket
 import time
 import urllib.request
 
@@ -270,3 +271,17 @@ def test_doctor_says_that_cloudwatch_takes_no_lines(daemon, moto, recorder, monk
     row = wait_until("doctor knows", row)
     assert "bytes wait" in row["text"] and "allow logs:PutLogEvents" in row["text"]
     assert d.http.get("/readyz").status == 200
+
+
+def test_a_cloudwatch_that_never_answers_keeps_lines_on_disk_and_holds_up_no_caller(moto, start, tmp_path):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(16)
+        call = start("http://127.0.0.1:%d" % silent.getsockname()[1])
+        for i in range(5):
+            say(call, f"line {i}")  # accepted while the sender waits for an answer that never comes
+        assert spooled(tmp_path) > 0
+        call.kill()
+    again = start(moto.url)
+    wait_until("the lines", lambda: lines_of(moto) == [f"line {i}" for i in range(5)])
+    again.close()

@@ -12,6 +12,9 @@
 #define BACKGROUND_AGAIN 0    /* there is more to do */
 #define BACKGROUND_IDLE  (-1) /* nothing, until woken */
 
+/* A step's calls should end within this, for a stop waits for the step: client_hurry(BACKGROUND_CALL_MS). */
+#define BACKGROUND_CALL_MS 20000
+
 struct background;
 
 /* step returns milliseconds to rest, or one of the above. NULL with err. */

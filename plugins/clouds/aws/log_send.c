@@ -204,6 +204,7 @@ int64_t logs_send_step(void *logs)
         tell_losses(g);
         return BACKGROUND_IDLE;
     }
+    client_hurry(BACKGROUND_CALL_MS);
     int rc = logs_send(g, g->batch, n, g->limit, &sent, &err);
     if (rc == 0) {
         arrived(g);

@@ -182,6 +182,7 @@ int64_t metrics_send_step(void *metrics)
         tell_losses(m);
         return BACKGROUND_IDLE;
     }
+    client_hurry(BACKGROUND_CALL_MS);
     int rc = send(m, &n, &refused, &err);
     if (rc == 0) {
         arrived(m);

@@ -162,6 +162,7 @@ static int64_t summary_step(void *arg)
     struct notify *n = arg;
     struct bp_err err = {0};
     int64_t rest = BACKGROUND_IDLE, now = AWS_NOW(n->aws);
+    client_hurry(BACKGROUND_CALL_MS);
     pthread_mutex_lock(&n->mutex);
     int64_t left = n->held.n ? n->held.since_ms + n->summary_ms - now : 0;
     if (left > 0)
