@@ -10,7 +10,7 @@
 
 #define FETCH_TRIES    8  /* about a minute */
 #define UPLOAD_TRIES   12 /* about four */
-#define REFUSALS_MAX   3
+#define REFUSALS_MAX   8  /* with the rests between, longer than a tick of the controller */
 #define HEADERS_MAX    16
 #define CHECKPOINT_MAX (64LL * 1024 * 1024)
 
@@ -18,6 +18,16 @@
 static int is_refusal(int status)
 {
     return status == 400 || status == 401 || status == 403;
+}
+
+/* Fetches new URLs, then fn: at once the first time, later after a rest, for the controller may still sign with
+ * credentials that were ended early, until a call of its own tells it so. */
+static void renew(struct attempt *a, void (*fn)(struct attempt *a), void (*renew_and_fn)(struct attempt *a))
+{
+    if (a->refusals <= 1)
+        attempt_refresh(a, fn);
+    else
+        attempt_later(a, backoff_next_ms(&a->backoff, 0), renew_and_fn);
 }
 
 /* ---- down ---- */
@@ -44,6 +54,11 @@ static void fetch_failed(struct attempt *a, int retryable, const char *why)
         attempt_report(a, retryable ? VERDICT_RETRY : VERDICT_FAIL, "%s: %s", "the input could not be read", why);
 }
 
+static void renew_and_fetch(struct attempt *a)
+{
+    attempt_refresh(a, attempt_fetch);
+}
+
 static void fetch_refused(struct attempt *a, const struct http_client_answer *h)
 {
     char why[64];
@@ -51,7 +66,7 @@ static void fetch_refused(struct attempt *a, const struct http_client_answer *h)
     if (h->status == 404)
         fetch_failed(a, 0, "the file is not there any more");
     else if (is_refusal(h->status) && ++a->refusals <= REFUSALS_MAX)
-        attempt_refresh(a, attempt_fetch);
+        renew(a, attempt_fetch, renew_and_fetch);
     else if (api_is_temporary(h->status) && a->backoff.tries < FETCH_TRIES)
         attempt_later(a, backoff_next_ms(&a->backoff, h->retry_after_s), attempt_fetch);
     else
@@ -131,10 +146,15 @@ static int may_try_upload(const struct attempt *a)
     return a->backoff.tries < UPLOAD_TRIES || mono_ms() - a->answered_ms > 3 * a->beat_ms;
 }
 
+static void renew_and_upload(struct attempt *a)
+{
+    attempt_refresh(a, attempt_upload);
+}
+
 static void upload_refused(struct attempt *a, int status, int64_t retry_after_s, const char *why)
 {
     if (is_refusal(status) && ++a->refusals <= REFUSALS_MAX)
-        attempt_refresh(a, attempt_upload);
+        renew(a, attempt_upload, renew_and_upload);
     else if (status == 413)
         attempt_report(a, VERDICT_FAIL, "the output is larger than the service takes");
     else if (api_is_temporary(status) && may_try_upload(a))
