@@ -11,7 +11,7 @@ import pytest
 
 from aws_rig import surroundings
 from conftest import Daemon, wait_until
-from fakeaws import CAPACITY_TEXTS, FakeAws, cuts, fails, hangs, page
+from fakeaws import CAPACITY_TEXTS, AwsError, FakeAws, cuts, fails, hangs, page
 
 SLUG, GROUP = "test-copy", "asg-staging-test-copy"
 SECRET = "the-fleet-secret"
@@ -224,3 +224,68 @@ def test_why_nothing_starts_is_shown_to_the_operator(aws, controller, what, laun
     wait_until("it is told", lambda: reason in (said := c.ctl("fleet", SLUG, json_form=False).stdout) and
                (code in said or text[:30] in said), timeout=60)
     assert c.http.get("/readyz").status == 200
+
+
+def test_a_spot_machine_that_goes_hands_its_job_to_the_next(aws, controller, boot):
+    """A notice: the checkpoint goes to S3, the group replaces the machine, and the next one goes on where the first was."""
+    c = controller()
+    group = aws.autoscaling.groups[GROUP]
+    id = c.http.submit(SLUG, {"steps": 200, "step_ms": 20, "checkpoint": True}, [c.given])["id"]
+    first = boot(c)
+    wait_until("it is on its way", lambda: (c.http.job(id).get("progress") or 0) > 0.2)
+    instance = group.instances[0]
+    machine = next(m for m in aws.machines if m.pages["instance-id"] == instance.id)
+    machine.pages["spot/instance-action"] = json.dumps({"action": "terminate", "time": aws.clock.iso(aws.clock.now() + 120)})
+    assert wait_until("it has left", lambda: first.process.poll() is not None) and first.process.returncode == 0
+    assert c.http.job(id)["status"] == "queued" and c.http.job(id)["requeues"] == 1
+    with aws.lock:
+        group.instances.remove(instance)  # Spot waits for no hook
+        group.tick()
+    boot(c, 2)
+    job = wait_until("completed", lambda: (j := c.http.job(id))["status"] == "completed" and j, timeout=60)
+    assert job["attempts"] == 1 and job["worker"] != instance.id
+    assert c.http.get_url(job["output"]["url"]).body == b"input of the job"
+    events = c.ctl("events", "job.*", "--last", "1000")
+    again = [i for i, e in enumerate(events) if e["event"] == "job.leased"][1]
+    assert next(e for e in events[again:] if e["event"] == "job.progress" and e["fraction"] > 0)["fraction"] > 0.15, "it began again"
+
+
+def test_urls_whose_credentials_ended_are_renewed(aws, controller, boot):
+    """S3 says 400 ExpiredToken to the worker, whose next heartbeat brings a URL of the controller's new credentials."""
+    c = controller()
+    id = c.http.submit(SLUG, {"steps": 50, "step_ms": 20}, [c.given])["id"]
+    old = []
+
+    def end(request, proceed, stop):
+        with aws.lock:
+            old.append(aws.imds.keys)
+            aws.imds.keys.expires, aws.imds.keys = aws.clock.now() - 1, None
+        raise AwsError("ExpiredToken", "The provided token has expired.", 400)
+
+    aws.script.add("s3", "PutObject", end, when=lambda r: "X-Amz-Signature" in r.args)
+    boot(c)
+    job = wait_until("completed", lambda: (j := c.http.job(id))["status"] == "completed" and j, timeout=60)
+    assert job["attempts"] == 1 and c.http.get_url(job["output"]["url"]).body == b"input of the job"
+    put = [r for r in aws.requests("s3", "PutObject") if r.key_id and r.number > 1][1:]
+    assert put[0].code == "ExpiredToken" and put[-1].status == 200 and put[-1].key_id not in (old[0].id, put[0].key_id)
+    assert {r.verdict for r in aws.unproven()} <= {"expired"}
+    aws.forget()
+
+
+def test_a_controller_that_was_killed_finds_its_fleet_and_its_job_again(aws, controller, boot):
+    c = controller()
+    group = aws.autoscaling.groups[GROUP]
+    id = c.http.submit(SLUG, {"steps": 400, "step_ms": 20}, [c.given])["id"]
+    boot(c)
+    c.running(id)
+    ids, token = [i.id for i in group.instances], c.http.token
+    c.kill9()
+    c.file.write_text(json.dumps({**json.loads(c.file.read_text()), "http": {"listen": f"127.0.0.1:{c.port}", "registerPerMinute": 0}}))
+    c.start(ready=False)
+    wait_until("ready", lambda: c.http.get("/readyz").status == 200)
+    c.http.token = token
+    job = wait_until("completed", lambda: (j := c.http.job(id)) and j.get("status") == "completed" and j, timeout=60)
+    assert job["attempts"] == 1 and job["worker"] == ids[0]
+    made = [r.operation for r in aws.requests() if r.operation.startswith("Create") and r.service != "logs"]
+    assert sorted(made) == ["CreateAutoScalingGroup", "CreateLaunchTemplate"], "what was there was made again"
+    assert len(aws.requests("autoscaling", "LaunchInstances")) == 1 and not group.killed_by_shrinking
