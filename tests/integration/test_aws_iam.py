@@ -5,7 +5,10 @@ import json
 import re
 import subprocess
 
+import boto3
+import moto
 import pytest
+from botocore.exceptions import ClientError
 
 from aws_rig import surroundings
 from fakeaws import FakeAws, fails
@@ -120,3 +123,42 @@ def test_objects_and_parameters_ask_for_nothing_that_is_missing(aws, build, tmp_
     seen = check(aws, "controller")
     assert {"PutObject", "UploadPart", "CompleteMultipartUpload", "AbortMultipartUpload", "GetObject", "HeadObject", "ListObjectsV2", "DeleteObject",
             "GetParameter", "GetSecretValue", "PutParameter"} <= {op for _, op in seen}
+
+
+# ---- as the walk-through of docs/aws.md fills them in ----
+
+@pytest.fixture
+def filled(tmp_path):
+    """The files of etc/aws after the first commands of "First deploy"."""
+    text = (ROOT / "docs/aws.md").read_text()
+    block = re.search(r"## First deploy.*?```sh\n(.*?)```", text, re.S)[1]
+    block = re.sub(r"\$\(aws [^)]*\)", "123456789012", block).replace('"$(mktemp -d)"', str(tmp_path)).replace("/usr/local/share/bpd/aws", str(ROOT / "etc/aws"))
+    subprocess.run(["bash", "-euc", block], check=True)
+    return {f.stem: f.read_text() for f in tmp_path.glob("*.json")}
+
+
+def test_the_walk_through_fills_in_every_placeholder(filled):
+    assert set(filled) == {"controller", "worker", "trust", "bucket-cors", "bucket-lifecycle"}
+    for name, text in filled.items():
+        json.loads(text)
+        assert not re.search(r"@\w+@", text), name
+
+
+def test_iam_and_s3_take_them_as_they_are(filled):
+    """By moto's own checks of policy documents, and by an SDK's of the bucket's settings."""
+    with moto.mock_aws():
+        iam, s3 = boto3.client("iam", "us-east-1"), boto3.client("s3", "us-east-1")
+        for who in ("controller", "worker"):
+            iam.create_role(RoleName=f"bpd-production-{who}", AssumeRolePolicyDocument=filled["trust"])
+            iam.create_policy(PolicyName=who, PolicyDocument=filled[who])
+            iam.put_role_policy(RoleName=f"bpd-production-{who}", PolicyName="bpd", PolicyDocument=filled[who])
+            assert len("".join(filled[who].split())) <= 10240, "the limit of a role's inline policies"
+        s3.create_bucket(Bucket="media-prod")
+        s3.put_bucket_cors(Bucket="media-prod", CORSConfiguration=json.loads(filled["bucket-cors"]))
+        s3.put_bucket_lifecycle_configuration(Bucket="media-prod", LifecycleConfiguration=json.loads(filled["bucket-lifecycle"]))
+
+
+def test_policies_that_say_what_iam_cannot_read_are_found():
+    """The check above refuses what is wrong."""
+    with moto.mock_aws(), pytest.raises(ClientError):
+        boto3.client("iam", "us-east-1").create_policy(PolicyName="x", PolicyDocument=(ROOT / "etc/aws/trust.json").read_text())
