@@ -166,6 +166,20 @@ void history_instances(struct history *h, int64_t now_ms, int32_t live)
     h->instances = live > 0 ? live : 0;
 }
 
+void history_take_fleet(struct history *h, const struct history *from)
+{
+    h->boots = from->boots;
+    memcpy(h->boot_s, from->boot_s, sizeof h->boot_s);
+    memcpy(h->stage_s, from->stage_s, sizeof h->stage_s);
+    h->launches = from->launches;
+    h->launch_failures = from->launch_failures;
+    h->interruptions = from->interruptions;
+    h->launch_failed_ms = from->launch_failed_ms;
+    h->interrupted_ms = from->interrupted_ms;
+    h->instance_s = from->instance_s;
+    h->instances = from->instances;
+}
+
 /* ---- questions ---- */
 
 uint32_t history_fine(const struct history *h, uint32_t back)

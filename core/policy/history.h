@@ -96,6 +96,10 @@ void history_launch_failed(struct history *h, int64_t now_ms);
 void history_demand(struct history *h, int64_t now_ms, int64_t demand);
 void history_instances(struct history *h, int64_t now_ms, int32_t live);
 
+/* What `from` knows of instances (boots, launches, interruptions) comes into a history that was made from jobs alone.
+ */
+void history_take_fleet(struct history *h, const struct history *from);
+
 /* ---- questions; all at h->now_ms ---- */
 
 /* Arrivals in the fine bin `back` bins ago (0: the one under way), 0 <= back < HISTORY_FINE. */

@@ -186,6 +186,7 @@ static void got_stats(struct bp_op *op, const struct bp_err *err, void *arg)
         forget_unseen(s);
         if (s->started)
             alarms_keep(s);
+        recall_next(s);
         if (s->started && s->taking_over)
             metrics_publish(s);
         s->taking_over = 0;
@@ -280,6 +281,7 @@ void scale_free(struct scale *s)
     bus_unsubscribe(s->failures);
     bus_unsubscribe(s->leader);
     bus_unsubscribe(s->plugins);
+    recall_free(s);
     while (s->items) {
         struct scale_item *i = s->items;
         s->items = i->next;

@@ -63,6 +63,7 @@ struct scale_item {
     void *memory;            /* the policy's, owned; NULL: it keeps none */
     char policy[32];         /* whose memory that is */
     struct history *history; /* owned */
+    int recalled;            /* the queue was, or is being, asked for what came before */
     struct boot boots[SCALE_BOOTS];
     uint32_t n_boots; /* ever: the ring's head */
     char reason[200]; /* of the last plan, change or not */
@@ -97,7 +98,8 @@ struct scale {
     const struct config *config;
     struct scale_fleet fleet;
     struct scale_item *items;
-    uint32_t first_jobs; /* boots whose first job is awaited: only then leases are looked into */
+    struct recall *recall; /* the workflow whose past is asked for, NULL: none */
+    uint32_t first_jobs;   /* boots whose first job is awaited: only then leases are looked into */
     struct loop_timer *tick, *soon, *minute;
     struct subscription *jobs, *instances, *arrivals, *workers, *failures, *leader, *plugins;
     struct leads leads;
@@ -139,6 +141,10 @@ void rules_describe(const struct scale_item *item, struct json_object *o);
 void shadow_decide(struct scale_item *item, const struct decide_rules *rules, const struct policy_now *now);
 void shadow_describe(const struct scale_item *item, struct json_object *o);
 void shadow_free(struct scale_item *item);
+
+/* recall.c: asks the queue for the past of the next workflow that has none yet. */
+void recall_next(struct scale *s);
+void recall_free(struct scale *s);
 
 /* learn.c: what events tell of a workflow goes into its history. */
 void learn_event(struct scale *s, const struct event_msg *e);

@@ -175,6 +175,22 @@ static void a_stored_one_is_taken_over_when_it_is_whole(void **state)
     assert_int_equal(to.version, HISTORY_VERSION);
 }
 
+static void what_is_known_of_instances_can_be_taken_over_alone(void **state)
+{
+    (void)state;
+    static struct history from, to;
+    history_init(&from);
+    history_init(&to);
+    history_arrived(&from, T0, 3);
+    history_ready(&from, T0, 240);
+    history_interrupted(&from, T0);
+    history_arrived(&to, T0, 1);
+    history_take_fleet(&to, &from);
+    assert_int_equal(to.arrivals, 1);
+    assert_true(history_boot_s(&to, 0) == 240);
+    assert_int_equal(to.interruptions, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +204,7 @@ int main(void)
         cmocka_unit_test(boots_are_their_median),
         cmocka_unit_test(the_hazard_is_what_was_assumed_until_enough_was_seen),
         cmocka_unit_test(a_clock_set_back_changes_no_past),
+        cmocka_unit_test(what_is_known_of_instances_can_be_taken_over_alone),
         cmocka_unit_test(a_stored_one_is_taken_over_when_it_is_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

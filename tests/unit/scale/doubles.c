@@ -46,6 +46,16 @@ static void op_stats(struct rig *r, struct bp_op_stats *st)
     memcpy(st->rows, r->stats, sizeof r->stats);
 }
 
+static void op_list(struct rig *r, struct bp_op_list *l)
+{
+    note(r, "list %s", l->workflow);
+    l->limit = r->page ? r->page : l->limit;
+    l->jobs = l->memory = malloc(sizeof r->past);
+    for (uint32_t i = 0; i < r->n_past && l->count < l->limit; i++)
+        if (!l->before_id || r->past[i].id < l->before_id)
+            l->jobs[l->count++] = r->past[i];
+}
+
 static void op_workers(struct rig *r, struct bp_op_worker_list *l)
 {
     note(r, "workers");
@@ -91,6 +101,8 @@ static int32_t apply(void *inst, struct bp_op *const *ops, uint32_t n, struct bp
     for (uint32_t i = 0; i < n; i++) {
         if (ops[i]->kind == BP_OP_STATS)
             op_stats(r, &ops[i]->u.stats);
+        else if (ops[i]->kind == BP_OP_LIST)
+            op_list(r, &ops[i]->u.list);
         else if (ops[i]->kind == BP_OP_WORKER_LIST)
             op_workers(r, &ops[i]->u.worker_list);
         else if (ops[i]->kind == BP_OP_WORKER_SET)

@@ -4,9 +4,9 @@
  * the queue, the fleet provider and the metrics sink are doubles.
  *
  * One workflow, "photo", is there at first. Every call a double gets is a line of `calls`, in the order they came:
- * "stats", "workers", "drain i-1", "undrain i-1", "ensure photo 10", "describe", "grow photo 2", "terminate photo i-1",
- * "protect photo i-1 1", "image photo ami-1 0", "rollout photo 2", "afford photo 2", "leave", "put", "watch photo local
- * 2 10 900", "unwatch photo local".
+ * "stats", "list photo", "workers", "drain i-1", "undrain i-1", "ensure photo 10", "describe", "grow photo 2",
+ * "terminate photo i-1", "protect photo i-1 1", "image photo ami-1 0", "rollout photo 2", "afford photo 2", "leave",
+ * "put", "watch photo local 2 10 900", "unwatch photo local".
  */
 #ifndef TESTS_SCALE_RIG_H
 #define TESTS_SCALE_RIG_H
@@ -44,6 +44,8 @@ struct rig {
     char calls[65536];
     struct bp_queue_stats_row stats[2];
     uint32_t n_stats;
+    struct bp_job_row past[16]; /* what the queue remembers, the newest first */
+    uint32_t n_past, page;      /* page > 0: so many of them at a time */
     struct machine machines[RIG_MACHINES];
     uint32_t n_machines, launched;
     int32_t desired;
