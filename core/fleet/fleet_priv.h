@@ -5,6 +5,7 @@
 
 #include "fleet/fleet.h"
 #include "host/queue_call.h"
+#include "log/name_map.h"
 
 #define FLEET_ACTIVITIES 20
 #define FLEET_CALL_MS    60000 /* a cloud may be slow */
@@ -74,8 +75,9 @@ struct fleets {
     struct host *host;
     const struct config *config;
     struct fleet *list;
-    uint32_t n_fleets; /* when the last look began */
-    int ensuring;      /* calls under way */
+    struct name_map by_slug; /* the same */
+    uint32_t n_fleets;       /* when the last look began */
+    int ensuring;            /* calls under way */
     struct loop_timer *tick, *soon;
     struct subscription *jobs, *workers, *plugins, *leaders;
     struct leads leads;

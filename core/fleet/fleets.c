@@ -13,10 +13,7 @@
 
 struct fleet *fleet_find(struct fleets *f, const char *slug)
 {
-    for (struct fleet *fl = f->list; fl; fl = fl->next)
-        if (strcmp(fl->slug, slug) == 0)
-            return fl;
-    return NULL;
+    return name_map_get(&f->by_slug, slug);
 }
 
 struct instance *instance_find(struct fleet *fl, const char *id)
@@ -125,6 +122,7 @@ void fleets_free(struct fleets *f)
     bus_unsubscribe(f->workers);
     bus_unsubscribe(f->plugins);
     bus_unsubscribe(f->leaders);
+    name_map_free(&f->by_slug);
     while (f->list) {
         struct fleet *fl = f->list;
         f->list = fl->next;

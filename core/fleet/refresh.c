@@ -21,6 +21,7 @@ struct worker_seen {
 
 struct fleet_workers {
     uint32_t n;
+    struct name_map by_id;
     struct worker_seen list[];
 };
 
@@ -48,11 +49,7 @@ static void tell(struct fleets *f, const struct fleet *fl, const struct instance
 
 static const struct worker_seen *worker_of(const struct fleets *f, const char *id)
 {
-    const struct fleet_workers *w = f->workers_now;
-    for (uint32_t k = 0; w && k < w->n; k++)
-        if (strcmp(w->list[k].id, id) == 0)
-            return &w->list[k];
-    return NULL;
+    return f->workers_now ? name_map_get(&f->workers_now->by_id, id) : NULL;
 }
 
 /* Launch to registration, a moving mean over about five instances. */
@@ -159,10 +156,17 @@ static void merge_fleet(struct fleets *f, struct fleet *fl, const struct bp_flee
     protect_follow(f, fl);
 }
 
-static void refresh_end(struct fleets *f)
+static void forget_workers(struct fleets *f)
 {
+    if (f->workers_now)
+        name_map_free(&f->workers_now->by_id);
     free(f->workers_now);
     f->workers_now = NULL;
+}
+
+static void refresh_end(struct fleets *f)
+{
+    forget_workers(f);
     f->refreshing = 0;
     if (f->again) {
         f->again = 0;
@@ -279,6 +283,10 @@ static void take_workers(struct fleets *f, const struct bp_op_worker_list *l)
         w->leases = l->workers[k].live_leases;
         w->draining = l->workers[k].draining;
         w->registered_ms = l->workers[k].registered_ms;
+        if (!name_map_put(&f->workers_now->by_id, w->id, w)) {
+            forget_workers(f); /* half of them would be taken for idle */
+            return;
+        }
     }
 }
 
@@ -308,6 +316,10 @@ static void want(const struct workflow *w, void *arg)
         if (!(fl = calloc(1, sizeof *fl)))
             return;
         snprintf(fl->slug, sizeof fl->slug, "%s", w->slug);
+        if (!name_map_put(&f->by_slug, fl->slug, fl)) {
+            free(fl);
+            return;
+        }
         fl->next = f->list;
         f->list = fl;
     }
@@ -329,6 +341,7 @@ static void retire_unwanted(struct fleets *f)
             continue;
         }
         *at = fl->next;
+        name_map_remove(&f->by_slug, fl->slug);
         fleet_free(fl);
     }
 }

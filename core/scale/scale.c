@@ -17,10 +17,7 @@
 
 struct scale_item *scale_item_find(struct scale *s, const char *slug)
 {
-    for (struct scale_item *i = s->items; i; i = i->next)
-        if (strcmp(i->slug, slug) == 0)
-            return i;
-    return NULL;
+    return name_map_get(&s->by_slug, slug);
 }
 
 struct scale_item *scale_item_new(const char *slug)
@@ -50,6 +47,10 @@ struct scale_item *scale_item_get(struct scale *s, const char *slug)
     struct scale_item *i = scale_item_find(s, slug);
     if (i || !(i = scale_item_new(slug)))
         return i;
+    if (!name_map_put(&s->by_slug, i->slug, i)) {
+        scale_item_free(i);
+        return NULL;
+    }
     i->next = s->items;
     s->items = i;
     return i;
@@ -130,6 +131,7 @@ static void forget_unseen(struct scale *s)
             continue;
         }
         *at = i->next;
+        name_map_remove(&s->by_slug, i->slug);
         if (i->retired && s->started)
             alarms_drop(s, i);
         learn_forget(s, i);
@@ -282,6 +284,7 @@ void scale_free(struct scale *s)
     bus_unsubscribe(s->leader);
     bus_unsubscribe(s->plugins);
     recall_free(s);
+    name_map_free(&s->by_slug);
     while (s->items) {
         struct scale_item *i = s->items;
         s->items = i->next;

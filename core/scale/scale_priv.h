@@ -3,6 +3,7 @@
 #ifndef SCALE_SCALE_PRIV_H
 #define SCALE_SCALE_PRIV_H
 
+#include "log/name_map.h"
 #include "policy/decide.h"
 #include "policy/schedule.h"
 #include "scale/allowance.h"
@@ -98,8 +99,9 @@ struct scale {
     const struct config *config;
     struct scale_fleet fleet;
     struct scale_item *items;
-    struct recall *recall; /* the workflow whose past is asked for, NULL: none */
-    uint32_t first_jobs;   /* boots whose first job is awaited: only then leases are looked into */
+    struct name_map by_slug; /* the same */
+    struct recall *recall;   /* the workflow whose past is asked for, NULL: none */
+    uint32_t first_jobs;     /* boots whose first job is awaited: only then leases are looked into */
     struct loop_timer *tick, *soon, *minute;
     struct subscription *jobs, *instances, *arrivals, *workers, *failures, *leader, *plugins;
     struct leads leads;

@@ -282,6 +282,7 @@ static void a_shadow_decides_nothing_and_counts_what_it_would_have_had(void **st
     assert_int_equal(p.plan.desired, 3);
     assert_string_equal(i->policy, "direct");
     assert_null(i->shadow);
+    name_map_free(&p.scale.by_slug);
     scale_item_free(i);
     planner_free(&p);
 }
