@@ -47,6 +47,8 @@ static const struct key keys[] = {
     {"onDemandMax", WHOLE, 0, 10000, WORKFLOW, NULL},
     {"policy", TEXT, 1, 16, WORKFLOW, "step|target|direct|perjob|deployed|slo|plugin"},
     {"schedule", SCHEDULE, 0, 0, WORKFLOW, NULL},
+    {"targetP95WaitSeconds", NUMBER, 0, 1000000, WORKFLOW, NULL},
+    {"waitPrice", NUMBER, 0, 1000, WORKFLOW, NULL},
     {"timeoutSeconds", WHOLE, 1, 604800, WORKFLOW, NULL},
     {"maxAttempts", WHOLE, 1, 100, WORKFLOW, NULL},
     {"params", OBJECT, 0, 0, WORKFLOW, NULL},

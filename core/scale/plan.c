@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "scale_priv.h"
 
+#include "log/json.h"
 #include "log/log.h"
 #include <stddef.h>
 #include <stdio.h>
@@ -124,7 +125,11 @@ void plan_make(struct scale *s, const struct workflow *w, struct scale_item *ite
         s->fleet.detail(s->fleet.fleets, w->slug, &fleet);
     rules_forget(item, v->now_ms);
     struct decide_rules rules = rules_of(item, &scheduled);
-    struct policy_now now = {.view = v, .fleet = &fleet, .history = item->history, .wait_price = 1};
+    struct policy_now now = {.view = v,
+                             .fleet = &fleet,
+                             .history = item->history,
+                             .wait_target_s = json_num(w->manifest, "targetP95WaitSeconds", 0),
+                             .wait_price = json_num(w->manifest, "waitPrice", 1)};
     if (!take_over(item, name)) {
         memset(p, 0, sizeof *p);
         p->desired = v->desired - v->draining;

@@ -31,6 +31,8 @@ static const struct mistake mistakes[] = {
      "must be one of step|target|direct|perjob|deployed|slo|plugin"},
     {"{" HEAD ", \"kind\": \"workflow\", \"produces\": 3}", "\"produces\" must be a text"},
     {"{" HEAD ", \"kind\": \"workflow\", \"warmupSeconds\": -1}", "\"warmupSeconds\" is -1"},
+    {"{" HEAD ", \"kind\": \"workflow\", \"waitPrice\": -1}", "\"waitPrice\" is -1"},
+    {"{" HEAD ", \"kind\": \"workflow\", \"targetP95WaitSeconds\": \"60\"}", "\"targetP95WaitSeconds\" must be"},
 };
 
 static void each_mistake_is_named(void **state)

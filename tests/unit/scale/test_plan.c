@@ -189,6 +189,20 @@ static int first_byte(const struct planner *p)
     return memory ? memory[0] : -1;
 }
 
+static void the_price_of_waiting_is_the_workflows(void **state)
+{
+    (void)state;
+    struct planner p = planner_new((const char *const[]){"scale.policy=slo", NULL});
+    p.view.queued = 40;
+    p.view.boot_s = 240;
+    p.view.max_size = 40;
+    json_object_object_add(p.rig->workflows[0].manifest, "waitPrice", json_object_new_double(0.05));
+    int32_t cheap = plan(&p);
+    json_object_object_add(p.rig->workflows[0].manifest, "waitPrice", json_object_new_double(50));
+    assert_true(plan(&p) > cheap);
+    planner_free(&p);
+}
+
 static void a_policy_starts_with_empty_memory(void **state)
 {
     (void)state;
@@ -323,6 +337,7 @@ int main(void)
         cmocka_unit_test(a_hold_is_kept_within_the_limits_and_until_it_expires),
         cmocka_unit_test(drains_under_way_count_as_gone),
         cmocka_unit_test(a_plugin_that_misbehaves_three_times_is_replaced),
+        cmocka_unit_test(the_price_of_waiting_is_the_workflows),
         cmocka_unit_test(a_policy_starts_with_empty_memory),
         cmocka_unit_test(a_policy_that_is_not_there_is_the_configured_one),
         cmocka_unit_test(limits_and_pauses_hold_until_they_expire),
