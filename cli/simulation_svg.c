@@ -125,7 +125,7 @@ static void panel(const struct simulation *s, uint32_t at, double top, FILE *out
     const struct simulate_timeline *t = &s->timelines[at];
     const struct sim_case *c = &s->cases[at];
     struct frame f = {LEFT, RIGHT, top + PANEL - 25, top + 22, 0, 1, 0, 1}, q;
-    char words[200];
+    char words[256];
     uint32_t most = 1;
     for (uint32_t i = 0; i < t->n; i++) {
         f.to_x = fmax(f.to_x, t->points[i].at_s / 3600);
