@@ -409,8 +409,8 @@ static void the_page_reads_past_samples(void **state)
     expect("GET /api/admin/metrics?metric=QueueDepth", "", NULL, 422, "\"workflow\"");
     expect("GET /api/admin/metrics?workflow=image-to-video", "", NULL, 422, "\"metric\"");
     expect("GET /api/admin/metrics?workflow=image-to-video&metric=QueueDepth&minutes=0", "", NULL, 422, "\"minutes\"");
-    expect("GET /api/admin/metrics?workflow=image-to-video&metric=QueueDepth", "X-Forwarded-For: 1.2.3.4\r\n", NULL, 403,
-           NULL);
+    expect("GET /api/admin/metrics?workflow=image-to-video&metric=QueueDepth", "X-Forwarded-For: 1.2.3.4\r\n", NULL,
+           403, NULL);
 }
 
 static void another_host_name_gets_no_session(void **state)
