@@ -80,7 +80,10 @@ static struct json_object *image_json(const struct image *i)
     struct json_object *out = json_object_new_object();
     json_put_str(out, "workflow", i->call->slug);
     if (json_object_is_type(o, json_type_object)) {
-        json_object_object_foreach(o, key, v) json_object_object_add(out, key, json_object_get(v));
+        json_object_object_foreach(o, key, v)
+        {
+            json_object_object_add(out, key, json_object_get(v));
+        }
     } else {
         json_put_str(out, "error", i->error[0] ? i->error : "the provider's answer is not understood");
     }
