@@ -205,6 +205,7 @@ static int32_t segments_run(struct store *s, struct bp_op *const *ops, uint32_t 
 static int32_t attempt(struct store *s, struct bp_op *const *ops, uint32_t n)
 {
     batch_reset(s);
+    shapes_prepare(s); /* before the batch and not behind it, where a server that hangs would hold up its answers */
     s->failure = (struct bp_err){0};
     s->fault = FAULT_NONE;
     s->committing = s->tenant_made = false;
@@ -332,8 +333,6 @@ int32_t store_apply(struct store *s, struct bp_op *const *ops, uint32_t n, struc
     }
     batch_reset(s);
     say(s, rc);
-    if (!rc)
-        shapes_prepare(s);
     if (!rc && sweeps(ops, n))
         pools_reconcile(s);
     if (rc) {
