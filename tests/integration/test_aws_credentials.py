@@ -4,6 +4,7 @@ import json
 import shutil
 import stat
 import time
+import urllib.request
 
 import boto3
 import pytest
@@ -34,7 +35,9 @@ def imds():
 def moto():
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    yield "http://%s:%d" % server.get_host_and_port()
+    url = "http://%s:%d" % server.get_host_and_port()
+    yield url
+    urllib.request.urlopen(urllib.request.Request(url + "/moto-api/reset", method="POST")).close()  # one account for the whole process
     server.stop()
 
 
