@@ -96,10 +96,10 @@ static void check_services(struct doctor *d)
 }
 
 /* A sentence "what is wrong; what to do" as a row of a fleet. */
-static void say_sentence(struct doctor *d, const char *check, int status, const char *before, const char *sentence)
+static void say_sentence(struct doctor *d, const char *check, const char *before, const char *sentence)
 {
     char text[252];
-    const char *remedy = "see bpctl fleet and bpctl log";
+    const char *remedy = "see bpctl log; when it is mended: bpctl fleet ensure";
     snprintf(text, sizeof text, "%s", sentence);
     for (char *at = text + strlen(text); at > text; at--)
         if (strncmp(at, "; ", 2) == 0) {
@@ -107,7 +107,7 @@ static void say_sentence(struct doctor *d, const char *check, int status, const 
             remedy = at + 2;
             break;
         }
-    doctor_say(d, check, status, remedy, "%s%s", before, text);
+    doctor_say(d, check, BP_CHECK_FAIL, remedy, "%s%s", before, text);
 }
 
 /* What its provider refused, image and rights among it. 1: something, and it was said. */
@@ -116,13 +116,13 @@ static int is_in_trouble(struct doctor *d, const char *check, const char *slug)
     struct json_object *all = fleets_describe(d->app->fleets, slug);
     struct json_object *o = json_object_array_get_idx(all, 0);
     const char *unmade = json_str(o, "unmade", ""), *error = json_str(o, "error", "");
-    int bad = unmade[0] || error[0];
+    int bad = unmade[0] || error[0], other = error[0] && strcmp(error, unmade) != 0;
     char instances[160];
     snprintf(instances, sizeof instances, "instances %.120s", slug);
     if (unmade[0])
-        say_sentence(d, check, BP_CHECK_FAIL, "it cannot be made as its workflow wants it: ", unmade);
-    if (error[0] && strcmp(error, unmade) != 0)
-        say_sentence(d, instances, BP_CHECK_FAIL, "held as they are: ", error);
+        say_sentence(d, check, "it cannot be made as its workflow wants it: ", unmade);
+    if (other)
+        say_sentence(d, unmade[0] ? instances : check, "held as it is: ", error);
     json_object_put(all);
     return bad;
 }
