@@ -16,7 +16,7 @@ static int run_ensure(const void *table, void *inst, void *args, struct bp_err *
 {
     const struct bp_fleet *t = table;
     struct fleet_call *c = args;
-    return t->ensure(inst, &c->spec, 0, &c->diff, err);
+    return t->ensure(inst, &c->spec, c->number, &c->diff, err);
 }
 
 static void ensured(void *args, const struct bp_err *err, void *arg)
@@ -43,10 +43,13 @@ static void ensured(void *args, const struct bp_err *err, void *arg)
         return;
     }
     fl->ensured = 1;
+    fl->ensured_dry = c->number;
     fl->ensure_rest_ms = 0;
     fl->unmade[0] = 0;
-    if (err->rc == 0 && c->diff && strcmp(c->diff, "[]") != 0)
-        log_info(LOG_FLEET, "%s: fleet made or corrected: %s", fl->slug, c->diff);
+    if (c->diff && strcmp(c->diff, "[]") != 0)
+        log_info(LOG_FLEET, "%s: fleet %s: %s", fl->slug,
+                 c->number ? "left as it is (scale.dryRun), it would be made or corrected" : "made or corrected",
+                 c->diff);
 }
 
 void fleet_spec_fill(struct fleet_call *c, const struct workflow *w, const char *stage)
@@ -78,7 +81,7 @@ static uint64_t hash(uint64_t h, const char *text)
 static uint64_t spec_hash(const struct fleet_call *c, const struct workflow *w)
 {
     char numbers[96];
-    snprintf(numbers, sizeof numbers, "%u %d %d ", w->generation, c->spec.max_size, c->spec.warmup_s);
+    snprintf(numbers, sizeof numbers, "%u %d %d %d ", w->generation, c->spec.max_size, c->spec.warmup_s, c->number);
     return hash(hash(hash(14695981039346656037ULL, numbers), c->text), c->text2);
 }
 
@@ -90,6 +93,7 @@ void ensure_fleet(struct fleets *f, struct fleet *fl, const struct workflow *w)
     if (!c)
         return;
     fleet_spec_fill(c, w, config_str(f->config, CONFIG_STAGE));
+    c->number = config_bool(f->config, CONFIG_SCALE_DRY_RUN);
     uint64_t as = spec_hash(c, w);
     int rests = fl->ensure_rest_ms && fl->ensure_tried == as && mono_ms() < fl->ensure_after_ms;
     if (rests || (fl->ensured && fl->ensured_as == as)) {

@@ -49,6 +49,7 @@ struct fleet {
     struct fleet *next;
     char slug[128];
     uint64_t ensured_as, ensure_tried;       /* hash of what it was made as, or is being; of what was tried last */
+    int ensured_dry;                         /* it was only said what it lacks (scale.dryRun): it may not exist */
     int64_t ensure_rest_ms, ensure_after_ms; /* after one that failed; 0: none did */
     int ensured, ensuring, growing;
     int asked;  /* for its description, by the look under way */

@@ -220,7 +220,7 @@ void fleet_count(const struct fleet *fl, int64_t now_ms, struct fleet_counts *ou
 int fleet_counts(struct fleets *f, const char *slug, struct fleet_counts *out)
 {
     const struct fleet *fl = fleet_find(f, slug);
-    if (!fl || !fl->described_ms || !fl->exists)
+    if (!fl || !fl->described_ms || (!fl->exists && !fl->ensured_dry))
         return BP_NOTFOUND;
     fleet_count(fl, fleets_now(f), out);
     return 0;

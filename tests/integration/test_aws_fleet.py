@@ -499,16 +499,37 @@ def test_a_tick_over_five_hundred_fleets_costs_at_most_eight_calls(build):
 
 # ---- the daemon ----
 
-def test_a_daemon_says_what_is_wrong_with_a_fleet_and_corrects_it_when_told(daemon, noop, fake, monkeypatch):
-    for name, value in fake.env.items():
-        monkeypatch.setenv(name, value)
-    services = {f"services.{s}": "local" for s in ("objects", "params", "metrics", "logs", "notify", "node")}
-    d = daemon(plugins=("sqlite", "local", "aws"), extra_plugins=[noop], settings={
-        **services, "services.fleet": "aws", "plugin.aws.region": REGION,
-        "scale.tickMilliseconds": "200", "workflows": json.dumps({"bench-noop": {
-            "amiSsmParameter": "/bp/ami/noop", "instanceTypes": ["g6.xlarge"], "maxSize": 2}}),
-        "plugin": json.dumps({"aws": {"fleet": {"subnets": fake.subnets, "instanceProfile": "bp-worker", "describeSeconds": 0,
-                                                "controllerUrl": "https://bp.example"}}})})
+@pytest.fixture
+def controller(daemon, noop, fake, monkeypatch):
+    """controller(**settings): a daemon with its fleet in the fake, all else here."""
+
+    def make(**settings):
+        for name, value in fake.env.items():
+            monkeypatch.setenv(name, value)
+        services = {f"services.{s}": "local" for s in ("objects", "params", "metrics", "logs", "notify", "node")}
+        return daemon(plugins=("sqlite", "local", "aws"), extra_plugins=[noop], settings={
+            **services, "services.fleet": "aws", "plugin.aws.region": REGION, "scale.tickMilliseconds": "200",
+            "workflows": json.dumps({"bench-noop": {"amiSsmParameter": "/bp/ami/noop", "instanceTypes": ["g6.xlarge"], "maxSize": 2}}),
+            "plugin": json.dumps({"aws": {"fleet": {"subnets": fake.subnets, "instanceProfile": "bp-worker", "describeSeconds": 0,
+                                                    "controllerUrl": "https://bp.example"}}}), **settings})
+
+    return make
+
+
+def test_a_dry_run_decides_for_fleets_that_it_does_not_make(controller, fake):
+    fake.sdk("ssm").put_parameter(Name="/bp/ami/noop", Value=fake.ami, Type="String")
+    d = controller(**{"scale.dryRun": "true"})
+    d.http.submit("bench-noop", {})
+    decided = wait_until("it is decided", lambda: d.ctl("events", "scale.decided"))
+    assert decided[0]["workflow"] == "bench-noop" and decided[0]["to"] == 1
+    assert fake.group("asg-local-bench-noop") is None
+    assert "left as it is (scale.dryRun), it would be made or corrected" in json.dumps(d.ctl("log", "--last", "200"))
+    writes = ("CreateAutoScalingGroup", "CreateLaunchTemplate", "SetDesiredCapacity", "LaunchInstances")
+    assert not set(writes) & set(calls(fake))
+
+
+def test_a_daemon_says_what_is_wrong_with_a_fleet_and_corrects_it_when_told(controller, fake):
+    d = controller()
 
     def row(check):
         return {r["check"]: r for r in d.ctl("doctor", check=False)["checks"]}[check]
