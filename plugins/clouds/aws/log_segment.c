@@ -52,12 +52,10 @@ size_t log_segment_parse(const char *at, size_t n, struct log_record *out)
     size_t bytes = sizeof h + (size_t)h.n_group + h.n_stream + h.n_text + 3;
     if (bytes > n || crc32c(0, at + CRC_FROM, bytes - CRC_FROM) != h.crc)
         return 0;
-    out->at_ms = h.at_ms;
-    out->group = at + sizeof h;
+    *out = (struct log_record){.at_ms = h.at_ms, .group = at + sizeof h, .n_text = h.n_text};
     out->stream = out->group + h.n_group + 1;
     out->text = out->stream + h.n_stream + 1;
-    out->n_text = h.n_text;
-    return bytes;
+    return out->stream[-1] || out->text[-1] || out->text[h.n_text] ? 0 : bytes;
 }
 
 size_t log_segment_next(const char *at, size_t n)
