@@ -53,6 +53,7 @@ class Ledger:
 
     def __init__(self, group_of=None, stage=VALUES["STAGE"]):
         """group_of: instance id -> name of its group."""
+        self.images = {}  # parameters that templates name -> what reading them needs
         self.stage, self.group_of, self.tags, self.sealed = stage, group_of or (lambda id: ""), {}, {}
 
     def needs(self, service, operation, p):
@@ -88,21 +89,26 @@ class Ledger:
             template = arn("ec2", "launch-template/lt-1")
             out += [("ec2:RunInstances", arn("ec2", kind + "/x"), {"ec2:LaunchTemplate": template}) for kind in ("instance", "volume", "subnet")]
             out.append(("iam:PassRole", arn("iam", f"role/bpd-{self.stage}-worker", region=""), {"iam:PassedToService": "ec2.amazonaws.com"}))
+            out += self.images.values()
         if op == "LaunchInstances":
-            out += [("ec2:CreateFleet", arn("ec2", "fleet/x"), {}), ("ec2:DescribeLaunchTemplateVersions", "*", {})]
+            out += [*self.images.values(), ("ec2:CreateFleet", arn("ec2", "fleet/x"), {}), ("ec2:DescribeLaunchTemplateVersions", "*", {})]
         return out
 
     def ec2(self, op, p):
         if op.startswith("Describe"):
             return [("ec2:" + op, "*", {})]
         resource, name = arn("ec2", "launch-template/lt-1"), p.get("LaunchTemplateName") or p.get("LaunchTemplateId")
+        image = (p.get("LaunchTemplateData") or {}).get("ImageId", "")
+        if image.startswith("resolve:ssm:"):
+            self.images[image] = ("ssm:GetParameters", arn("ssm", "parameter" + image.removeprefix("resolve:ssm:")), {})
         if op == "CreateLaunchTemplate":
             self.tags[name] = {t["Key"]: t["Value"] for s in p.get("TagSpecification", []) for t in s["Tag"]}
             context = {f"aws:RequestTag/{k}": v for k, v in self.tags[name].items()}
             made = [("ec2:CreateTags", resource, {"ec2:CreateAction": op})] if self.tags[name] else []
-            return [("ec2:" + op, resource, context), *made]
+            return [("ec2:" + op, resource, context), *made, *self.images.values()]
         known = self.tags.get(name) or next(iter(self.tags.values()), {})
-        return [("ec2:" + op, resource, {f"aws:ResourceTag/{k}": v for k, v in known.items()})]
+        used = self.images.values() if op == "CreateLaunchTemplateVersion" else []
+        return [("ec2:" + op, resource, {f"aws:ResourceTag/{k}": v for k, v in known.items()}), *used]
 
     def monitoring(self, op, p):
         names = [p["AlarmName"]] if "AlarmName" in p else p.get("AlarmNames") or [""]

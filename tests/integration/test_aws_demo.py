@@ -182,7 +182,7 @@ def test_the_example_is_good_settings(build):
 def test_the_main_job_with_everything_on_aws(controller, build, moto, photo, short_dir):  # noqa: F811
     c = controller
     # The fleet is there, at zero, as the settings say.
-    g = wait_until("the group is made", lambda: group(moto))
+    g = wait_until("the group is made", lambda: (g := group(moto)) and g["SuspendedProcesses"] and g)
     assert (g["MinSize"], g["MaxSize"], g["DesiredCapacity"]) == (0, 8, 0) and g["NewInstancesProtectedFromScaleIn"]
     assert {t["Key"]: t["Value"] for t in g["Tags"]}.items() >= {"WorkflowSlug": SLUG, "Stage": STAGE}.items()
     assert {p["ProcessName"] for p in g["SuspendedProcesses"]} == {"AZRebalance"}

@@ -56,6 +56,9 @@ def test_a_worker_may_do_nothing_that_is_the_controllers():
     worker = Policy("worker")
     assert worker.allows("ssm:GetParameter", "arn:aws:ssm:eu-central-1:123456789012:parameter/bp/local/fleet-secret")
     assert not worker.allows("ssm:GetParameter", "arn:aws:ssm:eu-central-1:123456789012:parameter/bp/local/database")
+    assert not worker.allows("sts:AssumeRole", "arn:aws:iam::123456789012:role/bpd-local-controller")
+    assert worker.allows("logs:PutLogEvents", "arn:aws:logs:eu-central-1:123456789012:log-group:/gpu-workers/a:log-stream:i-1")
+    assert not worker.allows("logs:PutLogEvents", "arn:aws:logs:eu-central-1:123456789012:log-group:/bp/local/bpd:log-stream:c")
 
 
 def test_nothing_is_allowed_everywhere_that_could_be_narrowed():

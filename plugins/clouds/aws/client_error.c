@@ -200,7 +200,7 @@ static void remedy(const struct client *c, enum aws_op op, const struct reply *r
     else if (client_error_is_skew(r) == 2)
         snprintf(out, n, "set the clock of this machine");
     else if (rc == BP_DENIED && iam[0])
-        snprintf(out, n, "allow %.80s to %.60s", iam, source);
+        snprintf(out, n, "allow %.100s to %.60s", iam, source);
     else if (strcmp(r->error.code, "NoSuchBucket") == 0 || (rc == BP_NOTFOUND && op == AWS_OP_S3_HEAD_BUCKET))
         snprintf(out, n, "make the bucket, or correct plugin.aws.bucket");
     else if (!r->error.code[0] && r->body && r->body[0] == '<')
