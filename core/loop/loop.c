@@ -34,6 +34,11 @@ int64_t loop_now_ms(const struct loop *l)
     return now_ms ? now_ms(l->clock_arg) : clock_us(CLOCK_REALTIME) / 1000;
 }
 
+int64_t loop_steady_ms(const struct loop *l)
+{
+    return l->now_ms ? loop_now_ms(l) : mono_ms();
+}
+
 void loop_set_clock(struct loop *l, int64_t (*now_ms)(void *arg), void *arg)
 {
     l->clock_arg = arg;

@@ -51,6 +51,9 @@ int64_t loop_now_ms(const struct loop *l);
 /* Monotonic ms and µs, for durations. Any thread. */
 int64_t mono_ms(void);
 int64_t mono_us(void);
+/* mono_ms(), but in the time of a clock that loop_set_clock() set: what differs from loop_now_ms() by more than a
+ * constant is a wall clock that was set. Any thread. */
+int64_t loop_steady_ms(const struct loop *l);
 void loop_set_clock(struct loop *l, int64_t (*now_ms)(void *arg), void *arg);
 
 /* The loop's lag: how late a 100 ms heartbeat timer fired, worst in the last 10 s. [loop] */

@@ -14,6 +14,7 @@
 #define UNKNOWN_MS       500 /* until a fleet that has jobs but is not known yet is asked for again */
 #define STATS_WINDOW_MS  300000
 #define STATS_TIMEOUT_MS 10000
+#define JUMP_MS          60000 /* of the wall clock; less is a correction */
 
 struct scale_item *scale_item_find(struct scale *s, const char *slug)
 {
@@ -78,6 +79,35 @@ static void follow(struct scale_item *item, const struct bp_view *v, int known)
     snprintf(item->reason, sizeof item->reason, "another controller leads");
 }
 
+/* How far the wall clock was set since the last round, 0: it went on as it should. */
+static int64_t clock_jump(struct scale *s)
+{
+    int64_t now = loop_now_ms(bus_loop(s->bus)), steady = loop_steady_ms(bus_loop(s->bus));
+    int64_t jump = s->wall_ms ? (now - s->wall_ms) - (steady - s->steady_ms) : 0;
+    s->wall_ms = now;
+    s->steady_ms = steady;
+    return jump <= -JUMP_MS || jump >= JUMP_MS ? jump : 0;
+}
+
+/* No fleet has been idle, or rested, for as long as the clock was set forward. Times that a history was fed with lie
+ * ahead of a clock that was set back: what the queue remembers is asked for again. */
+static void follow_jump(struct scale *s)
+{
+    s->jump_ms = clock_jump(s);
+    if (!s->jump_ms)
+        return;
+    log_warn(LOG_SCALE, "the clock was set by %+lld s: every fleet is held for one decision",
+             (long long)s->jump_ms / 1000);
+    for (struct scale_item *i = s->items; i; i = i->next) {
+        i->last_scale_ms += i->last_scale_ms ? s->jump_ms : 0;
+        i->empty_since_ms += i->empty_since_ms ? s->jump_ms : 0;
+        if (s->jump_ms > 0)
+            continue;
+        history_init(i->history);
+        i->recalled = 0;
+    }
+}
+
 static void decide_for(const struct workflow *w, void *arg)
 {
     struct scale *s = arg;
@@ -110,6 +140,11 @@ static void decide_for(const struct workflow *w, void *arg)
         snprintf(item->reason, sizeof item->reason, "holding: the fleet is not known yet");
         if (!item->empty_since_ms) /* somebody waits for it */
             loop_timer_after(s->soon, UNKNOWN_MS);
+        return;
+    }
+    if (s->jump_ms) {
+        snprintf(item->reason, sizeof item->reason, "holding: the clock was set by %+lld s",
+                 (long long)s->jump_ms / 1000);
         return;
     }
     plan_make(s, w, item, &v, &p);
@@ -183,6 +218,7 @@ static void got_stats(struct bp_op *op, const struct bp_err *err, void *arg)
         s->stats_error[0] = 0;
         s->last_stats_ms = loop_now_ms(bus_loop(s->bus));
         take_stats(s, &op->u.stats);
+        follow_jump(s);
         if (s->started)
             host_each_workflow(s->host, decide_for, s);
         forget_unseen(s);

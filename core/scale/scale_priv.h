@@ -106,8 +106,10 @@ struct scale {
     struct subscription *jobs, *instances, *arrivals, *workers, *failures, *leader, *plugins;
     struct leads leads;
     int started, asking, again;
-    int taking_over;       /* leads since the last statistics */
-    int64_t last_stats_ms; /* when the queue last answered; 0: never */
+    int taking_over;            /* leads since the last statistics */
+    int64_t wall_ms, steady_ms; /* of the last round; 0: there was none */
+    int64_t jump_ms;            /* of the wall clock since the last round; 0: it went on */
+    int64_t last_stats_ms;      /* when the queue last answered; 0: never */
     char stats_error[252];
     int watching;           /* a question about alarms is under way */
     int64_t watch_after_ms; /* of mono_ms(): no other one before */

@@ -3,7 +3,7 @@
 #include "scale/rig.h"
 
 #include "log/err.h"
-#include "scale/scale.h"
+#include "scale/scale_priv.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -242,6 +242,30 @@ static void a_workflow_that_went_away_is_forgotten(void **state)
     end(&f);
 }
 
+/* Set forward by an hour between two rounds: nothing has been idle for so long. */
+static void a_clock_that_was_set_holds_and_is_no_idle_time(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, SETS(FAST, "scale.cooldownSeconds=0"));
+    f.fleet.desired = f.fleet.running = 3;
+    rig_until_calls(f.rig, "stats", rig_calls(f.rig, "stats") + 2);
+    struct scale_item *i = f.scale->items;
+    int64_t empty_since = i->empty_since_ms;
+    f.scale->wall_ms -= 3600000; /* what was noted before is of the old clock */
+    i->empty_since_ms -= 3600000;
+    unsigned stats = rig_calls(f.rig, "stats");
+    for (int turns = 0; turns < 400 && !strstr(i->reason, "the clock was set by +3"); turns++)
+        rig_turn(f.rig, 5);
+    assert_non_null(strstr(i->reason, "holding: the clock was set by +3"));
+    assert_in_range(i->empty_since_ms, empty_since - 1000, empty_since + 1000);
+    rig_until_calls(f.rig, "stats", stats + 3);
+    rig_turn(f.rig, 20);
+    assert_null(strstr(i->reason, "the clock was set")); /* for one decision */
+    assert_int_equal(f.fleet.resizes, 0);
+    end(&f);
+}
+
 static void a_clock_set_back_does_not_make_the_cooldown_longer(void **state)
 {
     struct fixture f;
@@ -342,6 +366,7 @@ int main(void)
         cmocka_unit_test(only_the_leader_decides_and_publishes_metrics),
         cmocka_unit_test(a_new_leader_is_at_rest_after_a_change_of_the_old_one),
         cmocka_unit_test(jobs_that_came_in_elsewhere_are_acted_on_at_once),
+        cmocka_unit_test(a_clock_that_was_set_holds_and_is_no_idle_time),
         cmocka_unit_test(a_clock_set_back_does_not_make_the_cooldown_longer),
         cmocka_unit_test(a_submit_to_an_empty_fleet_is_acted_on_at_once),
         cmocka_unit_test(a_burst_of_submits_is_few_questions),
