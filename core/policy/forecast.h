@@ -14,11 +14,11 @@
 
 #define FORECAST_BIN_S    10
 #define FORECAST_BINS     720 /* two hours of them */
-#define FORECAST_AHEAD_S  240 /* what is foretold: the arrivals of so many seconds */
-#define FORECAST_WINDOWS  6   /* 150 s, and each twice the one before */
+#define FORECAST_AHEAD    24  /* what is foretold: the arrivals of so many bins */
+#define FORECAST_AHEAD_S  (FORECAST_AHEAD * FORECAST_BIN_S)
+#define FORECAST_WINDOWS  6 /* 150 s, and each twice the one before */
 #define FORECAST_WINDOW_S 150
-#define FORECAST_CLASSES  16 /* of counts: 0, 1-1, 2-4, 5-10, ... each about twice the one before */
-#define FORECAST_AHEAD    (FORECAST_AHEAD_S / FORECAST_BIN_S)
+#define FORECAST_CLASSES  16 /* of counts: 0, 1, 2-4, 5-10, ... each about twice the one before */
 #define FORECAST_MINUTES  (FORECAST_AHEAD_S / 60)
 
 /* What followed the moments of one class. */
