@@ -117,6 +117,23 @@ static void a_schedule_is_served_by_whoever_is_free_first(void **state)
     assert_true(fabs(slo_schedule_wait(&s) - (0 + 20)) < 1e-9);
 }
 
+static void instances_are_free_when_their_job_or_boot_ends(void **state)
+{
+    (void)state;
+    struct slo_schedule s = {.group = 1};
+    runs(64, 100);
+    jobs(0, 1, 30);
+    fleet.n_idle = 1;
+    fleet.n_booting = 2;
+    fleet.booting_s[0] = 300; /* overdue */
+    fleet.booting_s[1] = 200;
+    slo_schedule_fill(&s, &now, 5);
+    assert_int_equal(s.n, 5);
+    const double free_s[] = {0, 70, 5, 40, BOOT_S};
+    for (int i = 0; i < 5; i++)
+        assert_true(fabs(s.free_s[i] - free_s[i]) < 1e-3);
+}
+
 static void the_rest_of_a_job_is_that_of_those_that_ran_longer(void **state)
 {
     (void)state;
@@ -275,6 +292,7 @@ int main(void)
         cmocka_unit_test_setup(what_boots_already_is_not_launched_twice, fresh),
         cmocka_unit_test_setup(dearer_waiting_launches_more_and_never_above_the_most, fresh),
         cmocka_unit_test_setup(a_schedule_is_served_by_whoever_is_free_first, fresh),
+        cmocka_unit_test_setup(instances_are_free_when_their_job_or_boot_ends, fresh),
         cmocka_unit_test_setup(the_rest_of_a_job_is_that_of_those_that_ran_longer, fresh),
         cmocka_unit_test_setup(a_large_fleet_is_weighed_in_groups, fresh),
         cmocka_unit_test_setup(erlang_c_is_as_in_the_tables, fresh),
