@@ -15,7 +15,7 @@ from moto.server import ThreadedMotoServer
 
 from fakeaws import FakeAws, fails, loses
 from conftest import wait_until
-from objects_rig import CONFLICT, DENIED, INVALID, LATER, NOTFOUND, OK, Caller, environment
+from objects_rig import CONFLICT, DENIED, INVALID, LATER, NOTFOUND, Caller, environment
 
 UNSUPPORTED = -8
 REGION, PARAMETER, GROUP = "eu-central-1", "/bp/prod/upscale/ami", "asg-prod-upscale"
