@@ -211,6 +211,18 @@ def test_each_workflow_has_the_five_alarms_and_a_row_of_widgets(moto, start):
     assert all(w["width"] * 6 == 24 and w["properties"]["region"] == "eu-central-1" for w in dashboard(moto))
 
 
+def test_alarm_actions_go_before_the_topic(moto, start):
+    others = ["arn:aws:sns:eu-central-1:123456789012:night", "arn:aws:ssm:eu-central-1:123456789012:opsitem:1"]
+    call = start(moto.url, {"snsTopicArn": TOPIC, "alarmActions": [*others, None, 7]})
+    call.ok("watch", workflows=[UPSCALE])
+    call.ok("watch", workflows=[UPSCALE])
+    a = alarms(moto)["bpd-prod-upscale-no-metrics"]
+    assert a["AlarmActions"] == others and a["OKActions"] == others
+    fifo = start(moto.url, {"snsTopicArn": TOPIC + ".fifo"})  # which alarms cannot send to
+    fifo.ok("watch", workflows=[{**UPSCALE, "slug": "other"}])
+    assert alarms(moto)["bpd-prod-other-no-metrics"]["AlarmActions"] == []
+
+
 def test_watching_again_asks_and_changes_nothing(recorder, start):
     call = start(recorder.url, {"snsTopicArn": TOPIC})
     call.ok("watch", workflows=[UPSCALE])

@@ -109,8 +109,11 @@ static int actions(const struct metrics *m, const char *out[ACTIONS_MAX])
     const char *topic = settings_str(s, "snsTopicArn", "");
     size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
     int k = 0;
-    for (size_t i = 0; i < n && k < ACTIONS_MAX; i++)
-        out[k++] = json_object_get_string(json_object_array_get_idx(list, i));
+    for (size_t i = 0; i < n && k < ACTIONS_MAX; i++) {
+        struct json_object *arn = json_object_array_get_idx(list, i);
+        if (json_object_is_type(arn, json_type_string))
+            out[k++] = json_object_get_string(arn);
+    }
     if (!k && topic[0] && !strstr(topic, ".fifo")) /* alarms send to standard topics only */
         out[k++] = topic;
     return k;
