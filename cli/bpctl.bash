@@ -41,7 +41,7 @@ _bpctl()
             return
         fi
         ;;
-    "workflow "* | "scale hold" | "scale release" | "fleet inject")
+    "workflow "* | "scale hold" | "scale release" | "scale limit" | "scale pause" | "scale resume" | "scale shadow" | "scale adopt" | "fleet inject")
         COMPREPLY=($(compgen -W "$(_bpctl_names workflows workflow)" -- "$cur"))
         return
         ;;

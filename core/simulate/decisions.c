@@ -101,7 +101,7 @@ static void fleet_of(const struct run *r, struct policy_fleet *f)
 }
 
 /* An interrupted instance whose replacement is on its way counts as being there. */
-static void apply(struct run *r, int32_t desired)
+void decision_apply(struct run *r, int32_t desired)
 {
     struct machine *m;
     if (r->desired != desired)
@@ -128,5 +128,9 @@ void decision_make(struct run *r)
     struct policy_now now = {&v, &fleet, r->history, r->model->target, r->model->price};
     struct decide_planner by = decide_by(r->policy, r->memory);
     decide(&DECIDE_NO_RULES, &by, &now, &p);
-    apply(r, p.desired);
+    if (r->model->delay <= 0)
+        decision_apply(r, p.desired);
+    else
+        heap_put(&r->heap,
+                 (struct event){r->now_ms + (int64_t)(r->model->delay * 1000), AT_APPLY, (uint32_t)p.desired, 0, 0});
 }

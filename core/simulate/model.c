@@ -23,6 +23,7 @@ const struct model_row model_rows[] = {
     ROW(bill, "s", 60, 0, 86400, "least that an instance is billed"),
     ROW(tick, "s", 10, 0.1, 3600, "between decisions"),
     ROW(react, "s", 0, 0, 3600, "from an event to a decision beside the ticks; 0: only ticks"),
+    ROW(delay, "s", 0, 0, 3600, "from a decision to its action, as alarms have it; deployed has its own beside it"),
     ROW(tail, "s", 604800, 0, 31536000, "most that a fleet is billed after the last job"),
     ROW(backlog, "jobs", 2, 1, 1000000, "backlogTarget of step and target"),
     ROW(cooldown, "s", 180, 0, 86400, "scale.cooldownSeconds of step and target"),

@@ -16,13 +16,13 @@ struct machine {
 };
 
 /* In the order in which those of the same moment happen. */
-enum event_kind { AT_TICK = 1, AT_ARRIVAL, AT_READY, AT_FINISH, AT_INTERRUPT, AT_REPLACE };
+enum event_kind { AT_TICK = 1, AT_ARRIVAL, AT_APPLY, AT_READY, AT_FINISH, AT_INTERRUPT, AT_REPLACE };
 
 struct event {
     int64_t at_ms;
     enum event_kind kind;
-    uint32_t slot, stamp;
-    uint64_t number; /* of events of the same kind and moment, the earlier made first */
+    uint32_t slot, stamp; /* slot of AT_APPLY: the size decided */
+    uint64_t number;      /* of events of the same kind and moment, the earlier made first */
 };
 
 /* A binary heap, the next one on top. */
@@ -92,5 +92,7 @@ struct machine *machine_first_to_go(struct run *r);
 
 /* decisions.c */
 void decision_make(struct run *r);
+/* Launches and ends instances until there are so many; busy ones stay. */
+void decision_apply(struct run *r, int32_t desired);
 
 #endif

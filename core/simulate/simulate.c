@@ -73,8 +73,10 @@ static void replace(struct run *r)
 
 static void happen(struct run *r, const struct event *e)
 {
-    struct machine *m = &r->machines[e->slot];
-    if (e->kind == AT_REPLACE)
+    struct machine *m = &r->machines[e->kind == AT_APPLY ? 0 : e->slot];
+    if (e->kind == AT_APPLY)
+        decision_apply(r, (int32_t)e->slot);
+    else if (e->kind == AT_REPLACE)
         replace(r);
     else if (m->stamp != e->stamp)
         return; /* of an instance that is gone */

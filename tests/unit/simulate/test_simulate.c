@@ -210,6 +210,19 @@ static void types_are_tried_in_their_order(void **state)
     NEAR(run(g, "perjob", 1)->cost, 2 * 280 * 2 / 3600.0);
 }
 
+/* Decided at 10 s, launched at 70 s; the tick at 380 s finds it idle, which acts at 440 s. */
+static void a_delay_lies_between_decision_and_action(void **state)
+{
+    (void)state;
+    struct rig *g = rig();
+    g->m.delay = 60;
+    job(g, 5, 60);
+    const struct simulate_result *r = run(g, "perjob", 1);
+    NEAR(r->wait_p50_s, 305);
+    NEAR(r->hours, (440 - 70) / 3600.0);
+    assert_int_equal(r->launches, 1);
+}
+
 static void a_fleet_that_never_comes_is_given_up(void **state)
 {
     (void)state;
@@ -328,6 +341,7 @@ int main(void)
         cmocka_unit_test(a_spread_of_boots_keeps_their_mean),
         cmocka_unit_test(a_shortage_fails_launches_until_it_ends),
         cmocka_unit_test(types_are_tried_in_their_order),
+        cmocka_unit_test(a_delay_lies_between_decision_and_action),
         cmocka_unit_test(a_fleet_that_never_comes_is_given_up),
         cmocka_unit_test(a_timeline_says_how_it_went),
         cmocka_unit_test(the_clairvoyant_keeps_through_short_gaps_and_boots_before_long_ones_end),
