@@ -45,7 +45,7 @@ static int spot_is_out(const struct allowance_view *v)
 
 int allowance_step(struct allowance *a, const struct allowance_limits *l, const struct allowance_view *v)
 {
-    char why[96];
+    char why[128];
     charge(a, v);
     if (l->max <= 0)
         return set(a, 0, "spot.onDemandMax is 0");

@@ -31,7 +31,7 @@ struct allowance {
     int64_t day;    /* that spent_h is of */
     double spent_h; /* instance-hours */
     int64_t last_ms;
-    char why[96]; /* n is what it is, "" at first */
+    char why[128]; /* n is what it is, "" at first */
 };
 
 /* One tick: returns 1 when n changed (why says why), else 0. */

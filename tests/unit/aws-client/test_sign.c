@@ -139,7 +139,7 @@ static void read_request(char *text, struct request *r)
 
 static void run_case(const char *dir, const char *name)
 {
-    char path[4400], hash[65], want[65];
+    char path[8192], hash[65], want[65];
     struct request r;
     snprintf(path, sizeof path, "%s/%s/context.json", dir, name);
     struct json_object *context = json_object_from_file(path), *who = NULL, *v = NULL;
