@@ -73,7 +73,9 @@ def test_the_socket_is_not_open_to_others(d):
 def test_every_command_of_help_that_changes_nothing_works(d):
     for c in d.ctl("help"):
         if not c["changes"] and "<" not in c["usage"]:
-            assert d.ctl(*c["name"].split(), json_form=False).returncode == 0, c["name"]
+            r = d.ctl(*c["name"].split(), json_form=False)
+            # the local cloud makes instances from no image, and says so
+            assert r.returncode == 0 or (c["name"] == "ami" and "makes instances from no image" in r.stderr), c["name"]
 
 
 def test_a_job_is_submitted_listed_shown_and_cancelled(d):

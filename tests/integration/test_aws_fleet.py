@@ -551,7 +551,7 @@ def test_a_daemon_says_what_is_wrong_with_a_fleet_and_corrects_it_when_told(cont
     assert d.ctl("fleet", "ensure") == [{"workflow": "bench-noop", "state": "right", "text": "it is as its workflow wants it"}]
     fake.aws.script.add("autoscaling", "DescribeAutoScalingGroups", fails("ServiceUnavailable", 503), times=200)
     wait_until("the outage is told", lambda: "DescribeAutoScalingGroups" in (d.ctl("fleet", "bench-noop")[0]["error"] or ""))
-    assert row("instances bench-noop")["status"] == "fail"
+    assert row("fleet bench-noop")["status"] == "fail"
     kept = d.ctl("fleet", "bench-noop")[0]
     assert kept["desired"] > 0 and kept["instances"], "an outage empties no fleet"
     assert calls(fake).count("TerminateInstanceInAutoScalingGroup") == 0
