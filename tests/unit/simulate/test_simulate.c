@@ -316,8 +316,10 @@ static void no_policy_beats_the_clairvoyant(void **state)
 {
     (void)state;
     struct rig *g = rig();
-    for (int i = 0; i < 500; i++)
-        job(g, i * 97 % 1000 + i / 10 * 1000, 30 + i * 53 % 400);
+    for (int i = 0; i < 500; i++) {
+        int batch = i / 10;
+        job(g, i * 97 % 1000 + batch * 1000, 30 + i * 53 % 400);
+    }
     for (uint32_t i = 1; i < g->t.n; i++)
         if (g->t.arrival_ms[i] < g->t.arrival_ms[i - 1])
             g->t.arrival_ms[i] = g->t.arrival_ms[i - 1];
