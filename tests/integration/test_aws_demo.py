@@ -61,7 +61,7 @@ def settings(moto):
     s["http"] = {"listen": "127.0.0.1:0", "registerPerMinute": 0}
     s["log"]["forward"] = "info"
     s["scale"] = {"tickMilliseconds": 300, "cooldownSeconds": 0.5}
-    s["metrics"] = {"periodSeconds": 2}
+    s["metrics"] = {"periodSeconds": 1}
     s["shutdown"] = {"graceSeconds": 5}
     s["workflows"][SLUG].pop("scaleToZeroMinutes")
     s["workflows"][SLUG].update(scaleToZeroSeconds=3, warmupSeconds=1)
@@ -197,6 +197,7 @@ def test_the_main_job_with_everything_on_aws(controller, build, moto, photo, sho
     # Desired goes to one; the machine starts as its user data says, and registers with the secret of SSM.
     wait_until("desired is one", lambda: group(moto)["DesiredCapacity"] == 1)
     instance = wait_until("an instance", lambda: instances(moto))[0]
+    wait_until("the waiting job is in the metrics", lambda: any(p["Maximum"] >= 1 for p in samples(moto, "QueueDepth")))
     w = Worker(build, short_dir / "worker", moto, c, instance)
     assert w.settings["stage"] == STAGE and w.settings["worker"]["url"] == example()["http"]["url"] and SECRET not in json.dumps(w.settings)
     job = wait_until("completed", lambda: (j := c.http.job(id))["status"] in ("completed", "failed") and j, timeout=90)
@@ -227,8 +228,7 @@ def test_the_main_job_with_everything_on_aws(controller, build, moto, photo, sho
 
 def check_what_is_seen(c, moto):
     """Metrics, alarms, the dashboard, logs and a notice, by boto3."""
-    wait_until("metrics of the job", lambda: any(p["Maximum"] >= 1 for p in samples(moto, "QueueDepth")))
-    wait_until("zeros too", lambda: any(p["Minimum"] == 0 for p in samples(moto, "QueueDepth")))
+    wait_until("zeros are in the metrics too", lambda: any(p["Minimum"] == 0 for p in samples(moto, "QueueDepth")))
     cloudwatch = moto.client("cloudwatch")
     names = wait_until("alarms", lambda: {a["AlarmName"] for a in cloudwatch.describe_alarms()["MetricAlarms"]})
     assert {f"bpd-{STAGE}-{SLUG}-{x}" for x in ("queue-has-jobs", "backlog-high", "queue-empty", "no-metrics", "launch-failures")} <= names
