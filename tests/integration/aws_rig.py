@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls of the AWS plugin's client by tests/aws/aws_call, against the fake AWS."""
+import base64
 import json
+import re
 import subprocess
 
 from fakeaws.identity import Identity
@@ -29,3 +31,22 @@ class Client(Caller):
 
     def op(self, name, form=None, json=None):
         return self("op", op=name, **({"json": json} if json is not None else {"form": form or {}}))
+
+
+class Machine:
+    """What an instance does with its user data: writes the worker's settings and starts it, here as a process of this machine."""
+
+    def __init__(self, build, dir, user_data, workflow, env, **overrides):
+        """user_data: base64, as in a launch template; workflow: the plugin file; overrides: settings that a test must have."""
+        self.settings = re.search(r"<<'(\w+)'\n(.*?)\n\1\n", base64.b64decode(user_data).decode(), re.S)[2]
+        (dir / "plugins").mkdir(parents=True, mode=0o755)
+        for file in (build / "plugins" / "aws.so", workflow):
+            (dir / "plugins" / file.name).write_bytes(file.read_bytes())
+            (dir / "plugins" / file.name).chmod(0o644)
+        self.log = dir / "log"
+        (dir / "worker.json").write_text(self.settings)
+        args = [str(build / "bin" / "bpd"), "--role", "worker", "--config", str(dir / "worker.json"), "--plugins-dir", str(dir / "plugins")]
+        for key, value in {"state.dir": dir / "state", "worker.device": "cpu", "worker.noticeSeconds": 0.3, **overrides}.items():
+            args += ["--set", f"{key}={value}"]
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(args, stdout=log, stderr=log, env=env)

@@ -5,7 +5,6 @@ What `make demo` shows on one machine: a photo is submitted, the fleet scales fr
 back, the fleet goes to zero again. The machine that moto only pretends to start is a worker process under the instance's id,
 with the settings from the launch template's user data. Everything is read back with boto3.
 """
-import base64
 import datetime
 import json
 import os
@@ -15,6 +14,7 @@ import subprocess
 
 import pytest
 
+from aws_rig import Machine
 from conftest import ROOT, Daemon, wait_until
 from fakeaws import FakeAws
 from iam_policy import Ledger, Policy
@@ -68,8 +68,8 @@ def settings(moto):
     return s
 
 
-class Machine:
-    """Metadata of one instance, whose role's keys are moto's."""
+class Role:
+    """The metadata of an instance with this role, whose keys are moto's."""
 
     def __init__(self, moto, role, **pages):
         self.aws = FakeAws(REGION)
@@ -88,7 +88,7 @@ class Controller(Daemon):
         self.settings = {}
         self.file = dir / "bpd.json"
         self.file.write_text(json.dumps(settings(moto)))
-        self.machine = Machine(moto, f"bpd-{STAGE}-controller")
+        self.machine = Role(moto, f"bpd-{STAGE}-controller")
 
     def command(self):
         return [*super().command(), "--config", str(self.file)]
@@ -115,32 +115,18 @@ def controller(build, short_dir, moto, monkeypatch, request):
     assert not c.sanitizer_findings(), c.sanitizer_findings()
 
 
-class Worker:
-    """The machine of one instance: what its user data says, run here."""
+class Worker(Machine):
+    """The machine of one instance, with the worker's role."""
 
     def __init__(self, build, dir, moto, controller, instance):
+        self.role = Role(moto, f"bpd-{STAGE}-worker", **{"instance-id": instance["InstanceId"], "instance-type": instance["InstanceType"],
+                                                        "placement/availability-zone": instance["AvailabilityZone"]})
         version = moto.client("ec2").describe_launch_template_versions(LaunchTemplateName=GROUP, Versions=["$Default"])["LaunchTemplateVersions"][0]
-        script = base64.b64decode(version["LaunchTemplateData"]["UserData"]).decode()
-        self.settings = json.loads(re.search(r"<<'(\w+)'\n(.*?)\n\1\n", script, re.S)[2])
-        self.machine = Machine(moto, f"bpd-{STAGE}-worker", **{"instance-id": instance["InstanceId"], "instance-type": instance["InstanceType"],
-                                                              "placement/availability-zone": instance["AvailabilityZone"]})
-        dir.mkdir()
-        (dir / "plugins").mkdir(mode=0o755)
-        for name in ("aws", SLUG):
-            target = dir / "plugins" / f"{name}.so"
-            target.write_bytes((build / "plugins" / f"{name}.so").read_bytes())
-            target.chmod(0o644)
-        file, self.log = dir / "worker.json", dir / "log"
-        file.write_text(json.dumps(self.settings))
-        args = [str(build / "bin" / "bpd"), "--role", "worker", "--config", str(file), "--plugins-dir", str(dir / "plugins")]
-        for key, value in {"state.dir": dir / "state", "worker.url": f"http://127.0.0.1:{controller.port}", "worker.device": "cpu",
-                           "worker.noticeSeconds": 0.3, "log.forward": "info"}.items():
-            args += ["--set", f"{key}={value}"]
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(args, stdout=log, stderr=log, env=self.machine.env)
+        super().__init__(build, dir, version["LaunchTemplateData"]["UserData"], build / "plugins" / f"{SLUG}.so", self.role.env,
+                         **{"worker.url": f"http://127.0.0.1:{controller.port}", "log.forward": "info"})
 
     def end(self):
-        self.machine.aws.imds.pages["autoscaling/target-lifecycle-state"] = "Terminated"
+        self.role.aws.imds.pages["autoscaling/target-lifecycle-state"] = "Terminated"
         assert self.process.wait(60) == 0, self.log.read_text(errors="replace")[-3000:]
 
 
@@ -199,7 +185,8 @@ def test_the_main_job_with_everything_on_aws(controller, build, moto, photo, sho
     instance = wait_until("an instance", lambda: instances(moto))[0]
     wait_until("the waiting job is in the metrics", lambda: any(p["Maximum"] >= 1 for p in samples(moto, "QueueDepth")))
     w = Worker(build, short_dir / "worker", moto, c, instance)
-    assert w.settings["stage"] == STAGE and w.settings["worker"]["url"] == example()["http"]["url"] and SECRET not in json.dumps(w.settings)
+    given = json.loads(w.settings)
+    assert given["stage"] == STAGE and given["worker"]["url"] == example()["http"]["url"] and SECRET not in w.settings
     job = wait_until("completed", lambda: (j := c.http.job(id))["status"] in ("completed", "failed") and j, timeout=90)
     assert job["status"] == "completed" and job["worker"] == instance["InstanceId"], job
 
@@ -223,7 +210,7 @@ def test_the_main_job_with_everything_on_aws(controller, build, moto, photo, sho
     check_rights(moto)
     for text in (c.log.read_text(errors="replace"), w.log.read_text(errors="replace")):
         assert SECRET not in text
-    w.machine.aws.close()
+    w.role.aws.close()
 
 
 def check_what_is_seen(c, moto):

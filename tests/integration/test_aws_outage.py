@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A controller and its workers on the fake AWS while it misbehaves: no outage shrinks a fleet, and none loses a job."""
-import base64
 import json
 import os
-import re
 import signal
-import subprocess
 
 import pytest
 
-from aws_rig import surroundings
+from aws_rig import Machine, surroundings
 from conftest import Daemon, wait_until
 from fakeaws import CAPACITY_TEXTS, AwsError, FakeAws, cuts, fails, hangs, page
 
@@ -86,27 +83,14 @@ def controller(build, short_dir, aws, monkeypatch, request):
     assert not any(c.sanitizer_findings() for c in made)
 
 
-class Worker:
-    """The machine of one instance, with the settings of its user data."""
-
-    def __init__(self, build, dir, aws, controller, instance):
-        template = aws.ec2.templates[GROUP]
-        script = base64.b64decode(template["versions"][template["default"] - 1]["LaunchTemplateData"]["UserData"]).decode()
-        dir = dir / instance.id
-        (dir / "plugins").mkdir(parents=True, mode=0o755)
-        for file in (build / "plugins" / "aws.so", build / "tests" / "workflows" / f"{SLUG}.so"):
-            (dir / "plugins" / file.name).write_bytes(file.read_bytes())
-            (dir / "plugins" / file.name).chmod(0o644)
-        file, self.log = dir / "worker.json", dir / "log"
-        file.write_text(re.search(r"<<'(\w+)'\n(.*?)\n\1\n", script, re.S)[2])
-        imds = aws.machine(**{"instance-id": instance.id, "instance-type": instance.type, "placement/availability-zone": instance.zone})
-        args = [str(build / "bin" / "bpd"), "--role", "worker", "--config", str(file), "--plugins-dir", str(dir / "plugins")]
-        for key, value in {"state.dir": dir / "state", "worker.url": f"http://127.0.0.1:{controller.port}", "worker.device": "cpu",
-                           "worker.noticeSeconds": 0.3, "worker.heartbeatSeconds": 0.5, "plugin.aws.retryBaseMilliseconds": 1}.items():
-            args += ["--set", f"{key}={value}"]
-        env = surroundings(aws, role=True, AWS_EC2_METADATA_SERVICE_ENDPOINT=imds.url)
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(args, stdout=log, stderr=log, env=env)
+def start(build, dir, aws, controller, instance):
+    """The machine of one instance."""
+    template = aws.ec2.templates[GROUP]
+    user_data = template["versions"][template["default"] - 1]["LaunchTemplateData"]["UserData"]
+    imds = aws.machine(**{"instance-id": instance.id, "instance-type": instance.type, "placement/availability-zone": instance.zone})
+    return Machine(build, dir / instance.id, user_data, build / "tests" / "workflows" / f"{SLUG}.so",
+                   surroundings(aws, role=True, AWS_EC2_METADATA_SERVICE_ENDPOINT=imds.url),
+                   **{"worker.url": f"http://127.0.0.1:{controller.port}", "worker.heartbeatSeconds": 0.5, "plugin.aws.retryBaseMilliseconds": 1})
 
 
 @pytest.fixture
@@ -122,7 +106,7 @@ def boot(build, short_dir, aws):
                 aws.autoscaling.tick()
                 fresh = [i for i in group.instances if i.state == "InService" and i.id not in workers]
             for i in fresh:
-                workers[i.id] = Worker(build, short_dir, aws, controller, i)
+                workers[i.id] = start(build, short_dir, aws, controller, i)
             return len(workers) >= n
 
         wait_until(f"{n} machines", booted)
