@@ -58,6 +58,11 @@ static int read_block(const unsigned char *p, const unsigned char *end, unsigned
     return 1;
 }
 
+static int is_offset(int32_t s)
+{
+    return s >= -OFFSET_MOST && s <= OFFSET_MOST;
+}
+
 static int read_times(struct zone *z, const struct block *b, unsigned wide)
 {
     const unsigned char *indexes = b->data + (size_t)b->times * wide, *types = indexes + b->times;
@@ -73,10 +78,10 @@ static int read_times(struct zone *z, const struct block *b, unsigned wide)
             return 0;
         z->at_s[i] = wide == 8 ? be64(at) : (int32_t)be32(at);
         z->offset_s[i] = (int32_t)be32(types + (size_t)indexes[i] * 6);
-        if ((i && z->at_s[i] < z->at_s[i - 1]) || abs(z->offset_s[i]) > OFFSET_MOST)
+        if ((i && z->at_s[i] < z->at_s[i - 1]) || !is_offset(z->offset_s[i]))
             return 0;
     }
-    return abs(z->before_s) <= OFFSET_MOST;
+    return is_offset(z->before_s);
 }
 
 /* "\n<rule>\n" behind the second block; none is fine. */
