@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * eta.h - when a job is likely to start and to end: the queue in front of it is played through many times, with run
+ * times and boots drawn from those that were measured.
+ *
+ * Pure and repeatable: the same question has the same answer. Seconds from now; INFINITY: nothing is known that would
+ * let it happen. Bounded: some 500,000 steps at most.
+ */
+#ifndef POLICY_ETA_H
+#define POLICY_ETA_H
+
+#include "policy/policy.h"
+
+/* What is asked; pointers borrowed for the call. */
+struct eta_ask {
+    const struct history *history;
+    const struct policy_fleet *fleet;
+    int64_t ahead;    /* queued jobs that are leased before it, >= 0 */
+    int32_t launches; /* instances that are asked for and not there yet, beside those of fleet that boot; >= 0 */
+    double boot_s;    /* of a launch, until boots were measured */
+    double run_s;     /* of a job, until runs were measured; <= 0: not known */
+};
+
+/* p50: as likely earlier as later; p95: one in twenty is later. p95 is never below p50. */
+struct eta_span {
+    double p50_s, p95_s;
+};
+
+struct eta {
+    struct eta_span start, finish;
+};
+
+/* Of a queued job. */
+struct eta eta_queued(const struct eta_ask *ask);
+/* Of a job that has run for age_s: what is left of it. run_s as in struct eta_ask. */
+struct eta_span eta_rest(const struct history *h, double age_s, double run_s);
+
+#endif
