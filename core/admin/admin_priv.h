@@ -172,6 +172,8 @@ void cmd_fleet_inject(struct admin_call *c);
 void cmd_ami(struct admin_call *c);
 void cmd_ami_set(struct admin_call *c);
 void cmd_ami_rollout(struct admin_call *c);
+void cmd_explain_job(struct admin_call *c);
+void cmd_explain_fleet(struct admin_call *c);
 void cmd_jobs(struct admin_call *c);
 void cmd_job(struct admin_call *c);
 void cmd_job_cancel(struct admin_call *c);

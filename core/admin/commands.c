@@ -180,6 +180,8 @@ static const struct admin_column plugin_columns[] = {
     {"VERSION", "version", FORM_TEXT},  {"STATE", "state", FORM_TEXT},
     {"GEN", "generation", FORM_NUMBER}, {"SERVICES", "services", FORM_TEXT},
     {"REASON", "reason", FORM_TEXT},    LAST};
+static const struct admin_column because_columns[] = {
+    {"WHEN", "at", FORM_TEXT}, {"WHAT", "what", FORM_TEXT}, {"WHY", "text", FORM_LONG}, LAST};
 static const struct admin_column scale_columns[] = {
     {"WORKFLOW", "workflow", FORM_TEXT},    {"DESIRED", "desired", FORM_NUMBER}, {"QUEUED", "queued", FORM_NUMBER},
     {"LEASED", "leased", FORM_NUMBER},      {"WORKERS", "workers", FORM_NUMBER}, {"POLICY", "policy", FORM_TEXT},
@@ -230,6 +232,10 @@ const struct admin_command admin_commands[] = {
     {"job cancel", ADMIN_WRITE, "cancel a job: at once when it waits, else when its worker stops", cmd_job_cancel,
      id_args, NULL, NULL},
     {"job retry", ADMIN_WRITE, "queue a failed or cancelled job again", cmd_job_retry, id_args, NULL, NULL},
+    {"explain job", ADMIN_READ, "why a job is where it is, when it starts and ends, what happens next", cmd_explain_job,
+     id_args, "because", because_columns},
+    {"explain fleet", ADMIN_READ, "why a fleet is as it is, and what happens next", cmd_explain_fleet, slug_args,
+     "because", because_columns},
     {"submit", ADMIN_WRITE, "submit a job (bpctl submit is easier to type)", cmd_submit, submit_args, NULL, NULL},
     {"upload", ADMIN_WRITE, "where an input may be uploaded to", cmd_upload, upload_args, NULL, NULL},
     {"plugin", ADMIN_READ, "plugins and their states", cmd_plugins, NULL, "", plugin_columns},

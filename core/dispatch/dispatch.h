@@ -70,6 +70,10 @@ struct dispatch_list {
 };
 void dispatch_job_list(struct dispatch *d, const struct dispatch_list *q, dispatch_reply fn,
                        void *arg); /* data: {"jobs":[...]} */
+/* Why a job is where it is, as far as the queue knows. data: {"job","created_ms","not_before_ms","leased_ms",
+ * "lease_expires_ms","finished_ms" (0: never), "after":[{"id","status"}] of one that waits for others, and of a queued
+ * one "ahead" (jobs leased before it; absent: not known), "tenant_running","tenant_max_running"}. tenant NULL: any. */
+void dispatch_job_facts(struct dispatch *d, const char *tenant, int64_t id, dispatch_reply fn, void *arg);
 void dispatch_job_cancel(struct dispatch *d, const char *tenant, const char *who, int64_t id, dispatch_reply fn,
                          void *arg);
 void dispatch_job_retry(struct dispatch *d, const char *tenant, const char *who, int64_t id, dispatch_reply fn,

@@ -32,6 +32,8 @@ static const char *results_wrong(const struct bp_op *op)
         return op->u.worker_list.count && !op->u.worker_list.workers ? "counted workers it did not return" : NULL;
     case BP_OP_EVENTS:
         return op->u.events.count && !op->u.events.events ? "counted timeline lines it did not return" : NULL;
+    case BP_OP_PLACE:
+        return op->u.place.ahead < 0 ? "counted fewer than no jobs in front of one" : NULL;
     case BP_OP_STATS:
         return op->u.stats.count && !op->u.stats.rows ? "counted rows it did not return" : NULL;
     case BP_OP_PRUNE:

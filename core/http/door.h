@@ -228,6 +228,7 @@ void tenant_upload(struct call *c);
 void tenant_submit(struct call *c);
 void tenant_jobs(struct call *c);
 void tenant_job(struct call *c);
+void tenant_explain(struct call *c);
 void tenant_cancel(struct call *c);
 void tenant_retry(struct call *c);
 void tenant_workflows(struct call *c);

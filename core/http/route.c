@@ -22,6 +22,7 @@ const struct route routes[] = {
     {METHOD_DELETE, "/api/jobs/{id}", AUTH_TENANT, 0, tenant_cancel},
     {METHOD_POST, "/api/jobs/{id}/retry", AUTH_TENANT, 0, tenant_retry},
     {METHOD_GET, "/api/jobs/{id}/events", AUTH_TENANT, 0, tenant_events},
+    {METHOD_GET, "/api/jobs/{id}/explain", AUTH_TENANT, 0, tenant_explain},
     {METHOD_POST, "/api/uploads", AUTH_TENANT, JSON, tenant_upload},
     {METHOD_GET, "/api/workflows", AUTH_TENANT, 0, tenant_workflows},
     {METHOD_GET, "/api/effects", AUTH_TENANT, 0, tenant_effects},

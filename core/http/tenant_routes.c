@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tenant_routes.c - what a tenant may ask: uploads, jobs, workflows, effects. */
+#include "explain/explain.h"
 #include "http/door.h"
 #include "log/json.h"
 
@@ -52,6 +53,25 @@ void tenant_submit(struct call *c)
 void tenant_job(struct call *c)
 {
     dispatch_job_get(engine(c), c->tenant, c->id, 1, answer_reply, c);
+}
+
+static void explained(const struct dispatch_answer *a, void *arg)
+{
+    struct call *c = arg;
+    const struct app *app = c->http->app;
+    struct explain_engines engines = {app->loop, app->host, app->fleets, app->scale, app->config, app->draining};
+    struct dispatch_answer said = *a;
+
+    if (a->rc == BP_OK)
+        said.data = explain_job(&engines, 1, a->data);
+    answer_engine(c, &said, 200);
+    if (a->rc == BP_OK)
+        json_object_put(said.data);
+}
+
+void tenant_explain(struct call *c)
+{
+    dispatch_job_facts(engine(c), c->tenant, c->id, explained, c);
 }
 
 void tenant_cancel(struct call *c)

@@ -415,6 +415,12 @@ static struct json_object *item_json(const struct scale_item *i)
     return o;
 }
 
+const struct history *scale_history(struct scale *s, const char *slug)
+{
+    const struct scale_item *i = scale_item_find(s, slug);
+    return i ? i->history : NULL;
+}
+
 struct json_object *scale_describe(struct scale *s, const char *slug)
 {
     struct json_object *list = json_object_new_array();

@@ -272,6 +272,18 @@ struct bp_op_events {
     void *memory; /* free with bp_host.free */
 };
 
+/* Most jobs that are counted in front of one. */
+#define BP_PLACE_MAX 10000
+
+/* BP_OP_PLACE: how many jobs of its workflow are leased before a queued job, as the queue is now. Those that their
+ * tenants' limits hold back do not count. BP_NOTFOUND; BP_CONFLICT: the job is not queued. */
+struct bp_op_place {
+    int64_t id;
+    const char *tenant; /* NULL: any */
+    /* out */
+    int64_t ahead; /* 0..BP_PLACE_MAX; that many: or more */
+};
+
 /* BP_OP_PRUNE: jobs that finished before before_ms, with all that belongs to them (timeline, keys, deliveries), and
  * audit lines older than audit_before_ms, at most `limit` of each; 0: none. `jobs` are those removed, so that their
  * objects can be removed too. BP_STALE as in sweep. */
@@ -436,6 +448,7 @@ struct bp_op_webhook_done {
 #define BP_OP_TOKEN_AUTH   27
 #define BP_OP_WEBHOOK_TAKE 28
 #define BP_OP_WEBHOOK_DONE 29
+#define BP_OP_PLACE        30
 
 /* One operation of a batch. A store answers BP_UNSUPPORTED to a kind it does not know. */
 struct bp_op {
@@ -473,6 +486,7 @@ struct bp_op {
         struct bp_op_token_auth token_auth;
         struct bp_op_webhook_take webhook_take;
         struct bp_op_webhook_done webhook_done;
+        struct bp_op_place place;
         uint64_t room[32]; /* the union's size is part of the ABI */
     } u;
 };

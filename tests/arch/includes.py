@@ -25,7 +25,8 @@ MAY = {
     "policy": {"log"},
     "simulate": {"log", "policy"},
     **{e: BASE | {"policy"} for e in ENGINES},
-    **{d: BASE | ENGINES | {"policy"} for d in DOORS},
+    "explain": BASE | ENGINES | {"policy"},  # reads every engine, changes none
+    **{d: BASE | ENGINES | {"policy", "explain"} for d in DOORS},
 }
 # What the others may take from core: small leaf folders, never an engine.
 # The runner reads a manifest as the host does ("host/manifest.h"), with the same code.

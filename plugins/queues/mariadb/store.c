@@ -82,6 +82,7 @@ static const struct kind {
     [BP_OP_TOKEN_AUTH] = {op_token_auth, READS | ALONE}, /* but for when it was last used, of no weight */
     [BP_OP_WEBHOOK_TAKE] = {op_webhook_take, ALONE},
     [BP_OP_WEBHOOK_DONE] = {op_webhook_done, ALONE},
+    [BP_OP_PLACE] = {op_place, READS | ALONE},
 };
 
 static const struct kind *kind_of(const struct bp_op *op)

@@ -16,6 +16,7 @@ int32_t op_cancel(struct store *s, struct bp_op *op);
 int32_t op_retry(struct store *s, struct bp_op *op);
 int32_t op_get(struct store *s, struct bp_op *op);
 int32_t op_list(struct store *s, struct bp_op *op);
+int32_t op_place(struct store *s, struct bp_op *op);
 int32_t op_sweep(struct store *s, struct bp_op *op);
 int32_t op_worker_put(struct store *s, struct bp_op *op);
 int32_t op_worker_auth(struct store *s, struct bp_op *op);

@@ -150,6 +150,7 @@ static const op_fn HANDLERS[] = {
     [BP_OP_TOKEN_AUTH] = op_token_auth,
     [BP_OP_WEBHOOK_TAKE] = op_webhook_take,
     [BP_OP_WEBHOOK_DONE] = op_webhook_done,
+    [BP_OP_PLACE] = op_place,
 };
 
 static int32_t op_run(struct store *s, struct bp_op *op)

@@ -3,6 +3,7 @@
  * doubles.c - the engines as the door sees them. Each call is echoed as its answer: {"call","body","worker","ip"}; a
  * body with "answer": {"rc","message","fields","retry_after"} is answered with that. All on the door's thread.
  */
+#include "explain/explain.h"
 #include "http/rig.h"
 #include "log/err.h"
 #include "log/json.h"
@@ -292,6 +293,22 @@ void dispatch_job_retry(struct dispatch *d, const char *tenant, const char *who,
     (void)d;
     (void)who;
     tenant_echo("retry", tenant, id, NULL, fn, arg);
+}
+
+void dispatch_job_facts(struct dispatch *d, const char *tenant, int64_t id, dispatch_reply fn, void *arg)
+{
+    (void)d;
+    tenant_echo("facts", tenant, id, NULL, fn, arg);
+}
+
+struct json_object *explain_job(const struct explain_engines *e, int for_tenant, struct json_object *facts)
+{
+    struct json_object *o = json_object_new_object();
+
+    (void)e;
+    json_put_int(o, "for_tenant", for_tenant);
+    json_object_object_add(o, "of", json_object_get(facts));
+    return o;
 }
 
 static const char *const names[] = {NULL, "scheduled", "queued", "leased", "completed", "failed", "cancelled"};

@@ -248,6 +248,8 @@ static void each_tenant_call_reaches_its_engine(void **state)
     expect("GET /api/jobs/404", TENANT, NULL, 404, "{\"success\":false,\"message\":\"No such job.\"}");
     expect("DELETE /api/jobs/17", TENANT, NULL, 200, "\"call\":\"cancel\",\"tenant\":\"local\",\"id\":17");
     expect("POST /api/jobs/17/retry", TENANT, NULL, 200, "\"call\":\"retry\",\"tenant\":\"local\",\"id\":17");
+    expect("GET /api/jobs/17/explain", TENANT, NULL, 200,
+           "\"for_tenant\":1,\"of\":{\"call\":\"facts\",\"tenant\":\"local\",\"id\":17");
     expect("POST /api/uploads", TENANT, "{\"name\":\"a\"}", 200, "\"call\":\"upload\"");
     expect("GET /api/workflows", TENANT, NULL, 200,
            "{\"workflows\":[{\"slug\":\"image-to-video\",\"name\":\"Image to video\",\"version\":\"1.0.0\","

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "explain/facts.h"
+
+#include "dispatch/text.h"
+#include "log/json.h"
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LINE_MAX_BYTES 600
+
+static void put_moment(struct json_object *o, int64_t at_ms)
+{
+    char text[TIME_SIZE];
+    if (at_ms > 0)
+        time_iso_ms(at_ms, text);
+    json_object_object_add(o, "at_ms", at_ms > 0 ? json_object_new_int64(at_ms) : NULL);
+    json_put_str(o, "at", at_ms > 0 ? text : NULL);
+}
+
+void explain_line(struct json_object *o, int64_t at_ms, const char *what, const char *fmt, ...)
+{
+    char text[LINE_MAX_BYTES];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    text_repair(text);
+    struct json_object *line = json_object_new_object();
+    put_moment(line, at_ms);
+    json_put_str(line, "what", what);
+    json_put_str(line, "text", text);
+    json_object_array_add(json_member(o, "because"), line);
+}
+
+void explain_next(struct json_object *o, int64_t at_ms, const char *fmt, ...)
+{
+    char text[LINE_MAX_BYTES];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    text_repair(text);
+    struct json_object *next = json_object_new_object();
+    put_moment(next, at_ms);
+    json_put_str(next, "text", text);
+    json_object_object_add(o, "next", next);
+}
+
+const char *explain_time(double s, char out[32])
+{
+    long long whole = isinf(s) || s > 1e12 ? -1 : (long long)(s < 0 ? 0 : s + 0.5);
+    if (whole < 0)
+        snprintf(out, 32, "never");
+    else if (whole < 60)
+        snprintf(out, 32, "%lld s", whole);
+    else if (whole < 3600)
+        snprintf(out, 32, "%lld min %lld s", whole / 60, whole % 60);
+    else if (whole < 86400)
+        snprintf(out, 32, "%lld h %lld min", whole / 3600, whole / 60 % 60);
+    else
+        snprintf(out, 32, "%lld d %lld h", whole / 86400, whole / 3600 % 24);
+    return out;
+}
+
+const char *explain_moment(int64_t at_ms, int64_t now_ms, char out[80])
+{
+    char iso[TIME_SIZE], span[32];
+    int64_t apart = at_ms > now_ms ? at_ms - now_ms : now_ms - at_ms;
+    time_iso_ms(at_ms, iso);
+    explain_time((double)apart / 1000, span);
+    snprintf(out, 80, at_ms > now_ms ? "%.19sZ (in %s)" : "%.19sZ (%s ago)", iso, span);
+    return out;
+}
