@@ -35,15 +35,58 @@ static double longer(const float *kept, uint32_t n, double age_s, uint64_t *stat
     return -1;
 }
 
-/* What is left of a run. One that is older than all kept ones has half a mean run before it. */
-static double run_left(const struct history *h, double age_s, double run_s, uint64_t *state)
+/* Run times of one play: as many as are kept, drawn from them with repetition, so that what so few of them leave open
+ * of the true ones shows in the spread (the bootstrap, Efron 1979); one that is longer than all, as the next one is
+ * once in n + 1 times; and the runs under way. */
+struct runs {
+    float s[HISTORY_RUNS + 1 + POLICY_INSTANCES];
+    uint32_t n;
+    double mean_s;
+};
+
+static void runs_mean(struct runs *r)
 {
-    double left_s = longer(h->run_s, history_kept_runs(h), age_s, state);
+    double sum_s = 0;
+    for (uint32_t i = 0; i < r->n; i++)
+        sum_s += r->s[i];
+    r->mean_s = r->n ? sum_s / r->n : 0;
+}
+
+/* Beyond the longest by as much as they differ among themselves. */
+static float longest_yet(const struct runs *r, uint64_t *state)
+{
+    double square_s2 = 0;
+    float most_s = 0;
+    for (uint32_t i = 0; i < r->n; i++) {
+        square_s2 += (r->s[i] - r->mean_s) * (r->s[i] - r->mean_s);
+        most_s = fmaxf(most_s, r->s[i]);
+    }
+    return most_s - (float)(sqrt(square_s2 / r->n) * log(1 - draw(state)));
+}
+
+static void runs_draw(struct runs *r, const struct history *h, double run_s, uint64_t *state)
+{
+    uint32_t n = history_kept_runs(h);
+    r->n = 0;
+    for (; r->n < n; r->n++)
+        r->s[r->n] = h->run_s[(uint32_t)(draw(state) * n)];
+    if (n == 0 && run_s > 0)
+        r->s[r->n++] = (float)run_s;
+    runs_mean(r);
+    if (n > 0) {
+        float longest_s = longest_yet(r, state);
+        r->s[r->n++] = longest_s;
+    }
+}
+
+/* What is left of a run. Of one that is older than all others it is not known when it ends; it may be at any moment, as
+ * likely in each. */
+static double run_left(const struct runs *r, double age_s, uint64_t *state)
+{
+    double left_s = longer(r->s, r->n, age_s, state);
     if (left_s >= 0)
         return left_s;
-    if (h->runs)
-        return h->run_mean_s / 2;
-    return run_s <= 0 ? INFINITY : run_s > age_s ? run_s - age_s : run_s / 2;
+    return r->n ? -r->mean_s * log(1 - draw(state)) : INFINITY;
 }
 
 static double boot_left(const struct eta_ask *ask, double age_s, uint64_t *state)
@@ -76,18 +119,24 @@ static void sink(struct heap *h, int32_t at)
     h->at[at] = moved;
 }
 
-static void fill(struct heap *h, const struct eta_ask *ask, uint64_t *state)
+/* The runs under way join the others with the length that was drawn for them: without them long ones would be too few
+ * among the ended. */
+static void fill(struct heap *h, struct runs *r, const struct eta_ask *ask, uint64_t *state)
 {
     const struct policy_fleet *f = ask->fleet;
+    uint32_t kept = r->n;
     h->n = 0;
     for (int32_t i = 0; i < f->n_idle; i++)
         h->at[h->n++] = 0;
     for (int32_t i = 0; i < f->n_busy; i++)
-        h->at[h->n++] = run_left(ask->history, f->busy_s[i], ask->run_s, state);
+        h->at[h->n++] = run_left(r, f->busy_s[i], state);
     for (int32_t i = 0; i < f->n_booting; i++)
         h->at[h->n++] = boot_left(ask, f->booting_s[i], state);
     for (int32_t i = 0; i < ask->launches && i < POLICY_INSTANCES; i++)
         h->at[h->n++] = boot_left(ask, 0, state);
+    for (int32_t i = 0; kept && i < f->n_busy; i++)
+        r->s[r->n++] = f->busy_s[i] + (float)h->at[f->n_idle + i];
+    runs_mean(r);
     for (int32_t i = h->n / 2 - 1; i >= 0; i--)
         sink(h, i);
 }
@@ -95,12 +144,12 @@ static void fill(struct heap *h, const struct eta_ask *ask, uint64_t *state)
 /* ---- the play ---- */
 
 /* The time that `group` jobs take one after the other: their mean and their variance are kept. */
-static double run_group(const struct eta_ask *ask, double group, uint64_t *state)
+static double run_group(const struct runs *r, double group, uint64_t *state)
 {
-    double run_s = run_left(ask->history, 0, ask->run_s, state), mean_s = ask->history->run_mean_s;
-    if (group <= 1 || !ask->history->runs)
-        return run_s * group;
-    return fmax(group * mean_s + sqrt(group) * (run_s - mean_s), run_s);
+    double run_s = run_left(r, 0, state);
+    if (group <= 1 || r->n == 0)
+        return run_s;
+    return fmax(group * r->mean_s + sqrt(group) * (run_s - r->mean_s), run_s);
 }
 
 static int by_size(const void *a, const void *b)
@@ -125,16 +174,18 @@ struct eta eta_queued(const struct eta_ask *ask)
     int64_t fit = STEPS_MOST / (jobs + 1);
     uint32_t draws = fit > DRAWS_MOST ? DRAWS_MOST : fit < DRAWS_LEAST ? DRAWS_LEAST : (uint32_t)fit;
     struct heap h;
+    struct runs runs;
     for (uint32_t k = 0; k < draws; k++) {
-        fill(&h, ask, &state);
+        runs_draw(&runs, ask->history, ask->run_s, &state);
+        fill(&h, &runs, ask, &state);
         if (h.n == 0)
             return never;
         for (int64_t i = 0; i < jobs; i++) {
-            h.at[0] += run_group(ask, group, &state);
+            h.at[0] += run_group(&runs, group, &state);
             sink(&h, 0);
         }
         start_s[k] = h.at[0];
-        finish_s[k] = h.at[0] + run_left(ask->history, 0, ask->run_s, &state);
+        finish_s[k] = h.at[0] + run_left(&runs, 0, &state);
     }
     return (struct eta){span_of(start_s, draws), span_of(finish_s, draws)};
 }
@@ -143,7 +194,10 @@ struct eta_span eta_rest(const struct history *h, double age_s, double run_s)
 {
     double left_s[DRAWS_MOST];
     uint64_t state = 0x9e3779b97f4a7c15u;
-    for (uint32_t k = 0; k < DRAWS_MOST; k++)
-        left_s[k] = run_left(h, age_s, run_s, &state);
+    struct runs runs;
+    for (uint32_t k = 0; k < DRAWS_MOST; k++) {
+        runs_draw(&runs, h, run_s, &state);
+        left_s[k] = run_left(&runs, age_s, &state);
+    }
     return span_of(left_s, DRAWS_MOST);
 }
