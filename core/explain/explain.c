@@ -114,15 +114,6 @@ static void view_free(struct fleet_view *v)
     json_object_put(v->fleet);
 }
 
-struct json_object *explain_fleet(const struct explain_engines *e, const char *slug)
-{
-    struct fleet_view v;
-    view_fill(&v, e, slug);
-    struct json_object *o = explain_fleet_words(&v.facts);
-    view_free(&v);
-    return o;
-}
-
 /* ---- a job ---- */
 
 static void read_job(struct job_facts *j, struct json_object *data)
@@ -161,21 +152,39 @@ static uint32_t read_after(struct after_fact *after, struct json_object *data)
     return n;
 }
 
-/* Launches that fail are not counted on, and neither is a place that is not known. */
-static struct eta expected(const struct job_facts *j, const struct fleet_view *v, const struct history *h)
+/* ---- estimates ---- */
+
+static const struct eta never = {{INFINITY, INFINITY}, {INFINITY, INFINITY}, {INFINITY, INFINITY}};
+
+/* Of a job with so many before it, -1: of none. Launches are not counted on while they fail. */
+static struct eta expected(const struct fleet_view *v, const struct history *h, int64_t ahead)
 {
     const struct fleet_facts *f = &v->facts;
-    static const struct eta never = {{INFINITY, INFINITY}, {INFINITY, INFINITY}};
     int32_t missing = f->desired - f->idle - f->busy - f->booting;
-    int full = j->tenant_max_running > 0 && j->tenant_running >= j->tenant_max_running;
-    if (!h || j->ahead < 0 || f->draining || !f->served || full)
+    if (!h || f->draining || !f->served)
         return never;
     struct eta_ask ask = {.history = h,
                           .fleet = &v->detail,
-                          .ahead = j->ahead,
+                          .ahead = ahead,
                           .launches = missing > 0 && f->failures == 0 && !f->error ? missing : 0,
                           .boot_s = f->boot_s};
     return eta_queued(&ask);
+}
+
+static struct eta expected_of(const struct job_facts *j, const struct fleet_view *v, const struct history *h)
+{
+    int full = j->tenant_max_running > 0 && j->tenant_running >= j->tenant_max_running;
+    return j->ahead < 0 || full ? never : expected(v, h, j->ahead);
+}
+
+struct json_object *explain_fleet(const struct explain_engines *e, const char *slug)
+{
+    struct fleet_view v;
+    view_fill(&v, e, slug);
+    v.facts.backlog = expected(&v, scale_history(e->scale, slug), v.facts.queued - 1).all;
+    struct json_object *o = explain_fleet_words(&v.facts);
+    view_free(&v);
+    return o;
 }
 
 struct json_object *explain_job(const struct explain_engines *e, int for_tenant, struct json_object *facts)
@@ -189,7 +198,7 @@ struct json_object *explain_job(const struct explain_engines *e, int for_tenant,
     read_job(&j, facts);
     j.after = after;
     j.n_after = read_after(after, facts);
-    j.eta = expected(&j, &v, h);
+    j.eta = expected_of(&j, &v, h);
     j.rest = (struct eta_span){INFINITY, INFINITY};
     if (h && strcmp(j.status, "leased") == 0)
         j.rest = eta_rest(h, fmax((double)(v.facts.now_ms - j.leased_ms) / 1000, 0), 0);

@@ -39,7 +39,8 @@ struct fleet_facts {
     int64_t hold_until_ms;
     const char *hold_by;
     int64_t queued, leased;
-    double tick_s; /* between decisions */
+    struct eta_span backlog; /* until all that is queued or runs has ended; of explain_fleet_words */
+    double tick_s;           /* between decisions */
 };
 
 /* One job that another waits for. */
@@ -70,7 +71,8 @@ struct job_facts {
  * busy, hold, size, unknown; null otherwise. The caller's.
  */
 struct json_object *explain_job_words(const struct job_facts *j, const struct fleet_facts *f);
-/* {"workflow","because":[...],"next":{...}}: why the fleet is as it is. The caller's. */
+/* {"workflow","because":[...],"next":{...},"estimate":{"backlog":{"p50_ms","p95_ms"}}}: why the fleet is as it is, and
+ * when what is queued and runs will be done. The caller's. */
 struct json_object *explain_fleet_words(const struct fleet_facts *f);
 
 /* ---- lines.c: what both are put together with ---- */
@@ -83,6 +85,10 @@ void explain_next(struct json_object *o, int64_t at_ms, const char *fmt, ...) BP
 const char *explain_time(double s, char out[32]);
 /* "12:00:31.000Z (in 12 s)" of a moment ahead of now, "(12 s ago)" of one behind. */
 const char *explain_moment(int64_t at_ms, int64_t now_ms, char out[80]);
+/* Adds the span's moments as o's member `key`, null where nobody can say. */
+void explain_span(struct json_object *o, const char *key, int64_t now_ms, const struct eta_span *e);
+/* A line that says when something is to be expected; none where nobody can say. */
+void explain_expect(struct json_object *o, int64_t now_ms, const char *what, const struct eta_span *e);
 /* Desired and why, launches, failures, boots: the lines of a fleet. brief: without reasons of the operator's. */
 void explain_fleet_lines(struct json_object *o, const struct fleet_facts *f, int brief);
 

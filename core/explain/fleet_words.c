@@ -70,6 +70,10 @@ struct json_object *explain_fleet_words(const struct fleet_facts *f)
     if (!f->served)
         explain_line(o, 0, "plugin", "no plugin serves %s now: bpctl plugin list says why", f->workflow);
     explain_fleet_lines(o, f, 0);
+    json_object_object_add(o, "estimate", json_object_new_object());
+    explain_span(json_member(o, "estimate"), "backlog", f->now_ms, &f->backlog);
+    if (f->queued + f->leased > 0)
+        explain_expect(o, f->now_ms, "all of these jobs have ended", &f->backlog);
     if (f->draining)
         explain_next(o, 0, "bpd drains: it leases nothing until it runs again");
     else if (f->booting > 0 && f->boot_ms && ready_ms > f->now_ms)

@@ -164,47 +164,19 @@ static void ended(struct json_object *o, const struct job_facts *j)
 
 /* ---- the estimate ---- */
 
-static void put_span(struct json_object *o, const char *key, int64_t now_ms, const struct eta_span *e)
-{
-    struct json_object *span = json_object_new_object();
-    const struct {
-        const char *key;
-        double s;
-    } ends[] = {{"p50_ms", e->p50_s}, {"p95_ms", e->p95_s}};
-    for (size_t i = 0; i < 2; i++)
-        json_object_object_add(span, ends[i].key,
-                               isfinite(ends[i].s) ? json_object_new_int64(now_ms + (int64_t)(1000 * ends[i].s))
-                                                   : NULL);
-    json_object_object_add(o, key, span);
-}
-
-static void expect(struct json_object *o, int64_t now_ms, const char *what, const struct eta_span *e)
-{
-    char when[80], late[80];
-    if (!isfinite(e->p50_s))
-        return;
-    int64_t at_ms = now_ms + (int64_t)(1000 * e->p50_s);
-    explain_moment(at_ms, now_ms, when);
-    if (isfinite(e->p95_s))
-        explain_line(o, at_ms, "estimate", "it %s at about %s, 95 %% sure by %s", what, when,
-                     explain_moment(now_ms + (int64_t)(1000 * e->p95_s), now_ms, late));
-    else
-        explain_line(o, at_ms, "estimate", "it %s at about %s, perhaps much later", what, when);
-}
-
 static void estimate(struct json_object *o, const struct job_facts *j, int64_t now_ms)
 {
     struct json_object *estimates = json_object_new_object();
     json_object_object_add(o, "estimate", estimates);
     if (is(j, "leased")) {
-        put_span(estimates, "finish", now_ms, &j->rest);
-        expect(o, now_ms, "ends", &j->rest);
+        explain_span(estimates, "finish", now_ms, &j->rest);
+        explain_expect(o, now_ms, "it ends", &j->rest);
         return;
     }
-    put_span(estimates, "start", now_ms, &j->eta.start);
-    put_span(estimates, "finish", now_ms, &j->eta.finish);
-    expect(o, now_ms, "starts", &j->eta.start);
-    expect(o, now_ms, "ends", &j->eta.finish);
+    explain_span(estimates, "start", now_ms, &j->eta.start);
+    explain_span(estimates, "finish", now_ms, &j->eta.finish);
+    explain_expect(o, now_ms, "it starts", &j->eta.start);
+    explain_expect(o, now_ms, "it ends", &j->eta.finish);
     if (!isfinite(j->eta.start.p50_s))
         explain_line(o, 0, "estimate",
                      "nobody can say when it starts: no worker is there or known to come, or no run "

@@ -73,3 +73,31 @@ const char *explain_moment(int64_t at_ms, int64_t now_ms, char out[80])
     snprintf(out, 80, at_ms > now_ms ? "%.19sZ (in %s)" : "%.19sZ (%s ago)", iso, span);
     return out;
 }
+
+void explain_span(struct json_object *o, const char *key, int64_t now_ms, const struct eta_span *e)
+{
+    struct json_object *span = json_object_new_object();
+    const struct {
+        const char *key;
+        double s;
+    } ends[] = {{"p50_ms", e->p50_s}, {"p95_ms", e->p95_s}};
+    for (size_t i = 0; i < 2; i++)
+        json_object_object_add(span, ends[i].key,
+                               isfinite(ends[i].s) ? json_object_new_int64(now_ms + (int64_t)(1000 * ends[i].s))
+                                                   : NULL);
+    json_object_object_add(o, key, span);
+}
+
+void explain_expect(struct json_object *o, int64_t now_ms, const char *what, const struct eta_span *e)
+{
+    char when[80], late[80];
+    if (!isfinite(e->p50_s))
+        return;
+    int64_t at_ms = now_ms + (int64_t)(1000 * e->p50_s);
+    explain_moment(at_ms, now_ms, when);
+    if (isfinite(e->p95_s))
+        explain_line(o, at_ms, "estimate", "%s at about %s, 95 %% sure by %s", what, when,
+                     explain_moment(now_ms + (int64_t)(1000 * e->p95_s), now_ms, late));
+    else
+        explain_line(o, at_ms, "estimate", "%s at about %s, perhaps much later", what, when);
+}

@@ -120,8 +120,8 @@ static void sink(struct heap *h, int32_t at)
 }
 
 /* The runs under way join the others with the length that was drawn for them: without them long ones would be too few
- * among the ended. */
-static void fill(struct heap *h, struct runs *r, const struct eta_ask *ask, uint64_t *state)
+ * among the ended. Returns when the last of them ends. */
+static double fill(struct heap *h, struct runs *r, const struct eta_ask *ask, uint64_t *state)
 {
     const struct policy_fleet *f = ask->fleet;
     uint32_t kept = r->n;
@@ -134,11 +134,16 @@ static void fill(struct heap *h, struct runs *r, const struct eta_ask *ask, uint
         h->at[h->n++] = boot_left(ask, f->booting_s[i], state);
     for (int32_t i = 0; i < ask->launches && i < POLICY_INSTANCES; i++)
         h->at[h->n++] = boot_left(ask, 0, state);
-    for (int32_t i = 0; kept && i < f->n_busy; i++)
-        r->s[r->n++] = f->busy_s[i] + (float)h->at[f->n_idle + i];
+    double last_s = 0;
+    for (int32_t i = 0; i < f->n_busy; i++) {
+        last_s = fmax(last_s, h->at[f->n_idle + i]);
+        if (kept)
+            r->s[r->n++] = f->busy_s[i] + (float)h->at[f->n_idle + i];
+    }
     runs_mean(r);
     for (int32_t i = h->n / 2 - 1; i >= 0; i--)
         sink(h, i);
+    return last_s;
 }
 
 /* ---- the play ---- */
@@ -166,10 +171,10 @@ static struct eta_span span_of(double *s, uint32_t n)
 
 struct eta eta_queued(const struct eta_ask *ask)
 {
-    static const struct eta never = {{INFINITY, INFINITY}, {INFINITY, INFINITY}};
-    double start_s[DRAWS_MOST], finish_s[DRAWS_MOST];
+    static const struct eta never = {{INFINITY, INFINITY}, {INFINITY, INFINITY}, {INFINITY, INFINITY}};
+    double start_s[DRAWS_MOST] = {0}, finish_s[DRAWS_MOST] = {0}, all_s[DRAWS_MOST] = {0};
     uint64_t state = 0x9e3779b97f4a7c15u;
-    int64_t jobs = ask->ahead < JOBS_MOST ? ask->ahead : JOBS_MOST;
+    int64_t jobs = ask->ahead < 0 ? 0 : ask->ahead < JOBS_MOST ? ask->ahead : JOBS_MOST;
     double group = jobs ? (double)ask->ahead / (double)jobs : 1;
     int64_t fit = STEPS_MOST / (jobs + 1);
     uint32_t draws = fit > DRAWS_MOST ? DRAWS_MOST : fit < DRAWS_LEAST ? DRAWS_LEAST : (uint32_t)fit;
@@ -177,22 +182,25 @@ struct eta eta_queued(const struct eta_ask *ask)
     struct runs runs;
     for (uint32_t k = 0; k < draws; k++) {
         runs_draw(&runs, ask->history, ask->run_s, &state);
-        fill(&h, &runs, ask, &state);
+        all_s[k] = fill(&h, &runs, ask, &state);
         if (h.n == 0)
             return never;
         for (int64_t i = 0; i < jobs; i++) {
             h.at[0] += run_group(&runs, group, &state);
+            all_s[k] = fmax(all_s[k], h.at[0]);
             sink(&h, 0);
         }
         start_s[k] = h.at[0];
         finish_s[k] = h.at[0] + run_left(&runs, 0, &state);
+        if (ask->ahead >= 0)
+            all_s[k] = fmax(all_s[k], finish_s[k]);
     }
-    return (struct eta){span_of(start_s, draws), span_of(finish_s, draws)};
+    return (struct eta){span_of(start_s, draws), span_of(finish_s, draws), span_of(all_s, draws)};
 }
 
 struct eta_span eta_rest(const struct history *h, double age_s, double run_s)
 {
-    double left_s[DRAWS_MOST];
+    double left_s[DRAWS_MOST] = {0};
     uint64_t state = 0x9e3779b97f4a7c15u;
     struct runs runs;
     for (uint32_t k = 0; k < DRAWS_MOST; k++) {

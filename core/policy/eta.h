@@ -15,7 +15,7 @@
 struct eta_ask {
     const struct history *history;
     const struct policy_fleet *fleet;
-    int64_t ahead;    /* queued jobs that are leased before it, >= 0 */
+    int64_t ahead;    /* queued jobs that are leased before it; -1: there is no such job, only `all` is asked for */
     int32_t launches; /* instances that are asked for and not there yet, beside those of fleet that boot; >= 0 */
     double boot_s;    /* of a launch, until boots were measured */
     double run_s;     /* of a job, until runs were measured; <= 0: not known */
@@ -28,6 +28,7 @@ struct eta_span {
 
 struct eta {
     struct eta_span start, finish;
+    struct eta_span all; /* until it, all before it and all that run now have ended */
 };
 
 /* Of a queued job. */

@@ -26,13 +26,14 @@ static int fresh(void **state)
                                  .reason = "SECRET 7 queued",
                                  .planned_ms = NOW - 1000,
                                  .hold = -1,
+                                 .backlog = {INFINITY, INFINITY},
                                  .tick_s = 5};
     job = (struct job_facts){.id = 7,
                              .status = "queued",
                              .tenant = "acme",
                              .max_attempts = 3,
                              .created_ms = NOW - 60000,
-                             .eta = {{INFINITY, INFINITY}, {INFINITY, INFINITY}},
+                             .eta = {{INFINITY, INFINITY}, {INFINITY, INFINITY}, {0, 0}},
                              .rest = {INFINITY, INFINITY}};
     said = NULL;
     return 0;
@@ -195,7 +196,7 @@ static void a_tenant_is_told_counts_and_times_only(void **state)
 static void an_estimate_has_both_quantiles(void **state)
 {
     (void)state;
-    job.eta = (struct eta){{10, 20}, {70, 3600}};
+    job.eta = (struct eta){{10, 20}, {70, 3600}, {0, 0}};
     tell();
     struct json_object *e = json_member(said, "estimate");
     assert_int_equal(json_int(json_member(e, "start"), "p50_ms", 0), NOW + 10000);
@@ -203,7 +204,7 @@ static void an_estimate_has_both_quantiles(void **state)
     assert_int_equal(json_int(json_member(e, "finish"), "p95_ms", 0), NOW + 3600000);
     assert_string_equal(line("estimate"), "it starts at about 2023-11-14T22:13:30Z (in 10 s), 95 % sure by "
                                           "2023-11-14T22:13:40Z (in 20 s)");
-    job.eta = (struct eta){{INFINITY, INFINITY}, {INFINITY, INFINITY}};
+    job.eta = (struct eta){{INFINITY, INFINITY}, {INFINITY, INFINITY}, {0, 0}};
     tell();
     assert_null(json_member(json_member(json_member(said, "estimate"), "start"), "p50_ms"));
     assert_non_null(strstr(line("estimate"), "nobody can say"));
@@ -244,8 +245,13 @@ static void a_fleet_says_what_it_does_next(void **state)
     json_object_put(said);
     fleet.booting = 2;
     fleet.boot_ms = NOW - 20000;
+    fleet.backlog = (struct eta_span){60, 90};
     said = explain_fleet_words(&fleet);
     assert_int_equal(json_int(json_member(said, "next"), "at_ms", 0), NOW + 100000);
+    assert_int_equal(json_int(json_member(json_member(said, "estimate"), "backlog"), "p95_ms", 0), NOW + 90000);
+    assert_string_equal(line("estimate"),
+                        "all of these jobs have ended at about 2023-11-14T22:14:20Z (in 1 min 0 s), 95 % "
+                        "sure by 2023-11-14T22:14:50Z (in 1 min 30 s)");
 }
 
 static void times_read_well(void **state)

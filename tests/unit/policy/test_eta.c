@@ -60,6 +60,16 @@ static void it_waits_for_its_turn(void **state)
     struct eta e = eta_queued(&a);
     near(e.start.p50_s, 70);
     near(e.finish.p95_s, 100);
+    near(e.all.p50_s, 100);
+    a.ahead = 0; /* it takes the one that is free in 10 s */
+    near(eta_queued(&a).all.p50_s, 40);
+    fleet.busy_s[0] = 0.0001f; /* the other one runs for 30 s more */
+    fleet.busy_s[1] = 29;
+    near(eta_queued(&a).finish.p50_s, 31);
+    near(eta_queued(&a).all.p50_s, 31);
+    fleet.busy_s[1] = 3;
+    a.ahead = -1; /* no job: those that run */
+    near(eta_queued(&a).all.p95_s, 30);
 }
 
 static void a_boot_counts_from_its_launch(void **state)
