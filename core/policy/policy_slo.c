@@ -4,6 +4,10 @@
 
 #include <math.h>
 
+/* What a wait counts at a launch: the schedule ends after one boot, the instance serves longer. */
+#define AHEAD   3.0
+#define SPARING 1.5
+
 /* slo: instances and waiting together as cheap as can be, the price of waiting being one knob and the wait target the
  * other; the rest is measured. The most of what is busy, what a steady load needs, what is kept through a gap, and what
  * the queue is worth launching. */
@@ -13,14 +17,21 @@ int32_t policy_slo_plan(const struct policy_now *now, void *memory, struct bp_pl
     const struct policy_fleet *f = now->fleet;
     struct slo_memory *m = memory;
     double left_s, price = slo_price_now(&m->price, now);
+    enum slo_manner manner = slo_manner(&m->price, now, price);
     int32_t told = f->n_busy + f->n_idle + f->n_booting, counted = v->running - v->draining + v->pending;
     int32_t live = told > counted ? told : counted; /* of a large fleet not all are told of */
+    if (manner == SLO_PER_JOB) {
+        p->desired = instances_for(v, 1);
+        SAY(p, "jobs of %.0f min wait a boot of %.0f s as a rule (%.0f %%): an instance for each of %lld, none ahead",
+            slo_run(now->history, v->boot_s) / 60, v->boot_s, 100 * m->price.late, (long long)(v->queued + v->leased));
+        return 0;
+    }
     int32_t kept = slo_keep_level(&m->keep, now, price, live, &left_s);
     struct slo_floor floor = slo_floor(now, price);
     int32_t size = floor.size > kept ? floor.size : kept;
     p->desired = size;
     if (v->queued > 0) {
-        struct slo_launch l = slo_launch(now, price, size);
+        struct slo_launch l = slo_launch(now, (manner == SLO_SPARING ? SPARING : AHEAD) * price, size);
         p->desired = l.size;
         if (l.size > size) {
             SAY(p, "%lld queued and %.0f expected within a boot of %.0f s: %d instances spare %.0f min of waiting",

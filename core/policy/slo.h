@@ -17,9 +17,11 @@ struct slo_keep {
     float boot_s, price;                 /* for which it was */
 };
 
-/* Follows the wait target. */
+/* What jobs that have started had waited: follows the wait target, and tells whether a boot's wait is the rule. */
 struct slo_price {
     double log_factor; /* >= 0 */
+    double late;       /* share of the jobs that had waited for most of a boot, the last 500 counting, 0..1 */
+    double seen;       /* jobs that it is taken from, at most 500 */
     uint64_t arrivals; /* at the last call */
     int64_t queued, oldest_wait_ms, at_ms;
 };
@@ -34,6 +36,16 @@ struct slo_memory {
 /* What an hour of waiting costs now, in instance-hours: wait_price, raised while more than one job in twenty waits
  * longer than wait_target_s. */
 double slo_price_now(struct slo_price *m, const struct policy_now *now);
+
+/* How the jobs are served best, by what they have waited so far. */
+enum slo_manner {
+    SLO_AHEAD,   /* few wait for a boot, or the load is steady: what is launched and held for those expected spares
+                    waiting */
+    SLO_SPARING, /* a boot's wait is the rule, jobs are short: a launch must spare twice as much */
+    SLO_PER_JOB  /* a boot's wait is the rule, jobs outlast it: an instance for each, nothing ahead, nothing kept */
+};
+/* After slo_price_now(), whose result `price` is. */
+enum slo_manner slo_manner(const struct slo_price *m, const struct policy_now *now, double price);
 
 /* ---- slo_launch.c ---- */
 
@@ -52,8 +64,10 @@ struct slo_schedule {
 
 /* Seconds that all jobs together wait when the first instance that is free takes the next one. n >= 1. */
 double slo_schedule_wait(const struct slo_schedule *s);
+/* Expected length of a run: the mean so far, one boot (boot_s) until a run was seen. */
+double slo_run(const struct history *h, double boot_s);
 /* Expected rest of a job that has run for age_s. */
-double slo_rest(const struct history *h, double age_s);
+double slo_rest(const struct history *h, double age_s, double boot_s);
 /* What there is, with instances up to `size` as if launched now. s->group is set. */
 void slo_schedule_fill(struct slo_schedule *s, const struct policy_now *now, int32_t size);
 
@@ -62,7 +76,7 @@ struct slo_launch {
     double saved_s;  /* waiting that they take away */
     double expected; /* arrivals until a launch is ready */
 };
-/* With jobs queued: adds instances to `size` as long as each one takes away more waiting, at its price, than its boot
+/* With jobs queued: adds instances to `size` as long as each one takes away more waiting, at this price, than its boot
  * costs. */
 struct slo_launch slo_launch(const struct policy_now *now, double price, int32_t size);
 

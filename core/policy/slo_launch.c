@@ -4,11 +4,9 @@
 
 #include <math.h>
 
-#define AHEAD      4.0   /* the schedule looks one boot ahead, an instance serves longer: what a wait counts there */
-#define UNKNOWN_S  120.0 /* a run, until one was seen */
-#define JOBS_MOST  400   /* looked at; more than that only say the same */
-#define STEPS_MOST 32    /* launches are weighed one by one in a fleet of up to so many, else in so many steps */
-#define SOONEST_S  5.0   /* a boot that takes longer than usual may be ready so soon */
+#define JOBS_MOST  400 /* looked at; more than that only say the same */
+#define STEPS_MOST 32  /* launches are weighed one by one in a fleet of up to so many, else in so many steps */
+#define SOONEST_S  5.0 /* a boot that takes longer than usual may be ready so soon */
 
 /* ---- the heap of times at which instances are free, the first on top ---- */
 
@@ -47,7 +45,12 @@ double slo_schedule_wait(const struct slo_schedule *s)
 
 /* ---- what there is ---- */
 
-double slo_rest(const struct history *h, double age_s)
+double slo_run(const struct history *h, double boot_s)
+{
+    return h->runs ? h->run_mean_s : boot_s;
+}
+
+double slo_rest(const struct history *h, double age_s, double boot_s)
 {
     double sum_s = 0;
     uint32_t n = history_kept_runs(h), longer = 0;
@@ -58,7 +61,7 @@ double slo_rest(const struct history *h, double age_s)
         }
     if (longer)
         return sum_s / longer;
-    return h->runs ? h->run_mean_s / 2 : UNKNOWN_S / 2;
+    return slo_run(h, boot_s) / 2;
 }
 
 static void put(struct slo_schedule *s, double free_s, int32_t n)
@@ -82,7 +85,7 @@ void slo_schedule_fill(struct slo_schedule *s, const struct policy_now *now, int
     s->n = 0;
     put(s, 0, idle);
     for (int32_t i = 0; i < busy; i++)
-        put(s, slo_rest(now->history, f->n_busy ? f->busy_s[i % f->n_busy] : 0), 1);
+        put(s, slo_rest(now->history, f->n_busy ? f->busy_s[i % f->n_busy] : 0, v->boot_s), 1);
     for (int32_t i = 0; i < booting; i++)
         put(s, fmax(v->boot_s - (f->n_booting ? f->booting_s[i % f->n_booting] : 0), SOONEST_S), 1);
     put(s, v->boot_s, size / s->group - s->n);
@@ -101,7 +104,7 @@ static double add_worthwhile(struct slo_schedule *s, double boot_s, double price
     for (double wait_s = s->n ? slo_schedule_wait(s) : 0; s->n > 0 && s->n + step <= most;) {
         put(s, boot_s, step);
         double less_s = slo_schedule_wait(s);
-        if (AHEAD * price * (wait_s - less_s) < step * boot_s) {
+        if (price * (wait_s - less_s) < step * boot_s) {
             s->n -= step;
             break;
         }
@@ -126,7 +129,7 @@ struct slo_launch slo_launch(const struct policy_now *now, double price, int32_t
                              .queued = queued < JOBS_MOST ? (int32_t)queued : JOBS_MOST,
                              .arrivals_per_s = rate / group,
                              .within_s = v->boot_s,
-                             .run_s = now->history->runs ? now->history->run_mean_s : UNKNOWN_S};
+                             .run_s = slo_run(now->history, v->boot_s)};
     slo_schedule_fill(&s, now, size);
     out.saved_s = group * add_worthwhile(&s, v->boot_s, price, most / group);
     out.size = s.n * group > size ? s.n * group : size;

@@ -137,12 +137,12 @@ static void instances_are_free_when_their_job_or_boot_ends(void **state)
 static void the_rest_of_a_job_is_that_of_those_that_ran_longer(void **state)
 {
     (void)state;
-    assert_true(slo_rest(&h, 0) > 0);
+    assert_true(slo_rest(&h, 0, BOOT_S) > 0);
     runs(1, 100);
     runs(1, 300);
-    assert_true(fabs(slo_rest(&h, 0) - 200) < 1e-3);
-    assert_true(fabs(slo_rest(&h, 100) - 200) < 1e-3);
-    assert_true(fabs(slo_rest(&h, 500) - 100) < 1e-3); /* half the mean */
+    assert_true(fabs(slo_rest(&h, 0, BOOT_S) - 200) < 1e-3);
+    assert_true(fabs(slo_rest(&h, 100, BOOT_S) - 200) < 1e-3);
+    assert_true(fabs(slo_rest(&h, 500, BOOT_S) - 100) < 1e-3); /* half the mean */
 }
 
 static void a_large_fleet_is_weighed_in_groups(void **state)
@@ -283,6 +283,106 @@ static void a_missed_wait_target_makes_waiting_dearer_until_it_is_met(void **sta
     assert_true(fabs(waits(1, 10) - 3) < 1e-9);
 }
 
+/* ---- the manner ---- */
+
+static enum slo_manner manner(void)
+{
+    return slo_manner(&memory.price, &now, slo_price_now(&memory.price, &now));
+}
+
+static void a_boots_wait_is_the_rule_only_when_enough_jobs_had_it(void **state)
+{
+    (void)state;
+    runs(64, 30);
+    waits(90, 250);
+    assert_int_equal(manner(), SLO_AHEAD); /* too few to say */
+    waits(20, 250);
+    assert_int_equal(manner(), SLO_SPARING);
+    waits(2000, 100);
+    assert_int_equal(manner(), SLO_AHEAD); /* forgotten */
+    for (int i = 0; i < 100; i++) {
+        waits(1, 250);
+        waits(49, 100);
+    }
+    assert_int_equal(manner(), SLO_AHEAD); /* one in fifty */
+    for (int i = 0; i < 100; i++) {
+        waits(1, 250);
+        waits(9, 100);
+    }
+    assert_int_equal(manner(), SLO_SPARING); /* one in ten */
+}
+
+static void dear_waiting_is_spared_though_a_boots_wait_is_the_rule(void **state)
+{
+    (void)state;
+    runs(64, 30);
+    waits(200, 250);
+    assert_int_equal(manner(), SLO_SPARING);
+    now.wait_price = 4;
+    assert_int_equal(manner(), SLO_AHEAD);
+    now.wait_price = 1;
+    now.wait_target_s = 60;
+    waits(200, 250);
+    assert_int_equal(manner(), SLO_AHEAD);
+}
+
+static void a_steady_load_is_held_for_though_its_first_jobs_waited(void **state)
+{
+    (void)state;
+    runs(64, 600);
+    waits(200, 250);
+    assert_int_equal(manner(), SLO_PER_JOB);
+    for (int i = 0; i < 720; i++)
+        history_arrived(&h, view.now_ms + i * 10 * SECOND, 1); /* 60 Erlang */
+    view.now_ms = h.now_ms;
+    view.queued = 720;
+    assert_int_equal(manner(), SLO_AHEAD);
+}
+
+static void long_jobs_that_wait_a_boot_anyway_get_one_instance_each(void **state)
+{
+    (void)state;
+    struct bp_plan p = {.size = sizeof p};
+    runs(64, 600);
+    waits(200, 250);
+    assert_int_equal(manner(), SLO_PER_JOB);
+    view.running = fleet.n_idle = 9;
+    jobs(3, 2, 10);
+    policy_find("slo")->plan(&now, &memory, &p);
+    assert_int_equal(p.desired, 5);
+    assert_non_null(strstr(p.reason, "an instance for each of 5"));
+    jobs(0, 0, 0); /* nothing is kept either, though the gap has only begun */
+    history_demand(&h, view.now_ms, 9);
+    history_demand(&h, view.now_ms, 0);
+    assert_int_equal(desired(), 0);
+    jobs(500, 2, 10);
+    assert_int_equal(desired(), view.max_size);
+}
+
+static void short_jobs_that_wait_a_boot_anyway_launch_fewer(void **state)
+{
+    (void)state;
+    runs(64, 60);
+    jobs(8, 1, 10);
+    int32_t ahead = desired();
+    jobs(0, 0, 0);
+    waits(200, 250);
+    view.now_ms += 7200 * SECOND; /* what came is no longer expected again */
+    history_demand(&h, view.now_ms, 0);
+    jobs(8, 1, 10);
+    int32_t sparing = desired();
+    assert_true(sparing >= 1);
+    assert_true(sparing < ahead);
+}
+
+static void a_run_that_nobody_saw_is_taken_to_last_a_boot(void **state)
+{
+    (void)state;
+    assert_true(fabs(slo_run(&h, BOOT_S) - BOOT_S) < 1e-9);
+    runs(1, 30);
+    assert_true(fabs(slo_run(&h, BOOT_S) - 30) < 1e-3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +403,12 @@ int main(void)
         cmocka_unit_test_setup(an_idle_instance_goes_when_its_time_is_over, fresh),
         cmocka_unit_test_setup(what_is_needed_stays_and_what_is_not_there_is_not_kept, fresh),
         cmocka_unit_test_setup(a_missed_wait_target_makes_waiting_dearer_until_it_is_met, fresh),
+        cmocka_unit_test_setup(a_boots_wait_is_the_rule_only_when_enough_jobs_had_it, fresh),
+        cmocka_unit_test_setup(dear_waiting_is_spared_though_a_boots_wait_is_the_rule, fresh),
+        cmocka_unit_test_setup(a_steady_load_is_held_for_though_its_first_jobs_waited, fresh),
+        cmocka_unit_test_setup(long_jobs_that_wait_a_boot_anyway_get_one_instance_each, fresh),
+        cmocka_unit_test_setup(short_jobs_that_wait_a_boot_anyway_launch_fewer, fresh),
+        cmocka_unit_test_setup(a_run_that_nobody_saw_is_taken_to_last_a_boot, fresh),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
