@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * drain.c - scale-in, one instance at a time: mark its worker draining, look again, and only when a look that began
- * after the mark finds it without a lease is it terminated. A drain can be cancelled until then.
+ * after the mark finds it without a lease is it terminated. A drain can be cancelled until then. What follows from what
+ * is in drain_step.h.
  */
 #include "fleet_priv.h"
 
@@ -33,9 +34,11 @@ static void was_marked(struct bp_op *op, const struct bp_err *err, void *arg)
     /* NOTFOUND: there is no worker yet. Whatever became of a mark, the next look tells: drain_advance() marks again a
      * worker that is not draining. What is not known to go on is left marked, and cancelled again when it is needed. */
     int ok = err->rc == 0 || err->rc == BP_NOTFOUND;
-    if (i && (i->drain == DRAIN_MARKING || i->drain == DRAIN_UNMARKING)) {
-        i->drain = i->drain == DRAIN_UNMARKING && ok ? DRAIN_NONE : DRAIN_MARKED;
-        i->marked_ms = mono_ms();
+    if (i) {
+        struct drain_next next = drain_next(i->drain, ok ? DRAIN_TOLD : DRAIN_NOT_TOLD, NULL);
+        if (next.step != i->drain)
+            i->marked_ms = mono_ms();
+        i->drain = next.step;
     }
     if (ok)
         fleets_poke(m->fleets);
@@ -44,8 +47,9 @@ static void was_marked(struct bp_op *op, const struct bp_err *err, void *arg)
     free(m);
 }
 
-/* Tells the store, and by it the worker, to drain (1) or to go on (0). */
-static void set_draining(struct fleets *f, struct fleet *fl, struct instance *i, int draining, const char *why)
+/* Tells the store, and by it the worker, to drain (1) or to go on (0); without memory nothing has happened. */
+static void set_draining(struct fleets *f, struct fleet *fl, struct instance *i, struct drain_next next,
+                         const char *why)
 {
     struct bp_err err = {0};
     struct mark *m = calloc(1, sizeof *m);
@@ -60,25 +64,55 @@ static void set_draining(struct fleets *f, struct fleet *fl, struct instance *i,
     struct bp_op_worker_set *set = &queue_call_op(q)->u.worker_set;
     set->worker_id = queue_call_str(q, i->now.id);
     set->approved = -1;
-    set->draining = draining;
+    set->draining = next.action == DRAIN_DO_MARK;
     set->max_concurrency = -1;
     set->who = queue_call_str(q, "scaling");
     set->why = queue_call_str(q, why);
-    i->drain = draining ? DRAIN_MARKING : DRAIN_UNMARKING;
+    i->drain = next.step;
     if (queue_call_send(f->bus, q, FLEET_QUEUE_MS, was_marked, m, &err) < 0)
         was_marked(NULL, &err, m);
+}
+
+static void end(struct fleets *f, struct fleet *fl, struct instance *i, struct drain_next next);
+
+/* What happened to an instance, and what follows from that. */
+static void happened(struct fleets *f, struct fleet *fl, struct instance *i, enum drain_event what,
+                     const struct drain_view *view, const char *why)
+{
+    struct drain_next next = drain_next(i->drain, what, view);
+    switch (next.action) {
+    case DRAIN_DO_MARK:
+    case DRAIN_DO_UNMARK:
+        set_draining(f, fl, i, next, why);
+        break;
+    case DRAIN_DO_TERMINATE:
+        end(f, fl, i, next);
+        break;
+    case DRAIN_DO_LOOK:
+        i->drain = next.step;
+        fleets_poke(f);
+        break;
+    case DRAIN_DO_NOTHING:
+        i->drain = next.step;
+        break;
+    }
 }
 
 void drain_instance(struct fleets *f, struct fleet *fl, struct instance *i, const char *why)
 {
     log_info(LOG_FLEET, "%s: draining %s: %s", fl->slug, i->now.id, why);
-    set_draining(f, fl, i, 1, why);
+    happened(f, fl, i, DRAIN_WANTED, NULL, why);
 }
 
 void drain_cancel(struct fleets *f, struct fleet *fl, struct instance *i)
 {
     log_info(LOG_FLEET, "%s: %s is needed again, its drain is cancelled", fl->slug, i->now.id);
-    set_draining(f, fl, i, 0, "needed again");
+    happened(f, fl, i, DRAIN_UNWANTED, NULL, "needed again");
+}
+
+void drain_worker_up(struct fleets *f, struct fleet *fl, struct instance *i)
+{
+    happened(f, fl, i, DRAIN_WORKER_UP, NULL, "its worker came up after it was marked");
 }
 
 /* ---- ending ---- */
@@ -97,23 +131,27 @@ static void terminated(void *args, const struct bp_err *err, void *arg)
     const struct fleet_call *c = args;
     struct fleet *fl = fleet_find(f, c->slug);
     struct instance *i = fl ? instance_find(fl, c->instance) : NULL;
-    if (err->rc < 0 && err->rc != BP_NOTFOUND) {
+    enum drain_event what = drain_end_event(err->rc);
+    if (i)
+        happened(f, fl, i, what, NULL, NULL);
+    /* Tried again after the next tick's look: not at once, and it takes no work until then. */
+    if (what == DRAIN_REFUSED)
         log_warn(LOG_FLEET, "%s: cannot end %s: %s", c->slug, c->instance, err->text);
-        if (i)
-            i->drain = DRAIN_MARKED; /* it still takes no work; tried again after the next tick's look */
-        return;
-    }
-    if (err->rc == 0)
+    else if (what == DRAIN_LOST)
+        log_warn(LOG_FLEET, "%s: it is not known whether %s ends; it gets no more work, and is ended again: %s",
+                 c->slug, c->instance, err->text);
+    else if (err->rc == 0)
         log_info(LOG_FLEET, "%s: %s is ending", c->slug, c->instance);
-    fleets_poke(f);
+    if (what == DRAIN_ENDED)
+        fleets_poke(f);
 }
 
-static void end(struct fleets *f, struct fleet *fl, struct instance *i)
+static void end(struct fleets *f, struct fleet *fl, struct instance *i, struct drain_next next)
 {
     struct fleet_call *c = fleet_call_new(f, fl->slug, i->now.id);
     if (!c)
         return;
-    i->drain = DRAIN_ENDING;
+    i->drain = next.step;
     fleet_call_send(c, "fleet.terminate", run_terminate, terminated);
 }
 
@@ -121,21 +159,18 @@ void drain_advance(struct fleets *f, struct fleet *fl, int64_t began_ms)
 {
     struct instance *next;
     for (struct instance *i = fl->instances; i; i = next) {
+        struct drain_view view = {began_ms > i->marked_ms, i->has_worker, i->worker_draining, i->leases};
         next = i->next;
-        if (i->drain != DRAIN_MARKED || i->now.state == BP_INSTANCE_TERMINATING)
-            continue;
-        if (began_ms <= i->marked_ms)
-            f->again = 1; /* marked while this look was under way: only the next one may decide */
-        else if (i->has_worker && !i->worker_draining)
-            set_draining(f, fl, i, 1, "its worker came up after it was marked");
-        else if (i->leases == 0)
-            end(f, fl, i);
+        if (i->now.state != BP_INSTANCE_TERMINATING)
+            happened(f, fl, i, DRAIN_LOOKED, &view, "its worker came up after it was marked");
     }
 }
 
 void drain_follow(struct instance *i)
 {
-    i->drain = i->worker_draining && i->now.state == BP_INSTANCE_RUNNING ? DRAIN_MARKED : DRAIN_NONE;
+    i->drain = drain_found(i->now.state == BP_INSTANCE_RUNNING, i->worker_draining);
+    i->marked_ms = mono_ms(); /* its worker may have registered anew since the store was asked: only the next look
+                                 decides */
 }
 
 /* ---- protection ---- */

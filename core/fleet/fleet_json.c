@@ -6,7 +6,7 @@
 
 static const char *instance_state(const struct instance *i)
 {
-    if (i->drain != DRAIN_NONE && i->drain != DRAIN_UNMARKING && i->now.state == BP_INSTANCE_RUNNING)
+    if (drain_leaves(i->drain) && i->now.state == BP_INSTANCE_RUNNING)
         return "draining";
     return i->now.state == BP_INSTANCE_PENDING       ? "pending"
            : i->now.state == BP_INSTANCE_RUNNING     ? "running"

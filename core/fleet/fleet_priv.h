@@ -3,6 +3,7 @@
 #ifndef FLEET_FLEET_PRIV_H
 #define FLEET_FLEET_PRIV_H
 
+#include "fleet/drain_step.h"
 #include "fleet/fleet.h"
 #include "host/queue_call.h"
 #include "log/name_map.h"
@@ -10,13 +11,6 @@
 #define FLEET_ACTIVITIES 20
 #define FLEET_CALL_MS    60000 /* a cloud may be slow */
 #define FLEET_QUEUE_MS   10000
-
-/*
- * Scale-in of one instance. MARKING: its worker is being told to take no more. MARKED: it is told; the next look at the
- * queue that began after the mark decides. ENDING: it was idle after the mark and is being terminated. UNMARKING: the
- * drain was cancelled. An instance never goes from MARKING to ENDING.
- */
-enum drain_step { DRAIN_NONE = 1, DRAIN_MARKING, DRAIN_MARKED, DRAIN_ENDING, DRAIN_UNMARKING };
 
 struct instance {
     struct instance *next;
@@ -112,6 +106,8 @@ void drain_cancel(struct fleets *f, struct fleet *fl, struct instance *i);
 void drain_advance(struct fleets *f, struct fleet *fl, int64_t began_ms);
 /* While another controller leads: drains are as the store tells. */
 void drain_follow(struct instance *i);
+/* The worker of an instance registered: one that is to leave is told so before its first request for work. */
+void drain_worker_up(struct fleets *f, struct fleet *fl, struct instance *i);
 /* Protection follows leases. */
 void protect_follow(struct fleets *f, struct fleet *fl);
 

@@ -45,10 +45,25 @@ static void on_tick(void *arg)
         refresh_begin(arg);
 }
 
+/* Before it is answered, so before it asks for work. */
+static void on_registered(struct fleets *f, const struct event_msg *e)
+{
+    const char *id = json_str(event_fields(e), "worker", "");
+    struct lead_term term;
+    if (!f->started || !leads_now(&f->leads, &term))
+        return;
+    for (struct fleet *fl = f->list; fl; fl = fl->next) {
+        struct instance *i = instance_find(fl, id);
+        if (i)
+            drain_worker_up(f, fl, i);
+    }
+}
+
 /* A draining instance may have become idle; a worker may have come up or gone; a workflow may be new. */
 static void on_worker(const struct event_msg *e, void *arg)
 {
-    (void)e;
+    if (e->id == EVENT_WORKER_REGISTERED)
+        on_registered(arg, e);
     fleets_poke(arg);
 }
 
@@ -210,8 +225,7 @@ void fleet_count(const struct fleet *fl, int64_t now_ms, struct fleet_counts *ou
         out->running += state == BP_INSTANCE_RUNNING;
         out->terminating += state == BP_INSTANCE_TERMINATING;
         out->busy += state == BP_INSTANCE_RUNNING && i->leases > 0 && i->drain == DRAIN_NONE;
-        out->draining += i->drain != DRAIN_NONE && i->drain != DRAIN_UNMARKING && state != BP_INSTANCE_TERMINATED &&
-                         state != BP_INSTANCE_TERMINATING;
+        out->draining += drain_leaves(i->drain) && state != BP_INSTANCE_TERMINATED && state != BP_INSTANCE_TERMINATING;
     }
     for (uint32_t k = 0; k < fl->n_activities; k++)
         out->launch_failures += fl->activities[k].failed && fl->activities[k].at_ms > now_ms - FAILURE_WINDOW_MS;

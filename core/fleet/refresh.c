@@ -81,12 +81,11 @@ static void merge_worker(struct fleets *f, struct fleet *fl, struct instance *i)
 
 /* A worker that drains at the first sight of its instance was told so by an earlier process: what that began is ended,
  * or the instance would stay, take no job, and count as one that does. */
-static void take_up_drain(struct fleet *fl, struct instance *i)
+static void take_up_drain(const struct fleet *fl, struct instance *i)
 {
-    if (!i->worker_draining || i->now.state != BP_INSTANCE_RUNNING)
-        return;
-    log_info(LOG_FLEET, "%s: %s was draining already; it ends when it is idle", fl->slug, i->now.id);
-    i->drain = DRAIN_MARKED;
+    drain_follow(i);
+    if (i->drain != DRAIN_NONE)
+        log_info(LOG_FLEET, "%s: %s was draining already; it ends when it is idle", fl->slug, i->now.id);
 }
 
 static void merge_instance(struct fleets *f, struct fleet *fl, const struct bp_instance *d)

@@ -7,11 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static int is_draining(const struct instance *i)
-{
-    return i->drain == DRAIN_MARKING || i->drain == DRAIN_MARKED || i->drain == DRAIN_ENDING;
-}
-
 static int is_live(const struct instance *i)
 {
     return i->now.state == BP_INSTANCE_PENDING || i->now.state == BP_INSTANCE_RUNNING;
@@ -61,7 +56,7 @@ static int32_t ending(const struct fleet *fl)
 {
     int32_t n = 0;
     for (const struct instance *i = fl->instances; i; i = i->next)
-        n += i->drain == DRAIN_ENDING && is_live(i);
+        n += drain_ends(i->drain) && is_live(i);
     return n;
 }
 
@@ -130,7 +125,7 @@ int fleet_resize(struct fleets *f, const char *slug, int32_t to, const char *rea
     for (const struct instance *i = fl->instances; i; i = i->next) {
         if (i->drain == DRAIN_UNMARKING || i->drain == DRAIN_MARKING)
             return err_set(err, BP_LATER, "%s: the drain of %s is under way", slug, i->now.id);
-        leaving += is_draining(i) && is_live(i);
+        leaving += drain_leaves(i->drain) && is_live(i);
     }
     int32_t now = fl->desired - leaving;
     if (to > now)

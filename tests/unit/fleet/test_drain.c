@@ -187,6 +187,43 @@ static void a_drain_that_outlived_its_controller_goes_on(void **state)
     end(&f);
 }
 
+/* Nobody knows whether the first terminate still comes true: the instance is not given back to work. */
+static void one_whose_end_is_in_doubt_is_not_called_back(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, 2, NEVER);
+    atomic_store(&f.rig->terminate_fails, 1); /* with an error that says nothing */
+    assert_int_equal(resize(&f, 1), 0);
+    rig_until_call(f.rig, "terminate");
+    rig_turn(f.rig, 20);
+    assert_int_equal(resize(&f, 2), 0);
+    rig_until_call(f.rig, "grow photo 3");
+    assert_int_equal(rig_calls(f.rig, "undrain"), 0);
+    look(&f);
+    rig_until_calls(f.rig, "terminate", 2);
+    end(&f);
+}
+
+/* Told before it can ask for its first job, and not by the next look. */
+static void a_worker_that_registers_on_a_leaving_instance_is_told_at_once(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, 1, NEVER);
+    atomic_store(&f.rig->lease_on_mark, 1);
+    assert_int_equal(resize(&f, 0), 0);
+    rig_until_call(f.rig, "drain i-1");
+    look(&f);
+    atomic_store(&f.rig->cloud_closed, 1); /* looks come no further than to the store */
+    rig_forget_calls(f.rig);
+    bus_publish(f.rig->bus, EVENT_WORKER_REGISTERED, "i-1", "photo", "[\"photo\"]", (int64_t)1);
+    rig_until_call(f.rig, "drain i-1");
+    assert_int_equal(rig_calls(f.rig, "workers"), 0);
+    atomic_store(&f.rig->cloud_closed, 0);
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +236,8 @@ int main(void)
         cmocka_unit_test(a_terminate_that_fails_is_not_hammered),
         cmocka_unit_test(a_mark_that_failed_is_set_again_before_anything_ends),
         cmocka_unit_test(a_worker_that_comes_up_on_a_marked_instance_is_marked_first),
+        cmocka_unit_test(one_whose_end_is_in_doubt_is_not_called_back),
+        cmocka_unit_test(a_worker_that_registers_on_a_leaving_instance_is_told_at_once),
         cmocka_unit_test(protection_follows_leases),
         cmocka_unit_test(a_fleet_is_protected_by_one_call),
     };
