@@ -44,13 +44,12 @@ static void take_penalties(struct fleet *fl, const char *text)
     fl->penalties = text ? json_parse(text, strlen(text), &bad) : NULL;
 }
 
-static void add(struct fleets *f, struct fleet *fl, const struct bp_activity *a)
+void activities_note(struct fleets *f, struct fleet *fl, const struct bp_activity *a)
 {
     uint32_t keep = fl->n_activities < FLEET_ACTIVITIES ? fl->n_activities : FLEET_ACTIVITIES - 1;
     memmove(&fl->activities[1], &fl->activities[0], keep * sizeof fl->activities[0]);
     fl->activities[0] = *a;
     fl->n_activities = keep + 1;
-    fl->activities_ms = a->at_ms;
     if (!a->failed)
         return;
     log_warn(LOG_FLEET, "%s: a launch of %s failed (%s): %s", fl->slug, a->type, a->reason, a->text);
@@ -73,8 +72,10 @@ static void got(void *args, const struct bp_err *err, void *arg)
     if (err->rc == 0)
         take_penalties(fl, a->penalties);
     for (uint32_t k = err->rc == 0 ? a->n : 0; k > 0; k--) /* newest first: add the oldest first */
-        if (a->list[k - 1].at_ms > a->since_ms)
-            add(f, fl, &a->list[k - 1]);
+        if (a->list[k - 1].at_ms > a->since_ms) {
+            fl->activities_ms = a->list[k - 1].at_ms;
+            activities_note(f, fl, &a->list[k - 1]);
+        }
 }
 
 void activities_ask(struct fleets *f, struct fleet *fl)

@@ -23,9 +23,11 @@ struct instance {
     enum drain_step drain;
     int64_t marked_ms;
     int64_t idle_since_ms, busy_since_ms;
-    int protecting; /* a call is under way that protects it (1) or ends that (2) */
-    int old;        /* a roll-out under way is to replace it */
-    int rolling;    /* drained by a roll-out: another one takes its place, so growth does not call it back */
+    int64_t silent_since_ms; /* monotonic; no worker of it has been registered since, 0: one is */
+    int silent;              /* it is ended for that, so growth does not call it back */
+    int protecting;          /* a call is under way that protects it (1) or ends that (2) */
+    int old;                 /* a roll-out under way is to replace it */
+    int rolling;             /* drained by a roll-out: another one takes its place, so growth does not call it back */
 };
 
 /* A roll-out that is looked after; before_ms 0: none. */
@@ -51,7 +53,9 @@ struct fleet {
     int exists;
     int32_t desired, max_size;
     int64_t described_ms;
-    double boot_s; /* moving mean of launch to registration */
+    int32_t warmup_s; /* of its workflow */
+    int32_t silences; /* how often in a row instances were ended because no worker of theirs registered */
+    double boot_s;    /* moving mean of launch to registration */
     struct instance *instances;
     struct bp_activity activities[FLEET_ACTIVITIES]; /* newest first */
     uint32_t n_activities;
@@ -111,7 +115,11 @@ void drain_worker_up(struct fleets *f, struct fleet *fl, struct instance *i);
 /* Protection follows leases. */
 void protect_follow(struct fleets *f, struct fleet *fl);
 
-/* activities.c */
+/* silent.c: after a look, for the leader: instances whose worker does not come are ended, and so replaced. */
+void silent_follow(struct fleets *f, struct fleet *fl);
+
+/* activities.c: activities_note() adds what the engine itself found. */
+void activities_note(struct fleets *f, struct fleet *fl, const struct bp_activity *a);
 void activities_ask(struct fleets *f, struct fleet *fl);
 
 /* ensure.c: the call owns the strings its spec points to. */

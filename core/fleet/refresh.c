@@ -150,6 +150,7 @@ static void merge_fleet(struct fleets *f, struct fleet *fl, const struct bp_flee
     activities_ask(f, fl);
     if (!f->leading || !leads_now(&f->leads, &term))
         return;
+    silent_follow(f, fl);
     drain_advance(f, fl, f->refresh_began_ms);
     rollout_follow(f, fl);
     protect_follow(f, fl);
@@ -323,6 +324,7 @@ static void want(const struct workflow *w, void *arg)
         f->list = fl;
     }
     fl->wanted = 1;
+    fl->warmup_s = w->warmup_s;
     if (f->leading)
         ensure_fleet(f, fl, w);
 }

@@ -43,7 +43,7 @@ static int32_t cancel_drains(struct fleets *f, struct fleet *fl, int32_t n)
 {
     int32_t cancelled = 0;
     for (struct instance *i = fl->instances; i && cancelled < n; i = i->next) {
-        if (i->drain != DRAIN_MARKED || i->rolling || !is_live(i))
+        if (i->drain != DRAIN_MARKED || i->rolling || i->silent || !is_live(i))
             continue;
         drain_cancel(f, fl, i);
         cancelled++;

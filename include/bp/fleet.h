@@ -85,9 +85,11 @@ struct bp_fleet {
     /* What happened since since_ms, newest first, up to *n; *n is set to the count. */
     int32_t (*activities)(void *inst, const char *slug, int64_t since_ms, struct bp_activity *out, uint32_t *n,
                           struct bp_err *err);
-    /* For tests and learning; BP_UNSUPPORTED on real clouds. what: "fail-launches" (arg: how many), "boot-delay" (ms),
-     * "interrupt" (arg: instance id, its worker gets a notice and the instance ends after the notice time),
-     * "kill" (arg: instance id, no notice). */
+    /* For tests and learning; BP_UNSUPPORTED on real clouds. what: "fail-launches" (arg: how many), "no-capacity"
+     * (ms from now in which no launch succeeds), "boot-delay" (ms), "never-register" (of so many launches to come the
+     * worker never registers), "storm" (no arg: a notice to every Spot instance that runs), "interrupt" (arg: instance
+     * id, its worker gets a notice and the instance ends after the notice time), "kill" (arg: instance id, no notice).
+     */
     int32_t (*inject)(void *inst, const char *slug, const char *what, const char *arg, struct bp_err *err);
     /* The controller is about to end cleanly. A provider whose instances must not outlive it ends them now, giving them
      * the time to hand back what they run, and returns when they are gone; any other does nothing. May block for a

@@ -114,8 +114,9 @@ int fleet_may_afford(const struct fleet *f, const struct local *l)
 
 static int launch_one(struct fleet *f, const struct local *l, int64_t now, int32_t all)
 {
-    if (f->fail_launches > 0 && !fleet_may_afford(f, l)) { /* it is Spot that has no capacity */
-        f->fail_launches--;
+    int none = f->fail_launches > 0 || now < f->no_capacity_ms;
+    if (none && !fleet_may_afford(f, l)) { /* it is Spot that has no capacity */
+        f->fail_launches -= f->fail_launches > 0;
         fleet_record(f, now, NULL, 1, "capacity", "no capacity for this type in zone %s (injected)", l->settings.zone);
         fleet_rest(f, l, now);
         return 0;

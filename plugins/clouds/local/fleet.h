@@ -25,6 +25,7 @@ struct instance {
     int64_t kill_at_ms;      /* TERMINATING: when SIGKILL follows SIGTERM, 0: not */
     int64_t ended_ms;        /* TERMINATED: since when */
     int removing;            /* 1: terminate() was asked, its end is no surprise */
+    int mute;                /* injected: its worker never reaches the controller */
     char url[256];           /* where its worker reaches the controller */
 };
 
@@ -36,6 +37,8 @@ struct fleet {
     int32_t desired, min_size, max_size, warmup_s;
     int64_t boot_delay_ms;      /* injected; -1: as in the settings */
     int32_t fail_launches;      /* injected: so many launches to come fail */
+    int64_t no_capacity_ms;     /* injected: until then no Spot instance can be had */
+    int32_t mute_launches;      /* injected: the workers of so many launches to come never register */
     int32_t on_demand;          /* allowed beyond the settings: so many of the live ones may be no Spot instances */
     uint32_t next_type;         /* index of the type to launch, moves on with each failure */
     uint32_t failures;          /* in a row, for the rest between launches */

@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BOOT_DELAY_MAX_MS 3600000
-#define FAIL_MAX          10000
+#define BOOT_DELAY_MAX_MS  3600000
+#define FAIL_MAX           10000
+#define NO_CAPACITY_MAX_MS 86400000
 
 /* The lock is held when it succeeds. */
 static int enter(struct local *l, const char *slug, struct fleet **f, struct bp_err *err)
@@ -331,6 +332,29 @@ static int fail_launches(struct local *l, struct fleet *f, const char *arg, stru
     return 0;
 }
 
+static int no_capacity(struct local *l, struct fleet *f, const char *arg, struct bp_err *err)
+{
+    int64_t ms;
+    int rc = number_of(arg, NO_CAPACITY_MAX_MS, &ms, err);
+    if (rc < 0)
+        return rc;
+    f->no_capacity_ms = LOCAL_NOW(l) + ms;
+    f->dirty = 1;
+    return 0;
+}
+
+static int never_register(struct local *l, struct fleet *f, const char *arg, struct bp_err *err)
+{
+    int64_t n;
+    (void)l;
+    int rc = number_of(arg, FAIL_MAX, &n, err);
+    if (rc < 0)
+        return rc;
+    f->mute_launches = (int32_t)n;
+    f->dirty = 1;
+    return 0;
+}
+
 static int boot_delay(struct local *l, struct fleet *f, const char *arg, struct bp_err *err)
 {
     int64_t n;
@@ -366,6 +390,22 @@ static int interrupt(struct local *l, struct fleet *f, const char *arg, struct b
     return instance_interrupt(f, i, l, LOCAL_NOW(l), err);
 }
 
+/* All Spot instances that run get their notice at once. */
+static int storm(struct local *l, struct fleet *f, const char *arg, struct bp_err *err)
+{
+    int n = 0;
+    (void)arg;
+    for (struct instance *i = f->instances; i; i = i->next) {
+        if (i->pub.state != BP_INSTANCE_RUNNING || !i->pub.spot || i->pub.interrupting)
+            continue;
+        int rc = instance_interrupt(f, i, l, LOCAL_NOW(l), err);
+        if (rc < 0)
+            return rc;
+        n++;
+    }
+    return n ? 0 : no_instance(err, f->slug, "that is Spot and has no notice yet");
+}
+
 static int kill_one(struct local *l, struct fleet *f, const char *arg, struct bp_err *err)
 {
     struct instance *i = running(f, arg);
@@ -381,8 +421,13 @@ static int32_t inject(void *inst, const char *slug, const char *what, const char
     static const struct {
         const char *what;
         int (*run)(struct local *l, struct fleet *f, const char *arg, struct bp_err *err);
-    } rows[] = {
-        {"fail-launches", fail_launches}, {"boot-delay", boot_delay}, {"interrupt", interrupt}, {"kill", kill_one}};
+    } rows[] = {{"fail-launches", fail_launches},
+                {"no-capacity", no_capacity},
+                {"boot-delay", boot_delay},
+                {"never-register", never_register},
+                {"interrupt", interrupt},
+                {"storm", storm},
+                {"kill", kill_one}};
     struct local *l = inst;
     struct fleet *f;
     int rc = enter(l, slug, &f, err);
@@ -393,7 +438,10 @@ static int32_t inject(void *inst, const char *slug, const char *what, const char
         if (strcmp(rows[i].what, what) == 0)
             rc = rows[i].run(l, f, arg, err);
     if (rc == BP_UNSUPPORTED)
-        err_set(err, rc, "cannot inject \"%.40s\"; known are fail-launches, boot-delay, interrupt and kill", what);
+        err_set(err, rc,
+                "cannot inject \"%.40s\"; known are fail-launches, no-capacity, boot-delay, never-register, "
+                "interrupt, storm and kill",
+                what);
     fleets_leave(l->fleets, 1);
     return rc;
 }

@@ -33,12 +33,20 @@ struct row {
     }
 
 static const struct row fleet_rows[] = {
-    T(fleet, "slug", slug),           T(fleet, "stage", stage),
-    T(fleet, "types", types),         I(fleet, "desired", desired),
-    I(fleet, "min", min_size),        I(fleet, "max", max_size),
-    I(fleet, "warmup_s", warmup_s),   I(fleet, "boot_delay_ms", boot_delay_ms),
-    I(fleet, "failures", failures),   I(fleet, "fail_launches", fail_launches),
-    I(fleet, "next_type", next_type), I(fleet, "next_launch_ms", next_launch_ms),
+    T(fleet, "slug", slug),
+    T(fleet, "stage", stage),
+    T(fleet, "types", types),
+    I(fleet, "desired", desired),
+    I(fleet, "min", min_size),
+    I(fleet, "max", max_size),
+    I(fleet, "warmup_s", warmup_s),
+    I(fleet, "boot_delay_ms", boot_delay_ms),
+    I(fleet, "failures", failures),
+    I(fleet, "fail_launches", fail_launches),
+    I(fleet, "next_type", next_type),
+    I(fleet, "next_launch_ms", next_launch_ms),
+    I(fleet, "no_capacity_ms", no_capacity_ms),
+    I(fleet, "mute_launches", mute_launches),
 };
 static const struct row instance_rows[] = {
     T(instance, "id", pub.id),
@@ -55,6 +63,7 @@ static const struct row instance_rows[] = {
     I(instance, "kill_at_ms", kill_at_ms),
     I(instance, "ended_ms", ended_ms),
     I(instance, "removing", removing),
+    I(instance, "mute", mute),
     I(instance, "pid", process.pid),
     {"start", UINT64, offsetof(struct instance, process.start), 0},
     T(instance, "boot", process.boot),

@@ -41,6 +41,8 @@ struct instance *instance_launch(struct fleet *f, const struct local *l, int64_t
     i->process.fd = -1;
     int64_t delay = f->boot_delay_ms >= 0 ? f->boot_delay_ms : (int64_t)(l->settings.boot_delay_s * 1000);
     i->boot_at_ms = now + delay;
+    i->mute = f->mute_launches > 0;
+    f->mute_launches -= i->mute;
     while (*last)
         last = &(*last)->next;
     *last = i;
@@ -72,7 +74,7 @@ static int start_worker(const struct fleet *f, struct instance *i, const struct 
     struct worker_command c;
     instance_dir(l, i->pub.id, dir);
     log_path(l, i->pub.id, log);
-    struct worker_place at = {.id = i->pub.id, .slug = f->slug, .dir = dir, .log = log};
+    struct worker_place at = {.id = i->pub.id, .slug = f->slug, .dir = dir, .log = log, .mute = i->mute};
     int rc = worker_command_make(&c, l, &at, err);
     if (rc < 0)
         return rc;

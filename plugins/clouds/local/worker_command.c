@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define NOBODY "http://127.0.0.1:9" /* the port of a service that is not there any more */
+
 void worker_command_mark(const char *id, char out[128])
 {
     snprintf(out, 128, "worker.id=%s", id);
@@ -104,7 +106,7 @@ int worker_command_make(struct worker_command *c, const struct local *l, const s
     worker_command_mark(at->id, mark);
     add(c, "--set");
     add(c, "%s", mark);
-    add_set(c, "worker.url", s->url);
+    add_set(c, "worker.url", at->mute ? NOBODY : s->url);
     add_set(c, "worker.fleet", at->slug);
     if (s->fleet_secret_file[0]) {
         add(c, "--set");

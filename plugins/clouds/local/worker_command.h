@@ -15,6 +15,7 @@ struct worker_command {
 
 struct worker_place {
     const char *id, *slug, *dir, *log;
+    int mute; /* 1: it calls where nobody answers */
 };
 
 /* What starts the worker of an instance. BP_FAIL tells what is not known. worker_command_free() it. */

@@ -133,6 +133,28 @@ static void failed_launches_are_recorded_and_tried_again_with_the_next_type(void
     assert_string_equal(toy_instance(f, BP_INSTANCE_RUNNING, 0).type, "large");
 }
 
+static void without_capacity_every_launch_fails_until_it_is_there_again(void **state)
+{
+    struct fake *f = ready(state, QUICK);
+    toy_make(f, 2, 0);
+    assert_int_equal(T.inject(f->inst, "toy", "no-capacity", "3600000", &f->err), 0);
+    assert_int_equal(T.grow(f->inst, "toy", 1, &f->err), 0);
+    WAIT_FOR(toy_activities(f, "capacity", 1) >= 2);
+    assert_int_equal(toy_count(f, 0), 0);
+    assert_int_equal(T.inject(f->inst, "toy", "no-capacity", "0", &f->err), 0);
+    WAIT_FOR(toy_up(f, 1));
+}
+
+static void a_storm_gives_a_notice_to_all_that_have_none(void **state)
+{
+    struct fake *f = ready(state, QUICK);
+    toy_make(f, 3, 3);
+    WAIT_FOR(toy_up(f, 3));
+    assert_int_equal(T.inject(f->inst, "toy", "storm", "", &f->err), 0);
+    assert_int_equal(toy_activities(f, "interruption", 0), 3);
+    assert_int_equal(T.inject(f->inst, "toy", "storm", "", &f->err), BP_NOTFOUND);
+}
+
 static void more_instances_than_the_quota_fail_with_that_reason(void **state)
 {
     struct fake *f = ready(state, QUICK ",\"maxInstances\":1");
@@ -161,6 +183,8 @@ static void unknown_faults_and_bad_numbers_are_refused(void **state)
     assert_int_equal(T.inject(f->inst, "toy", "fail-launches", "many", &f->err), BP_INVALID);
     assert_int_equal(T.inject(f->inst, "toy", "fail-launches", "-1", &f->err), BP_INVALID);
     assert_int_equal(T.inject(f->inst, "toy", "boot-delay", NULL, &f->err), BP_INVALID);
+    assert_int_equal(T.inject(f->inst, "toy", "no-capacity", "soon", &f->err), BP_INVALID);
+    assert_int_equal(T.inject(f->inst, "toy", "never-register", "", &f->err), BP_INVALID);
     assert_int_equal(T.inject(f->inst, "toy", "kill", "i-0", &f->err), BP_NOTFOUND);
     assert_int_equal(T.inject(f->inst, "toy", "interrupt", "", &f->err), BP_NOTFOUND);
 }
@@ -209,6 +233,8 @@ int main(void)
         TEST(grow_never_lowers_and_stays_below_the_maximum),
         TEST(an_instance_is_pending_for_its_boot_delay),
         TEST(failed_launches_are_recorded_and_tried_again_with_the_next_type),
+        TEST(without_capacity_every_launch_fails_until_it_is_there_again),
+        TEST(a_storm_gives_a_notice_to_all_that_have_none),
         TEST(more_instances_than_the_quota_fail_with_that_reason),
         TEST(a_worker_that_cannot_be_started_is_a_failed_launch),
         TEST(unknown_faults_and_bad_numbers_are_refused),

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trouble of fleets: no capacity, slow boots, instances that never register, that die, and notices in storms."""
+import json
+
+from conftest import wait_until
+from test_fleet import done, fleet, instances, local, settings, submit
+
+
+def made(d, workflow="test-copy"):
+    wait_until("the fleet is made", lambda: (rows := d.ctl("fleet", workflow)) and rows[0]["exists"])
+    return d
+
+
+def chaotic(daemon, *plugins, max_size=4, **more):
+    workflow = {"scaleToZeroSeconds": 30, "policy": "perjob", "maxSize": max_size, "backlogTarget": 1}
+    return made(daemon(settings=settings(**{"workflows": json.dumps({"test-copy": workflow}), **more}), extra_plugins=plugins))
+
+
+def inject(d, what, *value):
+    d.ctl("fleet", "inject", "test-copy", what, *value)
+
+
+def come(d, n, state="running"):
+    """The names of n instances, when there are so many."""
+    there = wait_until(f"{n} are {state}", lambda: len(r := instances(d, state)) == n and r)
+    return [i["id"] for i in there]
+
+
+def failures(d):
+    return [a for a in fleet(d)["activities"] if a["failed"]]
+
+
+def ran_once(j):
+    """Its timeline has one completion, and an attempt for each time it was leased for good."""
+    whats = [e["what"] for e in j["timeline"]]
+    return whats.count("completed") == 1 and whats[-1] == "completed" and j["attempts"] == 1
+
+
+def test_a_storm_requeues_every_job_and_each_completes_once(daemon, test_copy):
+    d = chaotic(daemon, test_copy)
+    ids = [submit(d, steps=60, step_ms=100, checkpoint=True) for _ in range(4)]
+    wait_until("all run", lambda: all((d.http.job(id)["progress"] or 0) > 0 for id in ids))
+    hit = set(come(d, 4))
+    assert hit == {d.http.job(id)["worker"] for id in ids}
+    inject(d, "storm")
+    for id in ids:
+        j = done(d, id)
+        assert ran_once(j) and j["requeues"] == 1, j["timeline"]
+        assert j["worker"] not in hit, "it went on where it was interrupted"
+    notices = {e["instance"] for e in d.ctl("events", "fleet.instance", "--last", "200") if e["reason"] == "interruption notice"}
+    assert notices == hit
+
+
+def test_an_instance_that_never_registers_is_replaced_and_told(daemon, test_copy):
+    d = chaotic(daemon, test_copy, max_size=1, **{"scale.registerSeconds": "2"})
+    inject(d, "never-register", "1")
+    id = submit(d)
+    silent = wait_until("its instance runs", lambda: instances(d))[0]
+    assert not silent["registered"]
+    j = done(d, id)
+    assert j["worker"] != silent["id"]
+    told = wait_until("it is told", lambda: d.ctl("events", "fleet.launch_failed"))
+    assert [e["reason"] for e in told] == ["silent"] and "scale.registerSeconds" in told[0]["text"]
+    assert [a["instance"] for a in fleet(d)["activities"] if a["reason"] == "silent"] == [silent["id"]]
+    wait_until("its process is gone", lambda: len(d.worker_pids()) == 1)
+
+
+def test_no_capacity_is_told_tried_ever_more_rarely_and_hurts_no_other_workflow(daemon, test_copy, noop):
+    d = chaotic(daemon, test_copy, noop, max_size=1)
+    made(d, "bench-noop")
+    inject(d, "no-capacity", "600000")
+    id = submit(d)
+    failed = wait_until("three launches failed", lambda: len(a := failures(d)) >= 3 and a)
+    assert {a["reason"] for a in failed} == {"capacity"}
+    at = sorted(a["at_ms"] for a in failed)
+    assert all(b - a >= 300 * 2**n - 1 for n, (a, b) in enumerate(zip(at, at[1:]))), f"each rest is twice the one before: {at}"
+    assert fleet(d)["launch_failures"] >= 3 and fleet(d)["desired"] == 1 and d.http.job(id)["status"] == "queued"
+    other = d.http.submit("bench-noop", {})["id"]
+    wait_until("an instance of another workflow takes its job", lambda: d.http.job(other)["attempts"] == 1)
+    assert not instances(d)
+    assert d.ctl("fleet", "bench-noop")[0]["launch_failures"] == 0
+    inject(d, "no-capacity", "0")
+    assert done(d, id)["attempts"] == 1
+
+
+def test_slow_boots_bring_no_more_instances_than_jobs(daemon, test_copy):
+    d = chaotic(daemon, test_copy)
+    inject(d, "boot-delay", "3000")
+    ids = [submit(d, steps=5, step_ms=100) for _ in range(2)]
+    booting = set(come(d, 2, "pending"))
+    for id in ids:
+        assert done(d, id)["worker"] in booting
+    launched = [a for a in fleet(d)["activities"] if a["reason"] == "launch"]
+    assert {a["instance"] for a in launched} == booting
+    assert max(e["to"] for e in d.ctl("events", "scale.decided")) == 2
+
+
+def test_all_instances_die_at_once_and_every_job_completes(daemon, test_copy):
+    d = chaotic(daemon, test_copy, max_size=2, **{"dispatch.leaseTtlSeconds": "1.5"})
+    ids = [submit(d, steps=20, step_ms=100) for _ in range(2)]
+    wait_until("all run", lambda: all((d.http.job(id)["progress"] or 0) > 0 for id in ids))
+    dead = come(d, 2)
+    for instance in dead:
+        inject(d, "kill", instance)
+    for id in ids:
+        j = done(d, id)
+        assert [e["what"] for e in j["timeline"]].count("completed") == 1 and j["worker"] not in dead
+
+
+def test_wrong_trouble_is_refused(daemon, test_copy):
+    d = chaotic(daemon, test_copy)
+    for words, why in ((["no-capacity", "long"], "not a number"), (["never-register", "-1"], "not a number"),
+                       (["storm"], "no running instance"), (["flood"], "never-register")):
+        r = d.ctl("fleet", "inject", "test-copy", *words, json_form=False)
+        assert r.returncode == 1 and why in r.stderr, r.stderr
