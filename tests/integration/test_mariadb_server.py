@@ -32,7 +32,12 @@ class Server:
                               capture_output=True, text=True).stdout.strip()
 
     def signal(self, signo):
-        os.kill(int((pathlib.Path(self.socket).parent / "pid").read_text()), signo)
+        """A stop is there only when every thread has come to it."""
+        pid = int((pathlib.Path(self.socket).parent / "pid").read_text())
+        os.kill(pid, signo)
+        if signo == signal.SIGSTOP:
+            wait_until("all its threads stand", lambda: all(
+                t.read_text().rpartition(")")[2].split()[0] == "T" for t in pathlib.Path(f"/proc/{pid}/task").glob("*/stat")))
 
     def stop(self):
         self.holder.stdin.close()
