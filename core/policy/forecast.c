@@ -113,24 +113,6 @@ void forecast_arrived(struct forecast *f, int64_t now_ms, uint32_t n)
     f->total += n;
 }
 
-int forecast_is_sound(const struct forecast *f)
-{
-    int sound = f->first_bin >= 0 && f->bin >= f->first_bin && f->since_ms >= 0 && isfinite(f->minute_mean) &&
-                isfinite(f->minute_scatter) && f->minute_mean >= 0 && f->minute_scatter >= 0;
-    for (int i = 0; i < FORECAST_WINDOWS && sound; i++) {
-        sound = isfinite(f->loss[i]);
-        for (int k = 0; k < FORECAST_MINUTES; k++)
-            sound = sound && isfinite(f->foretold[i][k]) && f->foretold[i][k] >= 0;
-    }
-    for (int i = 0; i < FORECAST_CLASSES * FORECAST_CLASSES && sound; i++) {
-        const struct forecast_context *c = &f->context[i / FORECAST_CLASSES][i % FORECAST_CLASSES];
-        sound = isfinite(c->followed) && c->followed >= 0;
-    }
-    for (int i = 0; i < FORECAST_BINS && sound; i++)
-        sound = f->recent[i] < FORECAST_CLASSES && f->longer[i] < FORECAST_CLASSES;
-    return sound;
-}
-
 /* ---- questions ---- */
 
 double forecast_dispersion(const struct forecast *f)

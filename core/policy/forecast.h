@@ -5,7 +5,7 @@
  * Three things are learned, none is set: which window of the past foretells the next minutes best (a steady load wants
  * a long one, a gusty one a short one), how much the counts scatter beyond chance, and what has followed moments like
  * this one (so that the first jobs of a batch tell of the rest). Bounded and pure: a struct without pointers, part of
- * struct history and stored with it. Times are milliseconds since 1970.
+ * struct history. Times are milliseconds since 1970.
  */
 #ifndef POLICY_FORECAST_H
 #define POLICY_FORECAST_H
@@ -47,9 +47,6 @@ struct forecast {
 void forecast_arrived(struct forecast *f, int64_t now_ms, uint32_t n);
 /* Time has passed. More than two hours without a call are not taken for hours without jobs. */
 void forecast_advance(struct forecast *f, int64_t now_ms);
-
-/* 0: it cannot have been written by these functions. */
-int forecast_is_sound(const struct forecast *f);
 
 /* ---- questions; at the time of the last call ---- */
 

@@ -7,59 +7,21 @@
 
 #define RUNS_MEAN   200
 #define STAGES_MEAN 20
+#define RATE_MOST_S 3600.0
 #define PRIOR_HOURS 50.0 /* an instance-hour count after which what was measured outweighs what was assumed */
 
 void history_init(struct history *h)
 {
     memset(h, 0, sizeof *h);
-    h->version = HISTORY_VERSION;
-    h->size = sizeof *h;
 }
 
-static int is_sound(const struct history *h)
-{
-    return h->version == HISTORY_VERSION && h->size == sizeof *h && h->now_ms >= h->since_ms && h->fine_bin >= 0 &&
-           h->coarse_bin >= 0 && isfinite(h->run_mean_s) && isfinite(h->run_square_s2) && isfinite(h->instance_s) &&
-           h->instance_s >= 0 && h->demand >= 0 && h->instances >= 0 && forecast_is_sound(&h->forecast);
-}
-
-int history_restore(struct history *h, const void *stored, size_t n)
-{
-    if (n == sizeof *h)
-        memcpy(h, stored, n);
-    if (n == sizeof *h && is_sound(h))
-        return BP_OK;
-    history_init(h);
-    return BP_INVALID;
-}
-
-/* Bins between the newest one and this moment are empty. */
 static void advance(struct history *h, int64_t now_ms)
 {
-    forecast_advance(&h->forecast, now_ms > h->now_ms ? now_ms : h->now_ms);
-    if (!h->since_ms) {
-        h->since_ms = h->now_ms = now_ms;
-        h->fine_bin = now_ms / (HISTORY_FINE_S * 1000);
-        h->coarse_bin = now_ms / (HISTORY_COARSE_S * 1000);
-        return;
-    }
-    if (now_ms <= h->now_ms)
-        return;
-    h->now_ms = now_ms;
-    int64_t fine = now_ms / (HISTORY_FINE_S * 1000), coarse = now_ms / (HISTORY_COARSE_S * 1000);
-    int64_t passed = fine - h->fine_bin;
-    for (int64_t i = 0; i < passed && i < HISTORY_FINE; i++)
-        h->fine[(fine - i) % HISTORY_FINE] = 0;
-    h->fine_bin = fine;
-    passed = coarse - h->coarse_bin;
-    for (int64_t i = 0; i < passed && i < HISTORY_COARSE; i++) /* a gap has the demand that it began with */
-        h->coarse[(coarse - i) % HISTORY_COARSE] = (struct history_bin){0, (uint16_t)h->demand};
-    h->coarse_bin = coarse;
-}
-
-static uint16_t more(uint16_t have, uint32_t n)
-{
-    return have + n > UINT16_MAX ? UINT16_MAX : (uint16_t)(have + n);
+    if (!h->since_ms)
+        h->since_ms = now_ms;
+    if (now_ms > h->now_ms)
+        h->now_ms = now_ms;
+    forecast_advance(&h->forecast, h->now_ms);
 }
 
 void history_arrived(struct history *h, int64_t now_ms, uint32_t n)
@@ -68,12 +30,7 @@ void history_arrived(struct history *h, int64_t now_ms, uint32_t n)
         return;
     advance(h, now_ms);
     h->arrivals += n;
-    h->arrived_ms = h->now_ms;
     forecast_arrived(&h->forecast, h->now_ms, n);
-    uint16_t *fine = &h->fine[h->fine_bin % HISTORY_FINE];
-    struct history_bin *coarse = &h->coarse[h->coarse_bin % HISTORY_COARSE];
-    *fine = more(*fine, n);
-    coarse->arrivals = more(coarse->arrivals, n);
 }
 
 void history_finished(struct history *h, int64_t now_ms, double service_s)
@@ -152,9 +109,6 @@ void history_demand(struct history *h, int64_t now_ms, int64_t demand)
     for (int32_t k = to + 1; k <= h->demand && k <= HISTORY_LEVELS; k++)
         fall(&h->level[k], h->now_ms);
     h->demand = to;
-    uint16_t *peak = &h->coarse[h->coarse_bin % HISTORY_COARSE].demand;
-    if (*peak < to)
-        *peak = (uint16_t)to;
 }
 
 void history_instances(struct history *h, int64_t now_ms, int32_t live)
@@ -182,16 +136,6 @@ void history_take_fleet(struct history *h, const struct history *from)
 
 /* ---- questions ---- */
 
-uint32_t history_fine(const struct history *h, uint32_t back)
-{
-    return h->fine_bin >= back ? h->fine[(h->fine_bin - back) % HISTORY_FINE] : 0;
-}
-
-struct history_bin history_coarse(const struct history *h, uint32_t back)
-{
-    return h->coarse_bin >= back ? h->coarse[(h->coarse_bin - back) % HISTORY_COARSE] : (struct history_bin){0, 0};
-}
-
 double history_age_s(const struct history *h)
 {
     return (double)(h->now_ms - h->since_ms) / 1000.0;
@@ -200,12 +144,8 @@ double history_age_s(const struct history *h)
 double history_rate(const struct history *h, double window_s)
 {
     double age_s = history_age_s(h);
-    uint32_t bins = (uint32_t)(window_s / HISTORY_FINE_S), sum = 0;
-    bins = bins < 1 ? 1 : bins > HISTORY_FINE ? HISTORY_FINE : bins;
-    for (uint32_t i = 0; i < bins; i++)
-        sum += history_fine(h, i);
-    double watched_s = age_s < bins * HISTORY_FINE_S ? age_s : bins * HISTORY_FINE_S;
-    return sum / (watched_s > HISTORY_FINE_S ? watched_s : HISTORY_FINE_S);
+    double bins_s = floor(fmax(fmin(window_s, RATE_MOST_S), FORECAST_BIN_S) / FORECAST_BIN_S) * FORECAST_BIN_S;
+    return forecast_count(&h->forecast, bins_s) / fmax(fmin(age_s, bins_s), FORECAST_BIN_S);
 }
 
 static int by_size(const void *a, const void *b)

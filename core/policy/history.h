@@ -13,13 +13,8 @@
 #include "policy/forecast.h"
 #include <bp/plugin.h>
 
-#define HISTORY_VERSION   1
-#define HISTORY_LEVELS    64   /* demand levels told apart, 1..64; what is above is not kept */
-#define HISTORY_SPELLS    60   /* of each level */
-#define HISTORY_FINE_S    10   /* seconds of a fine bin */
-#define HISTORY_FINE      360  /* an hour of them */
-#define HISTORY_COARSE_S  300  /* seconds of a coarse bin */
-#define HISTORY_COARSE    2016 /* a week of them: the slot is the time of the week */
+#define HISTORY_LEVELS    64 /* demand levels told apart, 1..64; what is above is not kept */
+#define HISTORY_SPELLS    60 /* of each level */
 #define HISTORY_RUNS      64
 #define HISTORY_BOOTS     32
 #define HISTORY_UNKNOWN_S 1e7f /* the gap before the first spell */
@@ -43,22 +38,11 @@ struct history_level {
     int64_t high_since_ms;       /* begin of the spell under way, or of the last one; 0: there was none */
 };
 
-/* Five minutes of a week. */
-struct history_bin {
-    uint16_t arrivals; /* stays at 65535 */
-    uint16_t demand;   /* its peak */
-};
-
 struct history {
-    uint32_t version, size; /* HISTORY_VERSION, sizeof: what a stored one is checked by */
-    int64_t since_ms;       /* begin; 0: nothing seen yet */
-    int64_t now_ms;         /* of the latest event */
+    int64_t since_ms; /* begin; 0: nothing seen yet */
+    int64_t now_ms;   /* of the latest event */
 
-    uint64_t arrivals;            /* jobs, ever */
-    int64_t arrived_ms;           /* the latest; 0: none */
-    int64_t fine_bin, coarse_bin; /* number of the newest bin since 1970 */
-    uint16_t fine[HISTORY_FINE];  /* arrivals by bin number modulo */
-    struct history_bin coarse[HISTORY_COARSE];
+    uint64_t arrivals; /* jobs, ever */
 
     uint64_t runs;                    /* finished jobs, ever */
     float run_s[HISTORY_RUNS];        /* ring of their service times */
@@ -78,8 +62,6 @@ struct history {
 };
 
 void history_init(struct history *h);
-/* Takes a stored one over. BP_INVALID when it is of another version or damaged: *h is then empty. */
-int history_restore(struct history *h, const void *stored, size_t n);
 
 /* n jobs became queued for the first time. */
 void history_arrived(struct history *h, int64_t now_ms, uint32_t n);
@@ -102,11 +84,8 @@ void history_take_fleet(struct history *h, const struct history *from);
 
 /* ---- questions; all at h->now_ms ---- */
 
-/* Arrivals in the fine bin `back` bins ago (0: the one under way), 0 <= back < HISTORY_FINE. */
-uint32_t history_fine(const struct history *h, uint32_t back);
-/* The coarse bin `back` bins ago, 0 <= back < HISTORY_COARSE: HISTORY_COARSE - n is n bins ahead, a week ago. */
-struct history_bin history_coarse(const struct history *h, uint32_t back);
-/* Arrivals in the last window_s seconds (at most an hour), and how long of that has been watched. */
+/* Arrivals in the last window_s seconds (whole bins of the forecast, at most an hour) by how long of that was watched.
+ */
 double history_rate(const struct history *h, double window_s); /* per second */
 /* Seconds watched. */
 double history_age_s(const struct history *h);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The AWS plugin where AWS, its metadata and the network misbehave. What broke other programs has a test named after it."""
+import functools
 import json
 import os
 import urllib.parse
@@ -27,16 +28,16 @@ def aws():
 
 
 @pytest.fixture
-def client(aws, build, tmp_path):
-    """client() signs with long-lived keys, client(role=True) with the instance's role; a wall clock that follows the fake's."""
+def start(aws, build, tmp_path):
+    """start(program, role, settings, **env) signs with long-lived keys, with role=True with the instance's role; its wall clock follows
+    the fake's."""
     made = []
 
-    def make(role=False, settings=None, **env):
-        clock = tmp_path / f"clock{len(made)}"
+    def make(program, role=False, settings=None, **env):
+        clock, dir = tmp_path / f"clock{len(made)}", tmp_path / f"c{len(made)}"
         aws.clock.share(clock)
-        dir = tmp_path / f"c{len(made)}"
         dir.mkdir()
-        made.append(Client(build, dir, surroundings(aws, role, BP_FAKE_CLOCK=str(clock), **env), settings))
+        made.append(program(build, dir, surroundings(aws, role, BP_FAKE_CLOCK=str(clock), **env), settings))
         return made[-1]
 
     yield make
@@ -47,21 +48,15 @@ def client(aws, build, tmp_path):
 
 
 @pytest.fixture
-def objects(aws, build, tmp_path):
-    """The same for the objects facet."""
-    made = []
+def client(start):
+    """The plugin's client."""
+    return functools.partial(start, Client)
 
-    def make(role=False, settings=None, **env):
-        clock = tmp_path / f"oclock{len(made)}"
-        aws.clock.share(clock)
-        dir = tmp_path / f"o{len(made)}"
-        dir.mkdir()
-        made.append(Caller(build, dir, surroundings(aws, role, BP_FAKE_CLOCK=str(clock), **env), settings))
-        return made[-1]
 
-    yield make
-    for c in made:
-        c.close()
+@pytest.fixture
+def objects(start):
+    """Its objects facet."""
+    return functools.partial(start, Caller)
 
 
 def file_of(path, n):

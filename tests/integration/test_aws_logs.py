@@ -5,36 +5,15 @@ import json
 import os
 import socket
 import time
-import urllib.request
 
 import pytest
 
 from conftest import wait_until
 from objects_rig import INVALID
-from watch_rig import Moto, Recorder, aws_daemon, watcher
+from watch_rig import aws_daemon, moto, recorder, server, watcher  # noqa: F401
 
 GROUP = "/bp/prod/bpd"
 QUICK = {"maxAttempts": 1, "connectTimeoutMilliseconds": 500}
-
-
-@pytest.fixture(scope="module")
-def server():
-    m = Moto()
-    yield m
-    m.stop()
-
-
-@pytest.fixture
-def moto(server):
-    urllib.request.urlopen(urllib.request.Request(f"{server.url}/moto-api/reset", method="POST")).read()
-    return server
-
-
-@pytest.fixture
-def recorder(moto):
-    r = Recorder(moto)
-    yield r
-    r.close()
 
 
 @pytest.fixture

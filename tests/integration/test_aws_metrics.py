@@ -5,7 +5,6 @@ import gzip
 import json
 import time
 import urllib.parse
-import urllib.request
 
 import pytest
 
@@ -13,29 +12,9 @@ from conftest import wait_until
 from fakeaws import FakeAws
 from fakeaws.identity import Keys
 from objects_rig import KEYS
-from watch_rig import Moto, Recorder, aws_daemon, watcher
+from watch_rig import aws_daemon, moto, recorder, server, watcher  # noqa: F401
 
 MINUTE = 60000
-
-
-@pytest.fixture(scope="module")
-def server():
-    m = Moto()
-    yield m
-    m.stop()
-
-
-@pytest.fixture
-def moto(server):
-    urllib.request.urlopen(urllib.request.Request(f"{server.url}/moto-api/reset", method="POST")).read()
-    return server
-
-
-@pytest.fixture
-def recorder(moto):
-    r = Recorder(moto)
-    yield r
-    r.close()
 
 
 @pytest.fixture

@@ -8,16 +8,9 @@ import pytest
 
 from conftest import wait_until
 from objects_rig import DENIED, INVALID, LATER, NOTFOUND
-from watch_rig import Moto, Recorder, aws_daemon, watcher
+from watch_rig import Moto, aws_daemon, moto, recorder, server, watcher  # noqa: F401
 
 QUICK = {"maxAttempts": 1, "connectTimeoutMilliseconds": 500}
-
-
-@pytest.fixture(scope="module")
-def server():
-    m = Moto()
-    yield m
-    m.stop()
 
 
 class Topic:
@@ -43,21 +36,8 @@ class Topic:
 
 
 @pytest.fixture
-def moto(server):
-    urllib.request.urlopen(urllib.request.Request(f"{server.url}/moto-api/reset", method="POST")).read()
-    return server
-
-
-@pytest.fixture
 def topic(moto):
     return Topic(moto, "ops")
-
-
-@pytest.fixture
-def recorder(moto):
-    r = Recorder(moto)
-    yield r
-    r.close()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 
 import boto3
+import pytest
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
@@ -84,6 +85,27 @@ class Recorder:
     def close(self):
         self.server.shutdown()
         self.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def server():
+    m = Moto()
+    yield m
+    m.stop()
+
+
+@pytest.fixture
+def moto(server):
+    """It, and nothing in it."""
+    urllib.request.urlopen(urllib.request.Request(f"{server.url}/moto-api/reset", method="POST")).read()
+    return server
+
+
+@pytest.fixture
+def recorder(moto):
+    r = Recorder(moto)
+    yield r
+    r.close()
 
 
 def watcher(build, dir, url, settings=None):

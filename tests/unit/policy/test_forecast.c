@@ -2,7 +2,7 @@
 /* What arrivals of the past tell of those to come. */
 #include "cm.h"
 
-#include "policy/history.h"
+#include "policy/forecast.h"
 #include <math.h>
 #include <string.h>
 
@@ -113,22 +113,6 @@ static void a_night_without_the_daemon_teaches_nothing(void **state)
     assert_true(forecast_trusted(&f) > 0.6 / 12);
 }
 
-static void it_is_stored_with_the_history_and_refused_when_damaged(void **state)
-{
-    static struct history from, to;
-    (void)state;
-    history_init(&from);
-    history_arrived(&from, T0, 5);
-    history_demand(&from, T0 + HOUR, 0);
-    assert_int_equal(from.forecast.total, 5);
-    assert_int_equal(history_restore(&to, &from, sizeof from), BP_OK);
-    from.forecast.context[3][3].followed = NAN;
-    assert_int_equal(history_restore(&to, &from, sizeof from), BP_INVALID);
-    from.forecast.context[3][3].followed = 0;
-    from.forecast.recent[7] = FORECAST_CLASSES;
-    assert_int_equal(history_restore(&to, &from, sizeof from), BP_INVALID);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,7 +123,6 @@ int main(void)
         cmocka_unit_test(a_rate_that_changes_wants_a_shorter_window),
         cmocka_unit_test(the_first_job_of_a_batch_tells_of_the_rest),
         cmocka_unit_test(a_night_without_the_daemon_teaches_nothing),
-        cmocka_unit_test(it_is_stored_with_the_history_and_refused_when_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

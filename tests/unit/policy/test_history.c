@@ -5,7 +5,7 @@
 #include "policy/history.h"
 #include <string.h>
 
-#define T0 1700000100000LL /* begin of a coarse bin */
+#define T0 1700000100000LL /* begin of a bin */
 
 static struct history *fresh(void)
 {
@@ -22,45 +22,26 @@ static void arrivals_are_counted_in_bins(void **state)
     history_arrived(h, T0 + 9999, 1);
     history_arrived(h, T0 + 10000, 4);
     assert_int_equal(h->arrivals, 7);
-    assert_int_equal(history_fine(h, 0), 4);
-    assert_int_equal(history_fine(h, 1), 3);
-    assert_int_equal(history_coarse(h, 0).arrivals, 7);
+    assert_int_equal(h->forecast.total, 7);
+    assert_true(history_rate(h, 10) == 0.4); /* the bin under way */
+    assert_true(history_rate(h, 20) == 0.7);
     history_demand(h, T0 + 35000, 0); /* time passes */
-    assert_int_equal(history_fine(h, 0), 0);
-    assert_int_equal(history_fine(h, 2), 4);
-    assert_true(history_rate(h, 30) > 4 / 35.0 && history_rate(h, 30) <= 7 / 30.0);
+    assert_true(history_rate(h, 10) == 0);
+    assert_true(history_rate(h, 30) == 4 / 30.0);
+    assert_true(history_rate(h, 40) == 7 / 35.0);
 }
 
-static void a_fine_bin_is_forgotten_after_an_hour_and_a_coarse_one_after_a_week(void **state)
+static void an_arrival_is_forgotten_after_an_hour(void **state)
 {
     (void)state;
     struct history *h = fresh();
     history_arrived(h, T0, 5);
     history_demand(h, T0 + 3590000, 0);
-    assert_int_equal(history_fine(h, HISTORY_FINE - 1), 5);
+    assert_true(history_rate(h, 3600) == 5 / 3590.0);
     history_demand(h, T0 + 3600000, 0);
-    for (uint32_t i = 0; i < HISTORY_FINE; i++)
-        assert_int_equal(history_fine(h, i), 0);
-    history_demand(h, T0 + 604800000LL - 1, 0);
-    assert_int_equal(history_coarse(h, HISTORY_COARSE - 1).arrivals, 5); /* the bin after this one, a week ago */
-    history_demand(h, T0 + 604800000LL, 0);
-    assert_int_equal(history_coarse(h, 0).arrivals, 0);
+    assert_true(history_rate(h, 1e9) == 0);
     history_arrived(h, T0 + 100 * 604800000LL, 1); /* long silence */
-    for (uint32_t i = 1; i < HISTORY_COARSE; i++)
-        assert_int_equal(history_coarse(h, i).arrivals, 0);
-}
-
-static void a_bin_keeps_the_highest_demand(void **state)
-{
-    (void)state;
-    struct history *h = fresh();
-    history_demand(h, T0, 3);
-    history_demand(h, T0 + 1000, 9);
-    history_demand(h, T0 + 2000, 4);
-    assert_int_equal(history_coarse(h, 0).demand, 9);
-    history_demand(h, T0 + 700000, 1);
-    assert_int_equal(history_coarse(h, 1).demand, 4); /* it lasted through a bin without an event */
-    assert_int_equal(history_coarse(h, 0).demand, 4);
+    assert_true(history_rate(h, 3600) == 1 / 3600.0);
 }
 
 static void each_level_has_its_own_gaps_and_spells(void **state)
@@ -153,26 +134,8 @@ static void a_clock_set_back_changes_no_past(void **state)
     history_demand(h, T0 - 5000, 1);
     history_demand(h, T0 - 9000, 0);
     assert_int_equal(h->now_ms, T0 + 100000);
-    assert_int_equal(history_fine(h, 0), 5);
+    assert_true(history_rate(h, 10) == 0.5);
     assert_true(h->level[1].hot_s[0] == 0);
-}
-
-static void a_stored_one_is_taken_over_when_it_is_whole(void **state)
-{
-    (void)state;
-    static struct history from, to;
-    history_init(&from);
-    history_arrived(&from, T0, 3);
-    assert_int_equal(history_restore(&to, &from, sizeof from), BP_OK);
-    assert_memory_equal(&to, &from, sizeof to);
-    assert_int_equal(history_restore(&to, &from, sizeof from - 1), BP_INVALID);
-    assert_int_equal(to.arrivals, 0);
-    from.version++;
-    assert_int_equal(history_restore(&to, &from, sizeof from), BP_INVALID);
-    from.version--;
-    from.fine_bin = -1;
-    assert_int_equal(history_restore(&to, &from, sizeof from), BP_INVALID);
-    assert_int_equal(to.version, HISTORY_VERSION);
 }
 
 static void what_is_known_of_instances_can_be_taken_over_alone(void **state)
@@ -195,8 +158,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arrivals_are_counted_in_bins),
-        cmocka_unit_test(a_fine_bin_is_forgotten_after_an_hour_and_a_coarse_one_after_a_week),
-        cmocka_unit_test(a_bin_keeps_the_highest_demand),
+        cmocka_unit_test(an_arrival_is_forgotten_after_an_hour),
         cmocka_unit_test(each_level_has_its_own_gaps_and_spells),
         cmocka_unit_test(only_the_last_sixty_spells_are_kept),
         cmocka_unit_test(demand_above_the_highest_level_disturbs_nothing),
@@ -205,7 +167,6 @@ int main(void)
         cmocka_unit_test(the_hazard_is_what_was_assumed_until_enough_was_seen),
         cmocka_unit_test(a_clock_set_back_changes_no_past),
         cmocka_unit_test(what_is_known_of_instances_can_be_taken_over_alone),
-        cmocka_unit_test(a_stored_one_is_taken_over_when_it_is_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
