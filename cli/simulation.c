@@ -193,6 +193,14 @@ const struct simulate_result *simulation_result(const struct simulation *s, uint
     return slot(s, trace, at, seed);
 }
 
+/* The jobs of all seeds together. */
+static void add_kept(struct simulate_kept *to, const struct simulate_kept *from)
+{
+    to->said += from->said;
+    to->by_p50 += from->by_p50;
+    to->by_p95 += from->by_p95;
+}
+
 struct simulate_result simulation_mean(const struct simulation *s, uint32_t trace, uint32_t at)
 {
     struct simulate_result m = {0};
@@ -212,6 +220,9 @@ struct simulate_result simulation_mean(const struct simulation *s, uint32_t trac
         launches += (double)r->launches / n;
         failures += (double)r->launch_failures / n;
         interruptions += (double)r->interruptions / n;
+        add_kept(&m.estimates.start, &r->estimates.start);
+        add_kept(&m.estimates.finish, &r->estimates.finish);
+        m.estimates.unsaid += r->estimates.unsaid;
         m.jobs = r->jobs;
         m.unfinished = r->unfinished > m.unfinished ? r->unfinished : m.unfinished;
         m.peak = r->peak > m.peak ? r->peak : m.peak;

@@ -41,6 +41,26 @@ static void print_case(const struct simulation *s, uint32_t trace, uint32_t at, 
     fputc('\n', out);
 }
 
+static double percent(uint32_t part, uint32_t of)
+{
+    return of ? 100.0 * part / of : 0;
+}
+
+/* Of the jobs that were asked about, how many began and ended by when that was said. */
+static void print_estimates(const struct simulation *s, uint32_t trace, int width, FILE *out)
+{
+    char text[128];
+    fprintf(out, "  %-*s %8s %9s %9s %8s %9s %9s\n", width, "estimates", "starts", "by p50 %", "by p95 %", "ends",
+            "by p50 %", "by p95 %");
+    for (uint32_t i = 0; i < s->n_cases; i++) {
+        struct simulate_result r = simulation_mean(s, trace, i);
+        const struct simulate_kept *a = &r.estimates.start, *b = &r.estimates.finish;
+        label(&s->cases[i], text);
+        fprintf(out, "  %-*s %8u %9.1f %9.1f %8u %9.1f %9.1f\n", width, text, a->said, percent(a->by_p50, a->said),
+                percent(a->by_p95, a->said), b->said, percent(b->by_p50, b->said), percent(b->by_p95, b->said));
+    }
+}
+
 static void print_heading(const struct simulation *s, uint32_t trace, int width, FILE *out)
 {
     const struct trace *t = &s->traces[trace];
@@ -77,6 +97,8 @@ void simulation_print(const struct simulation *s, FILE *out)
         print_heading(s, t, width, out);
         for (uint32_t i = 0; i < s->n_cases; i++)
             print_case(s, t, i, width, out);
+        if (s->model.estimates >= 1)
+            print_estimates(s, t, width, out);
         fputc('\n', out);
     }
     for (uint32_t i = 0; i < s->n_cases; i++)
@@ -93,6 +115,15 @@ static void put(struct json_object *o, const char *name, double v)
     char text[40];
     snprintf(text, sizeof text, "%.9g", v);
     json_object_object_add(o, name, json_object_new_double_s(v, text));
+}
+
+static struct json_object *kept_json(const struct simulate_kept *k)
+{
+    struct json_object *o = json_object_new_object();
+    json_put_int(o, "said", k->said);
+    json_put_int(o, "by_p50", k->by_p50);
+    json_put_int(o, "by_p95", k->by_p95);
+    return o;
 }
 
 static struct json_object *result_json(const struct simulation *s, uint32_t trace, uint32_t at,
@@ -122,6 +153,13 @@ static struct json_object *result_json(const struct simulation *s, uint32_t trac
     put(o, "lost_work_hours", r->lost_hours);
     json_put_int(o, "peak_instances", r->peak);
     json_put_int(o, "unfinished", r->unfinished);
+    if (c->model.estimates >= 1) {
+        struct json_object *estimates = json_object_new_object();
+        json_object_object_add(estimates, "start", kept_json(&r->estimates.start));
+        json_object_object_add(estimates, "finish", kept_json(&r->estimates.finish));
+        json_put_int(estimates, "unsaid", r->estimates.unsaid);
+        json_object_object_add(o, "estimates", estimates);
+    }
     return o;
 }
 

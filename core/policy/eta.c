@@ -9,6 +9,8 @@
 #define DRAWS_LEAST 50     /* with a long queue */
 #define STEPS_MOST  500000 /* all draws together */
 #define JOBS_MOST   2000   /* played one by one; more of them are played in groups */
+#define BLOCK       16     /* runs that follow each other */
+#define PRIOR       4.0    /* runs that weigh as much as what is thought of a workflow before any ended */
 #define SOONEST_S   5.0    /* a boot that takes longer than every one before may be ready so soon */
 
 /* Numbers that look random and are the same each time (xorshift, Marsaglia 2003). */
@@ -24,8 +26,6 @@ static double draw(uint64_t *state)
 static double longer(const float *kept, uint32_t n, double age_s, uint64_t *state)
 {
     uint32_t fit = 0;
-    if (age_s <= 0)
-        return n ? kept[(uint32_t)(draw(state) * n)] : -1;
     for (uint32_t i = 0; i < n; i++)
         fit += kept[i] > age_s;
     uint32_t pick = (uint32_t)(draw(state) * fit);
@@ -40,7 +40,8 @@ static double longer(const float *kept, uint32_t n, double age_s, uint64_t *stat
  * once in n + 1 times; and the runs under way. */
 struct runs {
     float s[HISTORY_RUNS + 1 + POLICY_INSTANCES];
-    uint32_t n;
+    uint32_t n, kept;  /* kept: of them were measured */
+    uint32_t at, left; /* the next one of the block that jobs are given their runs from, and how many are left of it */
     double mean_s;
 };
 
@@ -64,19 +65,58 @@ static float longest_yet(const struct runs *r, uint64_t *state)
     return most_s - (float)(sqrt(square_s2 / r->n) * log(1 - draw(state)));
 }
 
+/* From the normal distribution: the sum of twelve uniform ones. */
+static double draw_normal(uint64_t *state)
+{
+    double sum = -6;
+    for (int i = 0; i < 12; i++)
+        sum += draw(state);
+    return sum;
+}
+
+/* What so few runs say of their scale is not to be trusted: by what factor the true runs may all differ from them. The
+ * logarithm of a workflow's runs is taken to spread by 1 before any ended, which weighs like PRIOR runs; the bootstrap
+ * has the part of the variance that the measured runs show, this is the rest. */
+static double scale_unknown(uint32_t n, uint64_t *state)
+{
+    return exp(draw_normal(state) * sqrt(PRIOR / (n * (n + PRIOR))));
+}
+
 static void runs_draw(struct runs *r, const struct history *h, double run_s, uint64_t *state)
 {
     uint32_t n = history_kept_runs(h);
-    r->n = 0;
-    for (; r->n < n; r->n++)
-        r->s[r->n] = h->run_s[(uint32_t)(draw(state) * n)];
+    float scale = n ? (float)scale_unknown(n, state) : 1;
+    uint32_t at = 0;
+    r->left = 0;
+    for (r->n = 0; r->n < n; r->n++) {
+        at = r->n % BLOCK == 0 ? (uint32_t)(draw(state) * n) : (at + 1) % n;
+        r->s[r->n] = scale * h->run_s[at];
+    }
     if (n == 0 && run_s > 0)
         r->s[r->n++] = (float)run_s;
+    r->kept = r->n;
     runs_mean(r);
     if (n > 0) {
         float longest_s = longest_yet(r, state);
         r->s[r->n++] = longest_s;
     }
+}
+
+/* The run of a job that has not begun. Jobs that come together resemble each other, and so do runs that ended one after
+ * the other: they are given out in blocks (Kuensch 1989). */
+static double run_next(struct runs *r, uint64_t *state)
+{
+    if (r->n == 0)
+        return INFINITY;
+    if (draw(state) * r->n >= r->kept) /* in no order with the others */
+        return r->s[r->kept + (uint32_t)(draw(state) * (r->n - r->kept))];
+    if (r->left == 0) {
+        r->at = (uint32_t)(draw(state) * r->kept);
+        r->left = BLOCK;
+    }
+    r->left--;
+    r->at = r->at + 1 < r->kept ? r->at + 1 : 0;
+    return r->s[r->at];
 }
 
 /* What is left of a run. Of one that is older than all others it is not known when it ends; it may be at any moment, as
@@ -89,13 +129,31 @@ static double run_left(const struct runs *r, double age_s, uint64_t *state)
     return r->n ? -r->mean_s * log(1 - draw(state)) : INFINITY;
 }
 
+/* Beyond the longest boot by as much as they differ among themselves, and by a fifth before that is known. */
+static double longest_boot(const float *boot_s, uint32_t n, uint64_t *state)
+{
+    double sum_s = 0, square_s2 = 0;
+    float most_s = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        sum_s += boot_s[i];
+        most_s = fmaxf(most_s, boot_s[i]);
+    }
+    double mean_s = sum_s / n, guess_s = mean_s / 5;
+    for (uint32_t i = 0; i < n; i++)
+        square_s2 += (boot_s[i] - mean_s) * (boot_s[i] - mean_s);
+    return most_s - sqrt((square_s2 + PRIOR * guess_s * guess_s) / (n + PRIOR)) * log(1 - draw(state));
+}
+
 static double boot_left(const struct eta_ask *ask, double age_s, uint64_t *state)
 {
+    const float *boot_s = ask->history->boot_s;
     uint32_t n = ask->history->boots < HISTORY_BOOTS ? (uint32_t)ask->history->boots : HISTORY_BOOTS;
-    double left_s = longer(ask->history->boot_s, n, age_s, state);
-    if (left_s >= 0)
-        return left_s;
-    return n == 0 && ask->boot_s > age_s ? ask->boot_s - age_s : SOONEST_S;
+    if (n == 0)
+        return ask->boot_s > age_s ? ask->boot_s - age_s : SOONEST_S;
+    double left_s = longer(boot_s, n, age_s, state);
+    if (left_s < 0 || draw(state) * (n + 1) < 1)
+        left_s = longest_boot(boot_s, n, state) - age_s;
+    return fmax(left_s, SOONEST_S);
 }
 
 /* ---- the heap of times at which instances are free, the first on top ---- */
@@ -149,9 +207,9 @@ static double fill(struct heap *h, struct runs *r, const struct eta_ask *ask, ui
 /* ---- the play ---- */
 
 /* The time that `group` jobs take one after the other: their mean and their variance are kept. */
-static double run_group(const struct runs *r, double group, uint64_t *state)
+static double run_group(struct runs *r, double group, uint64_t *state)
 {
-    double run_s = run_left(r, 0, state);
+    double run_s = run_next(r, state);
     if (group <= 1 || r->n == 0)
         return run_s;
     return fmax(group * r->mean_s + sqrt(group) * (run_s - r->mean_s), run_s);
@@ -191,7 +249,7 @@ struct eta eta_queued(const struct eta_ask *ask)
             sink(&h, 0);
         }
         start_s[k] = h.at[0];
-        finish_s[k] = h.at[0] + run_left(&runs, 0, &state);
+        finish_s[k] = h.at[0] + run_next(&runs, &state);
         if (ask->ahead >= 0)
             all_s[k] = fmax(all_s[k], finish_s[k]);
     }

@@ -80,7 +80,7 @@ static void add(float *ages, int32_t *n, int64_t ms)
         ages[(*n)++] = (float)ms / 1000.0f;
 }
 
-static void fleet_of(const struct run *r, struct policy_fleet *f)
+void run_fleet(const struct run *r, struct policy_fleet *f)
 {
     f->n_busy = f->n_idle = f->n_booting = 0;
     for (int32_t i = 0; i < r->max; i++) {
@@ -124,7 +124,7 @@ void decision_make(struct run *r)
         r->empty_ms = clock_of(r->now_ms);
     history_demand(r->history, clock_of(r->now_ms), (int64_t)queued_jobs(r) + r->busy);
     struct bp_view v = view_of(r);
-    fleet_of(r, &fleet);
+    run_fleet(r, &fleet);
     struct policy_now now = {&v, &fleet, r->history, r->model->target, r->model->price};
     struct decide_planner by = decide_by(r->policy, r->memory);
     decide(&DECIDE_NO_RULES, &by, &now, &p);

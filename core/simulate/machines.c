@@ -2,6 +2,7 @@
 /* machines.c - the instances: launch, boot, lease, end, and what they cost. */
 #include "run.h"
 
+#include "simulate/calibrate.h"
 #include <math.h>
 #include <string.h>
 
@@ -115,6 +116,7 @@ void machines_lease(struct run *r)
         r->progress_ms = r->now_ms;
         if (r->wait_ms[m->job] < 0)
             r->wait_ms[m->job] = r->now_ms - r->trace->arrival_ms[m->job];
+        calibration_began(r, m->job);
         double s = (double)r->trace->duration_ms[m->job] / 1000 / r->types[m->type].speed;
         heap_put(&r->heap, (struct event){after_ms(r, s), AT_FINISH, (uint32_t)i, m->stamp, 0});
     }

@@ -68,7 +68,8 @@ struct run {
     double billed_s, cost;
 
     struct history *history;
-    void *memory; /* the policy's */
+    struct calibration *calibration; /* NULL: no job is asked about */
+    void *memory;                    /* the policy's */
     int64_t empty_ms, last_scale_ms;
     int64_t failed_ms[16]; /* ring of launch failures */
     uint32_t n_failed;
@@ -91,6 +92,8 @@ void machines_lease(struct run *r);
 struct machine *machine_first_to_go(struct run *r);
 
 /* decisions.c */
+/* The instances as a policy sees them. */
+void run_fleet(const struct run *r, struct policy_fleet *f);
 void decision_make(struct run *r);
 /* Launches and ends instances until there are so many; busy ones stay. */
 void decision_apply(struct run *r, int32_t desired);

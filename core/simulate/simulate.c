@@ -3,6 +3,7 @@
 
 #include "log/err.h"
 #include "run.h"
+#include "simulate/calibrate.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,7 @@ static void finish(struct run *r, struct machine *m)
     r->progress_ms = r->now_ms;
     r->out->completion_s = (double)r->now_ms / 1000;
     history_finished(r->history, clock_of(r), (double)(r->now_ms - m->began_ms) / 1000);
+    calibration_ended(r, m->job);
 }
 
 static void interrupt(struct run *r, struct machine *m)
@@ -120,6 +122,7 @@ static void decide_now(struct run *r)
         r->tick_ms += to_ms(r->model->tick);
     r->soon_ms = INT64_MAX;
     decision_make(r);
+    calibration_ask(r);
     note(r);
 }
 
@@ -175,7 +178,9 @@ static int begin(struct run *r)
         r->machines[i].state = MACHINE_NONE;
     memset(r->wait_ms, 0xff, n * sizeof *r->wait_ms); /* -1 each */
     history_init(r->history);
-    return 1;
+    if (m->estimates >= 1)
+        r->calibration = calibration_new(n, (uint32_t)m->estimates);
+    return m->estimates < 1 || r->calibration;
 }
 
 static int by_size(const void *a, const void *b)
@@ -239,6 +244,7 @@ int simulate(const struct model *m, const struct trace *t, const struct policy *
     free(r.returned);
     free(r.wait_ms);
     free(r.history);
+    calibration_free(r.calibration);
     free(r.memory);
     return good ? BP_OK : err_set(err, BP_NOMEM, "no memory to simulate the %u jobs of %s", t->n, t->name);
 }

@@ -14,6 +14,11 @@
 
 #define SIMULATE_EPOCH_MS 1704067200000LL /* a trace begins on a Monday at 0:00 UTC */
 
+/* Estimates of jobs, and how many of them held. */
+struct simulate_kept {
+    uint32_t said, by_p50, by_p95;
+};
+
 struct simulate_result {
     double hours;                                           /* instance-hours billed */
     double cost;                                            /* by the prices of the types */
@@ -25,6 +30,10 @@ struct simulate_result {
     uint64_t launches, launch_failures, interruptions;
     uint32_t jobs, unfinished; /* unfinished: given up after a month in which nothing was done */
     int32_t peak;              /* most instances at a time */
+    struct {
+        struct simulate_kept start, finish;
+        uint32_t unsaid; /* queued jobs of which nobody could say when they begin */
+    } estimates;         /* with model.estimates > 0 */
 };
 
 /* How it went, at each tick or more seldom. */

@@ -36,40 +36,53 @@ static void near(double a, double b)
         fail_msg("%g, not %g", a, b);
 }
 
+/* What depends on runs is as sure as 64 of them make it: their scale may be off by 3 in a hundred. */
+static void about(double a, double b)
+{
+    if (!(fabs(a - b) < 0.03 * b))
+        fail_msg("%g, not about %g", a, b);
+}
+
+static void at_most_about(double a, double b)
+{
+    if (!(a >= 0.98 * b && a < 1.1 * b))
+        fail_msg("%g, not %g or a little more", a, b);
+}
+
 static void an_idle_instance_takes_it_at_once(void **state)
 {
     (void)state;
     struct eta_ask a = ask(0);
-    ran(10, 30);
+    ran(64, 30);
     fleet.n_idle = 1;
     struct eta e = eta_queued(&a);
     near(e.start.p50_s, 0);
     near(e.start.p95_s, 0);
-    near(e.finish.p50_s, 30);
-    near(e.finish.p95_s, 30);
+    about(e.finish.p50_s, 30);
+    at_most_about(e.finish.p95_s, 30);
 }
 
 static void it_waits_for_its_turn(void **state)
 {
     (void)state;
     struct eta_ask a = ask(4);
-    ran(10, 30);
+    ran(64, 30);
     fleet.n_busy = 2; /* free in 20 and 10 s: the four before it begin at 10, 20, 40, 50 */
     fleet.busy_s[0] = 20;
     fleet.busy_s[1] = 10;
     struct eta e = eta_queued(&a);
-    near(e.start.p50_s, 70);
-    near(e.finish.p95_s, 100);
-    near(e.all.p50_s, 100);
+    about(e.start.p50_s, 70);
+    at_most_about(e.finish.p95_s, 100);
+    about(e.all.p50_s, 100);
     a.ahead = 0; /* it takes the one that is free in 10 s */
-    near(eta_queued(&a).all.p50_s, 40);
+    about(eta_queued(&a).all.p50_s, 40);
     fleet.busy_s[0] = 0.0001f; /* the other one runs for 30 s more */
     fleet.busy_s[1] = 29;
-    near(eta_queued(&a).finish.p50_s, 31);
-    near(eta_queued(&a).all.p50_s, 31);
+    about(eta_queued(&a).finish.p50_s, 31);
+    about(eta_queued(&a).all.p50_s, 31);
     fleet.busy_s[1] = 3;
     a.ahead = -1; /* no job: those that run */
-    near(eta_queued(&a).all.p95_s, 30);
+    at_most_about(eta_queued(&a).all.p95_s, 30);
 }
 
 static void a_boot_counts_from_its_launch(void **state)
@@ -91,10 +104,10 @@ static void asked_launches_count_and_nothing_means_never(void **state)
 {
     (void)state;
     struct eta_ask a = ask(1);
-    ran(4, 10);
+    ran(64, 10);
     assert_true(isinf(eta_queued(&a).start.p50_s));
     a.launches = 1;
-    near(eta_queued(&a).start.p50_s, 210);
+    about(eta_queued(&a).start.p50_s, 210);
     a.launches = 2;
     near(eta_queued(&a).start.p50_s, 200);
 }
@@ -107,17 +120,17 @@ static void the_95th_percentile_is_of_the_long_runs(void **state)
     ran(10, 100); /* 10 of 64: one in six */
     fleet.n_idle = 1;
     struct eta e = eta_queued(&a);
-    near(e.finish.p50_s, 10);
-    near(e.finish.p95_s, 100);
-    near(eta_rest(&h, 40, 0).p50_s, 60); /* only the long ones last longer than 40 s */
+    about(e.finish.p50_s, 10);
+    at_most_about(e.finish.p95_s, 100);
+    at_most_about(eta_rest(&h, 40, 0).p50_s, 60); /* only the long ones last longer than 40 s */
 }
 
 static void a_long_queue_keeps_its_mean(void **state)
 {
     (void)state;
     struct eta_ask a = ask(10000);
-    ran(32, 5);
-    ran(32, 15);
+    for (int i = 0; i < 64; i++)
+        ran(1, i % 2 ? 5 : 15);
     fleet.n_idle = 10;
     struct eta e = eta_queued(&a); /* 10,000 jobs of 10 s by ten instances */
     assert_true(fabs(e.start.p50_s - 10 * 10000 / 10.0) < 300);
@@ -140,7 +153,7 @@ static void a_run_older_than_all_ends_at_any_moment(void **state)
     (void)state;
     assert_true(isinf(eta_rest(&h, 3, 0).p50_s));
     near(eta_rest(&h, 3, 10).p50_s, 7);
-    ran(3, 20);
+    ran(64, 20);
     struct eta_span e = eta_rest(&h, 500, 0); /* half by 20 ln 2 = 14 s, 95 % by 20 ln 20 = 60 s */
     assert_true(e.p50_s > 10 && e.p50_s < 18 && e.p95_s > 45 && e.p95_s < 80);
 }

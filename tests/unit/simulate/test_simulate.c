@@ -328,6 +328,57 @@ static void no_policy_beats_the_clairvoyant(void **state)
         assert_true(run(g, p->name, 1)->j > bound);
 }
 
+/* ---- estimates ---- */
+
+static double roll(uint64_t *dice)
+{
+    *dice ^= *dice << 13;
+    *dice ^= *dice >> 7;
+    *dice ^= *dice << 17;
+    return ((double)(*dice >> 11) + 0.5) / 9007199254740992.0;
+}
+
+/* Bursts of jobs that resemble each other more than those of others, at random moments of three days. */
+static void bursts(struct rig *g, uint64_t dice)
+{
+    for (double at_s = 0; at_s < 3 * 86400; at_s += -3000 * log(roll(&dice))) {
+        int n = 1 + (int)(roll(&dice) * 30);
+        double about_s = 90 + 60 * roll(&dice);
+        for (int i = 0; i < n; i++)
+            job(g, at_s + i, about_s * (0.7 + 0.6 * roll(&dice)));
+    }
+}
+
+static void what_is_said_of_jobs_holds_as_often_as_it_says(void **state)
+{
+    static const char *const tried[] = {"slo", "direct", "step"};
+    (void)state;
+    for (size_t i = 0; i < sizeof tried / sizeof tried[0]; i++) {
+        struct rig *g = rig();
+        bursts(g, 88172645463325252u);
+        g->m.spread = 0.2;
+        g->m.estimates = 1000;
+        const struct simulate_result *r = run(g, tried[i], 1);
+        const struct simulate_kept *start = &r->estimates.start, *finish = &r->estimates.finish;
+        print_message("%s: starts %u, p50 %u, p95 %u; ends %u, p95 %u\n", tried[i], start->said, start->by_p50,
+                      start->by_p95, finish->said, finish->by_p95);
+        assert_true(start->said > 100 && finish->said > 500);
+        assert_in_range(100 * start->by_p95 / start->said, 90, 98);
+        assert_in_range(100 * finish->by_p95 / finish->said, 90, 98);
+    }
+}
+
+/* One job comes to an idle instance, and nobody was asked about it. */
+static void without_the_wish_nothing_is_said(void **state)
+{
+    (void)state;
+    struct rig *g = rig();
+    job(g, 5, 60);
+    assert_int_equal(run(g, "perjob", 1)->estimates.finish.said, 0);
+    g->m.estimates = 10;
+    assert_int_equal(run(g, "perjob", 1)->estimates.start.said, 0); /* no run was measured when it was asked about */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +402,8 @@ int main(void)
         cmocka_unit_test(the_clairvoyant_weighs_waits_against_boots),
         cmocka_unit_test(the_clairvoyant_is_bound_by_the_most_instances),
         cmocka_unit_test(no_policy_beats_the_clairvoyant),
+        cmocka_unit_test(what_is_said_of_jobs_holds_as_often_as_it_says),
+        cmocka_unit_test(without_the_wish_nothing_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
