@@ -3,6 +3,7 @@
 #include "agent.h"
 #include "config/config.h"
 #include "controller.h"
+#include "explain/price.h"
 #include "log/err.h"
 #include "log/log.h"
 #include "logging.h"
@@ -25,7 +26,12 @@ static int complain(const struct bp_err *err)
 static struct config *load_config(const struct options *o, struct bp_err *err)
 {
     struct config_sources src = {.file = o->config, .sets = o->sets, .n_sets = o->n_sets, .environ_ = environ};
-    return config_load(&src, err);
+    struct config *c = config_load(&src, err);
+    if (c && price_check(config_map(c, CONFIG_PRICES), err) < 0) {
+        config_free(c);
+        c = NULL;
+    }
+    return c;
 }
 
 /* Log target and levels as configured. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reload.h"
 
+#include "explain/price.h"
 #include "log/err.h"
 #include "log/log.h"
 #include "logging.h"
@@ -25,7 +26,9 @@ static void tell_changes(const struct config *old, const struct config *new, uin
 /* What can fail goes first, so that a refusal leaves the old settings whole. */
 static int try_new(struct reload *r, const struct config *new, struct bp_err *err)
 {
-    int rc = http_reconfigure(r->http, new, err);
+    int rc = price_check(config_map(new, CONFIG_PRICES), err);
+    if (rc == 0)
+        rc = http_reconfigure(r->http, new, err);
     return rc < 0 ? rc : logging_open(new, err);
 }
 

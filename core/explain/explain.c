@@ -3,6 +3,7 @@
 #include "explain/explain.h"
 
 #include "explain/facts.h"
+#include "explain/price.h"
 #include "log/json.h"
 #include <math.h>
 #include <string.h>
@@ -102,6 +103,8 @@ static void view_fill(struct fleet_view *v, const struct explain_engines *e, con
     read_counts(v, e->fleets, slug);
     read_failure(f, first(v->fleet));
     f->error = json_str(first(v->fleet), "unmade", json_str(first(v->fleet), "error", NULL));
+    f->price = price_now(config_map(e->config, CONFIG_PRICES), first(v->fleet),
+                         w ? json_member(w->manifest, "instanceTypes") : NULL);
     add_field_workers(v);
     f->idle = v->detail.n_idle;
     f->busy = v->detail.n_busy;
@@ -154,34 +157,61 @@ static uint32_t read_after(struct after_fact *after, struct json_object *data)
 
 /* ---- estimates ---- */
 
-static const struct eta never = {{INFINITY, INFINITY}, {INFINITY, INFINITY}, {INFINITY, INFINITY}};
+#define SOONER_STEPS 50000
 
-/* Of a job with so many before it, -1: of none. Launches are not counted on while they fail. */
-static struct eta expected(const struct fleet_view *v, const struct history *h, int64_t ahead)
+static const struct eta never = {{INFINITY, INFINITY}, {INFINITY, INFINITY}, {INFINITY, INFINITY}, INFINITY};
+
+/* Launches that are asked for and to be counted on: not while they fail. */
+static int32_t launches(const struct fleet_facts *f)
+{
+    int32_t missing = f->desired - f->idle - f->busy - f->booting;
+    return missing > 0 && f->failures == 0 && !f->error ? missing : 0;
+}
+
+/* Of a job with so many before it, -1: of none; `more` launches beside those asked for. */
+static struct eta expected(const struct fleet_view *v, const struct history *h, int64_t ahead, int32_t more)
 {
     const struct fleet_facts *f = &v->facts;
-    int32_t missing = f->desired - f->idle - f->busy - f->booting;
     if (!h || f->draining || !f->served)
         return never;
     struct eta_ask ask = {.history = h,
                           .fleet = &v->detail,
                           .ahead = ahead,
-                          .launches = missing > 0 && f->failures == 0 && !f->error ? missing : 0,
-                          .boot_s = f->boot_s};
+                          .launches = launches(f) + more,
+                          .boot_s = f->boot_s,
+                          .steps = more ? SOONER_STEPS : 0};
     return eta_queued(&ask);
+}
+
+/* What one, two and four instances more would change. `whole`: until all before it have ended, not that job alone. */
+static void read_sooner(struct fleet_view *v, const struct history *h, int64_t ahead, const struct eta *now, int whole)
+{
+    struct fleet_facts *f = &v->facts;
+    int32_t live = f->idle + f->busy + f->booting + launches(f);
+    if (!f->described || f->failures > 0 || f->error || f->hold >= 0 || ahead < 0 || !isfinite(now->instance_s))
+        return;
+    for (int32_t more = 1; f->n_sooner < SOONER && live + more <= f->max_size; more *= 2) {
+        struct eta e = expected(v, h, ahead, more);
+        f->sooner[f->n_sooner++] = (struct sooner){more, whole ? (struct eta_span){INFINITY, INFINITY} : e.start,
+                                                   whole ? e.all : e.finish, e.instance_s - now->instance_s};
+    }
 }
 
 static struct eta expected_of(const struct job_facts *j, const struct fleet_view *v, const struct history *h)
 {
     int full = j->tenant_max_running > 0 && j->tenant_running >= j->tenant_max_running;
-    return j->ahead < 0 || full ? never : expected(v, h, j->ahead);
+    return j->ahead < 0 || full ? never : expected(v, h, j->ahead, 0);
 }
 
 struct json_object *explain_fleet(const struct explain_engines *e, const char *slug)
 {
     struct fleet_view v;
     view_fill(&v, e, slug);
-    v.facts.backlog = expected(&v, scale_history(e->scale, slug), v.facts.queued - 1).all;
+    const struct history *h = scale_history(e->scale, slug);
+    struct eta now = expected(&v, h, v.facts.queued - 1, 0);
+    v.facts.backlog = now.all;
+    v.facts.instance_s = now.instance_s;
+    read_sooner(&v, h, v.facts.queued - 1, &now, 1);
     struct json_object *o = explain_fleet_words(&v.facts);
     view_free(&v);
     return o;
@@ -199,6 +229,9 @@ struct json_object *explain_job(const struct explain_engines *e, int for_tenant,
     j.after = after;
     j.n_after = read_after(after, facts);
     j.eta = expected_of(&j, &v, h);
+    if (!for_tenant)
+        read_sooner(&v, h, j.ahead, &j.eta, 0);
+    j.run_s = h ? h->run_mean_s : 0;
     j.rest = (struct eta_span){INFINITY, INFINITY};
     if (h && strcmp(j.status, "leased") == 0)
         j.rest = eta_rest(h, fmax((double)(v.facts.now_ms - j.leased_ms) / 1000, 0), 0);

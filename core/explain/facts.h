@@ -11,6 +11,20 @@
 
 struct json_object;
 
+/* $ of an instance-hour. */
+struct price {
+    double usd;     /* <= 0: not known */
+    char from[160]; /* where that is from */
+};
+
+/* What more instances would change, asked for now. */
+#define SOONER 3
+struct sooner {
+    int32_t more;
+    struct eta_span start, end; /* of the job that is explained, or of the backlog (end alone) */
+    double instance_s;          /* that instances are there beyond what they are without; may be below 0 */
+};
+
 /* A workflow and its fleet. */
 struct fleet_facts {
     int64_t now_ms;
@@ -40,7 +54,11 @@ struct fleet_facts {
     const char *hold_by;
     int64_t queued, leased;
     struct eta_span backlog; /* until all that is queued or runs has ended; of explain_fleet_words */
-    double tick_s;           /* between decisions */
+    struct price price;
+    double instance_s; /* that instances are there for the backlog, or INFINITY */
+    struct sooner sooner[SOONER];
+    uint32_t n_sooner;
+    double tick_s; /* between decisions */
 };
 
 /* One job that another waits for. */
@@ -61,6 +79,7 @@ struct job_facts {
     uint32_t n_after;
     struct eta eta;       /* queued */
     struct eta_span rest; /* leased: what is left of the run */
+    double run_s;         /* of a job of this workflow, the mean; <= 0: not known */
     int for_tenant;       /* 1: nothing that is the operator's or of other tenants, but counts and times */
 };
 
@@ -74,6 +93,15 @@ struct json_object *explain_job_words(const struct job_facts *j, const struct fl
 /* {"workflow","because":[...],"next":{...},"estimate":{"backlog":{"p50_ms","p95_ms"}}}: why the fleet is as it is, and
  * when what is queued and runs will be done. The caller's. */
 struct json_object *explain_fleet_words(const struct fleet_facts *f);
+
+/* ---- cost_words.c ---- */
+
+/* Adds "cost": {"usd","usd_per_hour","instance_hours","from"}, null without a price, and a line. work_s: in seconds of
+ * one instance; `of` names it: "its run". */
+void explain_cost(struct json_object *o, const struct fleet_facts *f, double work_s, const char *of);
+/* Adds "sooner": [{"instances","start":{},"finish":{},"usd_more"}] and a line of each that is worth one. without: when
+ * it ends as it is; `it` names it: "it ends". */
+void explain_sooner(struct json_object *o, const struct fleet_facts *f, const struct eta_span *without, const char *it);
 
 /* ---- lines.c: what both are put together with ---- */
 

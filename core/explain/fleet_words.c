@@ -74,6 +74,8 @@ struct json_object *explain_fleet_words(const struct fleet_facts *f)
     explain_span(json_member(o, "estimate"), "backlog", f->now_ms, &f->backlog);
     if (f->queued + f->leased > 0)
         explain_expect(o, f->now_ms, "all of these jobs have ended", &f->backlog);
+    explain_cost(o, f, f->queued + f->leased > 0 ? f->instance_s : 0, "to work all of them off");
+    explain_sooner(o, f, &f->backlog, "all have ended");
     if (f->draining)
         explain_next(o, 0, "bpd drains: it leases nothing until it runs again");
     else if (f->booting > 0 && f->boot_ms && ready_ms > f->now_ms)

@@ -183,6 +183,16 @@ static void estimate(struct json_object *o, const struct job_facts *j, int64_t n
                      "time was measured yet");
 }
 
+/* The operator's alone. */
+static void price(struct json_object *o, const struct job_facts *j, const struct fleet_facts *f)
+{
+    if (j->for_tenant)
+        return;
+    explain_cost(o, f, j->run_s, "a run of this workflow");
+    if (is(j, "queued"))
+        explain_sooner(o, f, &j->eta.finish, "it ends");
+}
+
 static void past(struct json_object *o, const struct job_facts *j)
 {
     explain_line(o, j->created_ms, "submitted", "submitted by %s", j->tenant);
@@ -210,9 +220,11 @@ struct json_object *explain_job_words(const struct job_facts *j, const struct fl
     } else if (is(j, "queued")) {
         queued(o, j, f);
         estimate(o, j, f->now_ms);
+        price(o, j, f);
     } else if (is(j, "leased")) {
         leased(o, j, f);
         estimate(o, j, f->now_ms);
+        price(o, j, f);
     } else {
         ended(o, j);
     }

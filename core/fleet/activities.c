@@ -13,13 +13,16 @@ struct activities {
     int64_t since_ms;
     uint32_t n;
     struct bp_activity list[FLEET_ACTIVITIES];
-    char *penalties; /* JSON, or NULL */
+    struct bp_fleet_spec spec; /* of slug and instance types alone */
+    char types[512];
+    char *penalties, *prices; /* JSON, or NULL */
 };
 
 static void activities_free(void *arg)
 {
     struct activities *a = arg;
     free(a->penalties);
+    free(a->prices);
     free(a);
 }
 
@@ -34,14 +37,17 @@ static int run_activities(const void *table, void *inst, void *args, struct bp_e
         a->n = FLEET_ACTIVITIES;
     if (rc == 0 && BP_HAS(t, penalties))
         (void)t->penalties(inst, a->slug, &a->penalties, err);
+    struct bp_err own = {0}; /* prices are for words alone: without them the rest is as good */
+    if (rc == 0 && BP_HAS(t, prices) && t->prices(inst, &a->spec, &a->prices, &own) < 0)
+        log_debug(LOG_FLEET, "%s: no prices of its instances: %s", a->slug, own.text);
     return rc;
 }
 
-static void take_penalties(struct fleet *fl, const char *text)
+static void take(struct json_object **to, const char *text)
 {
     struct bp_err bad = {0};
-    json_object_put(fl->penalties);
-    fl->penalties = text ? json_parse(text, strlen(text), &bad) : NULL;
+    json_object_put(*to);
+    *to = text ? json_parse(text, strlen(text), &bad) : NULL;
 }
 
 void activities_note(struct fleets *f, struct fleet *fl, const struct bp_activity *a)
@@ -69,13 +75,22 @@ static void got(void *args, const struct bp_err *err, void *arg)
     if (!fl)
         return;
     fl->asking_activities = 0;
-    if (err->rc == 0)
-        take_penalties(fl, a->penalties);
+    if (err->rc == 0) {
+        take(&fl->penalties, a->penalties);
+        take(&fl->prices, a->prices);
+    }
     for (uint32_t k = err->rc == 0 ? a->n : 0; k > 0; k--) /* newest first: add the oldest first */
         if (a->list[k - 1].at_ms > a->since_ms) {
             fl->activities_ms = a->list[k - 1].at_ms;
             activities_note(f, fl, &a->list[k - 1]);
         }
+}
+
+static void spec_fill(struct activities *a, const struct workflow *w)
+{
+    struct json_object *types = w ? json_member(w->manifest, "instanceTypes") : NULL;
+    snprintf(a->types, sizeof a->types, "%s", types ? json_text(types) : "[]");
+    a->spec = (struct bp_fleet_spec){.size = sizeof a->spec, .slug = a->slug, .instance_types = a->types};
 }
 
 void activities_ask(struct fleets *f, struct fleet *fl)
@@ -88,6 +103,7 @@ void activities_ask(struct fleets *f, struct fleet *fl)
         return;
     snprintf(a->slug, sizeof a->slug, "%s", fl->slug);
     a->since_ms = fl->activities_ms;
+    spec_fill(a, host_workflow(f->host, fl->slug));
     fl->asking_activities = 1;
     struct request_spec spec = {.service = "fleet",
                                 .name = "fleet.activities",

@@ -71,6 +71,8 @@ static struct json_object *fleet_json(const struct fleets *f, const struct fleet
         json_put_int(o, "on_demand_allowed", fl->afforded);
     if (fl->penalties)
         json_object_object_add(o, "penalties", json_object_get(fl->penalties));
+    if (fl->prices)
+        json_object_object_add(o, "prices", json_object_get(fl->prices));
     json_object_object_add(o, "instances", instances);
     json_object_object_add(o, "activities", activities);
     return o;

@@ -65,6 +65,7 @@ struct fleet {
     int affording, affords_not;    /* the provider is being told; knows no such thing */
     int32_t afforded;              /* what it was told last; it begins, as the provider does, with none */
     struct json_object *penalties; /* of the provider, or NULL */
+    struct json_object *prices;    /* the same */
     char error[252];               /* of the last call, "" when it went well */
     char unmade[252];              /* why it is not as its workflow wants it, "" when it is or was not tried */
 };

@@ -124,6 +124,7 @@ void fleet_free(struct fleet *fl)
         free(i);
     }
     json_object_put(fl->penalties);
+    json_object_put(fl->prices);
     free(fl);
 }
 

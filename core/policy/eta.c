@@ -227,15 +227,25 @@ static struct eta_span span_of(double *s, uint32_t n)
     return (struct eta_span){s[n / 2], s[n * 95 / 100]};
 }
 
+/* What instances stand there for until each is free for good. */
+static double heap_sum(const struct heap *h)
+{
+    double sum_s = 0;
+    for (int32_t i = 0; i < h->n; i++)
+        sum_s += h->at[i];
+    return sum_s;
+}
+
 struct eta eta_queued(const struct eta_ask *ask)
 {
-    static const struct eta never = {{INFINITY, INFINITY}, {INFINITY, INFINITY}, {INFINITY, INFINITY}};
+    static const struct eta never = {{INFINITY, INFINITY}, {INFINITY, INFINITY}, {INFINITY, INFINITY}, INFINITY};
     double start_s[DRAWS_MOST] = {0}, finish_s[DRAWS_MOST] = {0}, all_s[DRAWS_MOST] = {0};
     uint64_t state = 0x9e3779b97f4a7c15u;
     int64_t jobs = ask->ahead < 0 ? 0 : ask->ahead < JOBS_MOST ? ask->ahead : JOBS_MOST;
     double group = jobs ? (double)ask->ahead / (double)jobs : 1;
-    int64_t fit = STEPS_MOST / (jobs + 1);
+    int64_t fit = (ask->steps ? ask->steps : STEPS_MOST) / (jobs + 1);
     uint32_t draws = fit > DRAWS_MOST ? DRAWS_MOST : fit < DRAWS_LEAST ? DRAWS_LEAST : (uint32_t)fit;
+    double instance_s = 0;
     struct heap h;
     struct runs runs;
     for (uint32_t k = 0; k < draws; k++) {
@@ -250,10 +260,13 @@ struct eta eta_queued(const struct eta_ask *ask)
         }
         start_s[k] = h.at[0];
         finish_s[k] = h.at[0] + run_next(&runs, &state);
-        if (ask->ahead >= 0)
+        instance_s += heap_sum(&h) / draws;
+        if (ask->ahead >= 0) {
             all_s[k] = fmax(all_s[k], finish_s[k]);
+            instance_s += (finish_s[k] - start_s[k]) / draws;
+        }
     }
-    return (struct eta){span_of(start_s, draws), span_of(finish_s, draws), span_of(all_s, draws)};
+    return (struct eta){span_of(start_s, draws), span_of(finish_s, draws), span_of(all_s, draws), instance_s};
 }
 
 struct eta_span eta_rest(const struct history *h, double age_s, double run_s)

@@ -19,6 +19,7 @@ struct eta_ask {
     int32_t launches; /* instances that are asked for and not there yet, beside those of fleet that boot; >= 0 */
     double boot_s;    /* of a launch, until boots were measured */
     double run_s;     /* of a job, until runs were measured; <= 0: not known */
+    uint32_t steps;   /* bound of the work; 0: 500,000, some 20 ms */
 };
 
 /* p50: as likely earlier as later; p95: one in twenty is later. p95 is never below p50. */
@@ -29,6 +30,7 @@ struct eta_span {
 struct eta {
     struct eta_span start, finish;
     struct eta_span all; /* until it, all before it and all that run now have ended */
+    double instance_s;   /* that instances are there for these jobs from now on, boots and launches included: the mean */
 };
 
 /* Of a queued job. */

@@ -13,6 +13,7 @@ class Ec2(Ec2Service):
         super().__init__(aws)
         self.subnets = {f"subnet-{c * 8}": aws.region + c for c in "abc"}
         self.notices = set()
+        self.spot_prices = {}  # (type, zone) -> $ of an hour
         self.images, self.security_groups, self.templates, self.ended = {"ami-11111111": "available"}, {"sg-11111111"}, {}, {}
 
     def zone_of(self, subnet):
@@ -75,6 +76,12 @@ class Ec2(Ec2Service):
         t = self.find(p)
         wanted = [self.number(t, v) for v in listed(p.get("LaunchTemplateVersion"))] or range(1, len(t["versions"]) + 1)
         return {"launchTemplateVersionSet": [self.version_json(t, n) for n in wanted if n <= len(t["versions"])]}
+
+    def op_DescribeSpotPriceHistory(self, p):
+        wanted = listed(p.get("InstanceType"))
+        return {"spotPriceHistorySet": [
+            {"instanceType": t, "productDescription": "Linux/UNIX", "spotPrice": f"{usd:.6f}", "timestamp": self.aws.clock.iso(),
+             "availabilityZone": z} for (t, z), usd in self.spot_prices.items() if not wanted or t in wanted]}
 
     def op_DescribeImages(self, p):
         wanted = listed(p.get("ImageId"))

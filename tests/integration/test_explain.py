@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """bpctl explain and GET /api/jobs/{id}/explain: why a job is where it is, when it starts, and what a tenant is not told."""
+import json
+import subprocess
+
 from client import Http
 from conftest import wait_until
 from test_fleet import done, settings, submit
@@ -88,3 +91,24 @@ def test_an_estimate_once_runs_were_measured(daemon, test_copy):
     f = d.ctl("explain", "fleet", "test-copy")
     assert f["estimate"]["backlog"]["p95_ms"] >= f["estimate"]["backlog"]["p50_ms"] > 0
     assert "all of these jobs have ended at about" in what(f)["estimate"]
+
+
+def test_what_it_costs_and_what_sooner_would_cost(daemon, test_copy):
+    one = {"test-copy": {"scaleToZeroSeconds": 60, "policy": "step", "maxSize": 8, "backlogTarget": 100}}  # it stays at one instance
+    d = daemon(settings=settings(workflows=json.dumps(one), prices=json.dumps({"*": {"spot": 3.6}})), extra_plugins=[test_copy])
+    done(d, submit(d, steps=10, step_ms=100))
+    ids = [submit(d, steps=50, step_ms=100) for _ in range(6)]
+    e = wait_until("the last one has an estimate", lambda: (e := explain(d, ids[5]))["status"] == "queued" and e["sooner"] and e)
+    assert e["cost"]["usd_per_hour"] == 3.6 and 0.0005 < e["cost"]["usd"] < 0.05
+    assert "the setting prices" in what(e)["cost"]
+    for s in e["sooner"]:
+        assert s["finish"]["p50_ms"] > s["start"]["p50_ms"] > 0 and "usd_more" in s
+    a = d.http.get(f"/api/jobs/{ids[5]}/explain").data
+    assert "cost" not in a and "sooner" not in a, "prices are the operator's"
+    f = wait_until("the queue is counted", lambda: (f := d.ctl("explain", "fleet", "test-copy")) and f["sooner"] and f)
+    assert f["cost"]["instance_hours"] > 0 and f["sooner"][0]["instances"] == 1
+
+
+def test_a_price_that_is_none_is_refused(build):
+    said = subprocess.run([build / "bin/bpd", "--check-config", "--set", 'prices={"g5.xlarge": "cheap"}'], capture_output=True, text=True)
+    assert said.returncode == 2 and "prices.g5.xlarge must be the $ of an instance-hour" in said.stderr, said.stderr

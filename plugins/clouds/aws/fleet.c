@@ -5,6 +5,7 @@
 #include "activities.h"
 #include "err.h"
 #include "groups.h"
+#include "prices.h"
 #include "rollout.h"
 
 #include <stdlib.h>
@@ -19,7 +20,8 @@ struct fleets *fleets_open(struct aws *a, struct bp_err *err)
         return NULL;
     }
     f->aws = a;
-    if (fleet_settings_read(&f->set, a, err) == 0 && (f->activities = activities_open(f, err)))
+    if (fleet_settings_read(&f->set, a, err) == 0 && (f->activities = activities_open(f, err)) &&
+        (f->prices = prices_open(f, err)))
         return f;
     fleets_close(f);
     return NULL;
@@ -30,6 +32,7 @@ void fleets_close(struct fleets *f)
     if (!f)
         return;
     activities_close(f->activities);
+    prices_close(f->prices);
     groups_free(f->groups);
     free(f);
 }
@@ -115,4 +118,5 @@ const struct bp_fleet fleet_facet = {
     .rollout = fleet_rollout,
     .afford = fleet_afford,
     .penalties = fleet_penalties,
+    .prices = fleet_prices,
 };

@@ -18,6 +18,7 @@
 
 struct activities;
 struct groups;
+struct prices;
 struct json_object;
 
 /* Settings of plugin.aws.fleet; text is borrowed from aws.settings, absent text is "". */
@@ -35,6 +36,7 @@ struct fleets {
     struct fleet_settings set;
     struct groups *groups;         /* groups.h: what AWS said last */
     struct activities *activities; /* activities.h */
+    struct prices *prices;         /* prices.h */
     atomic_int no_launch;          /* the endpoint knows no LaunchInstances */
     int64_t notices_ms;            /* when EC2 was asked for Spot notices last, 0: never; machines.c's */
     unsigned told;                 /* what EC2 did not tell was logged, by bit; machines.c's */

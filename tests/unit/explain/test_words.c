@@ -196,7 +196,7 @@ static void a_tenant_is_told_counts_and_times_only(void **state)
 static void an_estimate_has_both_quantiles(void **state)
 {
     (void)state;
-    job.eta = (struct eta){{10, 20}, {70, 3600}, {0, 0}};
+    job.eta = (struct eta){{10, 20}, {70, 3600}, {0, 0}, 0};
     tell();
     struct json_object *e = json_member(said, "estimate");
     assert_int_equal(json_int(json_member(e, "start"), "p50_ms", 0), NOW + 10000);
@@ -204,10 +204,49 @@ static void an_estimate_has_both_quantiles(void **state)
     assert_int_equal(json_int(json_member(e, "finish"), "p95_ms", 0), NOW + 3600000);
     assert_string_equal(line("estimate"), "it starts at about 2023-11-14T22:13:30Z (in 10 s), 95 % sure by "
                                           "2023-11-14T22:13:40Z (in 20 s)");
-    job.eta = (struct eta){{INFINITY, INFINITY}, {INFINITY, INFINITY}, {0, 0}};
+    job.eta = (struct eta){{INFINITY, INFINITY}, {INFINITY, INFINITY}, {0, 0}, 0};
     tell();
     assert_null(json_member(json_member(json_member(said, "estimate"), "start"), "p50_ms"));
     assert_non_null(strstr(line("estimate"), "nobody can say"));
+}
+
+static void the_cost_and_what_sooner_would_cost(void **state)
+{
+    (void)state;
+    fleet.price = (struct price){0.5, "g5.xlarge: the setting prices"};
+    fleet.sooner[0] = (struct sooner){1, {300, 400}, {600, 700}, 240};
+    fleet.sooner[1] = (struct sooner){2, {300, 400}, {599, 700}, 480};
+    fleet.n_sooner = 2;
+    fleet.busy = 3;
+    job.eta = (struct eta){{900, 1000}, {1200, 1300}, {0, 0}, 0};
+    job.run_s = 72;
+    tell();
+    assert_string_equal(line("cost"),
+                        "a run of this workflow costs about $0.01: 1 min 12 s of an instance at $0.50 an hour "
+                        "(g5.xlarge: the setting prices)");
+    assert_string_equal(line("sooner"),
+                        "with 1 more instance (bpctl scale hold copy 4) it ends at about "
+                        "2023-11-14T22:23:20Z (in 10 min 0 s), 10 min 0 s sooner, for about $0.033 more");
+    struct json_object *first = json_object_array_get_idx(json_member(said, "sooner"), 0);
+    assert_int_equal(json_int(json_member(first, "finish"), "p50_ms", 0), NOW + 600000);
+    assert_true(fabs(json_num(first, "usd_more", 0) - 240.0 / 3600 / 2) < 1e-9);
+    assert_true(fabs(json_num(json_member(said, "cost"), "usd", 0) - 0.01) < 1e-9);
+    job.for_tenant = 1; /* prices are the operator's */
+    tell();
+    assert_null(strstr(json_text(said), "cost"));
+    assert_null(strstr(json_text(said), "sooner"));
+}
+
+static void what_is_hardly_sooner_is_data_and_no_line(void **state)
+{
+    (void)state;
+    fleet.sooner[0] = (struct sooner){1, {9, 9}, {99, 110}, 10};
+    fleet.n_sooner = 1;
+    job.eta = (struct eta){{10, 20}, {100, 120}, {0, 0}, 0};
+    tell();
+    assert_null(strstr(json_text(said), "\"what\":\"sooner\""));
+    assert_int_equal(json_object_array_length(json_member(said, "sooner")), 1);
+    assert_null(json_member(said, "cost"));
 }
 
 static void what_runs_and_what_has_ended(void **state)
@@ -276,6 +315,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(no_capacity_no_launch_no_size, fresh, drop),
         cmocka_unit_test_setup_teardown(a_tenant_is_told_counts_and_times_only, fresh, drop),
         cmocka_unit_test_setup_teardown(an_estimate_has_both_quantiles, fresh, drop),
+        cmocka_unit_test_setup_teardown(the_cost_and_what_sooner_would_cost, fresh, drop),
+        cmocka_unit_test_setup_teardown(what_is_hardly_sooner_is_data_and_no_line, fresh, drop),
         cmocka_unit_test_setup_teardown(what_runs_and_what_has_ended, fresh, drop),
         cmocka_unit_test_setup_teardown(a_fleet_says_what_it_does_next, fresh, drop),
         cmocka_unit_test_setup_teardown(times_read_well, fresh, drop),

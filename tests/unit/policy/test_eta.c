@@ -137,6 +137,22 @@ static void a_long_queue_keeps_its_mean(void **state)
     assert_true(e.start.p95_s >= e.start.p50_s && e.start.p95_s < 11500);
 }
 
+/* Two instances work off 20 s and 10 s of what they run and four jobs of 30 s; a third one would boot for 200 s. */
+static void instance_seconds_are_work_and_boots(void **state)
+{
+    (void)state;
+    struct eta_ask a = ask(3);
+    ran(64, 30);
+    fleet.n_busy = 2;
+    fleet.busy_s[0] = 20;
+    fleet.busy_s[1] = 10;
+    about(eta_queued(&a).instance_s, 20 + 10 + 4 * 30);
+    a.launches = 1;
+    about(eta_queued(&a).instance_s, 20 + 10 + 4 * 30 + 200);
+    a.steps = 10; /* fewer plays, the same answer */
+    about(eta_queued(&a).instance_s, 20 + 10 + 4 * 30 + 200);
+}
+
 static void the_same_question_has_the_same_answer(void **state)
 {
     (void)state;
@@ -240,6 +256,7 @@ int main(void)
         cmocka_unit_test_setup(the_95th_percentile_is_of_the_long_runs, fresh),
         cmocka_unit_test_setup(a_long_queue_keeps_its_mean, fresh),
         cmocka_unit_test_setup(the_same_question_has_the_same_answer, fresh),
+        cmocka_unit_test_setup(instance_seconds_are_work_and_boots, fresh),
         cmocka_unit_test_setup(a_run_older_than_all_ends_at_any_moment, fresh),
         cmocka_unit_test_setup(of_estimates_p95_holds_for_90_to_98_in_a_hundred, fresh),
     };
