@@ -76,12 +76,18 @@ static void learn_first_job(struct scale *s, const struct event_msg *e, struct j
     boot_end(s, b);
 }
 
+static void came(struct scale_item *item, int64_t at_ms, uint32_t n)
+{
+    history_arrived(item->history, at_ms, n);
+    shadow_arrived(item, at_ms, n);
+}
+
 /* What came past this controller: as many as are queued more than it knew of. */
 static void learn_arrived(struct scale_item *item, const struct event_msg *e, struct json_object *f)
 {
     int64_t more = json_int(f, "queued", 0) - item->stats.queued;
     if (more > 0)
-        history_arrived(item->history, e->at_ms, (uint32_t)more);
+        came(item, e->at_ms, (uint32_t)more);
 }
 
 void learn_event(struct scale *s, const struct event_msg *e)
@@ -100,7 +106,7 @@ void learn_event(struct scale *s, const struct event_msg *e)
     if (!item)
         return;
     if (e->id == EVENT_JOB_SUBMITTED)
-        history_arrived(item->history, e->at_ms, 1);
+        came(item, e->at_ms, 1);
     else if (e->id == EVENT_JOB_COMPLETED)
         history_finished(item->history, e->at_ms, (double)json_int(f, "run_ms", 0) / 1000.0);
     else if (e->id == EVENT_QUEUE_ARRIVED)

@@ -5,6 +5,7 @@
 
 #include "log/name_map.h"
 #include "policy/decide.h"
+#include "policy/mirror.h"
 #include "policy/schedule.h"
 #include "scale/allowance.h"
 #include "scale/scale.h"
@@ -52,6 +53,7 @@ struct shadow {
     int32_t desired;
     int64_t since_ms, at_ms, last_scale_ms; /* first and last look, last change */
     double hours, live_hours;               /* instance-hours: what it asked for, and what there was */
+    struct mirror its, live;                /* fleets in thought: of the size it asks for, and of what decides */
     char reason[200];
     struct scale_decision decisions[SCALE_DECISIONS];
     uint32_t n_decisions;
@@ -143,6 +145,8 @@ void rules_describe(const struct scale_item *item, struct json_object *o);
 
 /* shadow.c */
 void shadow_decide(struct scale_item *item, const struct decide_rules *rules, const struct policy_now *now);
+/* Jobs came. */
+void shadow_arrived(struct scale_item *item, int64_t at_ms, uint32_t n);
 void shadow_describe(const struct scale_item *item, struct json_object *o);
 void shadow_free(struct scale_item *item);
 

@@ -102,6 +102,36 @@ static void count(struct shadow *sh, const struct bp_view *v)
     sh->at_ms = v->now_ms;
 }
 
+/* Both fleets in thought begin with the instances and the jobs that there were, those that ran from their beginning, so
+ * that what differs is the policies' doing. */
+static void mirror_begin(struct mirror *m, const struct policy_now *now)
+{
+    const struct bp_view *v = now->view;
+    mirror_step(m, now->history, v->now_ms, v->running, 0);
+    mirror_arrived(m, v->now_ms, (uint32_t)(v->queued + v->leased));
+}
+
+static void mirror(struct shadow *sh, const struct policy_now *now, int32_t live_desired, int64_t before_ms)
+{
+    const struct bp_view *v = now->view;
+    double boot_s = history_boot_s(now->history, v->boot_s);
+    if (before_ms == 0) {
+        mirror_begin(&sh->its, now);
+        mirror_begin(&sh->live, now);
+        return;
+    }
+    mirror_step(&sh->its, now->history, v->now_ms, sh->desired, boot_s);
+    mirror_step(&sh->live, now->history, v->now_ms, live_desired, boot_s);
+}
+
+void shadow_arrived(struct scale_item *i, int64_t at_ms, uint32_t n)
+{
+    if (!i->shadow || !i->shadow->at_ms)
+        return;
+    mirror_arrived(&i->shadow->its, at_ms, n);
+    mirror_arrived(&i->shadow->live, at_ms, n);
+}
+
 static void remember(struct shadow *sh, const struct bp_view *v, const struct bp_plan *p)
 {
     memcpy(sh->reason, p->reason, sizeof sh->reason);
@@ -124,6 +154,7 @@ void shadow_decide(struct scale_item *i, const struct decide_rules *rules, const
     struct policy_now seen = *now;
     struct decide_planner by = decide_by(sh->policy, sh->memory);
     struct bp_plan p;
+    int64_t before_ms = sh->at_ms;
     count(sh, &v);
     v.desired = sh->desired; /* what it asked for itself */
     v.draining = 0;
@@ -131,6 +162,21 @@ void shadow_decide(struct scale_item *i, const struct decide_rules *rules, const
     seen.view = &v;
     decide(rules, &by, &seen, &p);
     remember(sh, &v, &p);
+    mirror(sh, now, i->desired, before_ms);
+}
+
+static struct json_object *mirror_json(const struct mirror *m)
+{
+    struct mirror_sum s = mirror_sum(m);
+    struct json_object *o = json_object_new_object();
+    json_put_num(o, "instance_hours", s.hours);
+    json_put_num(o, "wait_hours", s.wait_hours);
+    json_put_num(o, "j", s.hours + s.wait_hours);
+    json_put_num(o, "wait_mean_s", s.wait_mean_s);
+    json_put_num(o, "wait_p95_s", s.wait_p95_s);
+    json_put_int(o, "jobs", (int64_t)s.jobs);
+    json_put_int(o, "waiting", s.waiting);
+    return o;
 }
 
 void shadow_describe(const struct scale_item *i, struct json_object *o)
@@ -147,6 +193,8 @@ void shadow_describe(const struct scale_item *i, struct json_object *o)
     json_put_int(one, "since_ms", sh->since_ms);
     json_put_num(one, "instance_hours", sh->hours);
     json_put_num(one, "live_instance_hours", sh->live_hours);
+    json_object_object_add(one, "modelled", mirror_json(&sh->its));
+    json_object_object_add(one, "live_modelled", mirror_json(&sh->live));
     json_object_object_add(one, "decisions", decisions_json(sh->decisions, sh->n_decisions));
     json_object_object_add(o, "shadow", one);
 }

@@ -5,6 +5,7 @@
 #include "scale/scale_priv.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
@@ -289,6 +290,11 @@ static void a_shadow_decides_nothing_and_counts_what_it_would_have_had(void **st
     assert_int_equal(json_int(shadow, "desired", 0), 3);
     assert_true(json_num(shadow, "instance_hours", 0) == 3 && json_num(shadow, "live_instance_hours", 0) == 6);
     assert_int_equal(json_object_array_length(json_member(shadow, "decisions")), 1);
+    /* In thought: six instances at first, of which the shadow's fleet lets three go ten minutes later. */
+    struct json_object *its = json_member(shadow, "modelled"), *live = json_member(shadow, "live_modelled");
+    assert_true(fabs(json_num(its, "instance_hours", 0) - (1 + 5 * 0.5)) < 1e-6);
+    assert_true(fabs(json_num(live, "instance_hours", 0) - 6) < 1e-6);
+    assert_int_equal(json_int(its, "waiting", 0), 6); /* no run was measured */
     json_object_put(list);
     assert_int_equal(scale_adopt(&p.scale, "photo", &adopted, &err), 0);
     assert_string_equal(adopted, "direct");
