@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bpctl.c - the operator's command. It knows no commands of its own but submit, migrate and simulate: what else is
- * typed goes to the daemon, whose one table parses it, checks it and gives the answer in words or as JSON.
+ * bpctl.c - the operator's command. It knows no commands of its own but submit, migrate, simulate and those of
+ * plugin.h: what else is typed goes to the daemon, whose one table parses it, checks it and gives the answer in words
+ * or as JSON.
  */
 #include "client.h"
 #include "log/json.h"
 #include "migrate.h"
+#include "plugin.h"
 #include "rollout.h"
 #include "simulate.h"
 #include "submit.h"
@@ -32,6 +34,7 @@ static void help(FILE *out)
           "bpctl submit --help says how to submit a job from files.\n"
           "bpctl migrate --help says how to bring the queue's schema up to date; it needs no running bpd.\n"
           "bpctl simulate --help says how to try scaling policies on past jobs; it needs none either.\n"
+          "bpctl plugin --help says what can be done with plugin files; that needs none either.\n"
           "Exit status: 0 done, 1 refused or failed (doctor: something it tried failed), 2 wrong usage; of migrate "
           "also 3.\n",
           out);
@@ -155,6 +158,19 @@ static int run_rollout(const struct bpctl *b, struct client *c, int argc, char *
     return rollout_follow(c, argc - b->first - 2, argv + b->first + 2, json);
 }
 
+/* The words of `plugin` that are bpctl's own. -1: it is for the daemon, else the exit status. */
+static int run_plugin(const struct bpctl *b, int argc, char **argv)
+{
+    const char *word = argc > b->first + 1 && strcmp(argv[b->first], "plugin") == 0 ? argv[b->first + 1] : NULL;
+    const struct plugin_command *c = word ? plugin_command_find(word) : NULL;
+    if (c)
+        return plugin_command_run(c, argc - b->first - 2, argv + b->first + 2, b->json);
+    if (!word || (strcmp(word, "--help") != 0 && strcmp(word, "-h") != 0))
+        return -1;
+    plugin_help(stdout);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct bpctl b = {0};
@@ -166,6 +182,9 @@ int main(int argc, char **argv)
         return migrate_main(argc - b.first - 1, argv + b.first + 1, b.json);
     if (strcmp(argv[b.first], "simulate") == 0)
         return simulate_main(argc - b.first - 1, argv + b.first + 1, b.json, b.socket);
+    rc = run_plugin(&b, argc, argv);
+    if (rc >= 0)
+        return rc;
     int submits = strcmp(argv[b.first], "submit") == 0 && !(argc > b.first + 1 && argv[b.first + 1][0] == '{');
     if (submits && argc > b.first + 1 &&
         (strcmp(argv[b.first + 1], "--help") == 0 || strcmp(argv[b.first + 1], "-h") == 0)) {

@@ -30,7 +30,8 @@ MAY = {
 }
 # What the others may take from core: small leaf folders, never an engine.
 # The runner reads a manifest as the host does ("host/manifest.h"), with the same code.
-OUTSIDE = {"runner": {"log", "host"}, "cli": {"log", "policy", "simulate"}}
+# bpctl vets plugin files as the host does.
+OUTSIDE = {"runner": {"log", "host"}, "cli": {"log", "policy", "simulate", "host"}}
 
 # Single headers beyond that, each with its reason.
 EXTRA = {
