@@ -50,3 +50,6 @@ endif()
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 set(BP_PLUGIN_OUTPUT_DIR ${CMAKE_BINARY_DIR}/plugins)
 set(BP_PLUGIN_INSTALL_DIR ${CMAKE_INSTALL_LIBDIR}/bpd/plugins)
+# For the functions of BpPlugin.cmake, which outside authors use too.
+set_property(GLOBAL PROPERTY BP_INCLUDE_DIR ${CMAKE_SOURCE_DIR}/include)
+set_property(GLOBAL PROPERTY BP_PLUGIN_DIR ${BP_PLUGIN_INSTALL_DIR})

@@ -13,18 +13,13 @@
 
 #include <bp/device.h>
 #include <bp/job.h>
-#include <bp/plugin.h>
+#include <bp/sdk.h>
 #include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Writes rc and one sentence to err, which may be NULL; returns rc: `return bp_error(err, BP_BADINPUT, "...")`. */
-int32_t bp_error(struct bp_err *err, int32_t rc, const char *fmt, ...) BP_PRINTF(3, 4);
-#ifdef __clang_analyzer__ /* which does not look into another file: the return value, in words it can follow */
-#define bp_error(err, rc, ...) ((void)(bp_error)(err, rc, __VA_ARGS__), (rc))
-#endif
 /* One log line of the job, printf style, cut at 500 bytes. */
 void bp_job_log(const struct bp_job *job, int32_t level, const char *fmt, ...) BP_PRINTF(3, 4);
 

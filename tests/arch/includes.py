@@ -31,7 +31,7 @@ MAY = {
 # What the others may take from core: small leaf folders, never an engine.
 # The runner reads a manifest as the host does ("host/manifest.h"), with the same code.
 # bpctl vets plugin files as the host does.
-OUTSIDE = {"runner": {"log", "host"}, "cli": {"log", "policy", "simulate", "host"}}
+OUTSIDE = {"runner": {"log", "host"}, "cli": {"log", "policy", "simulate", "host"}, "kit": set()}
 
 # Single headers beyond that, each with its reason.
 EXTRA = {
@@ -96,7 +96,7 @@ def check_line(root, path, number, line):
 
 def check(root):
     wrong, seen = [], 0
-    for folder in ("include", "core", "plugins", "runner", "cli"):
+    for folder in ("include", "core", "plugins", "runner", "cli", "kit"):
         for path in sources(root, folder):
             with open(path, encoding="utf-8") as f:
                 lines = list(f)

@@ -36,7 +36,7 @@ def files(root, folder, endings=(".c", ".h", ".def", ".cu")):
 
 def check_files(root):
     wrong = []
-    for folder in ("include", "core", "plugins", "runner", "cli"):
+    for folder in ("include", "core", "plugins", "runner", "cli", "kit"):
         for path in files(root, folder):
             total, _ = count(path)
             if total > FILE_MAX:

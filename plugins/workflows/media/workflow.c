@@ -4,19 +4,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#undef bp_error /* see workflow.h */
-int32_t bp_error(struct bp_err *err, int32_t rc, const char *fmt, ...)
-{
-    if (err) {
-        va_list ap;
-        va_start(ap, fmt);
-        vsnprintf(err->text, sizeof err->text, fmt, ap);
-        va_end(ap);
-        err->rc = rc;
-    }
-    return rc;
-}
-
 void bp_job_log(const struct bp_job *job, int32_t level, const char *fmt, ...)
 {
     if (!BP_HAS(job, log))
