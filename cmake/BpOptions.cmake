@@ -53,3 +53,8 @@ set(BP_PLUGIN_INSTALL_DIR ${CMAKE_INSTALL_LIBDIR}/bpd/plugins)
 # For the functions of BpPlugin.cmake, which outside authors use too.
 set_property(GLOBAL PROPERTY BP_INCLUDE_DIR ${CMAKE_SOURCE_DIR}/include)
 set_property(GLOBAL PROPERTY BP_PLUGIN_DIR ${BP_PLUGIN_INSTALL_DIR})
+# And their find_package(bpd): a plugin's CMakeLists.txt works in a folder of this tree too, where all of it is there.
+include(CMakePackageConfigHelpers)
+set(bpd_DIR ${CMAKE_BINARY_DIR}/bpd)
+file(WRITE ${bpd_DIR}/bpdConfig.cmake "")
+write_basic_package_version_file(${bpd_DIR}/bpdConfigVersion.cmake COMPATIBILITY SameMinorVersion)

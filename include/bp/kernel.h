@@ -28,6 +28,7 @@
 #ifndef BP_KERNEL_H
 #define BP_KERNEL_H
 
+#include <bp/canvas.h>
 #include <stdint.h>
 
 #if defined(__CUDA__) || defined(__CUDACC__)
@@ -153,6 +154,22 @@ BP_FN int32_t bp_maxi(int32_t a, int32_t b)
 BP_FN int32_t bp_clampi(int32_t x, int32_t lo, int32_t hi)
 {
     return bp_mini(bp_maxi(x, lo), hi);
+}
+
+/* The four bytes of a pixel, R G B A; x and y must be inside. */
+BP_FN uint8_t *bp_pixel(const struct bp_canvas *c, int32_t x, int32_t y)
+{
+    return c->pixels + ((int64_t)y * c->width + x) * 4;
+}
+/* The same for any x and y: beyond an edge, the pixel at that edge. */
+BP_FN const uint8_t *bp_pixel_near(const struct bp_canvas *c, int32_t x, int32_t y)
+{
+    return bp_pixel(c, bp_clampi(x, 0, c->width - 1), bp_clampi(y, 0, c->height - 1));
+}
+/* A value rounded to a byte; below 0 it is 0, beyond 255 it is 255. */
+BP_FN uint8_t bp_byte(float x)
+{
+    return (uint8_t)(bp_clampf(x, 0, 255) + 0.5f);
 }
 
 #endif

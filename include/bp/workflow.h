@@ -38,6 +38,23 @@ const char *bp_param_s(const struct bp_job *job, const char *name, char *out, ui
 /* Fractions (0..1) and "<what> <done> of <all>"; BP_OK or BP_STOPPED as bp_job.progress. */
 int32_t bp_job_progress(const struct bp_job *job, const char *what, int64_t done, int64_t all);
 
+/* The kernels of one .cu file, loaded on a device. */
+struct bp_kernels {
+    const struct bp_device *dev;
+    const struct bp_kernel_image *image;
+    struct bp_module *module;
+    struct bp_kernel **kernels; /* in the image's order */
+};
+
+/* Loads the image and finds all its kernels. On error *out is NULL. *out: bp_kernels_close(), which accepts NULL in it and
+ * leaves NULL. */
+int32_t bp_kernels_open(const struct bp_device *dev, const struct bp_kernel_image *image, struct bp_kernels **out,
+                        struct bp_err *err);
+void bp_kernels_close(struct bp_kernels **kernels);
+/* Launches a kernel by its name, else as bp_device.launch. BP_NOTFOUND when the file has no such kernel. */
+int32_t bp_kernels_run(const struct bp_kernels *kernels, const char *name, struct bp_grid grid, const void *args,
+                       uint32_t args_bytes, struct bp_err *err);
+
 /* A workflow without shared state needs no instance: the runner's bp_self is kept for nothing. */
 #define BP_WORKFLOW(name_, ...)                                                                                        \
     static int32_t bp_workflow_start(struct bp_self *self, const struct bp_host *host, void **inst,                    \
@@ -64,6 +81,23 @@ int32_t bp_job_progress(const struct bp_job *job, const char *what, int64_t done
                                                      bp_workflow_start,                                                \
                                                      bp_workflow_stop,                                                 \
                                                      bp_workflow_facet};
+
+/* BP_WORKFLOW for one whose state is the kernels of one .cu file: run() gets a struct bp_kernels * as its state. */
+#define BP_KERNEL_WORKFLOW(name_, image_, run_)                                                                        \
+    static int32_t bp_workflow_open(void *inst, const struct bp_device *dev, void **state, struct bp_err *err)         \
+    {                                                                                                                  \
+        struct bp_kernels *kernels = NULL;                                                                             \
+        int32_t rc = bp_kernels_open(dev, &(image_), &kernels, err);                                                   \
+        (void)inst;                                                                                                    \
+        *state = kernels;                                                                                              \
+        return rc;                                                                                                     \
+    }                                                                                                                  \
+    static void bp_workflow_close(void *state)                                                                         \
+    {                                                                                                                  \
+        struct bp_kernels *kernels = (struct bp_kernels *)state;                                                       \
+        bp_kernels_close(&kernels);                                                                                    \
+    }                                                                                                                  \
+    BP_WORKFLOW(name_, .open = bp_workflow_open, .run = (run_), .close = bp_workflow_close)
 
 #ifdef __cplusplus
 }
