@@ -6,6 +6,7 @@
 /* A row for each word; a command lives in plugin_NAME.c. */
 static const struct plugin_command commands[] = {
     {"inspect", "FILE.so", "what a plugin file says of itself; runs no code of it", plugin_inspect, NULL},
+    {"new", "KIND NAME [--dir DIR]", "writes a small, working plugin to begin with", plugin_new, plugin_new_details},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

@@ -25,5 +25,7 @@ void plugin_help(FILE *out);
 
 /* ---- the rows ---- */
 int plugin_inspect(int argc, char **argv, int json);
+int plugin_new(int argc, char **argv, int json);
+void plugin_new_details(FILE *out);
 
 #endif

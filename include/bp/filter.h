@@ -44,9 +44,9 @@ int32_t bp_filter_resize(struct bp_filter *filter, int32_t width, int32_t height
                    (uint32_t)sizeof(*(args)), (err))
 
 /*
- * A whole run(): reads the job's one picture (JPEG, PNG, WebP), uploads it, calls the pass, downloads `to` and writes it as
- * PNG to the job's output. Says its progress and stops between these steps when told to. BP_BADINPUT: not exactly one
- * file, or none that can be read; BP_STOPPED; else what failed.
+ * A whole run(): reads the job's one picture (JPEG, PNG, WebP), uploads it, calls the pass, downloads `to` and writes
+ * it as PNG to the job's output. Says its progress and stops between these steps when told to. BP_BADINPUT: not exactly
+ * one file, or none that can be read; BP_STOPPED; else what failed.
  */
 int32_t bp_image_filter(const struct bp_kernels *kernels, const struct bp_job *job, bp_filter_pass pass,
                         struct bp_err *err);

@@ -4,10 +4,10 @@
  * bp_add_plugin_test() brings it, cmocka, and BP_TEST_PLUGIN, the path of the plugin under test.
  *
  * The .so is loaded as bpd and bp-runner load it. Its host is made up: what is logged and published can be read, the
- * clock can be set, memory that is not given back is told. Its device is bpd's own CPU device, with the same kernels and
- * the same checks, and an account of what was not freed (BP_TEST_DEVICE=cuda in the environment takes the GPU). Both can
- * be made to fail at a chosen call. What is not made up here: the sandbox of bp-runner, the check of params and settings
- * against the manifest, and the defaults it fills in; give complete ones.
+ * clock can be set, memory that is not given back is told. Its device is bpd's own CPU device, with the same kernels
+ * and the same checks, and an account of what was not freed (BP_TEST_DEVICE=cuda in the environment takes the GPU).
+ * Both can be made to fail at a chosen call. What is not made up here: the sandbox of bp-runner, the check of params
+ * and settings against the manifest, and the defaults it fills in; give complete ones.
  *
  *   struct bp_test *t;
  *   struct bp_test_job job = {.params = "{\"strength\": 1}", .inputs = {"photo.png"}, .output = "brown.png"};
@@ -70,11 +70,11 @@ struct bp_test_job {
     const char *output;                 /* file to be written */
     int64_t stop_after;                 /* progress() calls that are answered with "go on"; then BP_STOPPED. 0: all */
     /* out */
-    int64_t n_progress;      /* calls of progress() */
-    double fraction;         /* of the last one */
-    char text[256];          /* of the last one */
-    int64_t n_saved;         /* checkpoints it saved; the last is what the next run in this bp_test loads */
-    uint64_t saved_bytes;    /* of the last one */
+    int64_t n_progress;   /* calls of progress() */
+    double fraction;      /* of the last one */
+    char text[256];       /* of the last one */
+    int64_t n_saved;      /* checkpoints it saved; the last is what the next run in this bp_test loads */
+    uint64_t saved_bytes; /* of the last one */
 };
 
 /* Runs one job; the first also opens the device and the job facet. What run() returned, or why it could not be called.

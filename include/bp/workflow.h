@@ -46,8 +46,8 @@ struct bp_kernels {
     struct bp_kernel **kernels; /* in the image's order */
 };
 
-/* Loads the image and finds all its kernels. On error *out is NULL. *out: bp_kernels_close(), which accepts NULL in it and
- * leaves NULL. */
+/* Loads the image and finds all its kernels. On error *out is NULL. *out: bp_kernels_close(), which accepts NULL in it
+ * and leaves NULL. */
 int32_t bp_kernels_open(const struct bp_device *dev, const struct bp_kernel_image *image, struct bp_kernels **out,
                         struct bp_err *err);
 void bp_kernels_close(struct bp_kernels **kernels);

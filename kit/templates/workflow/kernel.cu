@@ -9,7 +9,7 @@ BP_FN uint8_t mixed(uint8_t from, float to, float strength)
 }
 
 /* Called once for each pixel (x, y) of `to`, in any order. */
-BP_KERNEL_PIXEL(my_workflow, struct my_workflow_args, a, x, y)
+BP_KERNEL_PIXEL(my_workflow_pixel, struct my_workflow_args, a, x, y)
 {
     const uint8_t *from = bp_pixel(&a->from, x, y);
     uint8_t *to = bp_pixel(&a->to, x, y);

@@ -7,7 +7,7 @@
 static int32_t pass(struct bp_filter *f, struct bp_err *err)
 {
     struct my_workflow_args args = {f->from, f->to, (float)bp_param_f(f->job, "strength")};
-    return bp_filter_run(f, "my_workflow", &args, err);
+    return bp_filter_run(f, "my_workflow_pixel", &args, err);
 }
 
 BP_IMAGE_FILTER("my-workflow", my_workflow_kernels, pass)
