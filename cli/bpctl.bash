@@ -34,7 +34,8 @@ _bpctl()
         COMPREPLY=($(compgen -f -W "--trace --history --live --policy --seeds --grid --type --shortage --svg --json --boot --max" -- "$cur"))
         return
         ;;
-    "plugin load") COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    "plugin load" | "plugin inspect") COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    "plugin check") COMPREPLY=($(compgen -f -W "--sample --params --settings --timeout --no-run --json" -- "$cur")); return ;;
     "worker "?*)
         if [ "$COMP_CWORD" = 3 ]; then
             COMPREPLY=($(compgen -W "$(_bpctl_names workers worker_id)" -- "$cur"))
@@ -51,6 +52,7 @@ _bpctl()
     case $first in
     scale | fleet) subs="$subs $(_bpctl_names workflows workflow)" ;;
     worker) subs="approve revoke drain undrain remove" ;;
+    plugin) subs="$subs inspect check" ;;
     events) subs="--follow --last job.* plugin.* scale.decided" ;;
     jobs) subs="--workflow --tenant --status --limit --before" ;;
     esac

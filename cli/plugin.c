@@ -7,6 +7,8 @@
 static const struct plugin_command commands[] = {
     {"inspect", "FILE.so", "what a plugin file says of itself; runs no code of it", plugin_inspect, NULL},
     {"new", "KIND NAME [--dir DIR]", "writes a small, working plugin to begin with", plugin_new, plugin_new_details},
+    {"check", "FILE.so [OPTION]...", "vet a plugin file, with a trial run of a workflow", plugin_check,
+     plugin_check_details},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

@@ -27,5 +27,7 @@ void plugin_help(FILE *out);
 int plugin_inspect(int argc, char **argv, int json);
 int plugin_new(int argc, char **argv, int json);
 void plugin_new_details(FILE *out);
+int plugin_check(int argc, char **argv, int json);
+void plugin_check_details(FILE *out);
 
 #endif

@@ -14,21 +14,25 @@
 #define WORKER_FD 3
 
 static const char help[] =
-    "Usage: bp-runner --probe FILE\n"
+    "Usage: bp-runner --probe FILE [--start JSON]\n"
     "       bp-runner --serve        (started by bpd --role worker, with a socket as file 3)\n"
     "\n"
     "Runs the code of one workflow plugin, apart from the daemon: no network, no secrets, limited files and memory.\n"
     "\n"
     "  --probe FILE         load the plugin FILE, check it as the daemon would, and exit: 0 when it is usable,\n"
     "                       1 with one sentence on standard error when it is not\n"
+    "  --start JSON         with --probe: start it whatever its kind, with these settings, look at its facets, stop "
+    "it,\n"
+    "                       and print what was found as JSON\n"
     "  --serve              run jobs for the worker at the other end of file 3 until it closes that\n"
     "  --file-bytes N       largest file that may be written; 0: any (default)\n"
     "  --help, --version\n";
 
-enum { OPT_PROBE = 1, OPT_SERVE, OPT_FILE_BYTES, OPT_HELP, OPT_VERSION };
+enum { OPT_PROBE = 1, OPT_START, OPT_SERVE, OPT_FILE_BYTES, OPT_HELP, OPT_VERSION };
 
 static const struct option options[] = {
     {"probe", required_argument, NULL, OPT_PROBE},
+    {"start", required_argument, NULL, OPT_START},
     {"serve", no_argument, NULL, OPT_SERVE},
     {"file-bytes", required_argument, NULL, OPT_FILE_BYTES},
     {"help", no_argument, NULL, OPT_HELP},
@@ -37,7 +41,7 @@ static const struct option options[] = {
 };
 
 struct wish {
-    const char *probe;
+    const char *probe, *start;
     int serve;
     int64_t file_bytes;
 };
@@ -59,6 +63,8 @@ static int read_options(int argc, char **argv, struct wish *w)
             return puts("bp-runner " BP_VERSION) < 0;
         if (c == OPT_PROBE)
             w->probe = optarg;
+        else if (c == OPT_START)
+            w->start = optarg;
         else if (c == OPT_SERVE)
             w->serve = 1;
         else if (c == OPT_FILE_BYTES)
@@ -103,5 +109,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "bp-runner: %s\n", err.text);
         return 1;
     }
-    return w.probe ? probe(w.probe) : serve(WORKER_FD);
+    if (w.probe)
+        return w.start ? probe_start(w.probe, w.start) : probe(w.probe);
+    return serve(WORKER_FD);
 }

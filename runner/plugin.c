@@ -104,15 +104,20 @@ static int find_job(struct plugin *p, struct bp_err *err)
     return BP_OK;
 }
 
-int plugin_start(struct plugin *p, struct bp_err *err)
+int plugin_begin(struct plugin *p, struct bp_err *err)
 {
     int rc = p->table->start(&p->self, &host, &p->inst, err);
-    if (rc < 0) {
-        if (err->rc == 0)
-            err_set(err, rc, "start failed without a reason");
+    if (rc < 0 && err->text[0] == '\0')
+        err_set(err, rc, "start failed without a reason");
+    p->started = rc >= 0;
+    return rc;
+}
+
+int plugin_start(struct plugin *p, struct bp_err *err)
+{
+    int rc = plugin_begin(p, err);
+    if (rc < 0)
         return rc;
-    }
-    p->started = 1;
     rc = find_job(p, err);
     if (rc < 0)
         plugin_stop(p);

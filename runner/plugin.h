@@ -27,7 +27,9 @@ struct plugin {
 /* Loads file and checks its table; name: what its manifest calls it. No code of it runs but its constructors.
  * BP_INVALID. */
 int plugin_load(struct plugin *p, const char *file, const char *name, struct bp_err *err);
-/* Starts it and finds its job facet; p->self must be filled in. On error nothing runs. */
+/* Starts it; p->self must be filled in. On error nothing runs. */
+int plugin_begin(struct plugin *p, struct bp_err *err);
+/* The same, and finds its job facet. */
 int plugin_start(struct plugin *p, struct bp_err *err);
 void plugin_stop(struct plugin *p);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runner/probe.h"
 
+#include "host/load.h"
 #include "host/manifest.h"
 #include "log/err.h"
 #include "runner/plugin.h"
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static void log_line(int32_t level, const char *text)
@@ -28,17 +30,31 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
+/* A directory of its own for the plugin's state, "" on error. */
+static int state_make(struct plugin *p, struct bp_err *err)
+{
+    const char *temp = getenv("TMPDIR");
+    snprintf(p->self.state_dir, sizeof(p->self.state_dir), "%s/bp-probe.XXXXXX", temp && *temp ? temp : "/tmp");
+    p->self.log = log_line;
+    if (mkdtemp(p->self.state_dir))
+        return BP_OK;
+    return err_set(err, BP_IO, "make a directory %s: %s", p->self.state_dir, strerror(errno));
+}
+
+static void state_remove(const struct plugin *p)
+{
+    nftw(p->self.state_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 /* Only a workflow is started: another plugin's start may have effects, and the daemon starts it itself. */
 static int try_workflow(struct plugin *p, struct bp_err *err)
 {
-    char dir[] = "/tmp/bp-probe.XXXXXX";
-    if (!mkdtemp(dir))
-        return err_set(err, BP_IO, "make a directory %s: %s", dir, strerror(errno));
-    snprintf(p->self.state_dir, sizeof(p->self.state_dir), "%s", dir);
-    p->self.log = log_line;
-    int rc = plugin_start(p, err);
+    int rc = state_make(p, err);
+    if (rc < 0)
+        return rc;
+    rc = plugin_start(p, err);
     plugin_stop(p);
-    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    state_remove(p);
     return rc;
 }
 
@@ -88,4 +104,89 @@ int probe(const char *file)
     if (rc < 0)
         fprintf(stderr, "%s\n", err.text);
     return rc < 0;
+}
+
+/* ---- for an author ---- */
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static struct json_object *offers_json(const struct offer *offers, uint32_t n)
+{
+    struct json_object *list = json_object_new_array();
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t bytes;
+        struct json_object *o = json_object_new_object();
+        memcpy(&bytes, offers[i].table, sizeof(bytes));
+        json_put_str(o, "facet", offers[i].facet->id);
+        json_put_int(o, "bytes", bytes);
+        json_object_array_add(list, o);
+    }
+    return list;
+}
+
+static int start_and_stop(struct plugin *p, const struct manifest *m, struct json_object *out, const char **stage,
+                          struct bp_err *err)
+{
+    struct offer offers[FACETS];
+    uint32_t n = 0;
+    int64_t began = now_ms();
+    *stage = "start";
+    int rc = plugin_begin(p, err);
+    if (rc < 0)
+        return rc;
+    json_put_int(out, "start_ms", now_ms() - began);
+    *stage = "facets";
+    rc = load_offers(p->table, p->inst, m, offers, &n, err);
+    json_object_object_add(out, "facets", offers_json(offers, n));
+    began = now_ms();
+    plugin_stop(p);
+    json_put_int(out, "stop_ms", now_ms() - began);
+    return rc;
+}
+
+static int start_probe(const char *file, const char *settings, const struct manifest *m, struct json_object *out)
+{
+    static struct plugin p;
+    struct bp_err err = {0};
+    const char *stage = "load";
+    int rc = sandbox_network(0, &err);
+    if (rc == BP_OK || rc == BP_UNSUPPORTED) {
+        memset(&err, 0, sizeof(err));
+        rc = plugin_load(&p, file, m->name, &err);
+    }
+    if (rc == BP_OK)
+        rc = state_make(&p, &err);
+    if (rc == BP_OK) {
+        p.self.config = (char *)(uintptr_t)settings;
+        rc = start_and_stop(&p, m, out, &stage, &err);
+        state_remove(&p);
+    }
+    json_put_int(out, "rc", rc);
+    if (rc < 0) {
+        load_text_clean(&err, "it gave no reason");
+        json_put_str(out, "stage", stage);
+        json_put_str(out, "text", err.text);
+    }
+    return rc;
+}
+
+int probe_start(const char *file, const char *settings)
+{
+    struct bp_err err = {0};
+    struct manifest *m = read_manifest(file, &err);
+    struct json_object *out = json_object_new_object();
+    if (m) {
+        start_probe(file, settings, m, out);
+        printf("\n%s\n", json_text(out));
+    } else {
+        fprintf(stderr, "%s\n", err.text);
+    }
+    json_object_put(out);
+    manifest_free(m);
+    return !m || fflush(stdout) != 0;
 }

@@ -6,5 +6,11 @@
 /* Loads the file and compares code and manifest; a workflow is also started and asked for its job facet. No device is
  * opened. 0, or 1 after one sentence on standard error. */
 int probe(const char *file);
+/* As probe(), for an author: starts a plugin of any kind with the settings (JSON object text), checks the tables of its
+ * facets and stops it. 0 with one line of JSON on standard output:
+ *   {"rc": 0, "facets": [{"facet": "bp.queue/1", "bytes": 48}], "start_ms": 1, "stop_ms": 0}
+ * {"rc": -5, "stage": "load|start|facets", "text": "..."} when something failed. 1: not even that could be found out.
+ */
+int probe_start(const char *file, const char *settings);
 
 #endif

@@ -210,45 +210,68 @@ static int abi_check(struct json_object *json, uint32_t *abi, struct bp_err *err
     return BP_OK;
 }
 
+/* Who is told of every problem, or nobody (say NULL): then the first ends the check. */
+struct teller {
+    manifest_problem say;
+    void *arg;
+};
+
+/* The rc of one step: BP_OK goes on. */
+static int told(const struct teller *t, int rc, const struct bp_err *err)
+{
+    if (rc == BP_OK || !t->say)
+        return rc;
+    t->say(t->arg, err);
+    return BP_OK;
+}
+
 /* Unknown keys are errors, except in a manifest of a newer minor, which may have keys that only a newer bpd reads. */
-static int members_check(struct json_object *json, int newer, struct bp_err *err)
+static int members_check(struct json_object *json, int newer, const struct teller *t, struct bp_err *err)
 {
     json_object_object_foreach(json, name, value)
     {
         const struct key *k = key_find(name);
         if (!k && newer)
             continue;
-        if (!k)
-            return unknown_key(name, 0, err);
-        if (value_check(k, value, err))
+        if (told(t, k ? value_check(k, value, err) : unknown_key(name, 0, err), err))
             return BP_INVALID;
     }
     return BP_OK;
 }
 
-static int needed_check(struct json_object *json, struct bp_err *err)
+static int needed_check(struct json_object *json, const struct teller *t, struct bp_err *err)
 {
-    int workflow = strcmp(json_str(json, "kind", ""), "workflow") == 0;
-    for (size_t i = 0; i < KEYS; i++) {
+    int rc = BP_OK, workflow = strcmp(json_str(json, "kind", ""), "workflow") == 0;
+    for (size_t i = 0; i < KEYS && rc == BP_OK; i++) {
         int there = json_member(json, keys[i].name) != NULL;
-        if (!there && (keys[i].flags & NEED))
-            return err_set(err, BP_INVALID, "\"%s\" is missing", keys[i].name);
-        if (there && (keys[i].flags & WORKFLOW) && !workflow)
-            return err_set(err, BP_INVALID, "\"%s\" is for workflows only, but \"kind\" is \"%s\"", keys[i].name,
-                           json_str(json, "kind", ""));
+        if (!there && (keys[i].flags & NEED) && strcmp(keys[i].name, "abi") != 0)
+            rc = told(t, err_set(err, BP_INVALID, "\"%s\" is missing", keys[i].name), err);
+        else if (there && (keys[i].flags & WORKFLOW) && !workflow)
+            rc = told(t,
+                      err_set(err, BP_INVALID, "\"%s\" is for workflows only, but \"kind\" is \"%s\"", keys[i].name,
+                              json_str(json, "kind", "")),
+                      err);
     }
-    return BP_OK;
+    return rc;
 }
 
-static int json_check(struct json_object *json, uint32_t *abi, struct bp_err *err)
+static int json_check(struct json_object *json, uint32_t *abi, const struct teller *t, struct bp_err *err)
 {
     if (!json_object_is_type(json, json_type_object))
         return err_set(err, BP_INVALID, "it is no JSON object");
-    if (abi_check(json, abi, err))
+    if (told(t, abi_check(json, abi, err), err))
         return BP_INVALID;
-    if (members_check(json, BP_ABI_MINOR(*abi) > BP_ABI_MINOR(BP_ABI_VERSION), err))
+    if (members_check(json, BP_ABI_MINOR(*abi) > BP_ABI_MINOR(BP_ABI_VERSION), t, err))
         return BP_INVALID;
-    return needed_check(json, err);
+    return needed_check(json, t, err);
+}
+
+void manifest_problems(struct json_object *json, manifest_problem say, void *arg)
+{
+    struct bp_err err = {0};
+    uint32_t abi = 0;
+    if (json_check(json, &abi, &(struct teller){say, arg}, &err))
+        say(arg, &err);
 }
 
 static void fill(struct manifest *m)
@@ -275,7 +298,7 @@ struct manifest *manifest_parse(const char *text, size_t bytes, struct bp_err *e
         return NULL;
     }
     struct json_object *json = json_parse(text, bytes, err);
-    if (!json || json_check(json, &abi, err)) {
+    if (!json || json_check(json, &abi, &(struct teller){0}, err)) {
         json_object_put(json);
         err_prefix(err, "manifest: ");
         return NULL;

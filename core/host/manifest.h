@@ -27,6 +27,9 @@ struct manifest *manifest_parse(const char *text, size_t bytes, struct bp_err *e
 /* The same out of the image of a plugin file. BP_LATER in err: the file is incomplete. */
 struct manifest *manifest_read(const void *image, size_t n, struct bp_err *err);
 void manifest_free(struct manifest *m);
+/* Tells each thing that is wrong with what should be a manifest, where manifest_parse() stops at the first. */
+typedef void (*manifest_problem)(void *arg, const struct bp_err *err);
+void manifest_problems(struct json_object *json, manifest_problem say, void *arg);
 /* Does it list this facet ("bp.scaling/1")? */
 int manifest_has_facet(const struct manifest *m, const char *facet);
 /* Does it list facets at all? */

@@ -11,8 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Owner root or us, and nobody else may write: whoever can change the file runs code as us. */
-static int owner_check(const struct stat *st, const char *what, struct bp_err *err)
+int vet_owner(const struct stat *st, const char *what, struct bp_err *err)
 {
     if (st->st_uid != 0 && st->st_uid != geteuid())
         return err_set(err, BP_DENIED, "%s belongs to user %u; it must belong to root or to user %u", what, st->st_uid,
@@ -42,7 +41,7 @@ static int dir_open(const char *path, const char **base, struct bp_err *err)
     if (fd < 0)
         return err_set(err, errno == ENOENT ? BP_NOTFOUND : BP_DENIED, "its directory cannot be opened: %s",
                        strerror(errno));
-    if (fstat(fd, &st) || owner_check(&st, "its directory", err)) {
+    if (fstat(fd, &st) || vet_owner(&st, "its directory", err)) {
         close(fd);
         return BP_DENIED;
     }
@@ -76,7 +75,7 @@ static int file_check(int fd, int64_t max_bytes, struct stat *st, struct bp_err 
     if (!(st->st_mode & S_IRUSR))
         return err_set(err, BP_DENIED, "it is not readable by its owner (mode %04o); run chmod u+r",
                        st->st_mode & 07777);
-    if (owner_check(st, "it", err))
+    if (vet_owner(st, "it", err))
         return BP_DENIED;
     if (st->st_size > max_bytes)
         return err_set(err, BP_INVALID, "it has %lld bytes, more than plugins.maxBytes (%lld)", (long long)st->st_size,

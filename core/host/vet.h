@@ -6,6 +6,8 @@
 #include "host/copy.h"
 #include "host/manifest.h"
 
+struct stat;
+
 struct vet_spec {
     const char *path;          /* the file as the operator sees it */
     const char *copies;        /* directory of private copies */
@@ -26,6 +28,9 @@ struct vetted {
  */
 int vet_file(const struct vet_spec *spec, struct vetted *out, struct bp_err *err);
 void vetted_clear(struct vetted *v);
+/* Owner root or us, and nobody else may write: whoever can change the file runs code as us. what: "it", "its
+ * directory". BP_DENIED with a sentence that has the remedy. */
+int vet_owner(const struct stat *st, const char *what, struct bp_err *err);
 /* Text of config plugin.<name> in `plugin_config`, malloc'ed, "" when there is none. */
 char *vet_given(struct json_object *plugin_config, const char *name);
 

@@ -37,6 +37,8 @@ OUTSIDE = {"runner": {"log", "host"}, "cli": {"log", "policy", "simulate", "host
 EXTRA = {
     ("core/http", "app.h"), ("core/admin", "app.h"),  # the daemon as its doors see it
     ("runner", "host/manifest.h"),  # one reader of manifests, not two
+    ("cli", "dispatch/dispatch.h"), ("cli", "dispatch/mime.h"),  # a dry run checks params as a submit does
+    ("cli", "worker/runner_spawn.h"),  # and starts its runner as a worker does
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
