@@ -9,7 +9,7 @@
  * Worker to runner:
  * - open: first, once: plugin (file), name, device ("auto" "cpu" "cuda"), state_dir, config {}, memory_bytes
  * - job: id, attempt, deadline_ms, params {}, inputs [{path, mime, name}], output, temp_dir, checkpoint_out, and
- *   checkpoint_in when an earlier attempt left one (paths)
+ *   checkpoint_in when an earlier attempt left one (paths); slug, settings {} and settings_dir of the workflow
  * - stop: the running job's progress() answers BP_STOPPED from now on
  *
  * Runner to worker:

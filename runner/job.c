@@ -191,7 +191,7 @@ static int read_inputs(struct run *r, struct json_object *frame, struct bp_err *
 
 static int read_job(struct run *r, struct json_object *frame, struct bp_err *err)
 {
-    struct json_object *params = json_member(frame, "params");
+    struct json_object *params = json_member(frame, "params"), *settings = json_member(frame, "settings");
     r->job.size = sizeof(r->job);
     r->job.id = json_int(frame, "id", 0);
     r->job.attempt = (int32_t)json_int(frame, "attempt", 1);
@@ -204,6 +204,9 @@ static int read_job(struct run *r, struct json_object *frame, struct bp_err *err
     r->job.checkpoint_save = job_checkpoint_save;
     r->job.checkpoint_load = job_checkpoint_load;
     r->job.log = job_log;
+    r->job.slug = json_str(frame, "slug", "");
+    r->job.settings = settings ? json_text(settings) : "{}";
+    r->job.settings_dir = json_str(frame, "settings_dir", "");
     r->checkpoint_in = json_str(frame, "checkpoint_in", "");
     r->checkpoint_out = json_str(frame, "checkpoint_out", "");
     if (!*r->job.output_path || !*r->job.temp_dir)

@@ -62,6 +62,7 @@ struct workflow {
     int draining;                 /* the file was removed: no new submits, running jobs end */
     struct json_object *manifest; /* the whole, read only */
     struct json_object *params;   /* JSON Schema of the params, or NULL: any object */
+    const char *settings_dir;     /* where relative file names of the manifest's settings begin, or NULL */
     const char *ami_id, *ami_parameter;
     struct json_object *schedule; /* policy/schedule.h, checked; NULL: none */
     const char *policy;           /* a built-in one's name, "plugin", or NULL: scale.policy */

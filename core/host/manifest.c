@@ -54,6 +54,7 @@ static const struct key keys[] = {
     {"params", OBJECT, 0, 0, WORKFLOW, NULL},
     {"accepts", TEXTS, 1, 200, WORKFLOW, NULL},
     {"produces", TEXT_OR_TEXTS, 1, 200, WORKFLOW, NULL},
+    {"settings", OBJECT, 0, 0, WORKFLOW, NULL},
 };
 #define KEYS (sizeof(keys) / sizeof(keys[0]))
 

@@ -31,6 +31,16 @@ static int64_t timeout_ms(const struct attempt *a)
     return s > 0 ? (int64_t)(s * 1000) : flow ? (int64_t)flow->timeout_s * 1000 : 3600000;
 }
 
+/* Which of its plugin's workflows this is. */
+static void put_workflow(const struct attempt *a, struct json_object *o)
+{
+    const struct workflow *flow = host_workflow(a->w->host, a->slug);
+    struct json_object *settings = flow ? json_member(flow->manifest, "settings") : NULL;
+    json_put_str(o, "slug", a->slug);
+    json_put_str(o, "settings_dir", flow && flow->settings_dir ? flow->settings_dir : "");
+    json_object_object_add(o, "settings", settings ? json_object_get(settings) : json_object_new_object());
+}
+
 static struct json_object *job_frame(struct attempt *a, int64_t limit_ms)
 {
     char path[4200];
@@ -43,6 +53,7 @@ static struct json_object *job_frame(struct attempt *a, int64_t limit_ms)
     json_put_int(o, "deadline_ms", loop_now_ms(a->w->loop) + limit_ms);
     json_object_object_add(o, "params", params ? json_object_get(params) : json_object_new_object());
     json_object_object_add(o, "inputs", inputs);
+    put_workflow(a, o);
     json_put_str(o, "output", attempt_path(a, "output", path));
     json_put_str(o, "temp_dir", a->dir);
     json_put_str(o, "checkpoint_out", attempt_path(a, "checkpoint", path));

@@ -45,6 +45,11 @@ struct bp_job {
     /* The checkpoint of an earlier attempt: *bytes is borrowed until run() returns. BP_NOTFOUND: none. */
     int32_t (*checkpoint_load)(void *ctx, const void **bytes, uint64_t *n);
     void (*log)(void *ctx, int32_t level, const char *text);
+    /* Appended: ask BP_HAS(job, slug) first. A template serves many workflows (docs/plugins.md): which one this is, and
+     * what its file in workflows.d says. None of them is NULL. */
+    const char *slug;         /* of the workflow */
+    const char *settings;     /* JSON object: the workflow's "settings", checked against settingsSchema; "{}": none */
+    const char *settings_dir; /* where relative file names in settings begin, absolute; "": nowhere */
 };
 
 struct bp_job_facet {

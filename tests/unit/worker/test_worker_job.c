@@ -63,6 +63,9 @@ static void params_inputs_and_attempt_reach_the_job(void **state)
     assert_string_equal(json_str(o, "name", ""), "holiday.jpg");
     assert_int_equal(json_int(o, "attempt", 0), 1);
     assert_int_equal(json_int(o, "id", 0), 7);
+    assert_string_equal(json_str(o, "slug", ""), "test-copy");
+    assert_string_equal(json_text(json_member(o, "settings")), "{\"command\":[\"true\",7]}");
+    assert_string_equal(json_str(o, "settings_dir", ""), "/srv/workflows.d");
     assert_true(json_int(o, "deadline_ms", 0) > loop_now_ms(r->loop));
     rig_free(r);
 }

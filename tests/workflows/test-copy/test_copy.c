@@ -105,6 +105,9 @@ static int32_t write_report(const struct bp_job *job, int64_t resumed, struct bp
     json_object_object_add(o, "id", json_object_new_int64(job->id));
     json_object_object_add(o, "deadline_ms", json_object_new_int64(job->deadline_ms));
     json_object_object_add(o, "params", json_tokener_parse(job->params));
+    json_object_object_add(o, "slug", json_object_new_string(job->slug));
+    json_object_object_add(o, "settings", json_tokener_parse(job->settings));
+    json_object_object_add(o, "settings_dir", json_object_new_string(job->settings_dir));
     json_object_object_add(o, "inputs", json_object_new_int((int)job->n_inputs));
     if (job->n_inputs > 0) {
         json_object_object_add(o, "mime", json_object_new_string(job->inputs[0].mime));
