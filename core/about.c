@@ -3,6 +3,7 @@
 
 #include "log/json.h"
 #include "paths.h"
+#include <stdio.h>
 #include <string.h>
 
 uint32_t about_plugins_dirs(const struct options *o, const struct config *c, char *own, size_t n, const char **out)
@@ -24,6 +25,29 @@ uint32_t about_plugins_dirs(const struct options *o, const struct config *c, cha
     return 1;
 }
 
+/* "<dir of path>/workflows.d" */
+static void beside(const char *path, char *out, size_t n)
+{
+    const char *slash = strrchr(path, '/');
+    snprintf(out, n, "%.*sworkflows.d", slash ? (int)(slash - path) + 1 : 0, path);
+}
+
+void about_workflows_dir(const struct options *o, const struct config *c, const char *first, char *out, size_t n)
+{
+    char dir[4096];
+    const char *configured = config_str(c, CONFIG_PLUGINS_WORKFLOWS_DIR);
+    if (*configured) {
+        snprintf(out, n, "%s", configured);
+    } else if (o->config) {
+        beside(o->config, out, n);
+    } else {
+        size_t bytes = (size_t)snprintf(dir, sizeof dir, "%s", first);
+        while (bytes > 1 && bytes < sizeof dir && dir[bytes - 1] == '/')
+            dir[--bytes] = '\0';
+        beside(dir, out, n);
+    }
+}
+
 char *about_json(const struct about *a)
 {
     char self[4096];
@@ -41,6 +65,7 @@ char *about_json(const struct about *a)
     for (uint32_t i = 0; i < a->n_plugins_dirs; i++)
         json_object_array_add(dirs, json_object_new_string(a->plugins_dirs[i]));
     json_object_object_add(o, "plugins_dirs", dirs);
+    json_put_str(o, "workflows_dir", a->workflows_dir);
     char *text = strdup(json_text(o));
     json_object_put(o);
     return text;

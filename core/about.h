@@ -10,10 +10,15 @@
  * number; out has room for OPTIONS_MAX. Borrowed from o, c and own. */
 uint32_t about_plugins_dirs(const struct options *o, const struct config *c, char *own, size_t n, const char **out);
 
+/* Where files of workflows are watched for (plugins.workflowsDir): written to out (n bytes). first: the first of the
+ * plugins directories. */
+void about_workflows_dir(const struct options *o, const struct config *c, const char *first, char *out, size_t n);
+
 struct about {
     const char *role, *url, *stage, *state_dir, *fleet_secret_file, *instance_id, *fleet;
     const char *const *plugins_dirs;
     uint32_t n_plugins_dirs;
+    const char *workflows_dir;
 };
 /* As JSON text; free() it. */
 char *about_json(const struct about *a);

@@ -77,8 +77,10 @@ static void host_settled(void *arg)
 
 static int open_host(struct agent *a, struct bp_err *err)
 {
+    char workflows_dir[4200];
     const char *dirs[OPTIONS_MAX];
     uint32_t n = about_plugins_dirs(a->options, a->config, a->own_plugins, sizeof a->own_plugins, dirs);
+    about_workflows_dir(a->options, a->config, dirs[0], workflows_dir, sizeof workflows_dir);
     struct about about = {.role = "worker",
                           .url = config_str(a->config, CONFIG_WORKER_URL),
                           .stage = config_str(a->config, CONFIG_STAGE),
@@ -86,7 +88,8 @@ static int open_host(struct agent *a, struct bp_err *err)
                           .instance_id = config_str(a->config, CONFIG_WORKER_ID),
                           .fleet = config_str(a->config, CONFIG_WORKER_FLEET),
                           .plugins_dirs = dirs,
-                          .n_plugins_dirs = n};
+                          .n_plugins_dirs = n,
+                          .workflows_dir = workflows_dir};
     char *text = about_json(&about);
     struct host_spec spec = {.bus = a->bus,
                              .config = a->config,
@@ -94,6 +97,7 @@ static int open_host(struct agent *a, struct bp_err *err)
                              .state_dir = a->state_dir,
                              .dirs = dirs,
                              .n_dirs = n,
+                             .workflows_dir = workflows_dir,
                              .runner = a->runner,
                              .about = text};
     a->host = host_new(&spec, err);

@@ -240,18 +240,21 @@ static int open_host(struct controller *k, struct bp_err *err)
 {
     struct app *app = &k->app;
     const char *dirs[OPTIONS_MAX];
-    char secret_file[4200], serving[4200];
+    char secret_file[4200], serving[4200], defined[4300], workflows_dir[4200];
     const char *serving_dirs[] = {serving};
     uint32_t n = about_plugins_dirs(k->options, k->config, k->own_plugins, sizeof k->own_plugins, dirs);
     snprintf(secret_file, sizeof secret_file, "%s/fleet.secret", app->state_dir);
     snprintf(serving, sizeof serving, "%s/serving", app->state_dir); /* what workers here are given: host/serving.h */
+    snprintf(defined, sizeof defined, "%s/workflows.d", serving);
+    about_workflows_dir(k->options, k->config, dirs[0], workflows_dir, sizeof workflows_dir);
     struct about about = {.role = "controller",
                           .url = app->url,
                           .stage = config_str(k->config, CONFIG_STAGE),
                           .state_dir = app->state_dir,
                           .fleet_secret_file = secret_file,
                           .plugins_dirs = serving_dirs,
-                          .n_plugins_dirs = 1};
+                          .n_plugins_dirs = 1,
+                          .workflows_dir = defined};
     char *text = about_json(&about);
     struct host_spec spec = {.bus = app->bus,
                              .config = k->config,
@@ -259,6 +262,7 @@ static int open_host(struct controller *k, struct bp_err *err)
                              .state_dir = app->state_dir,
                              .dirs = dirs,
                              .n_dirs = n,
+                             .workflows_dir = workflows_dir,
                              .runner = app->runner,
                              .about = text};
     app->host = host_new(&spec, err);

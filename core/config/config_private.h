@@ -4,11 +4,10 @@
 #define CONFIG_CONFIG_PRIVATE_H
 
 #include "config/config.h"
+#include "config/lines.h"
 
 #define CONFIG_FILE_BYTES_MAX (4 * 1024 * 1024)
 #define CONFIG_PATH_MAX       256 /* bytes of a dotted key, the deepest member of a map included */
-
-struct lines;
 
 /* One setting's value; which member counts follows from the key's type. */
 struct value {
@@ -60,11 +59,6 @@ int file_load(struct config *c, const char *path, struct bp_err *err);
 int file_load_dir(struct config *c, const char *beside, struct bp_err *err); /* conf.d/ beside that file */
 /* Reads a whole file of at most max bytes; malloc'ed and NUL-terminated, NULL with err. */
 char *file_read(const char *path, size_t max, size_t *bytes, struct bp_err *err);
-
-/* lines.c: the line of each key of a file, by its dotted path. */
-struct lines *lines_find(const char *text, size_t bytes, struct bp_err *err);
-uint32_t lines_of(const struct lines *l, const char *path); /* 0: unknown */
-void lines_free(struct lines *l);
 
 /* config.c: stores one value under a dotted path, which may lead into a map. `text` or `j`, the other NULL. */
 int config_assign(struct config *c, const char *path, struct json_object *j, const struct source *src,

@@ -223,11 +223,4 @@ void dispatch_bridge(struct dispatch *d, const char *url);
 /* How the Redis bridge is, in words; "" when there is none. */
 const char *dispatch_bridge_state(const struct dispatch *d);
 
-/* ---- checking params ---- */
-
-/* Checks value against the subset of JSON Schema that manifests use (docs/plugins.md), filling defaults in. Wrong
- * fields are added to `fields` under their path ("params.duration" when prefix is "params"). Returns the number of
- * wrong fields. */
-int schema_check(struct json_object *schema, struct json_object *value, const char *prefix, struct json_object *fields);
-
 #endif

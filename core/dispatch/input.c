@@ -12,21 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void fields_add(struct json_object *fields, const char *field, const char *message)
-{
-    struct json_object *list = NULL;
-    char name[640], text[1024]; /* both may hold what a client sent, cut somewhere */
-    snprintf(name, sizeof name, "%s", field);
-    snprintf(text, sizeof text, "%s", message);
-    text_repair(name);
-    text_repair(text);
-    if (!json_object_object_get_ex(fields, name, &list)) {
-        list = json_object_new_array_ext(1);
-        json_object_object_add(fields, name, list);
-    }
-    json_object_array_add(list, json_object_new_string(text));
-}
-
 void input_wrong(struct input *in, const char *field, const char *fmt, ...)
 {
     char text[512];

@@ -9,6 +9,7 @@
 #define DISPATCH_INPUT_H
 
 #include "log/json.h"
+#include "schema/schema.h"
 
 #include <stdint.h>
 
@@ -60,8 +61,6 @@ void input_close(struct input *in);
 struct json_object *input_fields(struct input *in);
 /* Adds one message about one field. */
 void input_wrong(struct input *in, const char *field, const char *fmt, ...) BP_PRINTF(3, 4);
-/* The same on a bare fields object. */
-void fields_add(struct json_object *fields, const char *field, const char *message);
 /* The value in->value[i], or a default. */
 const char *input_text(const struct input *in, uint32_t i, const char *fallback);
 int64_t input_integer(const struct input *in, uint32_t i, int64_t fallback);

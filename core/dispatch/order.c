@@ -3,6 +3,7 @@
 
 #include "dispatch/effects.h"
 #include "dispatch/order_inputs.h"
+#include "schema/schema.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,6 +5,7 @@
 #include "dispatch/lease.h"
 #include "dispatch/mime.h"
 #include "dispatch/text.h"
+#include "schema/schema.h"
 
 #include <stdio.h>
 #include <string.h>

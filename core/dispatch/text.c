@@ -96,16 +96,7 @@ double random_fraction(void)
 
 void text_repair(char *s)
 {
-    size_t left = strlen(s);
-    while (left > 0) {
-        size_t n = utf8_sequence(s, left);
-        if (n == 0) {
-            *s = '?';
-            n = 1;
-        }
-        s += n;
-        left -= n;
-    }
+    utf8_repair(s);
 }
 
 /* Most of the times asked for are of now: the text of the last second is kept. */

@@ -65,7 +65,10 @@ static struct json_object *generation_describe(const struct generation *g)
     if (g->workflow) {
         json_put_str(o, "slug", g->workflow->slug);
         json_put_int(o, "leases", g->plugin->leases);
+        json_put_str(o, "plugin", g->workflow->plugin);
     }
+    if (g->manifest->is_template)
+        json_put_bool(o, "template", 1);
     json_put_str(o, "sha256", g->sha);
     actor_describe(g, o);
     return o;

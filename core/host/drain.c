@@ -65,6 +65,8 @@ static void end(struct generation *g)
     routes_update(g->host);
     routes_drop(g);
     workflows_update(g->host);
+    if (g->manifest->is_template && !p->current)
+        definitions_follow(g->host, p->name);
     generation_close(g);
 }
 

@@ -20,7 +20,7 @@ static void plugin_file_set(struct plugin *p, const char *file)
 static struct generation *generation_new(struct host *h, struct source *s, struct vetted *v)
 {
     struct generation *g = calloc(1, sizeof(*g));
-    struct plugin *p = plugin_take(h, v->manifest->name);
+    struct plugin *p = plugin_take(h, v->manifest->listed);
     assert(g);
     g->magic = GENERATION_MAGIC;
     g->host = h;
@@ -65,7 +65,7 @@ void generation_begin(struct host *h, struct source *s, struct vetted *v, struct
     self_make(g);
     int in_process = g->manifest->kind != KIND_WORKFLOW ||
                      (h->role == HOST_CONTROLLER && manifest_has_facet(g->manifest, "bp.scaling/1"));
-    if (g->manifest->kind == KIND_WORKFLOW) {
+    if (g->manifest->slug) {
         g->workflow = workflow_build(g, h->config, &err);
         if (!g->workflow) {
             generation_refuse(g, err.text);
@@ -74,8 +74,8 @@ void generation_begin(struct host *h, struct source *s, struct vetted *v, struct
     }
     if (in_process)
         generation_start(g);
-    else if (!h->runner)
-        generation_ready(g); /* nothing to prove it with: the runner finds out */
+    else if (!h->runner || g->manifest->definition)
+        generation_ready(g); /* nothing to prove it with: the runner finds out; or its plugin was proved already */
     else if (probe_start(g, &err))
         generation_refuse(g, err.text);
 }
@@ -108,6 +108,8 @@ void generation_refuse(struct generation *g, const char *reason)
     g->last = REFUSED;
     if (!g->stuck)
         generation_close(g);
+    if (!p->current)
+        definitions_follow(h, p->name); /* those that waited for it */
     outcome_end(h, &o, &err);
 }
 
@@ -180,6 +182,8 @@ void generation_ready(struct generation *g)
         snprintf(why, sizeof(why), "replaced by generation %u", g->number);
         generation_drain(old, RETIRED, why);
     }
+    if (g->manifest->is_template)
+        definitions_follow(h, p->name);
     outcome_end(h, &o, &ok);
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define FILES_THREADS 2
 
@@ -97,7 +98,7 @@ static char *copy_or_null(const char *s)
 /* Absolute, so that a file has one name however it was given. */
 static int dirs_take(struct host *h, const struct host_spec *spec, struct bp_err *err)
 {
-    h->dirs = calloc(spec->n_dirs + 1, sizeof(*h->dirs));
+    h->dirs = calloc(spec->n_dirs + 2, sizeof(*h->dirs));
     assert(h->dirs);
     for (uint32_t i = 0; i < spec->n_dirs; i++) {
         struct stat st;
@@ -109,6 +110,22 @@ static int dirs_take(struct host *h, const struct host_spec *spec, struct bp_err
             return err_set(err, BP_INVALID, "plugins directory %.160s: it is no directory", spec->dirs[i]);
     }
     return BP_OK;
+}
+
+/* workflows.d may be made later: then it is found by a later look. */
+static void definitions_dir_take(struct host *h, const char *dir)
+{
+    char *path = dir && *dir ? realpath(dir, NULL) : NULL, *here = NULL;
+    if (!dir || !*dir)
+        return;
+    if (!path && *dir == '/')
+        path = strdup(dir);
+    else if (!path && (here = getcwd(NULL, 0)) && asprintf(&path, "%s/%s", here, dir) < 0)
+        path = NULL;
+    free(here);
+    assert(path);
+    h->dirs[h->n_dirs++] = path;
+    h->n_definition_dirs = 1;
 }
 
 struct host *host_new(const struct host_spec *spec, struct bp_err *err)
@@ -130,6 +147,7 @@ struct host *host_new(const struct host_spec *spec, struct bp_err *err)
         host_free(h);
         return NULL;
     }
+    definitions_dir_take(h, spec->workflows_dir);
     return h;
 }
 
@@ -142,6 +160,8 @@ static void settle(void *arg)
 void settle_check(struct host *h)
 {
     void (*settled)(void *arg) = h->settled;
+    if (h->scanned && h->held > 0 && h->open == h->held && !h->stopping)
+        definitions_release(h);
     if (!h->started || !h->scanned || h->open > 0 || !settled || h->stopping)
         return;
     h->settled = NULL;
@@ -169,7 +189,13 @@ void host_start(struct host *h, void (*settled)(void *arg), void *arg)
     h->files = actor_new(h->bus, &files, &err);
     if (h->files) {
         bus_route(h->bus, FILES_SERVICE, h->files, NULL, NULL);
-        struct watch_spec w = {h->bus, FILES_SERVICE, h->dirs, h->n_dirs, source_scanned, h};
+        struct watch_spec w = {.bus = h->bus,
+                               .service = FILES_SERVICE,
+                               .dirs = h->dirs,
+                               .n_dirs = h->n_dirs,
+                               .n_definition_dirs = h->n_definition_dirs,
+                               .scanned = source_scanned,
+                               .arg = h};
         h->watch = watch_new(&w, &err);
     }
     if (h->watch)

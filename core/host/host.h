@@ -37,9 +37,11 @@ struct host_spec {
     const char *state_dir;   /* private copies go to <state_dir>/plugins, plugin state to <state_dir>/plugin/<name> */
     const char *const *dirs; /* watched directories */
     uint32_t n_dirs;
-    const char *runner; /* path of bp-runner */
-    const char *about;  /* JSON object text about this daemon (url, bpd, role, stage, plugins_dirs, ...); every plugin
-                           finds it as the member "_bpd" of its settings (bp_host.config). NULL: none */
+    const char *workflows_dir; /* watched too, for files that each define a workflow (definition.h); it need not exist;
+                                  NULL: none */
+    const char *runner;        /* path of bp-runner */
+    const char *about; /* JSON object text about this daemon (url, bpd, role, stage, plugins_dirs, ...); every plugin
+                          finds it as the member "_bpd" of its settings (bp_host.config). NULL: none */
 };
 struct host *host_new(const struct host_spec *spec, struct bp_err *err);
 /* Scans the directories and begins to bring everything up; `settled` is called once when each plugin found at first is
@@ -57,6 +59,8 @@ void host_reconfigure(struct host *h, const struct config *c);
  * loop; copy what you keep. */
 struct workflow {
     const char *slug, *display_name, *plugin, *version;
+    const char
+        *listed;      /* the name its generations and faults go by: the plugin's, or its slug when a file defines it */
     const char *file; /* private copy to hand to a runner */
     uint32_t generation;
     int draining;                 /* the file was removed: no new submits, running jobs end */

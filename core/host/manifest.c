@@ -2,17 +2,22 @@
 #include "host/manifest.h"
 #include "log/err.h"
 #include "policy/schedule.h"
-#include <bp/job.h>
+#include "schema/schema.h"
+#include <bp/scaling.h>
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/elf.h"
 
-enum key_type { TEXT = 1, NAME, WHOLE, NUMBER, TEXTS, TEXT_OR_TEXTS, OBJECT, SCHEDULE };
+enum key_type { TEXT = 1, NAME, WHOLE, NUMBER, TRUTH, TEXTS, TEXT_OR_TEXTS, OBJECT, SCHEDULE };
 
-#define NEED     1 /* must be there */
-#define WORKFLOW 2 /* workflows only; may be overridden by config */
+#define NEED     1  /* must be there */
+#define WORKFLOW 2  /* workflows only; may be overridden by config, and stand in a file of workflows.d */
+#define FIXED    4  /* workflows only; said by the plugin alone */
+#define DEFINED  8  /* may stand in a file of workflows.d */
+#define ONLY     16 /* stands there and nowhere else */
 
 struct key {
     const char *name;
@@ -25,9 +30,9 @@ struct key {
 static const struct key keys[] = {
     {"name", NAME, 1, 64, NEED, NULL},
     {"kind", TEXT, 1, 16, NEED, "workflow|cloud|queue"},
-    {"version", TEXT, 1, 64, NEED, NULL},
+    {"version", TEXT, 1, 64, NEED | DEFINED, NULL},
     {"abi", TEXT, 3, 11, NEED, NULL},
-    {"summary", TEXT, 0, 1000, 0, NULL},
+    {"summary", TEXT, 0, 1000, DEFINED, NULL},
     {"license", TEXT, 0, 200, 0, NULL},
     {"threads", WHOLE, 1, 64, 0, NULL},
     {"batchMax", WHOLE, 1, 4096, 0, NULL},
@@ -55,6 +60,10 @@ static const struct key keys[] = {
     {"accepts", TEXTS, 1, 200, WORKFLOW, NULL},
     {"produces", TEXT_OR_TEXTS, 1, 200, WORKFLOW, NULL},
     {"settings", OBJECT, 0, 0, WORKFLOW, NULL},
+    {"template", TRUTH, 0, 0, FIXED, NULL},
+    {"settingsSchema", OBJECT, 0, 0, FIXED, NULL},
+    {"plugin", NAME, 1, 64, DEFINED | ONLY, NULL},
+    {"settingsDir", TEXT, 1, 4000, DEFINED | ONLY, NULL},
 };
 #define KEYS (sizeof(keys) / sizeof(keys[0]))
 
@@ -74,13 +83,13 @@ static const struct key *key_find(const char *name)
     return NULL;
 }
 
-/* "unknown key "batchmax"; did you mean "batchMax"?", looking only at keys with all of `flags`. */
+/* "unknown key "batchmax"; did you mean "batchMax"?", looking only at keys with one of `flags`; 0: at a plugin's. */
 static int unknown_key(const char *name, int flags, struct bp_err *err)
 {
     const char *names[KEYS];
     size_t n = 0;
     for (size_t i = 0; i < KEYS; i++) {
-        if ((keys[i].flags & flags) == flags)
+        if (flags ? keys[i].flags & flags : !(keys[i].flags & ONLY))
             names[n++] = keys[i].name;
     }
     const char *near = nearest_name(name, names, n);
@@ -136,6 +145,13 @@ static int number_check(const struct key *k, struct json_object *v, struct bp_er
     return BP_OK;
 }
 
+static int truth_check(const struct key *k, struct json_object *v, struct bp_err *err)
+{
+    if (json_object_is_type(v, json_type_boolean))
+        return BP_OK;
+    return err_set(err, BP_INVALID, "\"%s\" must be true or false", k->name);
+}
+
 static int texts_check(const struct key *k, struct json_object *v, struct bp_err *err)
 {
     if (!json_object_is_type(v, json_type_array))
@@ -160,6 +176,8 @@ static int value_check(const struct key *k, struct json_object *v, struct bp_err
     case WHOLE:
     case NUMBER:
         return number_check(k, v, err);
+    case TRUTH:
+        return truth_check(k, v, err);
     case TEXTS:
         return texts_check(k, v, err);
     case TEXT_OR_TEXTS:
@@ -180,6 +198,39 @@ int manifest_check_override(const char *key, struct json_object *value, struct b
     if (!k || !(k->flags & WORKFLOW) || strcmp(key, "slug") == 0)
         return unknown_key(key, WORKFLOW, err);
     return value_check(k, value, err);
+}
+
+int manifest_check_defined(const char *key, struct json_object *value, struct bp_err *err)
+{
+    const struct key *k = key_find(key);
+    if (!k || !(k->flags & (WORKFLOW | DEFINED)))
+        return unknown_key(key, WORKFLOW | DEFINED, err);
+    return value_check(k, value, err);
+}
+
+/* The first wrong field, in the schema's words. */
+static int settings_wrong(struct json_object *fields, char *field, size_t n, struct bp_err *err)
+{
+    struct json_object_iterator it = json_object_iter_begin(fields);
+    struct json_object *first = json_object_array_get_idx(json_object_iter_peek_value(&it), 0);
+    int more = json_object_object_length(fields) - 1;
+    if (field)
+        snprintf(field, n, "%s", json_object_iter_peek_name(&it));
+    err_set(err, BP_INVALID, "%.200s", json_object_get_string(first));
+    if (more > 0)
+        err_set(err, BP_INVALID, "%.180s (and %d more)", json_object_get_string(first), more);
+    return BP_INVALID;
+}
+
+int manifest_check_settings(struct json_object *json, char *field, size_t n, struct bp_err *err)
+{
+    struct json_object *schema = json_member(json, "settingsSchema"), *fields = json_object_new_object();
+    if (schema && !json_member(json, "settings"))
+        json_object_object_add(json, "settings", json_object_new_object());
+    int wrong = schema ? schema_check(schema, json_member(json, "settings"), "settings", fields) : 0;
+    int rc = wrong ? settings_wrong(fields, field, n, err) : BP_OK;
+    json_object_put(fields);
+    return rc;
 }
 
 /* "1.0" -> BP_ABI(1, 0); 0 when it is no such text. */
@@ -234,6 +285,8 @@ static int members_check(struct json_object *json, int newer, const struct telle
         const struct key *k = key_find(name);
         if (!k && newer)
             continue;
+        if (!k || (k->flags & ONLY))
+            k = NULL;
         if (told(t, k ? value_check(k, value, err) : unknown_key(name, 0, err), err))
             return BP_INVALID;
     }
@@ -247,13 +300,28 @@ static int needed_check(struct json_object *json, const struct teller *t, struct
         int there = json_member(json, keys[i].name) != NULL;
         if (!there && (keys[i].flags & NEED) && strcmp(keys[i].name, "abi") != 0)
             rc = told(t, err_set(err, BP_INVALID, "\"%s\" is missing", keys[i].name), err);
-        else if (there && (keys[i].flags & WORKFLOW) && !workflow)
+        else if (there && (keys[i].flags & (WORKFLOW | FIXED)) && !workflow)
             rc = told(t,
                       err_set(err, BP_INVALID, "\"%s\" is for workflows only, but \"kind\" is \"%s\"", keys[i].name,
                               json_str(json, "kind", "")),
                       err);
     }
     return rc;
+}
+
+/* A template has no slug: its files have. Its own policy would have to know them all. */
+static int template_check(struct json_object *json, struct bp_err *err)
+{
+    struct json_object *facets = json_member(json, "facets");
+    if (!json_truth(json, "template", 0))
+        return BP_OK;
+    if (json_member(json, "slug"))
+        return err_set(err, BP_INVALID, "\"slug\" is for a workflow of its own, but \"template\" is true: remove one");
+    for (size_t i = 0; facets && i < json_object_array_length(facets); i++) {
+        if (strcmp(json_object_get_string(json_object_array_get_idx(facets, i)), BP_SCALING_FACET) == 0)
+            return err_set(err, BP_INVALID, "a template cannot offer the facet " BP_SCALING_FACET);
+    }
+    return BP_OK;
 }
 
 static int json_check(struct json_object *json, uint32_t *abi, const struct teller *t, struct bp_err *err)
@@ -264,7 +332,9 @@ static int json_check(struct json_object *json, uint32_t *abi, const struct tell
         return BP_INVALID;
     if (members_check(json, BP_ABI_MINOR(*abi) > BP_ABI_MINOR(BP_ABI_VERSION), t, err))
         return BP_INVALID;
-    return needed_check(json, t, err);
+    if (needed_check(json, t, err))
+        return BP_INVALID;
+    return told(t, template_check(json, err), err);
 }
 
 void manifest_problems(struct json_object *json, manifest_problem say, void *arg)
@@ -284,9 +354,27 @@ static void fill(struct manifest *m)
     }
     m->name = json_str(m->json, "name", NULL);
     m->version = json_str(m->json, "version", NULL);
-    m->slug = m->kind == KIND_WORKFLOW ? json_str(m->json, "slug", m->name) : NULL;
+    m->is_template = json_truth(m->json, "template", 0);
+    m->slug = m->kind == KIND_WORKFLOW && !m->is_template ? json_str(m->json, "slug", m->name) : NULL;
+    m->listed = m->definition ? m->slug : m->name;
+    m->abi = abi_parse(json_str(m->json, "abi", ""));
     m->threads = (uint32_t)json_int(m->json, "threads", 1);
     m->batch_max = (uint32_t)json_int(m->json, "batchMax", 64);
+}
+
+struct manifest *manifest_new(struct json_object *json, struct json_object *definition, struct bp_err *err)
+{
+    struct manifest *m = calloc(1, sizeof(*m));
+    if (!m) {
+        json_object_put(json);
+        json_object_put(definition);
+        err_set(err, BP_NOMEM, "no memory for the manifest");
+        return NULL;
+    }
+    m->json = json;
+    m->definition = definition;
+    fill(m);
+    return m;
 }
 
 struct manifest *manifest_parse(const char *text, size_t bytes, struct bp_err *err)
@@ -304,16 +392,7 @@ struct manifest *manifest_parse(const char *text, size_t bytes, struct bp_err *e
         err_prefix(err, "manifest: ");
         return NULL;
     }
-    struct manifest *m = calloc(1, sizeof(*m));
-    if (!m) {
-        json_object_put(json);
-        err_set(err, BP_NOMEM, "no memory for the manifest");
-        return NULL;
-    }
-    m->json = json;
-    m->abi = abi;
-    fill(m);
-    return m;
+    return manifest_new(json, NULL, err);
 }
 
 struct manifest *manifest_read(const void *image, size_t n, struct bp_err *err)
@@ -330,6 +409,7 @@ void manifest_free(struct manifest *m)
     if (!m)
         return;
     json_object_put(m->json);
+    json_object_put(m->definition);
     memset(m, 0xdb, sizeof(*m));
     free(m);
 }

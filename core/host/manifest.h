@@ -16,9 +16,12 @@ enum plugin_kind { KIND_WORKFLOW = 1, KIND_CLOUD, KIND_QUEUE };
 struct manifest {
     enum plugin_kind kind;
     const char *name, *version;
-    const char *slug; /* workflows: their slug, the name when none is given; else NULL */
+    const char *listed; /* the name the host lists it by: the plugin's; of a workflow that a file defines, its slug */
+    const char *slug;   /* workflows: their slug, the name when none is given; NULL for templates and all others */
+    int is_template;    /* serves no workflow itself, but those that files of workflows.d define */
     uint32_t abi, threads, batch_max;
-    struct json_object *json; /* the whole, read only */
+    struct json_object *json;       /* the whole, read only */
+    struct json_object *definition; /* of a workflow that a file defines: what the file says; else NULL */
 };
 
 const char *kind_name(enum plugin_kind kind);
@@ -30,11 +33,18 @@ void manifest_free(struct manifest *m);
 /* Tells each thing that is wrong with what should be a manifest, where manifest_parse() stops at the first. */
 typedef void (*manifest_problem)(void *arg, const struct bp_err *err);
 void manifest_problems(struct json_object *json, manifest_problem say, void *arg);
+/* Of a JSON object that was checked already; takes json and definition (which may be NULL), also on error. */
+struct manifest *manifest_new(struct json_object *json, struct json_object *definition, struct bp_err *err);
 /* Does it list this facet ("bp.scaling/1")? */
 int manifest_has_facet(const struct manifest *m, const char *facet);
 /* Does it list facets at all? */
 int manifest_lists_facets(const struct manifest *m);
 /* Checks one override of a workflow (config workflows.<slug>.<key>); err names key and what is allowed. */
 int manifest_check_override(const char *key, struct json_object *value, struct bp_err *err);
+/* Checks one key of a file of workflows.d. */
+int manifest_check_defined(const char *key, struct json_object *value, struct bp_err *err);
+/* Checks "settings" of a workflow's manifest against its "settingsSchema", filling defaults in. When they are wrong the
+ * dotted name of the first wrong field goes to field (n bytes; NULL: nowhere). */
+int manifest_check_settings(struct json_object *json, char *field, size_t n, struct bp_err *err);
 
 #endif

@@ -19,7 +19,7 @@ static void bring_up(struct host *h, struct source *s, const char *from, struct 
 {
     struct bp_err err;
     const struct plugin *p = s->name ? plugin_find(h, s->name) : NULL;
-    if (s->busy || s->outcome.done || (p && p->coming)) {
+    if (s->busy || s->held || s->outcome.done || s->outcome.initial || (p && p->coming)) {
         err_set(&err, BP_LATER, "%s is being brought up already; try again when that ended", s->path);
         fail(h, o, &err);
         return;
@@ -148,6 +148,11 @@ void host_retire(struct host *h, const char *name, host_done done, void *arg)
         return;
     }
     assert(p); /* err says why when there is none */
+    struct source *s = source_find(h, p->file);
+    if (s) { /* a new version of its template shall not bring it back */
+        free(s->template);
+        s->template = NULL;
+    }
     p->retire = o;
     generation_remove(p->current, "retired by an operator");
 }
@@ -158,6 +163,8 @@ static void settings_compare(struct host *h, struct plugin *p)
 {
     struct outcome nobody = {0};
     struct generation *g = p->current;
+    if (g->manifest->definition) /* its template has settings, not it */
+        return;
     char *given = vet_given(config_map(h->config, CONFIG_PLUGIN_CONFIG), p->name);
     assert(given);
     if (strcmp(given, g->given) != 0) {

@@ -15,10 +15,15 @@ static void link_path(const struct host *h, const char *name, char *out, size_t 
     snprintf(out, n, "%s/serving/%s.so", h->state_dir, name);
 }
 
+static void definition_path(const struct host *h, const char *slug, char *out, size_t n)
+{
+    snprintf(out, n, "%s/serving/workflows.d/%s" DEFINITION_ENDING, h->state_dir, slug);
+}
+
 int serving_open(struct host *h, struct bp_err *err)
 {
     char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s/serving", h->state_dir);
+    snprintf(path, sizeof path, "%s/serving/workflows.d", h->state_dir);
     return h->role == HOST_CONTROLLER ? dir_make(path, err) : BP_OK;
 }
 
@@ -28,12 +33,29 @@ static int is_same_file(const char *a, const char *b)
     return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 }
 
+/* Not a link: the file is the operator's, and may be changed in place. */
+static void publish_definition(const struct generation *g)
+{
+    char path[PATH_MAX], temp[PATH_MAX];
+    const struct host *h = g->host;
+    definition_path(h, g->plugin->name, path, sizeof path);
+    snprintf(temp, sizeof temp, "%s/serving/workflows.d/.%s.new", h->state_dir, g->plugin->name);
+    if (json_object_to_file_ext(temp, g->manifest->definition, JSON_C_TO_STRING_PRETTY) < 0 || chmod(temp, 0644) < 0 ||
+        rename(temp, path) < 0)
+        log_warn(LOG_HOST, "%s: cannot write %s: %s; workers on this machine will not find it", g->plugin->name, path,
+                 strerror(errno));
+}
+
 void serving_publish(const struct generation *g)
 {
     char path[PATH_MAX], temp[PATH_MAX];
     const struct host *h = g->host;
     if (h->role != HOST_CONTROLLER)
         return;
+    if (g->manifest->definition) {
+        publish_definition(g);
+        return;
+    }
     link_path(h, g->plugin->name, path, sizeof path);
     if (is_same_file(g->copy, path)) /* rename() between two links to one file does nothing, not even remove one */
         return;
@@ -51,24 +73,37 @@ void serving_withdraw(const struct host *h, const char *name)
         return;
     link_path(h, name, path, sizeof path);
     unlink(path);
+    definition_path(h, name, path, sizeof path);
+    unlink(path);
 }
 
-void serving_sweep(struct host *h)
+/* Withdraws what a directory still has of names with this ending that nothing serves. */
+static void sweep(struct host *h, const char *dir, const char *ending)
 {
-    char path[PATH_MAX];
     struct dirent *e;
-    snprintf(path, sizeof path, "%s/serving", h->state_dir);
-    DIR *d = h->role == HOST_CONTROLLER ? opendir(path) : NULL;
+    DIR *d = opendir(dir);
+    size_t end = strlen(ending);
     while (d && (e = readdir(d))) {
         char name[NAME_MAX + 1];
         size_t n = strlen(e->d_name);
-        if (n < 4 || strcmp(e->d_name + n - 3, ".so") != 0)
+        if (n <= end || strcmp(e->d_name + n - end, ending) != 0)
             continue;
-        snprintf(name, sizeof name, "%.*s", (int)(n - 3), e->d_name);
+        snprintf(name, sizeof name, "%.*s", (int)(n - end), e->d_name);
         const struct plugin *p = plugin_find(h, name);
         if (!p || !p->current)
             serving_withdraw(h, name);
     }
     if (d)
         closedir(d);
+}
+
+void serving_sweep(struct host *h)
+{
+    char path[PATH_MAX];
+    if (h->role != HOST_CONTROLLER)
+        return;
+    snprintf(path, sizeof path, "%s/serving", h->state_dir);
+    sweep(h, path, ".so");
+    snprintf(path, sizeof path, "%s/serving/workflows.d", h->state_dir);
+    sweep(h, path, DEFINITION_ENDING);
 }

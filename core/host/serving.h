@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * serving.h - <state_dir>/serving/NAME.so: what serves now, as links to the private copies. Workers started on this
- * machine watch that directory instead of the operators' one, so that they never meet a replacement that was refused.
- * Controller only; all [loop]. A link that cannot be made is a warning: the controller itself serves without it.
+ * serving.h - what serves now: <state_dir>/serving/NAME.so, links to the private copies, and
+ * <state_dir>/serving/workflows.d/SLUG.json, what the operators' files of workflows.d said when they were taken in.
+ * Workers started on this machine watch these directories instead of the operators' ones, so that they never meet a
+ * replacement that was refused.
+ * Controller only; all [loop]. What cannot be put there is a warning: the controller itself serves without it.
  */
 #ifndef HOST_SERVING_H
 #define HOST_SERVING_H

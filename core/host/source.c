@@ -16,6 +16,7 @@ struct vetting {
     struct source *source; /* for the loop */
     char *path, *copies, *config;
     int64_t max_bytes;
+    int is_definition;
     struct vetted out;
 };
 
@@ -63,6 +64,7 @@ struct source *source_take(struct host *h, const char *path, int dir)
     s->host = h;
     s->path = strdup(path);
     s->dir = dir;
+    s->is_definition = definition_is_name(path);
     assert(s->path);
     s->retry = loop_timer_new(h->loop, "host.retry", retry, s);
     s->next = h->sources;
@@ -88,6 +90,7 @@ void source_free(struct source *s)
     loop_timer_free(s->retry);
     refusal_clear(s);
     free(s->from);
+    free(s->template);
     free(s->path);
     free(s);
 }
@@ -98,7 +101,7 @@ static const char *base_name(const char *path, char *buf, size_t size)
     const char *slash = strrchr(path, '/');
     snprintf(buf, size, "%s", slash ? slash + 1 : path);
     char *dot = strrchr(buf, '.');
-    if (dot && strcmp(dot, ".so") == 0)
+    if (dot && (strcmp(dot, ".so") == 0 || strcmp(dot, DEFINITION_ENDING) == 0))
         *dot = '\0';
     return buf;
 }
@@ -120,7 +123,7 @@ static int vetting_run(const void *table, void *inst, void *args, struct bp_err 
     struct vetting *v = args;
     struct vet_spec spec = {v->path, v->copies, v->config, v->max_bytes};
     (void)table, (void)inst;
-    return vet_file(&spec, &v->out, err);
+    return v->is_definition ? vet_definition(&spec, &v->out, err) : vet_file(&spec, &v->out, err);
 }
 
 static void vetting_free(void *args)
@@ -135,14 +138,15 @@ static void vetting_free(void *args)
 
 /* ---- what comes of it, on the loop ---- */
 
-static void refuse(struct source *s, const struct manifest *m, const struct bp_err *err)
+void source_refuse(struct source *s, const struct manifest *m, const struct bp_err *err)
 {
     struct host *h = s->host;
-    source_refused(s, m ? m->name : NULL, m ? kind_name(m->kind) : NULL, err->text);
+    source_refused(s, m ? m->listed : NULL, m || s->is_definition ? kind_name(m ? m->kind : KIND_WORKFLOW) : NULL,
+                   err->text);
     struct arrow a = {s->name, s->kind, s->reason, 0, FOUND, REFUSED};
     arrow_tell(h, &a);
     struct plugin *p = plugin_find(h, s->name);
-    if (p && p->current)
+    if (p && p->current && p->current->state == RUNNING)
         log_warn(LOG_HOST, "%s: %s was refused, generation %u keeps running", p->name, s->path, p->current->number);
     struct outcome o = s->outcome;
     memset(&s->outcome, 0, sizeof(s->outcome));
@@ -160,38 +164,39 @@ static const struct plugin *holder(struct host *h, const struct source *s, const
             continue;
         int same_slug = m->slug && g->manifest->slug && strcmp(m->slug, g->manifest->slug) == 0;
         const struct source *other = source_find(h, p->file);
-        if ((strcmp(p->name, m->name) == 0 || same_slug) && other && !other->gone)
+        if ((strcmp(p->name, m->listed) == 0 || same_slug) && other && !other->gone)
             return p;
     }
     return NULL;
 }
 
-static int name_check(struct host *h, const struct source *s, const struct manifest *m, struct bp_err *err)
+int source_check_name(const struct source *s, const struct manifest *m, struct bp_err *err)
 {
+    struct host *h = s->host;
     const struct plugin *p = holder(h, s, m);
-    if (p && strcmp(p->name, m->name) == 0)
-        return err_set(err, BP_CONFLICT, "duplicate name: \"%s\" is already the plugin of %.140s", m->name, p->file);
+    if (p && strcmp(p->name, m->listed) == 0)
+        return err_set(err, BP_CONFLICT, "duplicate name: \"%s\" is already the plugin of %.140s", m->listed, p->file);
     if (p)
         return err_set(err, BP_CONFLICT, "duplicate slug: workflow \"%s\" is already served by plugin %s of %.100s",
                        m->slug, p->name, p->file);
-    p = plugin_find(h, m->name);
+    p = plugin_find(h, m->listed);
     if (p && p->current && p->current->manifest->kind != m->kind)
         return err_set(err, BP_CONFLICT, "wrong kind: the running plugin %s is of kind %s, this file of kind %s",
-                       m->name, kind_name(p->current->manifest->kind), kind_name(m->kind));
+                       m->listed, kind_name(p->current->manifest->kind), kind_name(m->kind));
     for (p = h->plugins; p; p = p->next) {
         const struct generation *g = p->current;
-        if (g && strcmp(p->file, s->path) == 0 && strcmp(p->name, m->name) != 0 && g->state == RUNNING)
+        if (g && strcmp(p->file, s->path) == 0 && strcmp(p->name, m->listed) != 0 && g->state == RUNNING)
             return err_set(err, BP_CONFLICT,
                            "name mismatch: %s ran from this file, which now says \"%s\"; use another file", p->name,
-                           m->name);
+                           m->listed);
     }
     return BP_OK;
 }
 
 /* Is there nothing to do because just this content runs, or is in quarantine? */
-static int nothing_new(struct host *h, const struct source *s, const struct vetted *v)
+static int nothing_new(const struct source *s, const struct vetted *v)
 {
-    const struct plugin *p = plugin_find(h, v->manifest->name);
+    const struct plugin *p = plugin_find(s->host, v->manifest->listed);
     if (!p || s->force)
         return 0;
     if (p->current && p->current->state == RUNNING && strcmp(p->current->sha, v->copy.sha) == 0)
@@ -217,30 +222,44 @@ static int is_unwanted(const struct source *s, const struct manifest *m)
     return 1;
 }
 
-static void take_in(struct source *s, struct vetted *v)
+/* There is nothing to bring up. */
+static void leave_be(struct source *s)
 {
-    struct host *h = s->host;
-    struct bp_err err = {0};
+    struct bp_err ok = {0};
     struct outcome o = s->outcome;
-    if (h->role == HOST_WORKER && v->manifest->kind == KIND_QUEUE) {
-        log_debug(LOG_HOST, "%s: a queue plugin, not loaded in a worker", s->path);
-    } else if (is_unwanted(s, v->manifest)) {
-        log_debug(LOG_HOST, "%s: not started, no setting names it: services.* or plugin.%s", s->path,
-                  v->manifest->name);
-    } else if (facet_check_manifest(v->manifest, &err) || name_check(h, s, v->manifest, &err)) {
-        refuse(s, v->manifest, &err);
-        return;
-    } else if (nothing_new(h, s, v)) {
+    refusal_clear(s);
+    memset(&s->outcome, 0, sizeof(s->outcome));
+    outcome_end(s->host, &o, &ok);
+}
+
+void source_bring_up(struct source *s, struct vetted *v)
+{
+    struct outcome o = s->outcome;
+    if (nothing_new(s, v)) {
         log_debug(LOG_HOST, "%s: unchanged", s->path);
-    } else {
-        refusal_clear(s);
-        memset(&s->outcome, 0, sizeof(s->outcome));
-        generation_begin(h, s, v, &o);
+        leave_be(s);
         return;
     }
     refusal_clear(s);
     memset(&s->outcome, 0, sizeof(s->outcome));
-    outcome_end(h, &o, &err);
+    generation_begin(s->host, s, v, &o);
+}
+
+static void take_in(struct source *s, struct vetted *v)
+{
+    struct bp_err err = {0};
+    if (s->host->role == HOST_WORKER && v->manifest->kind == KIND_QUEUE) {
+        log_debug(LOG_HOST, "%s: a queue plugin, not loaded in a worker", s->path);
+        leave_be(s);
+    } else if (is_unwanted(s, v->manifest)) {
+        log_debug(LOG_HOST, "%s: not started, no setting names it: services.* or plugin.%s", s->path,
+                  v->manifest->name);
+        leave_be(s);
+    } else if (facet_check_manifest(v->manifest, &err) || source_check_name(s, v->manifest, &err)) {
+        source_refuse(s, v->manifest, &err);
+    } else {
+        source_bring_up(s, v);
+    }
 }
 
 /* The file went away, or the daemon stops, while it was vetted. */
@@ -275,9 +294,9 @@ static void vetted(void *args, const struct bp_err *err, void *arg)
         return;
     }
     if (err->rc)
-        refuse(s, v ? v->out.manifest : NULL, err);
+        source_refuse(s, v ? v->out.manifest : NULL, err);
     else
-        take_in(s, &v->out);
+        (s->is_definition ? definition_take_in : take_in)(s, &v->out);
     s->force = 0;
 }
 
@@ -292,6 +311,7 @@ static struct vetting *vetting_new(struct source *s)
     s->from = NULL;
     v->copies = strdup(h->copies);
     v->config = config ? strdup(json_text(config)) : NULL;
+    v->is_definition = s->is_definition;
     v->max_bytes = config_int(h->config, CONFIG_PLUGINS_MAX_BYTES);
     assert(v->path && v->copies);
     return v;
@@ -319,7 +339,7 @@ void source_vet(struct source *s)
     s->busy = 1;
     if (bus_request(h->bus, &spec, &err)) {
         s->busy = 0;
-        refuse(s, NULL, &err);
+        source_refuse(s, NULL, &err);
     }
 }
 
@@ -336,7 +356,11 @@ static void changed(struct host *h, struct source *s, const struct fingerprint *
     if (!h->scanned) {
         s->outcome.initial = 1;
         h->open++;
+        s->held = s->is_definition;
+        h->held += s->held;
     }
+    if (s->held)
+        return;
     if (s->busy)
         s->again = 1;
     else
@@ -357,8 +381,14 @@ static void removed(struct host *h, struct source *s)
             generation_remove(p->current, "its file was removed");
     }
     s->gone = 1;
-    if (!s->busy)
-        source_free(s);
+    if (s->busy)
+        return;
+    struct outcome o = s->outcome; /* of a definition that waits for its plugin */
+    struct bp_err err;
+    err_set(&err, BP_STOPPED, "%s was removed", s->path);
+    h->held -= s->held;
+    source_free(s);
+    outcome_end(h, &o, &err);
 }
 
 static const struct found *scan_find(const struct scan *scan, const char *path)

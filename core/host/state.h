@@ -52,6 +52,9 @@ struct source {
     struct host *host;
     char *name, *kind, *reason; /* of the last refusal; reason NULL: not refused */
     char *from;                 /* read this instead of path, once: the private copy, for a change of settings */
+    int is_definition;          /* a file of workflows.d */
+    int held;                   /* found at first: it is looked at once the plugins found at first are up */
+    char *template; /* of a definition: the plugin it named last; when that comes or goes, it is vetted anew */
     struct outcome outcome;
 };
 
@@ -106,8 +109,8 @@ struct host {
     struct bus *bus;
     const struct config *config;
     char *state_dir, *copies, *runner, *about;
-    char **dirs;
-    uint32_t n_dirs;
+    char **dirs; /* the last n_definition_dirs of them are of workflows.d */
+    uint32_t n_dirs, n_definition_dirs;
     struct json_object *leases; /* last told count by slug: a workflow may come up after it was told */
     struct watch *watch;
     struct actor *files;
@@ -121,6 +124,7 @@ struct host {
     struct bp_self **selves; /* of ended generations: a stray thread of a plugin may still log */
     uint32_t n_selves;
     int started, scanned, open; /* open: found at first and neither running nor refused yet */
+    int held;                   /* of those, definitions that wait for the plugins */
     void (*settled)(void *arg);
     void *settled_arg;
     int stopping;
@@ -161,12 +165,26 @@ struct source *source_find(struct host *h, const char *path);
 struct source *source_take(struct host *h, const char *path, int dir);
 void source_vet(struct source *s); /* [s is not busy] */
 void source_refused(struct source *s, const char *name, const char *kind, const char *reason);
+/* Tells that what was read of it (m, or NULL) is refused, and ends its outcome. */
+void source_refuse(struct source *s, const struct manifest *m, const struct bp_err *err);
+/* Has another file its name or slug, or this file another plugin? */
+int source_check_name(const struct source *s, const struct manifest *m, struct bp_err *err);
+/* Takes in v, checked: nothing to do, or a new generation of it. */
+void source_bring_up(struct source *s, struct vetted *v);
 /* Brings it up again by itself, after a rest that doubles up to 30 s. */
 void source_again(struct source *s);
 /* It came up: no more tries. */
 void source_up(struct source *s);
 void source_scanned(const struct scan *scan, void *host);
 void source_free(struct source *s);
+
+/* ---- definitions.c: files of workflows.d ---- */
+/* Vetted: goes to its template, waits for it, or is refused. */
+void definition_take_in(struct source *s, struct vetted *v);
+/* A template came, or went: its files are vetted anew. */
+void definitions_follow(struct host *h, const char *plugin);
+/* The plugins found at first are up: so now may be the files found at first. */
+void definitions_release(struct host *h);
 
 /* ---- generation.c ---- */
 /* Takes what v holds and begins to bring it up; how it ends is told to o (moved). */

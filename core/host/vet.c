@@ -66,7 +66,7 @@ static int file_open(const char *path, struct bp_err *err)
     return err_set(err, BP_DENIED, "it cannot be read: %s", strerror(why));
 }
 
-static int file_check(int fd, int64_t max_bytes, struct stat *st, struct bp_err *err)
+static int file_check(int fd, int64_t max_bytes, const char *limit, struct stat *st, struct bp_err *err)
 {
     if (fstat(fd, st))
         return err_set(err, BP_IO, "it cannot be read: %s", strerror(errno));
@@ -78,7 +78,7 @@ static int file_check(int fd, int64_t max_bytes, struct stat *st, struct bp_err 
     if (vet_owner(st, "it", err))
         return BP_DENIED;
     if (st->st_size > max_bytes)
-        return err_set(err, BP_INVALID, "it has %lld bytes, more than plugins.maxBytes (%lld)", (long long)st->st_size,
+        return err_set(err, BP_INVALID, "it has %lld bytes, more than %s (%lld)", (long long)st->st_size, limit,
                        (long long)max_bytes);
     if (st->st_size == 0)
         return err_set(err, BP_LATER, "it is empty");
@@ -98,7 +98,7 @@ static int open_vetted(const struct vet_spec *spec, struct copy *copy, struct bp
     int fd = file_open(spec->path, err);
     if (fd < 0)
         return fd;
-    int rc = file_check(fd, spec->max_bytes, &st, err);
+    int rc = file_check(fd, spec->max_bytes, "plugins.maxBytes", &st, err);
     if (!rc)
         rc = copy_take(fd, spec->copies, copy, err);
     if (!rc && !same_file(fd, &st))
@@ -164,9 +164,47 @@ int vet_file(const struct vet_spec *spec, struct vetted *out, struct bp_err *err
     return rc;
 }
 
+static int text_read(int fd, char *text, size_t bytes, struct bp_err *err)
+{
+    for (size_t n = 0; n < bytes;) {
+        ssize_t got = pread(fd, text + n, bytes - n, (off_t)n);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return err_set(err, BP_IO, "it cannot be read: %s", strerror(errno));
+        if (got == 0)
+            return err_set(err, BP_LATER, "it changed while it was read");
+        n += (size_t)got;
+    }
+    return BP_OK;
+}
+
+int vet_definition(const struct vet_spec *spec, struct vetted *out, struct bp_err *err)
+{
+    struct stat st;
+    memset(out, 0, sizeof(*out));
+    int fd = file_open(spec->path, err);
+    if (fd < 0)
+        return fd;
+    int rc = file_check(fd, DEFINITION_MAX_BYTES, "a workflow's file may have", &st, err);
+    char *text = rc ? NULL : malloc((size_t)st.st_size);
+    if (!rc)
+        rc = text ? text_read(fd, text, (size_t)st.st_size, err) : err_set(err, BP_NOMEM, "no memory to read it");
+    if (!rc && !same_file(fd, &st))
+        rc = err_set(err, BP_LATER, "it changed while it was read");
+    if (!rc) {
+        out->definition = definition_read(spec->path, text, (size_t)st.st_size, err);
+        rc = out->definition ? BP_OK : err->rc;
+    }
+    free(text);
+    close(fd);
+    return rc;
+}
+
 void vetted_clear(struct vetted *v)
 {
     copy_drop(&v->copy);
+    definition_free(v->definition);
     manifest_free(v->manifest);
     json_object_put(v->settings);
     free(v->given);

@@ -4,6 +4,7 @@
 #define HOST_VET_H
 
 #include "host/copy.h"
+#include "host/definition.h"
 #include "host/manifest.h"
 
 struct stat;
@@ -16,6 +17,7 @@ struct vet_spec {
 };
 
 struct vetted {
+    struct definition *definition; /* of a file of workflows.d, else NULL; the rest then comes with its plugin */
     struct manifest *manifest;
     struct json_object *settings; /* resolved, without "_bpd" */
     char *given;                  /* text of config plugin.<name> as it was, to see later whether it changed */
@@ -27,6 +29,8 @@ struct vetted {
  * completes "FILE refused: ". When the manifest could be read, out->manifest is set even so (for the name in messages).
  */
 int vet_file(const struct vet_spec *spec, struct vetted *out, struct bp_err *err);
+/* The same of a file of workflows.d: only out->definition is filled in. */
+int vet_definition(const struct vet_spec *spec, struct vetted *out, struct bp_err *err);
 void vetted_clear(struct vetted *v);
 /* Owner root or us, and nobody else may write: whoever can change the file runs code as us. what: "it", "its
  * directory". BP_DENIED with a sentence that has the remedy. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/watch.h"
+#include "host/definition.h"
 #include "log/err.h"
 #include "log/log.h"
 #include <assert.h>
@@ -31,7 +32,7 @@ struct watch {
 struct job {
     struct watch *watch;
     char **dirs;
-    uint32_t n_dirs, room;
+    uint32_t n_dirs, n_plugin_dirs, room;
     unsigned char *dir_ok;
     struct scan scan;
 };
@@ -96,7 +97,7 @@ static int scan_run(const void *table, void *inst, void *args, struct bp_err *er
             continue;
         j->dir_ok[i] = 1;
         for (struct dirent *e = readdir(d); e; e = readdir(d)) {
-            if (is_plugin(e->d_name))
+            if (i < j->n_plugin_dirs ? is_plugin(e->d_name) : definition_is_name(e->d_name))
                 found_add(j, (int)i, e->d_name);
         }
         closedir(d);
@@ -126,6 +127,7 @@ static struct job *job_new(struct watch *w)
     assert(j);
     j->watch = w;
     j->n_dirs = w->spec.n_dirs;
+    j->n_plugin_dirs = j->n_dirs - w->spec.n_definition_dirs;
     j->dirs = calloc(j->n_dirs + 1, sizeof(*j->dirs));
     j->dir_ok = calloc(j->n_dirs + 1, 1);
     assert(j->dirs && j->dir_ok);
@@ -140,7 +142,8 @@ static void dirs_watch(struct watch *w)
 {
     for (uint32_t i = 0; i < w->spec.n_dirs; i++) {
         int wd = inotify_add_watch(w->fd, w->spec.dirs[i], MASK | IN_ONLYDIR);
-        if (wd < 0 && w->wd[i] >= 0)
+        int may_lack = i >= w->spec.n_dirs - w->spec.n_definition_dirs && errno == ENOENT;
+        if (wd < 0 && w->wd[i] >= 0 && !may_lack)
             log_warn(LOG_HOST, "cannot watch %s: %s; its plugins stay as they are", w->spec.dirs[i], strerror(errno));
         w->wd[i] = wd;
     }
@@ -205,7 +208,7 @@ static void changed(int fd, short what, void *arg)
         const struct inotify_event *e;
         for (char *p = buf; p < buf + n; p += sizeof(*e) + e->len) {
             e = (const struct inotify_event *)(const void *)p;
-            ours |= e->len == 0 || is_plugin(e->name);
+            ours |= e->len == 0 || is_plugin(e->name) || definition_is_name(e->name);
         }
     }
     if (!ours || w->armed)

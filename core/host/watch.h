@@ -33,9 +33,9 @@ struct scan {
 
 struct watch_spec {
     struct bus *bus;
-    const char *service; /* of the actor that scans */
-    char *const *dirs;   /* borrowed until watch_free */
-    uint32_t n_dirs;
+    const char *service;                /* of the actor that scans */
+    char *const *dirs;                  /* borrowed until watch_free */
+    uint32_t n_dirs, n_definition_dirs; /* the last of them hold files of workflows.d instead of plugins */
     void (*scanned)(const struct scan *s, void *arg);
     void *arg;
 };

@@ -29,10 +29,12 @@ static void fill(struct workflow *w, const struct generation *g, struct json_obj
     w->slug = g->manifest->slug;
     w->display_name = json_str(merged, "displayName", w->slug);
     w->plugin = g->manifest->name;
+    w->listed = g->plugin->name;
     w->version = g->manifest->version;
     w->file = g->copy;
     w->generation = g->number;
     w->params = json_member(merged, "params");
+    w->settings_dir = json_str(merged, "settingsDir", NULL);
     w->ami_id = json_str(merged, "amiId", NULL);
     w->ami_parameter = json_str(merged, "amiSsmParameter", NULL);
     w->policy = json_str(merged, "policy", NULL);
@@ -55,7 +57,7 @@ struct workflow *workflow_build(const struct generation *g, const struct config 
         err_set(err, BP_NOMEM, "no memory for workflow %s", g->manifest->slug);
         return NULL;
     }
-    if (overrides_apply(merged, overrides, g->manifest->slug, err)) {
+    if (overrides_apply(merged, overrides, g->manifest->slug, err) || manifest_check_settings(merged, NULL, 0, err)) {
         json_object_put(merged);
         return NULL;
     }

@@ -2,6 +2,7 @@
 #include "log/utf8.h"
 
 #include <stdint.h>
+#include <string.h>
 
 /* Length by the first byte, and the narrower range some first bytes demand of the second. */
 static size_t lead(unsigned char c, unsigned char *low, unsigned char *high)
@@ -47,5 +48,19 @@ void utf8_make_harmless(char *s)
             *p = ' ';
         else if (*p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
             p[0] = p[1] = ' ';
+    }
+}
+
+void utf8_repair(char *s)
+{
+    size_t left = strlen(s);
+    while (left > 0) {
+        size_t n = utf8_sequence(s, left);
+        if (n == 0) {
+            *s = '?';
+            n = 1;
+        }
+        s += n;
+        left -= n;
     }
 }

@@ -10,6 +10,9 @@ size_t utf8_sequence(const char *s, size_t bytes);
 /* The largest length <= max at which s (of `bytes` bytes) can be cut without splitting a sequence. */
 size_t utf8_cut(const char *s, size_t bytes, size_t max);
 
+/* Each byte that belongs to no well-formed sequence becomes '?'. In place. */
+void utf8_repair(char *s);
+
 /* Terminal escapes must not reach an operator's terminal: control characters become blanks, those of one byte (C0, DEL)
  * and those of two (C1). In place. */
 void utf8_make_harmless(char *s);

@@ -120,7 +120,7 @@ static void decide_for(const struct workflow *w, void *arg)
     item->seen = 1;
     if (item->plugin_generation != w->generation)
         item->retired = 0;
-    snprintf(item->plugin, sizeof item->plugin, "%s", w->plugin);
+    snprintf(item->plugin, sizeof item->plugin, "%s", w->listed);
     item->plugin_generation = w->generation;
     int64_t now = loop_now_ms(bus_loop(s->bus));
     follow_clock(item, now);

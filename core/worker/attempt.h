@@ -24,6 +24,8 @@ void attempt_save(struct attempt *a);
 void attempt_free(struct attempt *a);
 /* The job's number. */
 int64_t attempt_job(const struct attempt *a);
+/* Slug of its workflow, borrowed. */
+const char *attempt_slug(const struct attempt *a);
 
 /* From the runner. */
 void attempt_runner_ready(struct attempt *a);

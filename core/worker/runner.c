@@ -47,11 +47,18 @@ static int is_news(struct worker *w)
     return news;
 }
 
+/* Whose fault it is: one runner may serve several workflows of a template, of which one alone misbehaves. */
+static void blame(const struct worker *w, char *name, size_t n)
+{
+    const struct workflow *flow = w->attempt ? host_workflow(w->host, attempt_slug(w->attempt)) : NULL;
+    snprintf(name, n, "%s", flow ? flow->listed : w->runner_plugin);
+}
+
 static void on_gone(const char *why, int fault, void *arg)
 {
     struct worker *w = arg;
     char plugin[128];
-    snprintf(plugin, sizeof(plugin), "%s", w->runner_plugin);
+    blame(w, plugin, sizeof(plugin));
     worker_runner_drop(w, 0);
     /* An idle runner that ends has harmed nobody, but it should not have. */
     log_write(LOG_WORKER, w->attempt ? BP_LOG_ERROR : BP_LOG_WARN, "%s", why);

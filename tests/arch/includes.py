@@ -10,7 +10,7 @@ import re
 import sys
 import tempfile
 
-BASE = {"log", "loop", "client", "config", "bus", "host"}
+BASE = {"log", "loop", "client", "config", "bus", "schema", "host"}
 ENGINES = {"dispatch", "scale", "fleet"}
 DOORS = {"http", "admin", "worker"}
 
@@ -21,6 +21,7 @@ MAY = {
     "client": {"log", "loop"},
     "config": {"log"},
     "bus": {"log", "loop"},
+    "schema": {"log"},
     "host": BASE - {"client"} | {"policy"},  # what a schedule is, is checked with the manifest
     "policy": {"log"},
     "simulate": {"log", "policy"},

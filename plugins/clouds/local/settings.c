@@ -52,6 +52,7 @@ static const struct row about_rows[] = {
     {"url", TEXT, AT(url), 0, 0, 1024, ""},
     {"bpd", TEXT, AT(bpd), 0, 0, PATH_DIR_MAX, ""},
     {"plugins_dirs", WORDS, AT(plugins_dirs), 0, 0, 64, NULL},
+    {"workflows_dir", TEXT, AT(workflows_dir), 0, 0, PATH_DIR_MAX + 256, ""},
     {"stage", TEXT, AT(stage), 0, 0, 31, "local"},
     {"state_dir", TEXT, AT(daemon_state_dir), 0, 0, PATH_DIR_MAX, ""},
     {"fleet_secret_file", TEXT, AT(fleet_secret_file), 0, 0, PATH_DIR_MAX + 256, ""},

@@ -16,7 +16,7 @@ struct settings {
     int spot, stop_on_exit;
     /* About the daemon, from the member "_bpd". */
     int in_worker;
-    const char *stage, *daemon_state_dir, *fleet_secret_file, *instance_id;
+    const char *stage, *daemon_state_dir, *fleet_secret_file, *instance_id, *workflows_dir;
 };
 
 /* Reads the JSON text; absent members have the manifest's defaults. BP_INVALID names the member. settings_close() it.

@@ -103,6 +103,8 @@ int worker_command_make(struct worker_command *c, const struct local *l, const s
     add(c, "--role");
     add(c, "worker");
     add_each(c, "--plugins-dir", s->plugins_dirs);
+    if (s->workflows_dir[0])
+        add_set(c, "plugins.workflowsDir", s->workflows_dir);
     worker_command_mark(at->id, mark);
     add(c, "--set");
     add(c, "%s", mark);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dispatch/rig.h"
 
+#include "schema/schema.h"
+
 #include <string.h>
 
 /* Checks value against schema; returns the number of wrong fields, with the fields in *a. */

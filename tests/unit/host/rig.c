@@ -120,6 +120,7 @@ struct rig *rig_new(enum host_role role, const char *const *sets)
     snprintf(r->dir, sizeof(r->dir), "%s/rig-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     assert_non_null(mkdtemp(r->dir));
     snprintf(r->plugins, sizeof(r->plugins), "%s/plugins", r->dir);
+    snprintf(r->workflows, sizeof(r->workflows), "%s/workflows.d", r->dir);
     snprintf(r->state, sizeof(r->state), "%s/state", r->dir);
     snprintf(r->runner, sizeof(r->runner), "%s/runner", r->dir);
     assert_int_equal(mkdir(r->plugins, 0755), 0);
@@ -144,6 +145,7 @@ struct rig *rig_new(enum host_role role, const char *const *sets)
                              .state_dir = r->state,
                              .dirs = dirs,
                              .n_dirs = 1,
+                             .workflows_dir = r->workflows,
                              .runner = r->runner,
                              .about = "{\"role\":\"test\"}"};
     r->host = host_new(&spec, &err);
@@ -243,6 +245,24 @@ void rig_put(struct rig *r, const char *file, const char *as)
 void rig_remove(struct rig *r, const char *as)
 {
     assert_int_equal(unlink(rig_path(r, as)), 0);
+}
+
+void rig_define(struct rig *r, const char *slug, const char *text)
+{
+    char temp[1024], path[1024];
+    mkdir(r->workflows, 0755);
+    snprintf(path, sizeof(path), "%s/%s.json", r->workflows, slug);
+    snprintf(temp, sizeof(temp), "%s/.%s.tmp", r->workflows, slug);
+    if (!text) {
+        assert_int_equal(unlink(path), 0);
+        return;
+    }
+    FILE *f = fopen(temp, "we");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(chmod(temp, 0644), 0);
+    assert_int_equal(rename(temp, path), 0);
 }
 
 void rig_done(const struct bp_err *err, void *rig)

@@ -22,7 +22,7 @@ struct rig {
     struct config *config;
     struct host *host;
     struct loop_timer *tick;
-    char dir[512], plugins[600], state[600], runner[600];
+    char dir[512], plugins[600], workflows[600], state[600], runner[600];
     char arrows[65536]; /* "name number from>to reason\n" of each plugin.state */
     int settled, done, timed_out;
     struct bp_err outcome; /* of host_load, _reload, _retire */
@@ -42,6 +42,8 @@ void rig_put(struct rig *r, const char *file, const char *as);
 /* The same, byte by byte in place: n bytes of it (0: all). */
 void rig_write(struct rig *r, const char *file, const char *as, size_t n);
 void rig_remove(struct rig *r, const char *as);
+/* Writes workflows.d/<slug>.json, by rename; makes the directory when there is none. NULL: removes the file. */
+void rig_define(struct rig *r, const char *slug, const char *text);
 /* Path of <as>.so in the plugins directory, in a static buffer. */
 const char *rig_path(struct rig *r, const char *as);
 /* Runs the loop until the condition holds; fails the test after 30 s. */

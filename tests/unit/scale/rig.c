@@ -228,6 +228,7 @@ static struct workflow workflow_named(const char *slug)
 {
     return (struct workflow){.slug = slug,
                              .plugin = slug,
+                             .listed = slug,
                              .version = "1",
                              .generation = 1,
                              .max_size = 10,

@@ -16,8 +16,12 @@ static struct json_object *report;
 static const struct workflow *test_copy(void)
 {
     static char file[4096];
-    static struct workflow w = {
-        .slug = "test-copy", .plugin = "test-copy", .version = "1.0", .generation = 1, .timeout_s = 600};
+    static struct workflow w = {.slug = "test-copy",
+                                .plugin = "test-copy",
+                                .listed = "test-copy",
+                                .version = "1.0",
+                                .generation = 1,
+                                .timeout_s = 600};
     if (!w.manifest) {
         w.manifest = json_tokener_parse("{\"settings\": {\"command\": [\"true\", 7]}}");
         w.settings_dir = "/srv/workflows.d";

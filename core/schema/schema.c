@@ -5,9 +5,10 @@
  * minItems, maxItems, additionalProperties. An object with "properties" takes no others unless additionalProperties
  * says so: a misspelt param is told, not ignored.
  */
-#include "dispatch/dispatch.h"
+#include "schema/schema.h"
 
-#include "dispatch/input.h"
+#include "log/json.h"
+#include "log/utf8.h"
 
 #include <math.h>
 #include <regex.h>
@@ -27,6 +28,21 @@ struct spot {
 };
 
 static int check(struct json_object *schema, struct json_object *value, struct spot *at);
+
+void fields_add(struct json_object *fields, const char *field, const char *message)
+{
+    struct json_object *list = NULL;
+    char name[640], text[1024]; /* both may hold what a client sent, cut somewhere */
+    snprintf(name, sizeof name, "%s", field);
+    snprintf(text, sizeof text, "%s", message);
+    utf8_repair(name);
+    utf8_repair(text);
+    if (!json_object_object_get_ex(fields, name, &list)) {
+        list = json_object_new_array_ext(1);
+        json_object_object_add(fields, name, list);
+    }
+    json_object_array_add(list, json_object_new_string(text));
+}
 
 static int say(struct spot *at, const char *fmt, ...) BP_PRINTF(2, 3);
 static int say(struct spot *at, const char *fmt, ...)
