@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/manifest.h"
+#include "host/sandbox.h"
 #include "log/err.h"
 #include "policy/schedule.h"
 #include "schema/schema.h"
@@ -11,7 +12,7 @@
 
 #include "host/elf.h"
 
-enum key_type { TEXT = 1, NAME, WHOLE, NUMBER, TRUTH, TEXTS, TEXT_OR_TEXTS, OBJECT, SCHEDULE };
+enum key_type { TEXT = 1, NAME, WHOLE, NUMBER, TRUTH, TEXTS, TEXT_OR_TEXTS, OBJECT, SCHEDULE, SANDBOX };
 
 #define NEED     1  /* must be there */
 #define WORKFLOW 2  /* workflows only; may be overridden by config, and stand in a file of workflows.d */
@@ -60,6 +61,7 @@ static const struct key keys[] = {
     {"accepts", TEXTS, 1, 200, WORKFLOW, NULL},
     {"produces", TEXT_OR_TEXTS, 1, 200, WORKFLOW, NULL},
     {"settings", OBJECT, 0, 0, WORKFLOW, NULL},
+    {"sandbox", SANDBOX, 0, 0, WORKFLOW, NULL},
     {"template", TRUTH, 0, 0, FIXED, NULL},
     {"settingsSchema", OBJECT, 0, 0, FIXED, NULL},
     {"plugin", NAME, 1, 64, DEFINED | ONLY, NULL},
@@ -184,6 +186,8 @@ static int value_check(const struct key *k, struct json_object *v, struct bp_err
         return json_object_is_type(v, json_type_array) ? texts_check(k, v, err) : text_check(k, v, err);
     case SCHEDULE:
         return schedule_check(v, err) == BP_OK ? BP_OK : err_prefix(err, "\"%s\": ", k->name);
+    case SANDBOX:
+        return sandbox_check(v, err) == BP_OK ? BP_OK : err_prefix(err, "\"%s\": ", k->name);
     case OBJECT:
         break;
     }

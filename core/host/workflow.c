@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "host/sandbox.h"
 #include "host/state.h"
 #include "log/err.h"
 #include <stdlib.h>
@@ -17,9 +18,17 @@ static int overrides_apply(struct json_object *merged, struct json_object *overr
             err_prefix(err, "config: workflows.%s: ", slug);
             return BP_INVALID;
         }
-        json_object_object_add(merged, key, json_object_get(value));
+        if (strcmp(key, "sandbox") != 0)
+            json_object_object_add(merged, key, json_object_get(value));
     }
     return BP_OK;
+}
+
+/* The one key that an override cannot widen: the operator's word is a limit. */
+static void sandbox_merge(struct json_object *merged, struct json_object *overrides)
+{
+    struct json_object *both = sandbox_narrow(json_member(merged, "sandbox"), json_member(overrides, "sandbox"));
+    json_object_object_add(merged, "sandbox", both);
 }
 
 static void fill(struct workflow *w, const struct generation *g, struct json_object *merged)
@@ -39,6 +48,7 @@ static void fill(struct workflow *w, const struct generation *g, struct json_obj
     w->ami_parameter = json_str(merged, "amiSsmParameter", NULL);
     w->policy = json_str(merged, "policy", NULL);
     w->schedule = json_member(merged, "schedule");
+    w->sandbox = json_member(merged, "sandbox");
     w->max_size = (int32_t)json_int(merged, "maxSize", 1);
     w->warmup_s = (int32_t)json_num(merged, "warmupSeconds", 300);
     w->scale_to_zero_minutes = (int32_t)minutes;
@@ -61,6 +71,7 @@ struct workflow *workflow_build(const struct generation *g, const struct config 
         json_object_put(merged);
         return NULL;
     }
+    sandbox_merge(merged, overrides);
     struct workflow *w = calloc(1, sizeof(*w));
     assert(w);
     fill(w, g, merged);

@@ -33,6 +33,16 @@ static const struct mistake mistakes[] = {
     {"{" HEAD ", \"kind\": \"workflow\", \"warmupSeconds\": -1}", "\"warmupSeconds\" is -1"},
     {"{" HEAD ", \"kind\": \"workflow\", \"waitPrice\": -1}", "\"waitPrice\" is -1"},
     {"{" HEAD ", \"kind\": \"workflow\", \"targetP95WaitSeconds\": \"60\"}", "\"targetP95WaitSeconds\" must be"},
+    {"{" HEAD ", \"kind\": \"cloud\", \"sandbox\": {}}", "\"sandbox\" is for workflows only"},
+    {"{" HEAD ", \"kind\": \"workflow\", \"sandbox\": []}", "\"sandbox\": it must be an object"},
+    {"{" HEAD ", \"kind\": \"workflow\", \"sandbox\": {\"net\": 1}}", "\"sandbox\": unknown member \"net\""},
+    {"{" HEAD ", \"kind\": \"workflow\", \"sandbox\": {\"network\": \"all\"}}", "\"none\" or \"loopback\""},
+    {"{" HEAD ", \"kind\": \"workflow\", \"sandbox\": {\"exec\": 1}}", "\"exec\" must be true or false"},
+    {"{" HEAD ", \"kind\": \"workflow\", \"sandbox\": {\"read\": \"/a\"}}", "\"read\" must be an array"},
+    {"{" HEAD ", \"kind\": \"workflow\", \"sandbox\": {\"read\": [\"a/b\"]}}", "give absolute paths"},
+    {"{" HEAD ", \"kind\": \"workflow\", \"sandbox\": {\"read\": [\"/\"]}}", "every file there is"},
+    {"{" HEAD ", \"kind\": \"workflow\", \"sandbox\": {\"read\": [\"/a/../b\"]}}", "without //, /./, /../"},
+    {"{" HEAD ", \"kind\": \"workflow\", \"sandbox\": {\"read\": [\"/a/\"]}}", "a slash at the end"},
 };
 
 static void each_mistake_is_named(void **state)

@@ -133,6 +133,26 @@ static void every_workflow_key_can_be_overridden(void **state)
     config_free(third);
 }
 
+static void a_sandbox_is_narrowed_by_an_override_and_never_widened(void **state)
+{
+    const char *sets[] = {"workflows={\"flow\":{\"sandbox\":{\"network\":\"loopback\",\"exec\":true}}}", NULL};
+    (void)state;
+    struct rig *r = rig_new(HOST_CONTROLLER, sets);
+    rig_put(r, "flow-1", "flow"); /* asks for nothing */
+    rig_put(r, "flow-sandbox", "open");
+    rig_start(r);
+    const struct workflow *w = host_workflow(r->host, "flow");
+    assert_string_equal(json_text(w->sandbox), "{\"network\":\"none\",\"exec\":false,\"read\":[]}");
+    w = host_workflow(r->host, "open");
+    assert_string_equal(json_text(w->sandbox), "{\"network\":\"loopback\",\"exec\":true,\"read\":[\"/opt/x\"]}");
+    struct config *second = config_of("workflows={\"open\":{\"sandbox\":{\"exec\":false,\"read\":[\"/srv\"]}}}");
+    host_reconfigure(r->host, second);
+    w = host_workflow(r->host, "open");
+    assert_string_equal(json_text(w->sandbox), "{\"network\":\"loopback\",\"exec\":false,\"read\":[]}");
+    rig_free(r);
+    config_free(second);
+}
+
 static void a_wrong_override_refuses_the_workflow(void **state)
 {
     const char *sets[] = {"workflows={\"flow\":{\"maxSize\":-1}}", NULL};
@@ -319,6 +339,7 @@ int main(void)
         cmocka_unit_test(wrong_settings_are_refused_with_the_nearest_key),
         cmocka_unit_test(changed_settings_restart_the_plugin_and_wrong_ones_do_not),
         cmocka_unit_test(every_workflow_key_can_be_overridden),
+        cmocka_unit_test(a_sandbox_is_narrowed_by_an_override_and_never_widened),
         cmocka_unit_test(a_wrong_override_refuses_the_workflow),
         cmocka_unit_test(of_two_providers_the_first_by_name_keeps_the_service),
         cmocka_unit_test(config_chooses_the_provider),
