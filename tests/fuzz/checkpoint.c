@@ -16,7 +16,11 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const uint8_t header[] = {0, 0, 0, 1, 0x67, 0x64, 0, 0x1f};
-static const struct packets_origin origin = {"a job's checkpt", {160, 90, 25, 20, 10, 0}, header, sizeof header};
+static const struct packets_origin origin = {
+    .tag = "a job's checkpt",
+    .spec = {.width = 160, .height = 90, .fps = 25, .quality = 20, .key_interval = 10},
+    .header = header,
+    .header_bytes = sizeof header};
 
 /* Where the head (packets.c) has its numbers, taken from a save of nothing. */
 struct layout {

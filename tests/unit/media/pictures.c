@@ -129,6 +129,14 @@ void png_insert(const char *path, const char type[4], const void *body, size_t n
     free(out);
 }
 
+void video_make(const char *how, const char *path)
+{
+    char command[1200];
+    int n = snprintf(command, sizeof command, "ffmpeg -v error -nostdin -y %s '%s'", how, path);
+    assert(n > 0 && (size_t)n < sizeof command);
+    assert(system(command) == 0); /* NOLINT(cert-env33-c): words of the tests themselves */
+}
+
 /* A video opened for decoding. */
 struct reader {
     AVFormatContext *file;

@@ -16,6 +16,9 @@ void file_write(const char *path, const void *bytes, size_t n);
 /* Puts a PNG chunk behind IHDR. */
 void png_insert(const char *path, const char type[4], const void *body, size_t n);
 
+/* Runs the ffmpeg program with these words of a shell, to make `path`. */
+void video_make(const char *how, const char *path);
+
 struct video_facts {
     int width, height, fps;
     int frames; /* decoded without an error */

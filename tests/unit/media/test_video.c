@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct bp_video_spec spec = {160, 90, 25, 20, 10, 2};
+static const struct bp_video_spec spec = {
+    .width = 160, .height = 90, .fps = 25, .quality = 20, .key_interval = 10, .threads = 2};
 static const uint8_t tag[16] = "a video of tests";
 
 /* Frame i: grey that grows, so that a wrong order or a lost frame shows. */
@@ -155,9 +156,13 @@ static void a_damaged_or_foreign_save_is_refused_and_changes_nothing(void **stat
 static void a_video_that_cannot_be_is_refused(void **state)
 {
     (void)state;
-    static const struct bp_video_spec bad[] = {{161, 90, 25, 20, 10, 1}, {160, 91, 25, 20, 10, 1},
-                                               {8, 8, 25, 20, 10, 1},    {160, 90, 0, 20, 10, 1},
-                                               {160, 90, 25, 52, 10, 1}, {160, 90, 25, 20, 0, 1}};
+    static const struct bp_video_spec bad[] = {
+        {.width = 161, .height = 90, .fps = 25, .quality = 20, .key_interval = 10},
+        {.width = 160, .height = 91, .fps = 25, .quality = 20, .key_interval = 10},
+        {.width = 8, .height = 8, .fps = 25, .quality = 20, .key_interval = 10},
+        {.width = 160, .height = 90, .fps = 0, .quality = 20, .key_interval = 10},
+        {.width = 160, .height = 90, .fps = 25, .quality = 52, .key_interval = 10},
+        {.width = 160, .height = 90, .fps = 25, .quality = 20, .key_interval = 0}};
     struct bp_video *v;
     struct bp_err err;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
