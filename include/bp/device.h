@@ -5,6 +5,10 @@
  * A device belongs to one runner and is used from one thread. Work is done in the order it is given:
  * a launch may return before it is finished, upload and download wait for what was launched before, and
  * sync() waits for everything. Errors of a launch may surface at the next call.
+ *
+ * Queues let copies and kernels overlap: within one queue work is done in order, between queues only as events
+ * say. Calls that name no queue come after all that any queue was given before them and before all that is given
+ * later, so setting up and tearing down needs no event. bp/pipeline.h does all of this for frames.
  */
 #ifndef BP_DEVICE_H
 #define BP_DEVICE_H
@@ -64,6 +68,27 @@ struct bp_buffer {
 
 struct bp_module; /* a loaded image */
 struct bp_kernel; /* one kernel of a module; lives as long as the module */
+struct bp_queue;  /* work in order, beside that of other queues */
+struct bp_event;  /* a moment in a queue: all that the queue was given before it is done */
+
+#define BP_ARGS_MAX 4096 /* bytes of a kernel's argument struct, at most, where it is launched in a queue */
+
+/* What a device did since it was opened. Counts never fall; `size` is the caller's, set before the call. */
+struct bp_device_stats {
+    uint32_t size;
+    uint32_t reserved;
+    int64_t allocations; /* asked of the system or the driver */
+    int64_t reused;      /* buffers that were given again without one */
+    int64_t used_bytes;  /* in buffers now */
+    int64_t kept_bytes;  /* free and kept for the next alloc, now */
+    int64_t peak_bytes;  /* most of used_bytes + kept_bytes so far */
+    int64_t host_allocations;
+    int64_t uploads, uploaded_bytes;
+    int64_t downloads, downloaded_bytes;
+    int64_t launches;
+    int64_t modules;  /* loaded */
+    int64_t compiled; /* modules whose PTX had to be compiled; the others came from the cache */
+};
 
 /* Every function takes this table itself first. Owned by the runner, borrowed by the workflow until close() returned.
  */
@@ -97,6 +122,38 @@ struct bp_device {
     int32_t (*launch)(const struct bp_device *dev, struct bp_kernel *kernel, struct bp_grid grid, const void *args,
                       uint32_t args_bytes, struct bp_err *err);
     int32_t (*sync)(const struct bp_device *dev, struct bp_err *err);
+
+    /* Appended to ABI 1.0: BP_HAS(dev, stats) says whether this runner has all that follows. */
+
+    /* Host memory that copies to and from the device at full speed and beside other work: page-locked for a GPU.
+     * Zero-filled, aligned to 64 bytes; BP_NOMEM, then *out is NULL. */
+    int32_t (*host_alloc)(const struct bp_device *dev, uint64_t bytes, void **out, struct bp_err *err);
+    /* After all that reads or writes it is done. Accepts NULL in it; sets *memory to NULL. */
+    void (*host_free)(const struct bp_device *dev, void **memory);
+    int32_t (*queue_open)(const struct bp_device *dev, struct bp_queue **out, struct bp_err *err);
+    /* Waits for what is in it. Accepts NULL in it; sets *queue to NULL. */
+    void (*queue_close)(const struct bp_device *dev, struct bp_queue **queue);
+    /* As upload, download and launch, but they return before it is done; `from` and `to` must stay as they are until an
+     * event after it is over. Kernel arguments are copied: at most BP_ARGS_MAX bytes. */
+    int32_t (*upload_on)(const struct bp_device *dev, struct bp_queue *queue, const struct bp_buffer *to,
+                         uint64_t offset, const void *from, uint64_t n, struct bp_err *err);
+    int32_t (*download_on)(const struct bp_device *dev, struct bp_queue *queue, const struct bp_buffer *from,
+                           uint64_t offset, void *to, uint64_t n, struct bp_err *err);
+    int32_t (*launch_on)(const struct bp_device *dev, struct bp_queue *queue, struct bp_kernel *kernel,
+                         struct bp_grid grid, const void *args, uint32_t args_bytes, struct bp_err *err);
+    /* An event that was never recorded is over. It may be recorded again; who waits, waits for the last record before
+     * the call. */
+    int32_t (*event_open)(const struct bp_device *dev, struct bp_event **out, struct bp_err *err);
+    void (*event_close)(const struct bp_device *dev, struct bp_event **event);
+    int32_t (*event_record)(const struct bp_device *dev, struct bp_event *event, struct bp_queue *queue,
+                            struct bp_err *err);
+    /* What the queue is given from now on waits for the event; the call does not. */
+    int32_t (*queue_wait)(const struct bp_device *dev, struct bp_queue *queue, struct bp_event *event,
+                          struct bp_err *err);
+    /* The caller waits for the event. */
+    int32_t (*event_wait)(const struct bp_device *dev, struct bp_event *event, struct bp_err *err);
+    /* Fills as much as stats->size has room for. */
+    void (*stats)(const struct bp_device *dev, struct bp_device_stats *stats);
 };
 
 /* Launches over nx, or nx by ny, items; args points to the kernel's argument struct. */
@@ -104,6 +161,17 @@ struct bp_device {
     ((dev)->launch((dev), (kernel), (struct bp_grid){(nx), 1}, (args), (uint32_t)sizeof(*(args)), (err)))
 #define bp_launch2d(dev, kernel, nx, ny, args, err)                                                                    \
     ((dev)->launch((dev), (kernel), (struct bp_grid){(nx), (ny)}, (args), (uint32_t)sizeof(*(args)), (err)))
+
+/* The same in a queue, NULL: without one. */
+static inline int32_t bp_launch_on(const struct bp_device *dev, struct bp_queue *queue, struct bp_kernel *kernel,
+                                   struct bp_grid grid, const void *args, uint32_t args_bytes, struct bp_err *err)
+{
+    if (queue)
+        return dev->launch_on(dev, queue, kernel, grid, args, args_bytes, err);
+    return dev->launch(dev, kernel, grid, args, args_bytes, err);
+}
+#define bp_launch2d_on(dev, queue, kernel, nx, ny, args, err)                                                          \
+    bp_launch_on((dev), (queue), (kernel), (struct bp_grid){(nx), (ny)}, (args), (uint32_t)sizeof(*(args)), (err))
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The CPU device: a kernel's twin runs over pieces of the grid on all cores this process may use. */
-#include "device/internal.h"
+#include "device/cpu.h"
 #include "device/pool.h"
 
 #include <sched.h>
@@ -13,57 +13,109 @@
 #define CPU_PIECES    4    /* pieces of work per thread, so that a late thread costs little */
 #define CPU_MIN_ITEMS 1024 /* pixels a piece should have at least */
 
-struct cpu {
-    struct pool *pool;
-};
+/* Free memory that is kept is memory that nobody else has: little of it, unlike on a GPU, which is all ours. */
+#define CPU_KEPT_MAX   (512LL << 20)
+#define CPU_KEPT_SHARE 16
 
-struct bp_module {
-    const struct bp_kernel_image *image;
-    struct bp_kernel *kernels;
-};
+static void release(void *ctx, void *at)
+{
+    (void)ctx;
+    free(at);
+}
 
-struct bp_kernel {
-    const struct bp_kernel_twin *twin;
-};
+/* A new block, made of what was kept when there is no other memory. */
+static void *new_block(struct cpu *cpu, uint64_t room)
+{
+    void *at = aligned_alloc(CPU_ALIGN, room);
+    if (!at && buffers_clear(&cpu->buffers) > 0)
+        at = aligned_alloc(CPU_ALIGN, room);
+    cpu->stats.allocations += at != NULL;
+    return at;
+}
 
 static int32_t cpu_alloc(const struct bp_device *dev, uint64_t bytes, struct bp_buffer *out, struct bp_err *err)
 {
+    struct cpu *cpu = dev->ctx;
     *out = (struct bp_buffer){0};
-    uint64_t rounded = (bytes + CPU_ALIGN - 1) / CPU_ALIGN * CPU_ALIGN;
-    if (bytes == 0 || rounded < bytes)
+    uint64_t room = buffers_room(bytes);
+    if (bytes == 0 || room == 0)
         return device_fail(err, BP_INVALID, "buffer of %llu bytes", (unsigned long long)bytes);
-    if (rounded > (uint64_t)dev->memory || !(out->at = aligned_alloc(CPU_ALIGN, rounded)))
+    cpu_drain(cpu);
+    void *at = room > (uint64_t)dev->memory ? NULL : buffers_take(&cpu->buffers, room);
+    if (!at && room <= (uint64_t)dev->memory)
+        at = new_block(cpu, room);
+    if (!at)
         return device_fail(err, BP_NOMEM, "no memory for a buffer of %llu MiB", (unsigned long long)(bytes >> 20));
-    memset(out->at, 0, rounded);
-    out->bytes = bytes;
+    buffers_used(&cpu->buffers, room);
+    memset(at, 0, bytes);
+    *out = (struct bp_buffer){at, bytes};
     return BP_OK;
 }
 
 static void cpu_free(const struct bp_device *dev, struct bp_buffer *buf)
 {
-    (void)dev;
-    free(buf->at);
+    struct cpu *cpu = dev->ctx;
+    if (buf->at) {
+        cpu_drain(cpu);
+        buffers_give(&cpu->buffers, buf->at, buffers_room(buf->bytes));
+    }
     *buf = (struct bp_buffer){0};
 }
 
 static int32_t cpu_upload(const struct bp_device *dev, const struct bp_buffer *to, uint64_t offset, const void *from,
                           uint64_t n, struct bp_err *err)
 {
-    (void)dev;
+    struct cpu *cpu = dev->ctx;
     int32_t rc = device_check_span(to, offset, n, "upload", err);
-    if (rc == BP_OK && n)
-        memcpy((char *)to->at + offset, from, n);
-    return rc;
+    if (rc != BP_OK || n == 0)
+        return rc;
+    cpu->stats.uploads++;
+    cpu->stats.uploaded_bytes += (int64_t)n;
+    cpu_drain(cpu);
+    memcpy((char *)to->at + offset, from, n);
+    return BP_OK;
 }
 
 static int32_t cpu_download(const struct bp_device *dev, const struct bp_buffer *from, uint64_t offset, void *to,
                             uint64_t n, struct bp_err *err)
 {
-    (void)dev;
+    struct cpu *cpu = dev->ctx;
     int32_t rc = device_check_span(from, offset, n, "download", err);
-    if (rc == BP_OK && n)
-        memcpy(to, (const char *)from->at + offset, n);
-    return rc;
+    if (rc != BP_OK || n == 0)
+        return rc;
+    cpu->stats.downloads++;
+    cpu->stats.downloaded_bytes += (int64_t)n;
+    cpu_drain(cpu);
+    memcpy(to, (const char *)from->at + offset, n);
+    return BP_OK;
+}
+
+static int32_t cpu_host_alloc(const struct bp_device *dev, uint64_t bytes, void **out, struct bp_err *err)
+{
+    struct cpu *cpu = dev->ctx;
+    uint64_t rounded = (bytes + CPU_ALIGN - 1) / CPU_ALIGN * CPU_ALIGN;
+    *out = NULL;
+    if (bytes == 0 || rounded < bytes)
+        return device_fail(err, BP_INVALID, "host memory of %llu bytes", (unsigned long long)bytes);
+    if (rounded > (uint64_t)dev->memory || !(*out = aligned_alloc(CPU_ALIGN, rounded)))
+        return device_fail(err, BP_NOMEM, "no memory for %llu MiB of host memory", (unsigned long long)(bytes >> 20));
+    cpu->stats.host_allocations++;
+    memset(*out, 0, rounded);
+    return BP_OK;
+}
+
+static void cpu_host_free(const struct bp_device *dev, void **memory)
+{
+    if (*memory)
+        cpu_drain(dev->ctx);
+    free(*memory);
+    *memory = NULL;
+}
+
+static void cpu_stats(const struct bp_device *dev, struct bp_device_stats *out)
+{
+    const struct cpu *cpu = dev->ctx;
+    device_copy_stats(&cpu->stats, out);
 }
 
 static void cpu_module_free(const struct bp_device *dev, struct bp_module **module)
@@ -98,6 +150,8 @@ static int32_t cpu_module_load(const struct bp_device *dev, const struct bp_kern
     m->image = image;
     for (uint32_t i = 0; i < image->n_kernels; i++)
         m->kernels[i].twin = choose_twin(image, i, dev->cpu_level);
+    struct cpu *cpu = dev->ctx;
+    cpu->stats.modules++;
     *out = m;
     return BP_OK;
 }
@@ -151,22 +205,32 @@ static void plan_pieces(struct launch *l, int32_t threads)
     l->columns = (uint32_t)(columns < l->grid.nx ? columns : l->grid.nx);
 }
 
+void cpu_run(struct cpu *cpu, const struct bp_kernel_twin *twin, struct bp_grid grid, const void *args)
+{
+    struct launch l = {.twin = twin, .args = args, .grid = grid};
+    plan_pieces(&l, pool_threads(cpu->pool));
+    pthread_mutex_lock(&cpu->launching);
+    pool_run(cpu->pool, l.columns * l.rows, run_piece, &l);
+    pthread_mutex_unlock(&cpu->launching);
+}
+
 static int32_t cpu_launch(const struct bp_device *dev, struct bp_kernel *kernel, struct bp_grid grid, const void *args,
                           uint32_t args_bytes, struct bp_err *err)
 {
+    struct cpu *cpu = dev->ctx;
     int32_t rc = device_check_launch(kernel->twin, grid, args_bytes, err);
     if (rc != BP_OK)
         return rc;
-    struct cpu *cpu = dev->ctx;
-    struct launch l = {.twin = kernel->twin, .args = args, .grid = grid};
-    plan_pieces(&l, pool_threads(cpu->pool));
-    pool_run(cpu->pool, l.columns * l.rows, run_piece, &l);
+    cpu->stats.launches++;
+    cpu_drain(cpu);
+    cpu_run(cpu, kernel->twin, grid, args);
     return BP_OK;
 }
 
 static int32_t cpu_sync(const struct bp_device *dev, struct bp_err *err)
 {
-    (void)dev, (void)err; /* every launch has run to its end */
+    (void)err; /* a launch without a queue has run to its end */
+    cpu_drain(dev->ctx);
     return BP_OK;
 }
 
@@ -233,7 +297,15 @@ int32_t cpu_open(struct bp_device *dev, struct bp_err *err)
                               .module_free = cpu_module_free,
                               .kernel_get = cpu_kernel_get,
                               .launch = cpu_launch,
-                              .sync = cpu_sync};
+                              .sync = cpu_sync,
+                              .host_alloc = cpu_host_alloc,
+                              .host_free = cpu_host_free,
+                              .stats = cpu_stats};
+    cpu_queue_functions(dev);
+    int64_t share = dev->memory / CPU_KEPT_SHARE;
+    cpu->buffers = (struct buffers){
+        .limit_bytes = share < CPU_KEPT_MAX ? share : CPU_KEPT_MAX, .release = release, .stats = &cpu->stats};
+    pthread_mutex_init(&cpu->launching, NULL);
     read_model(dev->name, sizeof dev->name);
     return BP_OK;
 }
@@ -241,7 +313,9 @@ int32_t cpu_open(struct bp_device *dev, struct bp_err *err)
 void cpu_close(struct bp_device *dev)
 {
     struct cpu *cpu = dev->ctx;
+    buffers_clear(&cpu->buffers);
     pool_free(cpu->pool);
+    pthread_mutex_destroy(&cpu->launching);
     free(cpu);
     dev->ctx = NULL;
 }

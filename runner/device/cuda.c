@@ -1,208 +1,104 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The CUDA device: the first GPU, its primary context, the default stream. cuInit comes before everything, and the
- * context is made current once, because a runner uses its device from one thread.
+ * The CUDA device: the first GPU, its primary context, the default stream and those of its queues. cuInit comes before
+ * everything, and the context is made current once, because a runner uses its device from one thread.
  */
-#include "device/cuda_driver.h"
-#include "device/internal.h"
+#include "device/cuda.h"
+
+#include "device/cubin_cache.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define JIT_LOG_BYTES 160
-
-struct cuda {
-    struct cuda_driver fn;
-    CUdevice gpu;
-};
-
-struct bp_kernel {
-    CUfunction function;
-    const struct bp_kernel_twin *twin; /* name, kind and size of the arguments */
-};
-
-struct bp_module {
-    CUmodule loaded;
-    const struct bp_kernel_image *image;
-    struct bp_kernel *kernels;
-};
+#define KEPT_SHARE 4 /* of the GPU's memory, at most, is kept for the next buffer */
 
 static const struct cuda_driver *driver(const struct bp_device *dev)
 {
-    const struct cuda *cuda = dev->ctx;
-    return &cuda->fn;
+    return &cuda_of(dev)->fn;
 }
 
-static CUdeviceptr address(const struct bp_buffer *buf, uint64_t offset)
+static void release(void *ctx, void *at)
 {
-    return (CUdeviceptr)(uintptr_t)buf->at + offset;
+    struct cuda *cuda = ctx;
+    cuda->fn.mem_free((CUdeviceptr)(uintptr_t)at);
 }
 
+/* A new block; when there is no memory left, what was kept is given up for it. */
+static int32_t new_block(struct cuda *cuda, uint64_t room, void **out, struct bp_err *err)
+{
+    char what[80];
+    snprintf(what, sizeof what, "allocating %llu MiB of GPU memory", (unsigned long long)(room >> 20));
+    CUdeviceptr at = 0;
+    int32_t rc = cuda_check(&cuda->fn, cuda->fn.mem_alloc(&at, room), what, err);
+    if (rc == BP_NOMEM && buffers_clear(&cuda->buffers) > 0)
+        rc = cuda_check(&cuda->fn, cuda->fn.mem_alloc(&at, room), what, err);
+    cuda->stats.allocations += rc == BP_OK;
+    *out = (void *)(uintptr_t)at;
+    return rc;
+}
+
+/* A block that is given again may still be read by a queue: clearing it, in the default stream, waits for that. */
 static int32_t gpu_alloc(const struct bp_device *dev, uint64_t bytes, struct bp_buffer *out, struct bp_err *err)
 {
-    const struct cuda_driver *fn = driver(dev);
+    struct cuda *cuda = cuda_of(dev);
     *out = (struct bp_buffer){0};
-    if (bytes == 0)
-        return device_fail(err, BP_INVALID, "buffer of 0 bytes");
-    char what[80];
-    snprintf(what, sizeof what, "allocating %llu MiB of GPU memory", (unsigned long long)(bytes >> 20));
-    CUdeviceptr at = 0;
-    int32_t rc = cuda_check(fn, fn->mem_alloc(&at, bytes), what, err);
+    uint64_t room = buffers_room(bytes);
+    if (bytes == 0 || room == 0)
+        return device_fail(err, BP_INVALID, "buffer of %llu bytes", (unsigned long long)bytes);
+    void *at = buffers_take(&cuda->buffers, room);
+    int32_t rc = at ? BP_OK : new_block(cuda, room, &at, err);
     if (rc != BP_OK)
         return rc;
-    rc = cuda_check(fn, fn->mem_set(at, 0, bytes), "clearing GPU memory", err);
+    rc = cuda_check(&cuda->fn, cuda->fn.mem_set((CUdeviceptr)(uintptr_t)at, 0, bytes), "clearing GPU memory", err);
     if (rc != BP_OK) {
-        fn->mem_free(at);
+        release(cuda, at);
         return rc;
     }
-    *out = (struct bp_buffer){(void *)(uintptr_t)at, bytes};
+    buffers_used(&cuda->buffers, room);
+    *out = (struct bp_buffer){at, bytes};
     return BP_OK;
 }
 
 static void gpu_free(const struct bp_device *dev, struct bp_buffer *buf)
 {
     if (buf->at)
-        driver(dev)->mem_free(address(buf, 0));
+        buffers_give(&cuda_of(dev)->buffers, buf->at, buffers_room(buf->bytes));
     *buf = (struct bp_buffer){0};
 }
 
 static int32_t gpu_upload(const struct bp_device *dev, const struct bp_buffer *to, uint64_t offset, const void *from,
                           uint64_t n, struct bp_err *err)
 {
-    const struct cuda_driver *fn = driver(dev);
+    struct cuda *cuda = cuda_of(dev);
     int32_t rc = device_check_span(to, offset, n, "upload", err);
     if (rc != BP_OK || n == 0)
         return rc;
-    return cuda_check(fn, fn->upload(address(to, offset), from, n), "copying to the GPU", err);
+    cuda->stats.uploads++;
+    cuda->stats.uploaded_bytes += (int64_t)n;
+    return cuda_check(&cuda->fn, cuda->fn.upload(cuda_address(to, offset), from, n), "copying to the GPU", err);
 }
 
 static int32_t gpu_download(const struct bp_device *dev, const struct bp_buffer *from, uint64_t offset, void *to,
                             uint64_t n, struct bp_err *err)
 {
-    const struct cuda_driver *fn = driver(dev);
+    struct cuda *cuda = cuda_of(dev);
     int32_t rc = device_check_span(from, offset, n, "download", err);
     if (rc != BP_OK || n == 0)
         return rc;
-    return cuda_check(fn, fn->download(to, address(from, offset), n), "copying from the GPU", err);
-}
-
-static void gpu_module_free(const struct bp_device *dev, struct bp_module **module)
-{
-    struct bp_module *m = *module;
-    if (!m)
-        return;
-    if (m->loaded)
-        driver(dev)->module_unload(m->loaded);
-    free(m->kernels);
-    free(m);
-    *module = NULL;
-}
-
-/* The driver compiles the PTX for its GPU here; what it says about bad PTX goes into the error. */
-static int32_t load_ptx(const struct bp_device *dev, struct bp_module *m, struct bp_err *err)
-{
-    const struct cuda_driver *fn = driver(dev);
-    char log[JIT_LOG_BYTES] = "";
-    CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
-    void *values[] = {log, (void *)(uintptr_t)(sizeof log - 1)};
-    char what[80];
-    snprintf(what, sizeof what, "loading the kernels of %.40s", m->image->name);
-    CUresult result = fn->module_load(&m->loaded, m->image->ptx, 2, options, values);
-    if (result == CUDA_SUCCESS)
-        return BP_OK;
-    m->loaded = NULL;
-    struct bp_err plain = {0};
-    int32_t rc = cuda_check(fn, result, what, &plain);
-    log[strcspn(log, "\n")] = 0;
-    return device_fail(err, rc, "%.150s%s%.90s", plain.text, log[0] ? ": " : "", log);
-}
-
-static int32_t find_functions(const struct bp_device *dev, struct bp_module *m, struct bp_err *err)
-{
-    const struct cuda_driver *fn = driver(dev);
-    for (uint32_t i = 0; i < m->image->n_kernels; i++) {
-        struct bp_kernel *k = &m->kernels[i];
-        k->twin = m->image->twins[i * BP_CPU_LEVELS];
-        char what[80];
-        snprintf(what, sizeof what, "finding kernel %.50s", k->twin->name);
-        int32_t rc = cuda_check(fn, fn->module_function(&k->function, m->loaded, k->twin->name), what, err);
-        if (rc != BP_OK)
-            return rc;
-    }
-    return BP_OK;
-}
-
-static int32_t gpu_module_load(const struct bp_device *dev, const struct bp_kernel_image *image, struct bp_module **out,
-                               struct bp_err *err)
-{
-    *out = NULL;
-    struct bp_module *m = calloc(1, sizeof *m);
-    if (m)
-        m->kernels = calloc(image->n_kernels, sizeof m->kernels[0]);
-    if (!m || !m->kernels) {
-        free(m);
-        return device_fail(err, BP_NOMEM, "no memory to load the kernels of %s", image->name);
-    }
-    m->image = image;
-    int32_t rc = load_ptx(dev, m, err);
-    if (rc == BP_OK)
-        rc = find_functions(dev, m, err);
-    if (rc != BP_OK) {
-        gpu_module_free(dev, &m);
-        return rc;
-    }
-    *out = m;
-    return BP_OK;
-}
-
-static int32_t gpu_kernel_get(const struct bp_device *dev, struct bp_module *module, const char *name,
-                              struct bp_kernel **out, struct bp_err *err)
-{
-    (void)dev;
-    *out = NULL;
-    int32_t i = device_find_kernel(module->image, name);
-    if (i < 0)
-        return device_fail(err, BP_NOTFOUND, "%s has no kernel \"%.80s\"", module->image->name, name);
-    *out = &module->kernels[i];
-    return BP_OK;
-}
-
-/* Blocks of a launch: one per tile, or rows of BP_TILE_THREADS pixels. A grid has at most 65,535 blocks upward; a pixel
- * kernel goes on from there by itself, a tile kernel cannot. */
-static int32_t plan_blocks(const struct bp_kernel_twin *twin, struct bp_grid grid, uint32_t blocks[2],
-                           struct bp_err *err)
-{
-    uint32_t nx = (uint32_t)grid.nx, ny = (uint32_t)grid.ny;
-    if (twin->kind == BP_KERNEL_TILES && ny > 65535)
-        return device_fail(err, BP_INVALID, "launch of kernel %s over %u rows of tiles, a GPU takes 65535", twin->name,
-                           ny);
-    blocks[0] = twin->kind == BP_KERNEL_TILES ? nx : (nx + BP_TILE_THREADS - 1) / BP_TILE_THREADS;
-    blocks[1] = ny < 65535 ? ny : 65535;
-    return BP_OK;
-}
-
-static int32_t gpu_launch(const struct bp_device *dev, struct bp_kernel *kernel, struct bp_grid grid, const void *args,
-                          uint32_t args_bytes, struct bp_err *err)
-{
-    const struct cuda_driver *fn = driver(dev);
-    uint32_t blocks[2] = {1, 1};
-    int32_t rc = device_check_launch(kernel->twin, grid, args_bytes, err);
-    if (rc == BP_OK)
-        rc = plan_blocks(kernel->twin, grid, blocks, err);
-    if (rc != BP_OK)
-        return rc;
-    void *params[] = {&grid, (void *)(uintptr_t)args};
-    char what[80];
-    snprintf(what, sizeof what, "launching kernel %.50s", kernel->twin->name);
-    return cuda_check(
-        fn, fn->launch(kernel->function, blocks[0], blocks[1], 1, BP_TILE_THREADS, 1, 1, 0, NULL, params, NULL), what,
-        err);
+    cuda->stats.downloads++;
+    cuda->stats.downloaded_bytes += (int64_t)n;
+    return cuda_check(&cuda->fn, cuda->fn.download(to, cuda_address(from, offset), n), "copying from the GPU", err);
 }
 
 static int32_t gpu_sync(const struct bp_device *dev, struct bp_err *err)
 {
     return cuda_check(driver(dev), driver(dev)->stream_sync(NULL), "waiting for the GPU", err);
+}
+
+static void gpu_stats(const struct bp_device *dev, struct bp_device_stats *out)
+{
+    device_copy_stats(&cuda_of(dev)->stats, out);
 }
 
 static int32_t find_gpu(struct cuda *cuda, struct bp_err *err)
@@ -212,6 +108,8 @@ static int32_t find_gpu(struct cuda *cuda, struct bp_err *err)
     int32_t rc = cuda_check(fn, fn->init(0), "starting CUDA", err);
     if (rc == BP_OK)
         rc = cuda_check(fn, fn->device_count(&count), "counting the GPUs", err);
+    if (rc == BP_OK)
+        rc = cuda_check(fn, fn->driver_version(&cuda->driver_version), "asking for the driver's version", err);
     if (rc == BP_OK && count < 1)
         rc = device_fail(err, BP_UNSUPPORTED, "no GPU: the NVIDIA driver is there but finds no device");
     if (rc == BP_OK)
@@ -272,11 +170,10 @@ int32_t cuda_open(struct bp_device *dev, struct bp_err *err)
                               .free = gpu_free,
                               .upload = gpu_upload,
                               .download = gpu_download,
-                              .module_load = gpu_module_load,
-                              .module_free = gpu_module_free,
-                              .kernel_get = gpu_kernel_get,
-                              .launch = gpu_launch,
-                              .sync = gpu_sync};
+                              .sync = gpu_sync,
+                              .stats = gpu_stats};
+    cuda_module_functions(dev);
+    cuda_queue_functions(dev);
     int32_t rc = cuda_driver_open(&cuda->fn, err);
     if (rc == BP_OK)
         rc = find_gpu(cuda, err);
@@ -284,6 +181,8 @@ int32_t cuda_open(struct bp_device *dev, struct bp_err *err)
         rc = describe_gpu(cuda, dev, err);
     if (rc == BP_OK)
         rc = enter_context(cuda, err);
+    cuda->buffers = (struct buffers){
+        .limit_bytes = dev->memory / KEPT_SHARE, .release = release, .ctx = cuda, .stats = &cuda->stats};
     if (rc != BP_OK) {
         free(cuda);
         dev->ctx = NULL;
@@ -294,8 +193,17 @@ int32_t cuda_open(struct bp_device *dev, struct bp_err *err)
 void cuda_close(struct bp_device *dev)
 {
     struct cuda *cuda = dev->ctx;
+    buffers_clear(&cuda->buffers);
+    cubin_cache_close(&cuda->cache);
     cuda->fn.ctx_set(NULL);
     cuda->fn.ctx_release(cuda->gpu);
     free(cuda);
     dev->ctx = NULL;
+}
+
+int32_t cuda_cache_modules(struct bp_device *dev, const char *dir, int64_t limit_bytes, struct bp_err *err)
+{
+    struct cuda *cuda = dev->ctx;
+    cubin_cache_close(&cuda->cache);
+    return cubin_cache_open(dir, limit_bytes, &cuda->cache, err);
 }

@@ -59,3 +59,8 @@ void device_close(struct bp_device **dev)
         cpu_close(d);
     free(d);
 }
+
+int32_t device_cache_modules(struct bp_device *dev, const char *dir, int64_t limit_bytes, struct bp_err *err)
+{
+    return dev->kind == BP_DEVICE_CUDA ? cuda_cache_modules(dev, dir, limit_bytes, err) : BP_OK;
+}

@@ -20,4 +20,12 @@ int32_t device_open(const char *which, struct bp_device **dev, struct bp_err *er
 /* Frees the device and sets *dev to NULL. Buffers and modules must have been freed before. */
 void device_close(struct bp_device **dev);
 
+/*
+ * Keeps what the driver makes of kernels in a directory (made when absent, its parent must exist), for this and other
+ * runners at the same time: each is found again by GPU, driver and PTX, checked before it is used, and the oldest go
+ * when all are over limit_bytes. Call it before the first module_load. Nothing to do on the CPU. An error (BP_IO,
+ * BP_NOMEM) only means that kernels are compiled each time.
+ */
+int32_t device_cache_modules(struct bp_device *dev, const char *dir, int64_t limit_bytes, struct bp_err *err);
+
 #endif

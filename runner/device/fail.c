@@ -45,3 +45,10 @@ int32_t device_find_kernel(const struct bp_kernel_image *image, const char *name
             return (int32_t)i;
     return -1;
 }
+
+void device_copy_stats(const struct bp_device_stats *from, struct bp_device_stats *to)
+{
+    uint32_t theirs = to->size;
+    memcpy(to, from, theirs < sizeof *from ? theirs : sizeof *from);
+    to->size = theirs;
+}

@@ -10,6 +10,8 @@ int32_t cpu_open(struct bp_device *dev, struct bp_err *err);
 void cpu_close(struct bp_device *dev);
 int32_t cuda_open(struct bp_device *dev, struct bp_err *err);
 void cuda_close(struct bp_device *dev);
+/* As device_cache_modules(). */
+int32_t cuda_cache_modules(struct bp_device *dev, const char *dir, int64_t limit_bytes, struct bp_err *err);
 
 /* Writes rc and one sentence to err, which may be NULL, and returns rc. */
 int32_t device_fail(struct bp_err *err, int32_t rc, const char *fmt, ...) BP_PRINTF(3, 4);
@@ -21,5 +23,7 @@ int32_t device_check_launch(const struct bp_kernel_twin *twin, struct bp_grid gr
                             struct bp_err *err);
 /* Index of the kernel of that name in the image, -1: none. */
 int32_t device_find_kernel(const struct bp_kernel_image *image, const char *name);
+/* As much of the counts as the caller's struct has room for. */
+void device_copy_stats(const struct bp_device_stats *from, struct bp_device_stats *to);
 
 #endif

@@ -1,28 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A stand-in for NVIDIA's driver library, found through LD_LIBRARY_PATH. It checks the order of calls as the driver
- * does (cuInit first, a context before memory), keeps "device" memory in malloc, and runs no kernel. Environment:
+ * does (cuInit first, a context before memory), keeps "device" memory in malloc, and runs the kernels it was taught
+ * (kernels.c). Its compiler puts a line before the PTX and calls that a cubin. Environment:
  *
  *   FAKECUDA_FAIL=function=result   that function returns that CUresult
  *   FAKECUDA_DEVICES=n              number of GPUs, 1 without it
+ *   FAKECUDA_DRIVER=n               version of the driver, 12020 without it
+ *   FAKECUDA_ASYNC=late             streams do nothing before somebody waits (stream.c)
+ *   FAKECUDA_WRONG=1                kernels compute wrongly (kernels.c)
  *   FAKECUDA_LOG=path               one line is appended for each call
  *
- * fakecuda_live() says how many things (allocations, modules, contexts) were not given back.
+ * fakecuda_live() says how many things (allocations, modules, contexts, streams...) were not given back.
  */
-#include <ffnvcodec/dynlink_cuda.h>
+#include "fake.h"
+
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define EXPORT __attribute__((visibility("default")))
-
-#define NOT_INITIALIZED 3
-#define OUT_OF_MEMORY   2
-#define INVALID_CONTEXT 201
-#define INVALID_IMAGE   200
-#define NOT_FOUND       500
 
 static int initialized, retained, live;
 static CUcontext current;
@@ -50,11 +46,21 @@ EXPORT CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const
 EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z,
                                unsigned int block_x, unsigned int block_y, unsigned int block_z, unsigned int shared,
                                CUstream stream, void **params, void **extra);
-EXPORT CUresult cuStreamSynchronize(CUstream stream);
+EXPORT CUresult cuDriverGetVersion(int *version);
+EXPORT CUresult cuDeviceGetPCIBusId(char *id, int n, CUdevice device);
+EXPORT CUresult cuMemAllocHost_v2(void **at, size_t bytes);
+EXPORT CUresult cuMemFreeHost(void *at);
+EXPORT CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t n, CUstream stream);
+EXPORT CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t n, CUstream stream);
+EXPORT CUresult cuLinkCreate_v2(unsigned int n, CUjit_option *options, void **values, CUlinkState *link);
+EXPORT CUresult cuLinkAddData_v2(CUlinkState link, CUjitInputType type, void *data, size_t bytes, const char *name,
+                                 unsigned int n, CUjit_option *options, void **values);
+EXPORT CUresult cuLinkComplete(CUlinkState link, void **cubin, size_t *bytes);
+EXPORT CUresult cuLinkDestroy(CUlinkState link);
 EXPORT CUresult cuGetErrorName(CUresult error, const char **name);
 EXPORT CUresult cuGetErrorString(CUresult error, const char **text);
 
-static void record(const char *fmt, ...)
+void fake_record(const char *fmt, ...)
 {
     const char *path = getenv("FAKECUDA_LOG");
     FILE *f = path ? fopen(path, "ae") : NULL;
@@ -68,8 +74,7 @@ static void record(const char *fmt, ...)
     fclose(f);
 }
 
-/* The result FAKECUDA_FAIL asks of this function, else `otherwise`. */
-static CUresult answer(const char *function, int otherwise)
+CUresult fake_answer(const char *function, int otherwise)
 {
     const char *wanted = getenv("FAKECUDA_FAIL");
     size_t n = strlen(function);
@@ -83,7 +88,7 @@ static int need_init(void)
     return initialized ? 0 : NOT_INITIALIZED;
 }
 
-static int need_context(void)
+int fake_need_context(void)
 {
     return current ? 0 : INVALID_CONTEXT;
 }
@@ -93,55 +98,60 @@ int fakecuda_live(void)
     return live;
 }
 
+void fake_live(int n)
+{
+    live += n;
+}
+
 CUresult cuInit(unsigned int flags)
 {
-    record("cuInit %u", flags);
-    CUresult r = answer("cuInit", 0);
+    fake_record("cuInit %u", flags);
+    CUresult r = fake_answer("cuInit", 0);
     initialized = initialized || r == CUDA_SUCCESS;
     return r;
 }
 
 CUresult cuDeviceGetCount(int *count)
 {
-    record("cuDeviceGetCount");
+    fake_record("cuDeviceGetCount");
     *count = getenv("FAKECUDA_DEVICES") ? atoi(getenv("FAKECUDA_DEVICES")) : 1;
-    return answer("cuDeviceGetCount", need_init());
+    return fake_answer("cuDeviceGetCount", need_init());
 }
 
 CUresult cuDeviceGet(CUdevice *device, int ordinal)
 {
-    record("cuDeviceGet %d", ordinal);
+    fake_record("cuDeviceGet %d", ordinal);
     *device = ordinal;
-    return answer("cuDeviceGet", need_init());
+    return fake_answer("cuDeviceGet", need_init());
 }
 
 CUresult cuDeviceGetName(char *name, int n, CUdevice device)
 {
-    record("cuDeviceGetName %d", device);
+    fake_record("cuDeviceGetName %d", device);
     snprintf(name, (size_t)n, "Fake GPU");
-    return answer("cuDeviceGetName", need_init());
+    return fake_answer("cuDeviceGetName", need_init());
 }
 
 CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice device)
 {
-    record("cuDeviceGetAttribute %d %d", (int)attribute, device);
+    fake_record("cuDeviceGetAttribute %d %d", (int)attribute, device);
     *value = attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR   ? 8
              : attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR ? 6
                                                                          : 80;
-    return answer("cuDeviceGetAttribute", need_init());
+    return fake_answer("cuDeviceGetAttribute", need_init());
 }
 
 CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device)
 {
-    record("cuDeviceTotalMem %d", device);
+    fake_record("cuDeviceTotalMem %d", device);
     *bytes = (size_t)24 << 30;
-    return answer("cuDeviceTotalMem_v2", need_init());
+    return fake_answer("cuDeviceTotalMem_v2", need_init());
 }
 
 CUresult cuDevicePrimaryCtxRetain(CUcontext *ctx, CUdevice device)
 {
-    record("cuDevicePrimaryCtxRetain %d", device);
-    CUresult r = answer("cuDevicePrimaryCtxRetain", need_init());
+    fake_record("cuDevicePrimaryCtxRetain %d", device);
+    CUresult r = fake_answer("cuDevicePrimaryCtxRetain", need_init());
     if (r == CUDA_SUCCESS) {
         *ctx = (CUcontext)(void *)&retained;
         retained++;
@@ -152,30 +162,30 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *ctx, CUdevice device)
 
 CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device)
 {
-    record("cuDevicePrimaryCtxRelease %d", device);
+    fake_record("cuDevicePrimaryCtxRelease %d", device);
     retained--;
     live--;
-    return answer("cuDevicePrimaryCtxRelease_v2", 0);
+    return fake_answer("cuDevicePrimaryCtxRelease_v2", 0);
 }
 
 CUresult cuDevicePrimaryCtxSetFlags_v2(CUdevice device, unsigned int flags)
 {
-    record("cuDevicePrimaryCtxSetFlags %d %u", device, flags);
-    return answer("cuDevicePrimaryCtxSetFlags_v2", need_init());
+    fake_record("cuDevicePrimaryCtxSetFlags %d %u", device, flags);
+    return fake_answer("cuDevicePrimaryCtxSetFlags_v2", need_init());
 }
 
 CUresult cuCtxSetCurrent(CUcontext ctx)
 {
-    record("cuCtxSetCurrent %s", ctx ? "primary" : "none");
-    CUresult r = answer("cuCtxSetCurrent", need_init());
+    fake_record("cuCtxSetCurrent %s", ctx ? "primary" : "none");
+    CUresult r = fake_answer("cuCtxSetCurrent", need_init());
     current = r == CUDA_SUCCESS ? ctx : current;
     return r;
 }
 
 CUresult cuMemAlloc_v2(CUdeviceptr *at, size_t bytes)
 {
-    record("cuMemAlloc %zu", bytes);
-    CUresult r = answer("cuMemAlloc_v2", need_context());
+    fake_record("cuMemAlloc %zu", bytes);
+    CUresult r = fake_answer("cuMemAlloc_v2", fake_need_context());
     if (r != CUDA_SUCCESS)
         return r;
     void *memory = malloc(bytes);
@@ -188,76 +198,240 @@ CUresult cuMemAlloc_v2(CUdeviceptr *at, size_t bytes)
 
 CUresult cuMemFree_v2(CUdeviceptr at)
 {
-    record("cuMemFree");
+    fake_record("cuMemFree");
+    fake_drain();
     free((void *)(uintptr_t)at);
     live--;
-    return answer("cuMemFree_v2", 0);
+    return fake_answer("cuMemFree_v2", 0);
 }
 
 CUresult cuMemsetD8_v2(CUdeviceptr at, unsigned char value, size_t n)
 {
-    record("cuMemsetD8 %zu", n);
-    CUresult r = answer("cuMemsetD8_v2", need_context());
+    fake_record("cuMemsetD8 %zu", n);
+    CUresult r = fake_answer("cuMemsetD8_v2", fake_need_context());
     if (r == CUDA_SUCCESS)
-        memset((void *)(uintptr_t)at, value, n);
+        fake_drain(), memset((void *)(uintptr_t)at, value, n);
     return r;
 }
 
 CUresult cuMemcpyHtoD_v2(CUdeviceptr to, const void *from, size_t n)
 {
-    record("cuMemcpyHtoD %zu", n);
-    CUresult r = answer("cuMemcpyHtoD_v2", need_context());
+    fake_record("cuMemcpyHtoD %zu", n);
+    CUresult r = fake_answer("cuMemcpyHtoD_v2", fake_need_context());
     if (r == CUDA_SUCCESS)
-        memcpy((void *)(uintptr_t)to, from, n);
+        r = fake_copy(NULL, (void *)(uintptr_t)to, from, n);
     return r;
 }
 
 CUresult cuMemcpyDtoH_v2(void *to, CUdeviceptr from, size_t n)
 {
-    record("cuMemcpyDtoH %zu", n);
-    CUresult r = answer("cuMemcpyDtoH_v2", need_context());
+    fake_record("cuMemcpyDtoH %zu", n);
+    CUresult r = fake_answer("cuMemcpyDtoH_v2", fake_need_context());
     if (r == CUDA_SUCCESS)
-        memcpy(to, (const void *)(uintptr_t)from, n);
+        r = fake_copy(NULL, to, (const void *)(uintptr_t)from, n);
     return r;
 }
 
-#ifndef FAKECUDA_OLD
-/* A module is its PTX; says what is wrong as the driver's compiler would, into the buffer of option ERROR_LOG_BUFFER.
- */
-CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int n, CUjit_option *options, void **values)
+/* ---- page-locked memory: copies of a stream must use it, or they do not overlap ---- */
+
+static struct locked {
+    struct locked *next;
+    char *at;
+    size_t bytes;
+} * locked;
+
+static int is_locked(const void *at, size_t n)
 {
-    record("cuModuleLoadDataEx");
-    CUresult r = answer("cuModuleLoadDataEx", need_context());
-    if (r == CUDA_SUCCESS && !strstr(image, ".target sm_75"))
-        r = (CUresult)INVALID_IMAGE;
+    for (const struct locked *l = locked; l; l = l->next)
+        if ((const char *)at >= l->at && (const char *)at + n <= l->at + l->bytes)
+            return 1;
+    return 0;
+}
+
+CUresult cuMemAllocHost_v2(void **at, size_t bytes)
+{
+    fake_record("cuMemAllocHost %zu", bytes);
+    CUresult r = fake_answer("cuMemAllocHost_v2", fake_need_context());
+    if (r != CUDA_SUCCESS)
+        return r;
+    struct locked *l = malloc(sizeof *l);
+    *at = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+    if (!l || !*at) {
+        free(l);
+        free(*at);
+        return (CUresult)OUT_OF_MEMORY;
+    }
+    memset(*at, 0xa5, bytes); /* the driver does not clear it */
+    *l = (struct locked){locked, *at, bytes};
+    locked = l;
+    live++;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuMemFreeHost(void *at)
+{
+    fake_record("cuMemFreeHost");
+    fake_drain();
+    for (struct locked **p = &locked; *p; p = &(*p)->next) {
+        struct locked *l = *p;
+        if (l->at != at)
+            continue;
+        *p = l->next;
+        free(l->at);
+        free(l);
+        live--;
+        return fake_answer("cuMemFreeHost", 0);
+    }
+    return (CUresult)INVALID_VALUE;
+}
+
+CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t n, CUstream stream)
+{
+    fake_record("cuMemcpyHtoDAsync %zu%s", n, is_locked(from, n) ? "" : " pageable");
+    CUresult r = fake_answer("cuMemcpyHtoDAsync_v2", fake_need_context());
+    return r == CUDA_SUCCESS ? fake_copy(stream, (void *)(uintptr_t)to, from, n) : r;
+}
+
+CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t n, CUstream stream)
+{
+    fake_record("cuMemcpyDtoHAsync %zu%s", n, is_locked(to, n) ? "" : " pageable");
+    CUresult r = fake_answer("cuMemcpyDtoHAsync_v2", fake_need_context());
+    return r == CUDA_SUCCESS ? fake_copy(stream, to, (const void *)(uintptr_t)from, n) : r;
+}
+
+/* ---- modules ---- */
+
+static int driver_version(void)
+{
+    return getenv("FAKECUDA_DRIVER") ? atoi(getenv("FAKECUDA_DRIVER")) : 12020;
+}
+
+CUresult cuDriverGetVersion(int *version)
+{
+    fake_record("cuDriverGetVersion");
+    *version = driver_version();
+    return fake_answer("cuDriverGetVersion", 0);
+}
+
+CUresult cuDeviceGetPCIBusId(char *id, int n, CUdevice device)
+{
+    fake_record("cuDeviceGetPCIBusId %d", device);
+    snprintf(id, (size_t)n, "0000:01:00.0");
+    return fake_answer("cuDeviceGetPCIBusId", need_init());
+}
+
+/* The line before the PTX in what this driver makes of it. */
+static const char *cubin_head(void)
+{
+    static char head[64];
+    snprintf(head, sizeof head, "fakecubin sm_86 %d\n", driver_version());
+    return head;
+}
+
+/* Says what is wrong as the driver's compiler would, into the buffer of option ERROR_LOG_BUFFER. */
+static CUresult refuse(CUresult r, unsigned int n, const CUjit_option *options, void **values)
+{
     for (unsigned int i = 0; r != CUDA_SUCCESS && i < n; i++)
         if (options[i] == CU_JIT_ERROR_LOG_BUFFER)
             strcpy(values[i], "line 3: fake error\nline 4: another");
-    if (r == CUDA_SUCCESS) {
-        *module = (CUmodule)(void *)(uintptr_t)image;
+    return r;
+}
+
+struct link {
+    unsigned int n;
+    CUjit_option options[4];
+    void *values[4];
+    char *cubin;
+};
+
+CUresult cuLinkCreate_v2(unsigned int n, CUjit_option *options, void **values, CUlinkState *link)
+{
+    fake_record("cuLinkCreate");
+    CUresult r = fake_answer("cuLinkCreate_v2", fake_need_context());
+    struct link *l = r == CUDA_SUCCESS ? calloc(1, sizeof *l) : NULL;
+    if (!l)
+        return r == CUDA_SUCCESS ? (CUresult)OUT_OF_MEMORY : r;
+    l->n = n < 4 ? n : 4;
+    memcpy(l->options, options, l->n * sizeof *options);
+    memcpy(l->values, values, l->n * sizeof *values);
+    live++;
+    *link = (CUlinkState)(void *)l;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuLinkAddData_v2(CUlinkState link, CUjitInputType type, void *data, size_t bytes, const char *name,
+                          unsigned int n, CUjit_option *options, void **values)
+{
+    struct link *l = (struct link *)(void *)link;
+    (void)n, (void)options, (void)values;
+    fake_record("cuLinkAddData %d %s", (int)type, name);
+    CUresult r = fake_answer("cuLinkAddData_v2", 0);
+    if (r == CUDA_SUCCESS && (strnlen(data, bytes) != bytes - 1 || !strstr(data, ".target sm_75")))
+        r = (CUresult)INVALID_IMAGE;
+    if (r == CUDA_SUCCESS && asprintf(&l->cubin, "%s%s", cubin_head(), (const char *)data) < 0)
+        r = (CUresult)OUT_OF_MEMORY;
+    return refuse(r, l->n, l->options, l->values);
+}
+
+CUresult cuLinkComplete(CUlinkState link, void **cubin, size_t *bytes)
+{
+    struct link *l = (struct link *)(void *)link;
+    fake_record("cuLinkComplete");
+    *cubin = l->cubin;
+    *bytes = l->cubin ? strlen(l->cubin) + 1 : 0;
+    return refuse(fake_answer("cuLinkComplete", 0), l->n, l->options, l->values);
+}
+
+CUresult cuLinkDestroy(CUlinkState link)
+{
+    struct link *l = (struct link *)(void *)link;
+    fake_record("cuLinkDestroy");
+    free(l->cubin);
+    free(l);
+    live--;
+    return fake_answer("cuLinkDestroy", 0);
+}
+
+#ifndef FAKECUDA_OLD
+/* A module is a copy of its PTX. */
+CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int n, CUjit_option *options, void **values)
+{
+    int is_cubin = strncmp(image, "fakecubin", 9) == 0;
+    fake_record("cuModuleLoadDataEx %s", is_cubin ? "cubin" : "ptx");
+    CUresult r = fake_answer("cuModuleLoadDataEx", fake_need_context());
+    if (r == CUDA_SUCCESS && is_cubin && strncmp(image, cubin_head(), strlen(cubin_head())) != 0)
+        r = (CUresult)NO_BINARY;
+    if (r == CUDA_SUCCESS && !strstr(image, ".target sm_75"))
+        r = (CUresult)INVALID_IMAGE;
+    char *text = r == CUDA_SUCCESS ? strdup(image) : NULL;
+    if (r == CUDA_SUCCESS && !text)
+        r = (CUresult)OUT_OF_MEMORY;
+    if (text) {
+        *module = (CUmodule)(void *)text;
         live++;
     }
-    return r;
+    return refuse(r, n, options, values);
 }
 #endif
 
 CUresult cuModuleUnload(CUmodule module)
 {
-    (void)module;
-    record("cuModuleUnload");
+    fake_record("cuModuleUnload");
+    fake_drain();
+    free(module);
     live--;
-    return answer("cuModuleUnload", 0);
+    return fake_answer("cuModuleUnload", 0);
 }
 
 /* A function is the place of its .entry in the PTX. */
 CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *name)
 {
-    record("cuModuleGetFunction %s", name);
+    fake_record("cuModuleGetFunction %s", name);
     char entry[128];
     snprintf(entry, sizeof entry, ".entry %s(", name);
     char *at = strstr((char *)(void *)module, entry);
     *function = (CUfunction)(void *)at;
-    return answer("cuModuleGetFunction", at ? need_context() : NOT_FOUND);
+    return fake_answer("cuModuleGetFunction", at ? fake_need_context() : NOT_FOUND);
 }
 
 /* Every kernel's first parameter is the grid in items. */
@@ -265,18 +439,15 @@ CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int g
                         unsigned int block_x, unsigned int block_y, unsigned int block_z, unsigned int shared,
                         CUstream stream, void **params, void **extra)
 {
-    (void)stream, (void)extra;
-    const char *name = (const char *)(void *)function + strlen(".entry ");
-    const int32_t *items = params[0];
-    record("cuLaunchKernel %.*s blocks %u,%u,%u threads %u,%u,%u shared %u items %d,%d", (int)strcspn(name, "("), name,
-           grid_x, grid_y, grid_z, block_x, block_y, block_z, shared, items[0], items[1]);
-    return answer("cuLaunchKernel", need_context());
-}
-
-CUresult cuStreamSynchronize(CUstream stream)
-{
-    record("cuStreamSynchronize %s", stream ? "stream" : "default");
-    return answer("cuStreamSynchronize", need_context());
+    (void)extra;
+    const char *entry = (const char *)(void *)function + strlen(".entry ");
+    const struct bp_grid *items = params[0];
+    char name[128];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(entry, "("), entry);
+    fake_record("cuLaunchKernel %s blocks %u,%u,%u threads %u,%u,%u shared %u items %d,%d", name, grid_x, grid_y,
+                grid_z, block_x, block_y, block_z, shared, items->nx, items->ny);
+    CUresult r = fake_answer("cuLaunchKernel", fake_need_context());
+    return r == CUDA_SUCCESS ? fake_launch(stream, name, *items, params[1]) : r;
 }
 
 CUresult cuGetErrorName(CUresult error, const char **name)
