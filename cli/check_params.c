@@ -2,15 +2,15 @@
 /* check_params.c - the schema of a workflow's params: what is wrong in it, and what its form would lack. */
 #include "check.h"
 
-#include "dispatch/dispatch.h"
 #include "log/err.h"
+#include "schema/schema.h"
 #include <math.h>
 #include <regex.h>
 #include <string.h>
 
 #define DEPTH_MAX 16
 
-/* Words that core/dispatch/schema.c or the form read. */
+/* Words that core/schema/schema.c or the form read. */
 static const char *const words[] = {"type",
                                     "properties",
                                     "required",

@@ -6,10 +6,10 @@
 #include "check.h"
 
 #include "child.h"
-#include "dispatch/dispatch.h"
 #include "dispatch/mime.h"
 #include "log/err.h"
 #include "runner/frame.h"
+#include "schema/schema.h"
 #include "transfer.h"
 #include "worker/runner_spawn.h"
 #include <errno.h>

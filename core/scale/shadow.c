@@ -111,7 +111,7 @@ static void mirror_begin(struct mirror *m, const struct policy_now *now)
     mirror_arrived(m, v->now_ms, (uint32_t)(v->queued + v->leased));
 }
 
-static void mirror(struct shadow *sh, const struct policy_now *now, int32_t live_desired, int64_t before_ms)
+static void mirror(struct shadow *sh, const struct policy_now *now, int64_t before_ms)
 {
     const struct bp_view *v = now->view;
     double boot_s = history_boot_s(now->history, v->boot_s);
@@ -121,7 +121,7 @@ static void mirror(struct shadow *sh, const struct policy_now *now, int32_t live
         return;
     }
     mirror_step(&sh->its, now->history, v->now_ms, sh->desired, boot_s);
-    mirror_step(&sh->live, now->history, v->now_ms, live_desired, boot_s);
+    mirror_step(&sh->live, now->history, v->now_ms, v->desired, boot_s);
 }
 
 void shadow_arrived(struct scale_item *i, int64_t at_ms, uint32_t n)
@@ -162,7 +162,7 @@ void shadow_decide(struct scale_item *i, const struct decide_rules *rules, const
     seen.view = &v;
     decide(rules, &by, &seen, &p);
     remember(sh, &v, &p);
-    mirror(sh, now, i->desired, before_ms);
+    mirror(sh, now, before_ms);
 }
 
 static struct json_object *mirror_json(const struct mirror *m)

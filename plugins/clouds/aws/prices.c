@@ -185,7 +185,9 @@ static struct json_object *quote_json(const struct quote *q)
     struct json_object *o = json_object_new_object();
     json_object_object_add(o, "type", json_object_new_string(q->type));
     json_object_object_add(o, "zone", json_object_new_string(q->zone));
-    json_object_object_add(o, "usd", json_object_new_double(q->usd));
+    char usd[40];
+    snprintf(usd, sizeof usd, "%.9g", q->usd);
+    json_object_object_add(o, "usd", json_object_new_double_s(q->usd, usd));
     json_object_object_add(o, "at_ms", json_object_new_int64(q->at_ms));
     return o;
 }
