@@ -2,12 +2,14 @@
 /*
  * queue_conformance PLUGIN.so [SETTINGS-JSON] [NAME...]: proves the promises of bp/queue.h for any queue plugin.
  *
- * Each case runs in a child process with a state directory of its own. NAME selects cases whose name or group it is, or
- * whose name begins with it and ends in '*'. In the settings @CASE@ stands for a name no other case has, for plugins
- * whose queue lies outside of the state directory. --list prints them. Exit 0: all passed; 1: some failed; 2: usage.
+ * Each case runs in a child process with a state directory of its own. NAME selects cases whose name or group it is;
+ * '*' in it stands for anything, and a '-' before it leaves them out. In the settings @CASE@ stands for a name no other
+ * case has, for plugins whose queue lies outside of the state directory. --list prints them. Exit 0: all passed; 1:
+ * some failed; 2: usage.
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -113,18 +115,19 @@ static bool case_passes(const struct entry *c)
 
 static bool matches(const struct entry *c, const char *pattern)
 {
-    size_t n = strlen(pattern);
-    if (n && pattern[n - 1] == '*')
-        return strncmp(c->name, pattern, n - 1) == 0;
-    return strcmp(c->name, pattern) == 0 || strcmp(c->group, pattern) == 0;
+    return fnmatch(pattern, c->name, 0) == 0 || strcmp(c->group, pattern) == 0;
 }
 
 static bool selected(const struct entry *c, char **patterns, int n)
 {
-    for (int i = 0; i < n; i++)
-        if (matches(c, patterns[i]))
-            return true;
-    return n == 0;
+    bool named = false, all = true;
+    for (int i = 0; i < n; i++) {
+        if (patterns[i][0] == '-' && matches(c, patterns[i] + 1))
+            return false;
+        all &= patterns[i][0] == '-';
+        named |= matches(c, patterns[i]);
+    }
+    return named || all;
 }
 
 static int by_group(const void *a, const void *b)
@@ -148,7 +151,7 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "--list") == 0)
         return list();
     if (argc < 2 || argv[1][0] == '-') {
-        fprintf(stderr, "usage: queue_conformance PLUGIN.so [SETTINGS-JSON] [NAME...] | --list\n");
+        fprintf(stderr, "usage: queue_conformance PLUGIN.so [SETTINGS-JSON] [[-]NAME...] | --list\n");
         return 2;
     }
     world.plugin = argv[1];

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct my_cloud {
+struct my_cloud_plugin {
     struct bp_self *self;
     const struct bp_host *host;
     char path[1024];
@@ -23,7 +23,7 @@ struct my_cloud {
 };
 
 /* One line, all of it or an error. */
-static int32_t append(const struct my_cloud *c, const char *subject, const char *text, struct bp_err *err)
+static int32_t append(const struct my_cloud_plugin *c, const char *subject, const char *text, struct bp_err *err)
 {
     FILE *f = fopen(c->path, "ae");
     if (!f)
@@ -37,7 +37,7 @@ static int32_t append(const struct my_cloud *c, const char *subject, const char 
 
 static int32_t notify_send(void *inst, const char *subject, const char *text, const char *dedup_key, struct bp_err *err)
 {
-    struct my_cloud *c = inst;
+    struct my_cloud_plugin *c = inst;
     const char *key = dedup_key ? dedup_key : "";
     int64_t now = c->host->now_ms(c->self);
     if (!*subject)
@@ -59,7 +59,7 @@ static const struct bp_notify notify = {.size = sizeof notify, .send = notify_se
 static int32_t check_run(void *inst, int32_t budget_ms, bp_check_report report, void *arg, struct bp_err *err)
 {
     (void)budget_ms, (void)err;
-    const struct my_cloud *c = inst;
+    const struct my_cloud_plugin *c = inst;
     struct bp_check_row row = {.size = sizeof row, .status = BP_CHECK_OK, .name = "file", .service = "notify"};
     snprintf(row.resource, sizeof row.resource, "%.250s", c->path);
     FILE *f = fopen(c->path, "ae");
@@ -81,7 +81,7 @@ static const struct bp_check check = {.size = sizeof check, .run = check_run};
 
 static int32_t start(struct bp_self *self, const struct bp_host *host, void **inst, struct bp_err *err)
 {
-    struct my_cloud *c = calloc(1, sizeof *c);
+    struct my_cloud_plugin *c = calloc(1, sizeof *c);
     if (!c)
         return bp_error(err, BP_NOMEM, "no memory to start");
     c->self = self;
