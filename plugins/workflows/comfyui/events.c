@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "events.h"
+
+#include "graph.h"
+#include "json.h"
+#include "words.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void events_open(struct events *e, const char *prompt_id, struct json_object *graph)
+{
+    *e = (struct events){.prompt_id = prompt_id, .graph = graph, .done = json_object_new_object()};
+}
+
+void events_close(struct events *e)
+{
+    json_object_put(e->done);
+    e->done = NULL;
+}
+
+/* The node counts as done. Only nodes of the graph are kept, so the set cannot grow beyond it. */
+static void finish(struct events *e, const char *id)
+{
+    if (id && graph_node(e->graph, id) && !json_member(e->done, id))
+        json_object_object_add(e->done, id, json_object_new_boolean(1));
+}
+
+static void on_status(struct events *e, struct json_object *data)
+{
+    struct json_object *left = json_member(json_member(json_member(data, "status"), "exec_info"), "queue_remaining");
+    if (!e->started && json_object_is_type(left, json_type_int))
+        e->ahead = json_object_get_int64(left) - 1;
+}
+
+static void on_start(struct events *e, struct json_object *data)
+{
+    (void)data;
+    e->started = 1;
+}
+
+static void on_cached(struct events *e, struct json_object *data)
+{
+    struct json_object *nodes = json_member(data, "nodes");
+    e->started = 1;
+    for (size_t i = 0; json_object_is_type(nodes, json_type_array) && i < json_object_array_length(nodes); i++)
+        finish(e, json_object_get_string(json_object_array_get_idx(nodes, i)));
+}
+
+/* Another node runs, so the one before is done; none runs: the prompt is over. */
+static void on_executing(struct events *e, struct json_object *data)
+{
+    struct json_object *node = json_member(data, "node");
+    const char *id = node ? json_object_get_string(node) : NULL;
+    e->started = 1;
+    if (e->node[0] && (!id || strcmp(id, e->node) != 0))
+        finish(e, e->node);
+    e->over |= !id;
+    snprintf(e->node, sizeof e->node, "%s", id ? id : "");
+    e->value = e->max = 0;
+}
+
+static void on_progress(struct events *e, struct json_object *data)
+{
+    struct json_object *node = json_member(data, "node"), *value = json_member(data, "value"),
+                       *max = json_member(data, "max");
+    e->started = 1;
+    if (node)
+        snprintf(e->node, sizeof e->node, "%s", json_object_get_string(node));
+    double v = value ? json_object_get_double(value) : 0, m = max ? json_object_get_double(max) : 0;
+    if (!(m > 0 && m < 1e15 && v >= 0 && v <= m))
+        return;
+    e->value = v;
+    e->max = m;
+}
+
+static void on_executed(struct events *e, struct json_object *data)
+{
+    struct json_object *node = json_member(data, "node");
+    if (node)
+        finish(e, json_object_get_string(node));
+}
+
+static void on_end(struct events *e, struct json_object *data)
+{
+    (void)data;
+    e->over = 1;
+}
+
+/* "status" alone is of all prompts; the others name theirs. */
+static const struct {
+    const char *type;
+    void (*take)(struct events *e, struct json_object *data);
+    int of_all;
+} kinds[] = {
+    {"status", on_status, 1},         {"execution_start", on_start, 0}, {"execution_cached", on_cached, 0},
+    {"executing", on_executing, 0},   {"progress", on_progress, 0},     {"executed", on_executed, 0},
+    {"execution_success", on_end, 0}, {"execution_error", on_end, 0},   {"execution_interrupted", on_end, 0},
+};
+
+void events_take(struct events *e, const char *text, size_t n)
+{
+    struct json_object *message = json_read(text, n), *data = json_member(message, "data");
+    const char *type = json_str(message, "type", "");
+    int ours = strcmp(json_str(data, "prompt_id", ""), e->prompt_id) == 0;
+    for (size_t i = 0; data && i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(kinds[i].type, type) == 0 && (ours || kinds[i].of_all))
+            kinds[i].take(e, data);
+    json_object_put(message);
+}
+
+double events_fraction(const struct events *e)
+{
+    int all = json_object_is_type(e->graph, json_type_object) ? json_object_object_length(e->graph) : 0;
+    double part = e->max > 0 && !json_member(e->done, e->node) ? e->value / e->max : 0;
+    double f = all > 0 ? ((double)json_object_object_length(e->done) + part) / all : 0;
+    return e->over || f > 1 ? 1 : f;
+}
+
+const char *events_words(const struct events *e, char *out, size_t n)
+{
+    char class[60];
+    const char *name = graph_class(e->graph, e->node);
+    words_line(*name ? name : e->node, class, sizeof class);
+    if (!e->started && e->ahead > 0)
+        snprintf(out, n, "in ComfyUI's queue, %lld before it", (long long)e->ahead);
+    else if (!e->started)
+        snprintf(out, n, "in ComfyUI's queue");
+    else if (e->over || !e->node[0])
+        snprintf(out, n, "ComfyUI: %d of %d nodes", json_object_object_length(e->done),
+                 json_object_object_length(e->graph));
+    else if (e->max > 0)
+        snprintf(out, n, "%s: %.0f of %.0f", class, e->value, e->max);
+    else
+        snprintf(out, n, "%s", class);
+    return out;
+}
