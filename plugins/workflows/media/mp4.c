@@ -1,81 +1,170 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing the packets of a finished video as MP4. */
+/* Writing the packets of a finished video as MP4, with sound beside it. */
 #include "av.h"
+#include "meta.h"
 #include "video.h"
 
 #include <bp/workflow.h>
-#include <libavformat/avformat.h>
+#include <stdlib.h>
 
-static int add_stream(const struct bp_video *v, AVFormatContext *mp4, AVStream **out)
+/* One file being written. */
+struct writer {
+    const struct bp_video *video;
+    AVFormatContext *mp4;
+    AVStream *stream;
+    struct sound *sound; /* NULL: none */
+    int64_t *times;      /* when each frame is shown */
+    uint8_t *room;       /* for the largest packet */
+    int64_t ahead;       /* frames that decoding runs ahead of showing */
+};
+
+static int add_stream(struct writer *w)
 {
-    AVStream *stream = avformat_new_stream(mp4, NULL);
+    const struct bp_video *v = w->video;
+    AVStream *stream = avformat_new_stream(w->mp4, NULL);
     if (!stream)
         return AVERROR(ENOMEM);
-    stream->time_base = v->codec->time_base;
+    w->stream = stream;
+    stream->time_base = v->base;
     stream->avg_frame_rate = v->codec->framerate;
-    *out = stream;
-    return avcodec_parameters_from_context(stream->codecpar, v->codec);
+    int r = avcodec_parameters_from_context(stream->codecpar, v->codec);
+    if (v->codec->codec_id == AV_CODEC_ID_HEVC)
+        stream->codecpar->codec_tag = MKTAG('h', 'v', 'c', '1'); /* the one all players know */
+    return r < 0 ? r : meta_attach(&v->spec.meta, stream);
 }
 
 /*
- * How many frames decoding runs ahead of showing. Packet i is decoded at i - ahead; the encoder's own times have a gap
- * where a video was interrupted.
+ * Packet i is decoded when frame i - ahead is shown; the encoder's own times have a gap where a video was interrupted,
+ * and know of no times but numbers.
  */
-static int64_t frames_ahead(const struct packets *p)
+static int plan_times(struct writer *w)
 {
-    int64_t ahead = 0;
+    const struct packets *p = &w->video->packets;
+    uint32_t largest = 1;
+    for (uint64_t i = 0; i < p->n; i++) {
+        if ((int64_t)i - p->list[i].frame > w->ahead)
+            w->ahead = (int64_t)i - p->list[i].frame;
+        largest = p->list[i].bytes > largest ? p->list[i].bytes : largest;
+    }
+    w->room = malloc(largest);
+    w->times = malloc((p->n + 1) * sizeof *w->times);
+    if (!w->room || !w->times)
+        return AVERROR(ENOMEM);
     for (uint64_t i = 0; i < p->n; i++)
-        if ((int64_t)i - p->list[i].pts > ahead)
-            ahead = (int64_t)i - p->list[i].pts;
-    return ahead;
+        w->times[p->list[i].frame] = p->list[i].time;
+    return 0;
 }
 
-static int write_packet(const struct bp_video *v, AVFormatContext *mp4, uint64_t i, uint64_t offset, int64_t dts)
+static int64_t decoded_at(const struct writer *w, uint64_t i)
 {
-    const struct packet *k = &v->packets.list[i];
-    AVRational base = v->codec->time_base, to = mp4->streams[0]->time_base;
-    AVPacket *packet = v->packet;
-    av_packet_unref(packet);
-    packet->data = v->packets.data + offset;
-    packet->size = (int)k->bytes;
-    packet->pts = av_rescale_q(k->pts, base, to);
-    packet->dts = av_rescale_q(dts, base, to);
-    packet->duration = av_rescale_q(1, base, to);
-    packet->flags = k->key ? AV_PKT_FLAG_KEY : 0;
-    return av_write_frame(mp4, packet);
+    int64_t frame = (int64_t)i - w->ahead;
+    int64_t step = w->video->packets.n > 1 ? w->times[1] - w->times[0] : 1;
+    return frame >= 0 ? w->times[frame] : w->times[0] + frame * step;
 }
 
-static int write_all(const struct bp_video *v, AVFormatContext *mp4)
+/* How long a frame is shown: until the next; the last one as long as it says, or as the one before it. */
+static int64_t shown_for(const struct writer *w, const struct packet *k)
+{
+    int64_t last = (int64_t)w->video->packets.n - 1;
+    if (k->frame < last)
+        return w->times[k->frame + 1] - k->time;
+    if (k->duration > 0)
+        return k->duration;
+    return last > 0 ? k->time - w->times[last - 1] : 1;
+}
+
+static int32_t write_packet(struct writer *w, uint64_t i, uint64_t offset, struct bp_err *err)
+{
+    const struct bp_video *v = w->video;
+    const struct packet *k = &v->packets.list[i];
+    AVRational to = w->stream->time_base;
+    AVPacket *packet = v->packet;
+    const uint8_t *data = NULL;
+    int32_t rc = packets_read(&v->packets, offset, k->bytes, w->room, &data, err);
+    if (rc != BP_OK)
+        return rc;
+    av_packet_unref(packet);
+    packet->data = (uint8_t *)(uintptr_t)data; /* not counted: the muxer copies what it keeps */
+    packet->size = (int)k->bytes;
+    packet->pts = av_rescale_q(k->time, v->base, to);
+    packet->dts = av_rescale_q(decoded_at(w, i), v->base, to);
+    packet->duration = av_rescale_q(shown_for(w, k), v->base, to);
+    packet->flags = k->key ? AV_PKT_FLAG_KEY : 0;
+    packet->stream_index = w->stream->index;
+    int r = av_write_frame(w->mp4, packet);
+    return r < 0 ? av_fail(err, BP_IO, "writing the MP4 file", r) : BP_OK;
+}
+
+/* The MP4's edit lists, which say where a stream starts, count in units as fine as the video's. */
+static int32_t write_head(struct writer *w, struct bp_err *err)
 {
     AVDictionary *options = NULL;
+    int64_t units = w->video->base.den;
+    while (units < 10000)
+        units *= 2;
     av_dict_set(&options, "movflags", "+faststart", 0);
-    int r = avformat_write_header(mp4, &options);
+    av_dict_set_int(&options, "movie_timescale", units, 0);
+    int r = avformat_write_header(w->mp4, &options);
     av_dict_free(&options);
+    return r < 0 ? av_fail(err, BP_IO, "writing the MP4 file", r) : BP_OK;
+}
+
+static int32_t write_all(struct writer *w, struct bp_err *err)
+{
+    const struct packets *p = &w->video->packets;
+    int32_t rc = write_head(w, err);
     uint64_t offset = 0;
-    int64_t ahead = frames_ahead(&v->packets);
-    for (uint64_t i = 0; r >= 0 && i < v->packets.n; i++) {
-        r = write_packet(v, mp4, i, offset, (int64_t)i - ahead);
-        offset += v->packets.list[i].bytes;
+    for (uint64_t i = 0; rc == BP_OK && i < p->n; i++) {
+        if (w->sound)
+            rc = sound_write_until(w->sound, (double)decoded_at(w, i) * av_q2d(w->video->base), err);
+        if (rc == BP_OK)
+            rc = write_packet(w, i, offset, err);
+        offset += p->list[i].bytes;
     }
-    return r < 0 ? r : av_write_trailer(mp4);
+    if (rc == BP_OK && w->sound)
+        rc = sound_write_until(w->sound, 1e18, err);
+    if (rc != BP_OK)
+        return rc;
+    int r = av_write_trailer(w->mp4);
+    return r < 0 ? av_fail(err, BP_IO, "writing the MP4 file", r) : BP_OK;
+}
+
+static int32_t write_file(struct writer *w, const char *path, struct bp_err *err)
+{
+    int r = avio_open(&w->mp4->pb, path, AVIO_FLAG_WRITE);
+    if (r < 0)
+        return av_fail(err, BP_IO, "creating the MP4 file", r);
+    int32_t rc = write_all(w, err);
+    int closed = avio_closep(&w->mp4->pb);
+    if (rc == BP_OK && closed < 0)
+        rc = av_fail(err, BP_IO, "writing the MP4 file", closed);
+    return rc;
+}
+
+int32_t bp_video_write_with(const struct bp_video *v, const char *path, struct bp_video_sound *sound,
+                            const struct bp_video_limits *limits, struct bp_err *err)
+{
+    if (!v->finished || v->packets.n == 0)
+        return bp_error(err, BP_INVALID, "a video must be finished and have a frame before it is written");
+    struct writer w = {.video = v};
+    int r = avformat_alloc_output_context2(&w.mp4, NULL, "mp4", path);
+    if (r >= 0)
+        r = add_stream(&w);
+    if (r >= 0)
+        r = plan_times(&w);
+    int32_t rc = r < 0 ? av_fail(err, BP_IO, "writing the MP4 file", r) : BP_OK;
+    if (rc == BP_OK && sound)
+        rc = sound_open(sound, limits, w.mp4, &w.sound, err);
+    if (rc == BP_OK)
+        rc = write_file(&w, path, err);
+    sound_close(&w.sound);
+    avformat_free_context(w.mp4);
+    free(w.times);
+    free(w.room);
+    return rc;
 }
 
 int32_t bp_video_write(const struct bp_video *v, const char *path, struct bp_err *err)
 {
-    if (!v->finished || v->packets.n == 0)
-        return bp_error(err, BP_INVALID, "a video must be finished and have a frame before it is written");
-    AVFormatContext *mp4 = NULL;
-    AVStream *stream = NULL;
-    int r = avformat_alloc_output_context2(&mp4, NULL, "mp4", path);
-    if (r >= 0)
-        r = add_stream(v, mp4, &stream);
-    if (r >= 0)
-        r = avio_open(&mp4->pb, path, AVIO_FLAG_WRITE);
-    if (r >= 0) {
-        r = write_all(v, mp4);
-        int closed = avio_closep(&mp4->pb);
-        r = r < 0 ? r : closed;
-    }
-    avformat_free_context(mp4);
-    return r < 0 ? av_fail(err, BP_IO, "writing the MP4 file", r) : BP_OK;
+    return bp_video_write_with(v, path, NULL, NULL, err);
 }

@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * packets.h - the encoded video so far. Packets are in decoding order; times are in frames; a key packet starts a
- * closed group of pictures, so all packets before one hold exactly the frames before its pts.
+ * packets.h - the encoded video so far. Packets are in decoding order and carry the number of their frame and when it
+ * is shown; a key packet starts a closed group of pictures, so all packets before one hold exactly the frames before
+ * its own. Data beyond PACKETS_IN_MEMORY goes to a file without a name, where a folder for it is given.
  */
 #ifndef MEDIA_PACKETS_H
 #define MEDIA_PACKETS_H
 
 #include <bp/media.h>
 
+#define PACKETS_IN_MEMORY (64ULL * 1024 * 1024)
+
+#define PACKETS_TIME_MAX (1LL << 53) /* further from 0 no frame is shown */
+
 struct packet {
-    int64_t pts; /* the frame's number */
+    int64_t frame;          /* its number */
+    int64_t time, duration; /* in the video's time base; duration 0: until the next frame */
     uint32_t bytes;
     uint32_t key; /* 0 or 1 */
 };
@@ -17,8 +23,11 @@ struct packet {
 struct packets {
     struct packet *list;
     uint64_t n, room;
-    uint8_t *data; /* of all packets, one behind the other */
+    uint8_t *data; /* of the first packets, one behind the other */
     uint64_t bytes, data_room;
+    uint64_t spilled; /* bytes of the packets behind them, in the file */
+    int32_t file;     /* descriptor + 1; 0: none yet */
+    const char *temp_dir;
 };
 
 /* What makes packets of two encoders fit together. */
@@ -29,11 +38,14 @@ struct packets_origin {
     uint32_t header_bytes;
 };
 
-/* Copies the packet. BP_NOMEM: nothing added. */
+/* Copies the packet. BP_NOMEM, BP_IO, BP_NOSPACE: nothing added. */
 int32_t packets_add(struct packets *p, const struct packet *packet, const uint8_t *data, struct bp_err *err);
 void packets_free(struct packets *p);
-/* Frames held by the largest prefix of whole groups that saves to max_bytes or less; *n its packets. all_done: the last
- * group is whole too and ends at total_frames. */
+/* `bytes` of the data that starts `offset` behind the first packet's; into room, or *at points to where it lies. */
+int32_t packets_read(const struct packets *p, uint64_t offset, uint32_t bytes, uint8_t *room, const uint8_t **at,
+                     struct bp_err *err);
+/* Frames held by the largest prefix of whole groups that saves to max_bytes or less and is in memory; *n its packets.
+ * all_done: the last group is whole too and ends at total_frames. */
 int64_t packets_whole(const struct packets *p, uint64_t max_bytes, int64_t total_frames, int32_t all_done, uint64_t *n);
 /* The first n packets, which hold `frames` frames, as bytes (free()). */
 int32_t packets_save(const struct packets *p, uint64_t n, int64_t frames, const struct packets_origin *origin,

@@ -2,9 +2,9 @@
 #include "video.h"
 
 #include "av.h"
+#include "meta.h"
 
 #include <bp/workflow.h>
-#include <libavutil/opt.h>
 #include <stdlib.h>
 
 static int32_t check_spec(const struct bp_video_spec *s, struct bp_err *err)
@@ -12,68 +12,13 @@ static int32_t check_spec(const struct bp_video_spec *s, struct bp_err *err)
     if (s->width < 16 || s->height < 16 || s->width > 16384 || s->height > 16384 || s->width % 2 || s->height % 2)
         return bp_error(err, BP_INVALID, "a video cannot be %d by %d: both sides must be even, 16 to 16384", s->width,
                         s->height);
-    if (s->fps < 1 || s->fps > 120 || s->quality < 0 || s->quality > 51 || s->key_interval < 1)
+    if (s->fps < 1 || s->fps > 240 || s->quality < 0 || s->quality > 51 || s->key_interval < 1)
         return bp_error(err, BP_INVALID, "a video cannot have %d frames/s, quality %d and a key frame each %d frames",
                         s->fps, s->quality, s->key_interval);
+    if (s->format < BP_VIDEO_NV12 || s->format > BP_VIDEO_PLANAR10 || s->time_base.num < 0 || s->time_base.den < 0)
+        return bp_error(err, BP_INVALID, "a video cannot have the format %d and the time base %d/%d", s->format,
+                        s->time_base.num, s->time_base.den);
     return BP_OK;
-}
-
-/*
- * What moves here is a camera over one picture: motion is smooth and no scene is cut, so x264 need not look for cuts
- * nor try how many frames between two references are worth it; five are. That frees most of the time its finest search
- * for sub-pixel motion takes, which subme=1 leaves out: 30 to 46 % less CPU and a file 7 to 12 % smaller, for 0.1 to
- * 0.3 dB of PSNR (three clips, docs/performance.md).
- */
-#define X264_PARAMS "open-gop=0:scenecut=0:b-adapt=0:bframes=5:subme=1"
-
-/*
- * x264's AVX-512 code for macroblock trees reads memory it never wrote (seen with build 164), so the same
- * frames give other bytes from time to time. AVX2 is as fast and gives the same bytes always.
- */
-static const char *x264_params(void)
-{
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f"))
-        return X264_PARAMS ":asm=avx2,fma3,bmi1,bmi2,lzcnt";
-#endif
-    return X264_PARAMS;
-}
-
-/* Groups of pictures are closed, so that a video can be cut and continued at each key frame. */
-static void configure(AVCodecContext *c, const struct bp_video_spec *s)
-{
-    c->width = s->width;
-    c->height = s->height;
-    c->pix_fmt = AV_PIX_FMT_NV12;
-    c->time_base = (AVRational){1, s->fps};
-    c->framerate = (AVRational){s->fps, 1};
-    c->gop_size = s->key_interval;
-    c->thread_count = s->threads;
-    c->color_range = AVCOL_RANGE_MPEG;
-    c->colorspace = AVCOL_SPC_BT709;
-    c->color_primaries = AVCOL_PRI_BT709;
-    c->color_trc = AVCOL_TRC_BT709;
-    c->chroma_sample_location = AVCHROMA_LOC_LEFT;
-    c->flags |= AV_CODEC_FLAG_GLOBAL_HEADER | (int)AV_CODEC_FLAG_CLOSED_GOP;
-    av_opt_set(c->priv_data, "preset", "veryfast", 0);
-    av_opt_set(c->priv_data, "profile", "high", 0);
-    av_opt_set_int(c->priv_data, "crf", s->quality, 0);
-    av_opt_set(c->priv_data, "x264-params", x264_params(), 0);
-}
-
-static int32_t open_codec(struct bp_video *v, struct bp_err *err)
-{
-    const AVCodec *encoder = avcodec_find_encoder_by_name("libx264");
-    if (!encoder)
-        return bp_error(err, BP_FAIL, "this machine's FFmpeg has no libx264; install libavcodec with x264");
-    v->codec = avcodec_alloc_context3(encoder);
-    v->frame = av_frame_alloc();
-    v->packet = av_packet_alloc();
-    if (!v->codec || !v->frame || !v->packet)
-        return bp_error(err, BP_NOMEM, "no memory for a video encoder");
-    configure(v->codec, &v->spec);
-    int r = avcodec_open2(v->codec, encoder, NULL);
-    return r < 0 ? av_fail(err, BP_FAIL, "opening the H.264 encoder", r) : BP_OK;
 }
 
 int32_t bp_video_open(const struct bp_video_spec *spec, struct bp_video **out, struct bp_err *err)
@@ -87,7 +32,13 @@ int32_t bp_video_open(const struct bp_video_spec *spec, struct bp_video **out, s
     if (!v)
         return bp_error(err, BP_NOMEM, "no memory for a video encoder");
     v->spec = *spec;
-    rc = open_codec(v, err);
+    v->spec.meta = meta_complete(&spec->meta);
+    v->base = spec->time_base.num > 0 && spec->time_base.den > 0
+                  ? (AVRational){spec->time_base.num, spec->time_base.den}
+                  : (AVRational){1, spec->fps};
+    v->packets.temp_dir = spec->temp_dir;
+    v->time = INT64_MIN;
+    rc = codec_open(v, err);
     if (rc != BP_OK)
         bp_video_close(&v);
     *out = v;
@@ -116,7 +67,11 @@ static int32_t collect(struct bp_video *v, struct bp_err *err)
             return BP_OK;
         if (r < 0)
             return av_fail(err, BP_FAIL, "encoding the video", r);
-        struct packet p = {v->packet->pts, (uint32_t)v->packet->size, (v->packet->flags & AV_PKT_FLAG_KEY) != 0};
+        struct packet p = {.frame = v->packet->pts,
+                           .bytes = (uint32_t)v->packet->size,
+                           .key = (v->packet->flags & AV_PKT_FLAG_KEY) != 0};
+        p.time = v->in_flight[p.frame % VIDEO_IN_FLIGHT].time;
+        p.duration = v->in_flight[p.frame % VIDEO_IN_FLIGHT].duration;
         int32_t rc = packets_add(&v->packets, &p, v->packet->data, err);
         av_packet_unref(v->packet);
         if (rc != BP_OK)
@@ -129,38 +84,76 @@ static void keep(void *opaque, uint8_t *data)
     (void)opaque, (void)data; /* the caller's memory */
 }
 
-/* Lends the caller's pixels to FFmpeg until the frame is unreferenced; x264 copies them while it is sent. */
-static int lend_frame(struct bp_video *v, const struct bp_frame *frame)
+/* Lends the caller's pixels to FFmpeg until the frame is unreferenced; the encoders copy them while it is sent. */
+static int lend_plane(AVFrame *f, int i, const uint8_t *plane, int32_t stride, int32_t rows)
+{
+    f->data[i] = (uint8_t *)(uintptr_t)plane;
+    f->linesize[i] = stride;
+    f->buf[i] = av_buffer_create(f->data[i], (size_t)stride * (size_t)rows, keep, NULL, AV_BUFFER_FLAG_READONLY);
+    return f->buf[i] ? 0 : AVERROR(ENOMEM);
+}
+
+/* Encodes what v->frame lends as the next frame. r: how the lending went. */
+static int32_t encode(struct bp_video *v, int r, int64_t time, int64_t duration, struct bp_err *err)
 {
     AVFrame *f = v->frame;
-    const uint8_t *planes[2] = {frame->luma, frame->chroma};
-    size_t bytes = (size_t)v->spec.width * (size_t)v->spec.height;
-    f->format = AV_PIX_FMT_NV12;
+    if (r >= 0 && v->frames - (int64_t)v->packets.n >= VIDEO_IN_FLIGHT)
+        r = AVERROR_BUG;
+    v->in_flight[v->frames % VIDEO_IN_FLIGHT].time = time;
+    v->in_flight[v->frames % VIDEO_IN_FLIGHT].duration = duration > 0 ? duration : 0;
+    f->format = v->codec->pix_fmt;
     f->width = v->spec.width;
     f->height = v->spec.height;
     f->pts = v->frames;
-    for (int i = 0; i < 2; i++) {
-        f->data[i] = (uint8_t *)(uintptr_t)planes[i];
-        f->linesize[i] = v->spec.width;
-        f->buf[i] = av_buffer_create(f->data[i], bytes >> i, keep, NULL, AV_BUFFER_FLAG_READONLY);
-        if (!f->buf[i])
-            return AVERROR(ENOMEM);
-    }
-    return 0;
+    if (r >= 0)
+        r = avcodec_send_frame(v->codec, f);
+    av_frame_unref(f);
+    if (r < 0)
+        return av_fail(err, BP_FAIL, "encoding the video", r);
+    v->frames++;
+    v->time = time;
+    return collect(v, err);
+}
+
+/* Times count frames unless there is a time base; then the last frame's follows from how many there are. */
+static int32_t check_add(const struct bp_video *v, int32_t format_fits, int64_t time, struct bp_err *err)
+{
+    if (v->finished)
+        return bp_error(err, BP_INVALID, "the video is finished, no frame can be added");
+    if (!format_fits)
+        return bp_error(err, BP_INVALID, "the frame is not of the format or size that the video was opened with");
+    if (time <= v->time || time < -PACKETS_TIME_MAX || time > PACKETS_TIME_MAX)
+        return bp_error(err, BP_INVALID, "frame %lld cannot be shown at %lld, the one before is at %lld",
+                        (long long)v->frames, (long long)time, (long long)v->time);
+    return BP_OK;
 }
 
 int32_t bp_video_add(struct bp_video *v, const struct bp_frame *frame, struct bp_err *err)
 {
-    if (v->finished)
-        return bp_error(err, BP_INVALID, "the video is finished, no frame can be added");
-    int r = lend_frame(v, frame);
+    const struct bp_video_spec *s = &v->spec;
+    int32_t rc = check_add(v, s->format == BP_VIDEO_NV12, v->frames, err);
+    if (rc != BP_OK)
+        return rc;
+    int r = lend_plane(v->frame, 0, frame->luma, s->width, s->height);
     if (r >= 0)
-        r = avcodec_send_frame(v->codec, v->frame);
-    av_frame_unref(v->frame);
-    if (r < 0)
-        return av_fail(err, BP_FAIL, "encoding the video", r);
-    v->frames++;
-    return collect(v, err);
+        r = lend_plane(v->frame, 1, frame->chroma, s->width, s->height / 2);
+    return encode(v, r, v->frames, 1, err);
+}
+
+int32_t bp_video_add_planar(struct bp_video *v, const struct bp_video_frame *frame, struct bp_err *err)
+{
+    const struct bp_video_spec *s = &v->spec;
+    int timed = s->time_base.num > 0 && s->time_base.den > 0, depth = s->format == BP_VIDEO_PLANAR10 ? 10 : 8;
+    int64_t time = timed ? frame->time : v->frames;
+    int fits =
+        s->format != BP_VIDEO_NV12 && frame->depth == depth && frame->width == s->width && frame->height == s->height;
+    int32_t rc = check_add(v, fits, time, err);
+    if (rc != BP_OK)
+        return rc;
+    int r = 0;
+    for (int i = 0; i < 3 && r >= 0; i++)
+        r = lend_plane(v->frame, i, frame->planes[i], frame->strides[i], i ? s->height / 2 : s->height);
+    return encode(v, r, time, timed ? frame->duration : 1, err);
 }
 
 int32_t bp_video_finish(struct bp_video *v, struct bp_err *err)
@@ -204,5 +197,8 @@ int32_t bp_video_restore(struct bp_video *v, const uint8_t tag[16], const uint8_
     if (v->frames || v->finished)
         return bp_error(err, BP_INVALID, "a video that was begun cannot be restored");
     struct packets_origin origin = origin_of(v, tag);
-    return packets_load(&v->packets, &origin, bytes, n, &v->frames, err);
+    int32_t rc = packets_load(&v->packets, &origin, bytes, n, &v->frames, err);
+    for (uint64_t i = 0; rc == BP_OK && i < v->packets.n; i++)
+        v->time = v->packets.list[i].time > v->time ? v->packets.list[i].time : v->time;
+    return rc;
 }

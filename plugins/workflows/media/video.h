@@ -1,20 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* video.h - struct bp_video, shared by encoding (video.c) and writing (mp4.c). */
+/* video.h - struct bp_video, shared by encoding (video.c, codec.c) and writing (mp4.c, sound.c). */
 #ifndef MEDIA_VIDEO_H
 #define MEDIA_VIDEO_H
 
 #include "packets.h"
 
 #include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+
+#define VIDEO_IN_FLIGHT 512 /* frames an encoder keeps at the most */
 
 struct bp_video {
-    struct bp_video_spec spec;
-    AVCodecContext *codec;
+    struct bp_video_spec spec; /* its meta is complete */
+    AVRational base;           /* of the frames' times */
+    AVCodecContext *codec;     /* which counts in frames */
     AVFrame *frame;
     AVPacket *packet;
     struct packets packets;
     int64_t frames; /* added, restored ones included */
+    int64_t time;   /* of the last one */
     int32_t finished;
+    struct {
+        int64_t time, duration;
+    } in_flight[VIDEO_IN_FLIGHT]; /* of frame i at i % VIDEO_IN_FLIGHT, until its packet comes */
 };
+
+/* Opens v->codec as v->spec says. */
+int32_t codec_open(struct bp_video *v, struct bp_err *err);
+
+/* The sound that goes with a video: packets of the source's streams, in order, for streams of the MP4. */
+struct sound;
+
+/* Adds a stream to mp4 for each stream of sound that it can hold; *out: sound_close(). what: in and out. */
+int32_t sound_open(struct bp_video_sound *what, const struct bp_video_limits *limits, AVFormatContext *mp4,
+                   struct sound **out, struct bp_err *err);
+/* Writes all packets that come before `seconds` of the video's time. */
+int32_t sound_write_until(struct sound *s, double seconds, struct bp_err *err);
+void sound_close(struct sound **sound);
 
 #endif
