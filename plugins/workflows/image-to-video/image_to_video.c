@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The workflow: reads the photo, draws and encodes frame by frame, writes the video. Interrupted, it leaves the encoded
- * frames as a checkpoint and goes on after them the next time.
+ * The workflow: reads the photo, draws and encodes frame by frame, both at the same time, and writes the video.
+ * Interrupted, it leaves the encoded frames as a checkpoint and goes on after them the next time.
  */
 #include "scene.h"
 
+#include <bp/pipeline.h>
 #include <bp/workflow.h>
 #include <stdlib.h>
 #include <time.h>
@@ -24,7 +25,6 @@ struct work {
     struct request request;
     struct scene scene;
     struct bp_video *video;
-    uint8_t *frame;
     uint8_t tag[16]; /* says of which photo and params a checkpoint is */
     time_t saved_s;
     int64_t saved_frames;
@@ -64,9 +64,6 @@ static int32_t open_video(struct work *w, struct bp_err *err)
                                  .fps = r->fps,
                                  .quality = QUALITY,
                                  .key_interval = r->fps * KEY_SECONDS};
-    w->frame = malloc(scene_bytes(r));
-    if (!w->frame)
-        return bp_error(err, BP_NOMEM, "no memory for a frame of %d by %d", r->width, r->height);
     return bp_video_open(&spec, &w->video, err);
 }
 
@@ -127,22 +124,48 @@ static int32_t stop(struct work *w, struct bp_err *err)
                     w->request.frames);
 }
 
+static int32_t begin_frame(void *arg, int64_t frame, struct bp_err *err)
+{
+    const struct work *w = arg;
+    (void)err;
+    return bp_job_progress(w->job, "frame", frame, w->request.frames);
+}
+
+static int32_t launch_frame(void *arg, const struct bp_pipeline_slot *slot, struct bp_err *err)
+{
+    const struct work *w = arg;
+    return scene_launch(&w->scene, (int32_t)slot->frame, &slot->device_out, slot->queue, err);
+}
+
+/* On a thread of its own, which alone touches the video until the pipeline has ended. */
+static int32_t encode_frame(void *arg, const struct bp_pipeline_slot *slot, struct bp_err *err)
+{
+    struct work *w = arg;
+    const uint8_t *luma = slot->out;
+    struct bp_frame frame = {luma, luma + (size_t)w->request.width * (size_t)w->request.height};
+    int32_t rc = bp_video_add(w->video, &frame, err);
+    if (rc == BP_OK)
+        save_sometimes(w);
+    return rc;
+}
+
 static int32_t draw_all(struct work *w, struct bp_err *err)
 {
     const struct request *r = &w->request;
-    struct bp_frame frame = {w->frame, w->frame + (size_t)r->width * (size_t)r->height};
+    struct bp_pipeline pipeline = {.dev = w->scene.kernels->dev,
+                                   .arg = w,
+                                   .first = bp_video_frames(w->video),
+                                   .end = r->frames,
+                                   .out_bytes = scene_bytes(r),
+                                   .begin = begin_frame,
+                                   .launch = launch_frame,
+                                   .sink = encode_frame};
     w->saved_s = now_s();
-    for (int32_t i = (int32_t)bp_video_frames(w->video); i < r->frames; i++) {
-        if (bp_job_progress(w->job, "frame", i, r->frames) == BP_STOPPED)
-            return stop(w, err);
-        int32_t rc = scene_draw(&w->scene, i, w->frame, err);
-        if (rc == BP_OK)
-            rc = bp_video_add(w->video, &frame, err);
-        if (rc != BP_OK)
-            return rc;
-        save_sometimes(w);
-    }
-    int32_t rc = bp_video_finish(w->video, err);
+    int32_t rc = bp_pipeline_run(&pipeline, NULL, err);
+    if (rc == BP_STOPPED)
+        return stop(w, err);
+    if (rc == BP_OK)
+        rc = bp_video_finish(w->video, err);
     if (rc == BP_OK)
         rc = bp_video_write(w->video, w->job->output_path, err);
     if (rc == BP_OK)
@@ -179,7 +202,6 @@ static int32_t run(void *state, const struct bp_job *job, struct bp_err *err)
         rc = draw_all(&w, err);
     bp_video_close(&w.video);
     scene_free(&w.scene);
-    free(w.frame);
     return rc;
 }
 

@@ -99,7 +99,7 @@ int32_t scene_init(struct scene *s, const struct kernels *kernels, const struct 
         rc = make_depth(s, image, err);
     else if (camera_is_bent(r))
         rc = make_flat_depth(s, err);
-    return rc == BP_OK ? kernels->dev->alloc(kernels->dev, scene_bytes(r), &s->frame, err) : rc;
+    return rc;
 }
 
 void scene_free(struct scene *s)
@@ -107,7 +107,6 @@ void scene_free(struct scene *s)
     if (!s->kernels)
         return;
     photo_free(s->kernels, &s->photo);
-    s->kernels->dev->free(s->kernels->dev, &s->frame);
     s->kernels->dev->free(s->kernels->dev, &s->depth);
     s->kernels = NULL;
 }
@@ -131,11 +130,17 @@ static struct shutter open_shutter(const struct scene *s, int32_t i)
     return shutter;
 }
 
-static void fill_canvas(const struct scene *s, int32_t samples, struct canvas *c)
+/* Where a frame is drawn. */
+struct target {
+    const struct bp_buffer *nv12;
+    struct bp_queue *queue;
+};
+
+static void fill_canvas(const struct scene *s, const struct target *to, int32_t samples, struct canvas *c)
 {
     const struct request *r = s->request;
     *c = (struct canvas){.photo = s->photo.view,
-                         .luma = s->frame.at,
+                         .luma = to->nv12->at,
                          .width = r->width,
                          .height = r->height,
                          .gain = 1.0f / (65535.0f * (float)samples)};
@@ -151,10 +156,11 @@ static struct bp_grid tiles(const struct request *r)
     return (struct bp_grid){(r->width + TILE_W - 1) / TILE_W, (r->height + TILE_H - 1) / TILE_H};
 }
 
-static int32_t draw_straight(const struct scene *s, const struct shutter *shutter, struct bp_err *err)
+static int32_t draw_straight(const struct scene *s, const struct shutter *shutter, const struct target *to,
+                             struct bp_err *err)
 {
     struct straight_args a = {.samples = shutter->samples};
-    fill_canvas(s, a.samples, &a.canvas);
+    fill_canvas(s, to, a.samples, &a.canvas);
     float scale = 1;
     for (int32_t i = 0; i < a.samples; i++) {
         camera_straight(&s->camera, shutter->first + i * shutter->step, &a.views[i]);
@@ -162,28 +168,28 @@ static int32_t draw_straight(const struct scene *s, const struct shutter *shutte
     }
     int32_t k = scale <= 1 ? 0 : scale <= 1.5f ? 1 : 2;
     struct bp_grid grid = tiles(s->request);
-    return bp_launch2d(s->kernels->dev, s->kernels->straight[k], grid.nx, grid.ny, &a, err);
+    return bp_launch2d_on(s->kernels->dev, to->queue, s->kernels->straight[k], grid.nx, grid.ny, &a, err);
 }
 
-static int32_t draw_bent(const struct scene *s, const struct shutter *shutter, struct bp_err *err)
+static int32_t draw_bent(const struct scene *s, const struct shutter *shutter, const struct target *to,
+                         struct bp_err *err)
 {
     struct bent_args a = {.samples = shutter->samples,
                           .depth = s->depth.at,
                           .depth_width = s->depth_width,
                           .depth_height = s->depth_height,
                           .depth_scale = s->depth_scale};
-    fill_canvas(s, a.samples, &a.canvas);
+    fill_canvas(s, to, a.samples, &a.canvas);
     for (int32_t i = 0; i < a.samples; i++)
         camera_bent(&s->camera, shutter->first + i * shutter->step, &a.views[i]);
     struct bp_grid grid = tiles(s->request);
-    return bp_launch2d(s->kernels->dev, s->kernels->bent, grid.nx, grid.ny, &a, err);
+    return bp_launch2d_on(s->kernels->dev, to->queue, s->kernels->bent, grid.nx, grid.ny, &a, err);
 }
 
-int32_t scene_draw(const struct scene *s, int32_t i, uint8_t *nv12, struct bp_err *err)
+int32_t scene_launch(const struct scene *s, int32_t i, const struct bp_buffer *nv12, struct bp_queue *queue,
+                     struct bp_err *err)
 {
     struct shutter shutter = open_shutter(s, i);
-    int32_t rc = camera_is_bent(s->request) ? draw_bent(s, &shutter, err) : draw_straight(s, &shutter, err);
-    if (rc != BP_OK)
-        return rc;
-    return s->kernels->dev->download(s->kernels->dev, &s->frame, 0, nv12, scene_bytes(s->request), err);
+    struct target to = {nv12, queue};
+    return camera_is_bent(s->request) ? draw_bent(s, &shutter, &to, err) : draw_straight(s, &shutter, &to, err);
 }

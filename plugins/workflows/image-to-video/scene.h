@@ -11,7 +11,6 @@ struct scene {
     const struct request *request;
     struct camera camera;
     struct device_photo photo;
-    struct bp_buffer frame; /* NV12: luma, then chroma */
     struct bp_buffer depth; /* empty without parallax */
     int32_t depth_width, depth_height;
     float depth_scale;
@@ -26,8 +25,10 @@ void kernels_unload(struct kernels *kernels);
 int32_t scene_init(struct scene *scene, const struct kernels *kernels, const struct request *request,
                    const struct bp_image *image, struct bp_err *err);
 void scene_free(struct scene *scene);
-/* Draws frame i (0 .. request->frames - 1) into nv12, which has scene_bytes() bytes. */
-int32_t scene_draw(const struct scene *scene, int32_t i, uint8_t *nv12, struct bp_err *err);
+/* Launches what draws frame i (0 .. request->frames - 1) into nv12, which has scene_bytes() bytes: luma, then chroma.
+ */
+int32_t scene_launch(const struct scene *scene, int32_t i, const struct bp_buffer *nv12, struct bp_queue *queue,
+                     struct bp_err *err);
 uint64_t scene_bytes(const struct request *request);
 
 #endif

@@ -8,8 +8,10 @@
 #include <cmocka.h>
 // clang-format on
 #include "driver.h"
+#include "image_to_video.kernel.h"
 #include "pictures.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,22 +179,64 @@ static void a_full_disk_is_not_the_tenants_fault(void **state)
     assert_int_equal(driver_run(*state, "photo.png", "{" SMALL "}", "nowhere/x.mp4", &err), BP_IO);
 }
 
-/* The fake GPU computes nothing, but every call a job makes of it is seen and may fail. */
+/* What the fake GPU shall compute, and then so late that whoever does not wait gets something else. */
+static void teach(void)
+{
+    void *lib = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+    assert_non_null(lib);
+    void (*fn)(const struct bp_kernel_image *) = (void (*)(const struct bp_kernel_image *))dlsym(lib, "fakecuda_teach");
+    assert_non_null(fn);
+    fn(&image_to_video_kernels);
+    dlclose(lib);
+    setenv("FAKECUDA_ASYNC", "late", 1);
+}
+
+static void a_gpu_gives_the_bytes_that_the_cpu_gives(void **state)
+{
+    static const char *const moves[] = {"push", "orbit"};
+    struct driver d;
+    struct bp_err err = {0};
+    assert_int_equal(driver_open(&d, PLUGIN_SO, "cuda", &err), BP_OK);
+    teach();
+    for (int i = 0; i < 2; i++) {
+        char params[200];
+        size_t n[2];
+        snprintf(params, sizeof params, "{\"move\":\"%s\",\"parallax\":0.6," SMALL "}", moves[i]);
+        assert_int_equal(driver_run(*state, "photo.png", params, "cpu.mp4", &err), BP_OK);
+        assert_int_equal(driver_run(&d, "photo.png", params, "gpu.mp4", &err), BP_OK);
+        uint8_t *cpu = file_read("cpu.mp4", &n[0]), *gpu = file_read("gpu.mp4", &n[1]);
+        assert_int_equal(n[0], n[1]);
+        assert_memory_equal(cpu, gpu, n[0]);
+        free(cpu);
+        free(gpu);
+    }
+    driver_close(&d);
+}
+
+/* Every call a job makes of the GPU may fail. The widths differ, so that no memory of an earlier job fits. */
 static void a_gpu_that_fails_fails_the_job_and_nothing_else(void **state)
 {
+    static const struct {
+        const char *fail;
+        int32_t rc;
+    } cases[] = {{"cuLaunchKernel=700", BP_IO},    {"cuMemAlloc_v2=2", BP_NOMEM},  {"cuMemAllocHost_v2=2", BP_NOMEM},
+                 {"cuStreamCreate=2", BP_NOMEM},   {"cuEventCreate=700", BP_IO},   {"cuEventRecord=700", BP_IO},
+                 {"cuStreamWaitEvent=700", BP_IO}, {"cuMemcpyHtoD_v2=700", BP_IO}, {"cuMemcpyDtoHAsync_v2=700", BP_IO},
+                 {"cuEventSynchronize=700", BP_IO}};
     struct driver d;
     struct bp_err err = {0};
     (void)state;
     assert_int_equal(driver_open(&d, PLUGIN_SO, "cuda", &err), BP_OK);
-    assert_int_equal(driver_run(&d, "photo.png", "{" SMALL "}", "g.mp4", &err), BP_OK);
-    check_video("g.mp4", 192, 108, 36);
-    setenv("FAKECUDA_FAIL", "cuLaunchKernel=700", 1);
-    assert_int_equal(driver_run(&d, "photo.png", "{" SMALL "}", "g2.mp4", &err), BP_IO);
-    assert_non_null(strstr(err.text, "CUDA_ERROR_ILLEGAL_ADDRESS"));
-    setenv("FAKECUDA_FAIL", "cuMemAlloc_v2=2", 1);
-    assert_int_equal(driver_run(&d, "photo.png", "{" SMALL "}", "g2.mp4", &err), BP_NOMEM);
-    unsetenv("FAKECUDA_FAIL");
-    assert_int_equal(driver_run(&d, "photo.png", "{" SMALL "}", "g2.mp4", &err), BP_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char params[200];
+        snprintf(params, sizeof params, "{\"width\":%d,\"height\":108,\"duration\":0.5}", 200 + 40 * (int)i);
+        setenv("FAKECUDA_FAIL", cases[i].fail, 1);
+        assert_int_equal(driver_run(&d, "photo.png", params, "g.mp4", &err), cases[i].rc);
+        assert_non_null(strstr(err.text, "CUDA_ERROR_"));
+        unsetenv("FAKECUDA_FAIL");
+        assert_int_equal(driver_run(&d, "photo.png", params, "g.mp4", &err), BP_OK);
+        check_video("g.mp4", 200 + 40 * (int)i, 108, 15);
+    }
     driver_close(&d);
 }
 
@@ -208,6 +252,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bad_input_is_terminal_and_said_in_words, setup, teardown),
         cmocka_unit_test_setup_teardown(a_param_out_of_range_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_is_not_the_tenants_fault, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_gpu_gives_the_bytes_that_the_cpu_gives, setup, teardown),
         cmocka_unit_test_setup_teardown(a_gpu_that_fails_fails_the_job_and_nothing_else, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
