@@ -250,7 +250,8 @@ void batch_reset(struct store *s)
         w->arrivals = 0;
         w->clock = w->clock_leased = 0;
     }
-    b->begun = b->read_only = b->wrote = false;
+    b->begun = b->read_only = b->wrote = b->blind = b->given_up = b->ask = false;
+    b->n_plans = 0;
     b->plans = NULL;
     b->keys_known = NULL;
     b->first = NULL;

@@ -123,6 +123,10 @@ struct batch {
     bool begun;
     size_t body;        /* where the statements begin that come again, in the text that begins the transaction */
     bool wrote;         /* more than its row in writers: worth a commit, which waits for the disk */
+    bool blind;         /* decided from memory, see blind.h: its text is all there is */
+    bool given_up;      /* it does not fit after all */
+    bool ask;           /* its text looks for rows of other applications */
+    int64_t next_id;    /* what the next new job's is, of a blind batch */
     struct job **slots; /* by id, open addressing */
     size_t n_slots, n_jobs;
     struct job **dirty;
@@ -145,6 +149,7 @@ struct batch {
     struct sql withdrawn, made; /* made: tenants */
     struct pending *first, **last;
     struct submit_plan *plans; /* by operation of the segment */
+    uint32_t n_plans;
     struct key_known *keys_known;
     /* Rows to insert, commas between. jobs and outputs: of tenants in no pool. */
     struct sql jobs, keys, outputs, events, samples, interruptions, seconds, dependencies, webhooks, outbox;

@@ -24,6 +24,27 @@ const struct bound *bound_of(const struct store *s, const struct front *f)
     return f->bounded ? find(&s->bounds, f->workflow_id) : NULL;
 }
 
+const struct bound *bound_fresh(const struct store *s, int64_t workflow_id)
+{
+    const struct bound *x = find(&s->bounds, workflow_id);
+    return x && store_clock_ms() - x->read_ms < KEEP_MS ? x : NULL;
+}
+
+bool bounds_quiet(const struct store *s)
+{
+    return s->bounds.told && store_clock_ms() - s->bounds.moved_ms >= QUIET_MS;
+}
+
+bool bounds_due(const struct store *s)
+{
+    return store_clock_ms() - s->bounds.asked_ms >= ASK_MS;
+}
+
+const struct place *bound_begin(const struct bound *x)
+{
+    return x->n ? &x->known[0] : &x->to;
+}
+
 static void drop(struct bounds *b, int64_t workflow_id)
 {
     struct bound *x = find(b, workflow_id);
@@ -62,18 +83,25 @@ void bounds_free(struct store *s)
 
 /* ---- reading ---- */
 
-/* How far the other controllers are, and whether another application has a job in a queue that is read from a bound. */
-static void ask(struct store *s, int64_t now_ms)
+/* Has another application a job in a queue that is read from a bound? */
+void bounds_foreign_text(struct store *s)
 {
     const struct bounds *b = &s->bounds;
-    sql_add(&s->q, "SELECT (SELECT COALESCE(SUM(w.batch),0) FROM writers w WHERE w.id <> %l),", s->writer_id);
     for (size_t i = 0; i < b->n; i++)
         sql_add(&s->q,
                 i ? ",%l"
                   : "EXISTS (SELECT * FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE d.status=2 AND "
                     "d.due_ms=0 AND d.due_of IN (%l",
                 b->list[i].workflow_id);
-    sql_add(&s->q, b->n ? "));" : "0;");
+    sql_add(&s->q, b->n ? "))" : "0");
+}
+
+/* That, and how far the other controllers are. */
+static void ask(struct store *s, int64_t now_ms)
+{
+    sql_add(&s->q, "SELECT (SELECT COALESCE(SUM(w.batch),0) FROM writers w WHERE w.id <> %l),", s->writer_id);
+    bounds_foreign_text(s);
+    sql_add(&s->q, ";");
     s->bounds.asked_ms = now_ms;
 }
 
@@ -82,7 +110,7 @@ void bounds_use(struct store *s)
     struct bounds *b = &s->bounds;
     int64_t now = store_clock_ms();
     b->sure = false;
-    b->asking = s->batch.n_fronts && now - b->asked_ms >= ASK_MS;
+    b->asking = !b->told || (s->batch.n_fronts && now - b->asked_ms >= ASK_MS);
     for (size_t i = 0; i < s->batch.n_fronts; i++) {
         struct front *f = &s->batch.fronts[i];
         const struct bound *x = find(b, f->workflow_id);
@@ -105,10 +133,13 @@ int32_t bounds_take(struct store *s)
     bool told = reply_next(&r), foreign = told && column_int(&r, 1) != 0;
     int64_t others = told ? column_int(&r, 0) : -1;
     reply_done(&r);
-    if (others != b->others)
+    if (others != b->others) {
         b->moved_ms = store_clock_ms();
+        recall_clear(s);
+    }
     b->sure = others == b->others && !foreign;
     b->others = others;
+    b->told = told;
     if (b->sure)
         return BP_OK;
     bounds_clear(s);
@@ -145,28 +176,33 @@ static int order(const struct place *x, const struct place *y)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-static void only(struct bound *x, const struct place *at)
+/* Nothing is known of what stands behind a place. */
+static void end_at(struct bound *x, const struct place *to)
 {
     x->whole = false;
-    x->n = 1;
-    x->known[0] = *at;
+    x->to = *to;
 }
 
-/* A queue that becomes long is known by its first job alone. */
+/* Of a queue that becomes long the last are not known any more. */
 static void add(struct bound *x, const struct place *p)
 {
+    if (!x->whole && order(p, &x->to) > 0)
+        return;
     uint32_t i = x->n;
     while (i > 0 && order(&x->known[i - 1], p) > 0)
         i--;
-    if (x->whole && x->n == KNOWN_MAX)
-        only(x, i == 0 ? p : &x->known[0]);
-    else if (!x->whole && i == 0)
-        x->known[0] = *p;
-    else if (x->whole) {
-        memmove(&x->known[i + 1], &x->known[i], (x->n - i) * sizeof x->known[0]);
-        x->known[i] = *p;
-        x->n++;
+    if (x->n == KNOWN_MAX) {
+        const struct place last = x->known[KNOWN_MAX - 1];
+        end_at(x, i == KNOWN_MAX ? &last : &x->known[KNOWN_MAX - 2]);
+        if (i == KNOWN_MAX)
+            return;
+        x->n--;
     }
+    memmove(&x->known[i + 1], &x->known[i], (x->n - i) * sizeof x->known[0]);
+    x->known[i] = *p;
+    x->n++;
+    if (!x->whole && x->n == KNOWN_MAX)
+        x->to = x->known[KNOWN_MAX - 1];
 }
 
 static void take_out(struct bound *x, int64_t id)
@@ -192,12 +228,11 @@ static void note_front(struct store *s, const struct front *f, int64_t now_ms)
         return;
     if (!f->bounded)
         x->read_ms = now_ms;
-    if (f->more && f->n_fetched) {
+    x->n = 0;
+    x->whole = !f->more || !f->n_fetched;
+    if (!x->whole) {
         struct place last = place_of(f->fetched[f->n_fetched - 1]);
-        only(x, &last);
-    } else {
-        x->whole = true;
-        x->n = 0;
+        end_at(x, &last);
     }
 }
 
@@ -212,8 +247,7 @@ void bounds_note(struct store *s)
         struct bound *x = j ? find(&s->bounds, j->workflow_id) : NULL;
         if (!x)
             continue;
-        if (x->whole)
-            take_out(x, j->row.id);
+        take_out(x, j->row.id);
         struct place at = place_of(j);
         if (j->row.status == BP_JOB_QUEUED && (!j->fresh || j->visible))
             add(x, &at);

@@ -5,8 +5,8 @@
  * A leased job's entry stays at the front of the queue's index until the server purges it, about a second later under
  * load: whoever reads the queue from its start passes over all the jobs that were leased in that second. So a
  * controller keeps in memory, per workflow, the jobs of a short queue, which are read by their ids, and of a long one a
- * place that no queued job stands before, from which it is read. (A short one is not read from a place: a range that
- * ends before the limit goes on over what is not purged of the leased jobs behind it.)
+ * place that no queued job stands before, from which it is read, and the jobs that stand first. (A short one is not read
+ * from a place: a range that ends before the limit goes on over what is not purged of the leased jobs behind it.)
  *
  * What this controller puts into the queue goes in here as well. What others put there is noticed within ASK_MS: the
  * next batch then finds that another controller wrote anything, or that another application put a job into the queue,
@@ -32,14 +32,16 @@ struct place {
     int64_t id;
 };
 
-#define KNOWN_MAX 64
+#define KNOWN_MAX 128
+/* So many are read at least of a queue that may be long, while nobody else wants them. */
+#define KNOWN_READ 64
 
 struct bound {
     int64_t workflow_id;
     int64_t read_ms; /* monotonic: when the queue was last read from its start */
-    bool whole;      /* known[] is the queue; else no job stands before known[0] */
+    bool whole;      /* known[] is the queue; else all of it up to and with `to` */
     uint32_t n;
-    struct place known[KNOWN_MAX]; /* in the order of leases */
+    struct place to, known[KNOWN_MAX]; /* known: in the order of leases */
 };
 
 struct bounds {
@@ -48,6 +50,7 @@ struct bounds {
     int64_t others;   /* batches of all other controllers, by the last transaction */
     int64_t asked_ms; /* monotonic: when that was read */
     int64_t moved_ms; /* monotonic: when it last changed */
+    bool told;        /* `others` is what the server said, and nothing says that it is not so any more */
     bool asking;      /* by the transaction that begins */
     bool sure;        /* that transaction asked, and others had written nothing */
 };
@@ -59,6 +62,15 @@ void bounds_use(struct store *s);
 int32_t bounds_take(struct store *s);
 /* The bound of a front that is read from it. */
 const struct bound *bound_of(const struct store *s, const struct front *f);
+/* That of a workflow, if it was read lately. */
+const struct bound *bound_fresh(const struct store *s, int64_t workflow_id);
+/* Is it some time since others wrote? Then it is worth while to build on what is known of them. */
+bool bounds_quiet(const struct store *s);
+/* Is it time to look at what others do? Then what to ask about other applications is added, as a condition. */
+bool bounds_due(const struct store *s);
+void bounds_foreign_text(struct store *s);
+/* A place that no queued job stands before. */
+const struct place *bound_begin(const struct bound *x);
 /* Adds the condition that a row does not stand before a place. */
 void bound_text(struct sql *q, const struct place *at);
 /* Moves the bounds by what a segment left in the map; before that is emptied. */

@@ -120,7 +120,9 @@ void conn_close(struct store *s)
     if (s->db)
         mysql_close(s->db);
     s->db = NULL;
+    s->hasty = false;
     recent_clear(s);
+    recall_clear(s);
     bounds_clear(s);
     shapes_forget(s);
 }

@@ -31,7 +31,8 @@ int32_t content_submit(struct store *s, const struct job *j)
     if (pool_central(p)) {
         sql_add(rows_begin(&s->batch.jobs), "(%l,%s,%s,%s,%s)", r->id, r->params, r->inputs, r->idempotency_key,
                 r->unique_key);
-        recent_put(s, j);
+        if (!s->batch.blind)
+            recent_put(s, j);
         return batch_spill(s);
     }
     sql_add(rows_begin(&p->fresh), "%l", r->id);

@@ -2,6 +2,7 @@
 /* Writing what a batch changed: one statement per table, sent in one text. */
 #include <string.h>
 
+#include "blind.h"
 #include "content.h"
 #include "counters.h"
 #include "job.h"
@@ -54,12 +55,12 @@ int32_t batch_spill(struct store *s)
     for (int i = 0; i < N_TABLES; i++)
         full = full || t[i].rows->n >= SPILL_BYTES;
     s->batch.wrote = s->batch.wrote || full;
-    for (int i = 0; full && !rc && i < N_TABLES; i++) {
+    for (int i = 0; full && !s->batch.blind && !rc && i < N_TABLES; i++) {
         sql_clear(&s->q);
         table_write(s, &t[i]);
         rc = s->q.n || s->q.failed ? query_run(s, &s->q) : BP_OK;
     }
-    return rc ? rc : contents_spill(s, SPILL_BYTES);
+    return rc || s->batch.blind ? rc : contents_spill(s, SPILL_BYTES);
 }
 
 /* ---- dispatches ---- */
@@ -90,7 +91,7 @@ static const char ALL_AFTER[] =
 /* Sends a text that became long. */
 static int32_t text_spill(struct store *s)
 {
-    if (s->q.n <= SPILL_BYTES)
+    if (s->q.n <= SPILL_BYTES || s->batch.blind)
         return BP_OK;
     int32_t rc = query_run(s, &s->q);
     sql_clear(&s->q);
@@ -102,7 +103,7 @@ static int32_t all_write(struct store *s)
 {
     struct batch *b = &s->batch;
     bool open = false;
-    for (size_t i = 0; i < b->n_dirty; i++) {
+    for (size_t i = 0; i < b->n_dirty && !b->blind; i++) {
         if (b->dirty[i]->change != CHANGE_ALL)
             continue;
         sql_add(&s->q, "%r", open ? "," : ALL_BEFORE);
@@ -142,7 +143,7 @@ static int32_t rows_of(struct store *s, int change, struct rows *r)
     const struct batch *b = &s->batch;
     *r = (struct rows){.jobs = mem_alloc(&s->mem, b->n_dirty * sizeof(struct job *) + 1)};
     for (size_t i = 0; r->jobs && i < b->n_dirty; i++)
-        if (b->dirty[i]->change == change)
+        if (b->dirty[i]->change == change && !(b->blind && b->dirty[i]->fresh)) /* whose insert says all of it */
             r->jobs[r->n++] = b->dirty[i];
     return r->jobs ? BP_OK : store_nomem(s);
 }
@@ -232,22 +233,40 @@ static void where_ids(struct sql *q, const struct rows *r)
 {
     for (size_t i = 0; i < r->n; i++)
         sql_add(q, i ? ",%l" : " WHERE id IN (%l", r->jobs[i]->row.id);
-    sql_add(q, ");");
+    sql_add(q, ")");
+}
+
+/* Rows that were not read are changed only if they are what they are taken for. */
+static void where_queued(struct store *s, const struct rows *r)
+{
+    sql_add(&s->q, s->batch.blind ? " AND status=2;" : ";");
+    blind_count_text(s, r->n);
+}
+
+static void where_leased(struct store *s, const struct rows *r)
+{
+    for (size_t i = 0; s->batch.blind && i < r->n; i++)
+        sql_add(&s->q, i ? ",%s" : " AND status=3 AND lease_token IN (%s", r->jobs[i]->row.lease_token);
+    sql_add(&s->q, s->batch.blind ? ");" : ";");
+    blind_count_text(s, r->n);
 }
 
 /* As complete_now() in ops_finish.c has it. */
-static void completed_write(struct sql *q, const struct rows *r)
+static void completed_write(struct store *s, const struct rows *r)
 {
+    struct sql *q = &s->q;
     sql_add(q, "UPDATE ai_job_dispatches FORCE INDEX (PRIMARY) SET ");
     number_set(q, "due_ms", r, finished);
     sql_add(q, "status=4, ended_by=1, finished_ms=due_ms, updated_ms=due_ms, progress=1, "
                "duration_seconds=IF(leased_ms=0,0,(due_ms-leased_ms)/1000), last_error=NULL, cancel_requested=0");
     where_ids(q, r);
+    where_leased(s, r);
 }
 
 /* As give() in ops_lease.c has it; wait_ms looks at first_leased_ms before that is set. */
-static void leased_write(struct sql *q, const struct rows *r)
+static void leased_write(struct store *s, const struct rows *r)
 {
+    struct sql *q = &s->q;
     sql_add(
         q, "UPDATE ai_job_dispatches FORCE INDEX (PRIMARY) SET status=3, attempts=attempts+1, progress=0, ended_by=0,");
     number_set(q, "worker_id", r, worker);
@@ -258,6 +277,7 @@ static void leased_write(struct sql *q, const struct rows *r)
     sql_add(q, "wait_ms=IF(first_leased_ms=0,GREATEST(leased_ms-queued_ms,0),wait_ms), "
                "first_leased_ms=IF(first_leased_ms=0,leased_ms,first_leased_ms), updated_ms=leased_ms");
     where_ids(q, r);
+    where_queued(s, r);
 }
 
 static int32_t dispatches_write(struct store *s)
@@ -270,11 +290,11 @@ static int32_t dispatches_write(struct store *s)
         return rc;
     for (size_t i = 0; !rc && i < lease.n; i += CHOICE_MAX) {
         size_t left = lease.n - i;
-        leased_write(&s->q, &(struct rows){lease.jobs + i, left < CHOICE_MAX ? left : CHOICE_MAX});
+        leased_write(s, &(struct rows){lease.jobs + i, left < CHOICE_MAX ? left : CHOICE_MAX});
         rc = text_spill(s);
     }
     if (complete.n)
-        completed_write(&s->q, &complete);
+        completed_write(s, &complete);
     return rc;
 }
 
@@ -317,18 +337,23 @@ static bool told_from_memory(const struct store *s)
     return true;
 }
 
-int32_t batch_flush(struct store *s, bool last)
+/* Writes what the segment changed in the jobs, behind what begins a blind batch. */
+static int32_t changes_write(struct store *s)
+{
+    sql_clear(&s->q);
+    if (s->batch.blind)
+        blind_begin_text(s);
+    size_t begin = s->q.n;
+    int32_t rc = dispatches_write(s);
+    s->batch.wrote = s->batch.wrote || s->batch.n_dirty || s->q.n > begin;
+    return rc;
+}
+
+static void tables_write(struct store *s, bool windows)
 {
     struct table t[N_TABLES];
-    struct wants w;
-    bool windows = !s->batch.read_only && windows_due(s);
-    int32_t rc = windows ? batch_begin(s) : BP_OK;
+    size_t begin = s->q.n;
     tables(&s->batch, t);
-    sql_clear(&s->q);
-    rc = rc ? rc : dispatches_write(s);
-    rc = rc ? rc : contents_wanted(s, &w);
-    if (rc)
-        return rc;
     counters_write(s, &s->q);
     if (windows)
         windows_write(s, &s->q);
@@ -337,29 +362,58 @@ int32_t batch_flush(struct store *s, bool last)
     for (int i = 0; i < N_TABLES; i++)
         table_write(s, &t[i]);
     contents_near_text(s, &s->q);
-    s->batch.wrote = s->batch.wrote || s->batch.n_dirty || s->q.n;
-    contents_want_text(s, &w, &s->q);
-    /* What other servers are to hold must be there before the commit, and so must be handed over what is returned: a
-     * job submitted to a worker that waits needs nothing more for that, and saves a round trip. */
-    bool may = last && s->batch.begun && !contents_far_pending(s);
-    rc = may && w.n == 0 && told_from_memory(s) ? batch_pack(s) : BP_OK;
-    if (rc)
-        return rc;
-    bool commit = may && !s->batch.first;
+    s->batch.wrote = s->batch.wrote || s->q.n > begin;
+}
+
+/* Sends the text that was built, with the end of the transaction when that may be. */
+static int32_t flush_send(struct store *s, struct wants *w, bool commit)
+{
     size_t end = s->q.n;
     if (commit)
         sql_add(&s->q, "%r", batch_end_text(s));
     s->committing = commit && s->batch.wrote;
     bool sent = s->q.n || s->q.failed;
-    rc = sent ? shapes_send(s, 0, end) : BP_OK;
-    rc = rc ? rc : contents_take(s, &w);
+    int32_t rc = sent ? shapes_send(s, s->batch.blind ? s->batch.body : 0, end) : BP_OK;
+    rc = rc ? rc : contents_take(s, w);
     if (!rc && sent)
         rc = query_end(s);
     if (commit && !rc)
         s->batch.begun = false;
     s->committing = rc != BP_OK && s->committing && s->fault == FAULT_LOST;
-    rc = rc ? rc : contents_far(s, &w);
-    bounds_note(s);
-    batch_forget_rows(s);
     return rc;
+}
+
+/* What is remembered of rows, and then nothing but that. */
+static void flush_note(struct store *s)
+{
+    bounds_note(s);
+    recall_note(s);
+    if (s->batch.blind)
+        blind_written(s);
+    batch_forget_rows(s);
+}
+
+int32_t batch_flush(struct store *s, bool last)
+{
+    struct wants w;
+    bool windows = !s->batch.read_only && windows_due(s);
+    int32_t rc = windows && !s->batch.blind ? batch_begin(s) : BP_OK;
+    rc = rc ? rc : contents_wanted(s, &w);
+    if (!rc && s->batch.blind && w.n)
+        rc = blind_give_up(s);
+    rc = rc ? rc : changes_write(s);
+    if (rc)
+        return rc;
+    tables_write(s, windows);
+    contents_want_text(s, &w, &s->q);
+    /* What other servers are to hold must be there before the commit, and so must be handed over what is returned: a
+     * job submitted to a worker that waits needs nothing more for that, and saves a round trip. */
+    bool may = last && s->batch.begun && !contents_far_pending(s);
+    rc = may && w.n == 0 && told_from_memory(s) ? batch_pack(s) : BP_OK;
+    rc = rc ? rc : flush_send(s, &w, may && !s->batch.first);
+    rc = rc ? rc : contents_far(s, &w);
+    if (rc)
+        return rc;
+    flush_note(s);
+    return BP_OK;
 }

@@ -2,6 +2,7 @@
 /* The front of a queue: its first jobs, locked, and more of them when those turn out to be taken or passed over. */
 #include <stdlib.h>
 
+#include "blind.h"
 #include "job.h"
 #include "pool.h"
 
@@ -22,7 +23,7 @@ static void front_text(struct store *s, struct front *f, const char *columns, bo
             "SELECT %r FROM ai_job_dispatches d FORCE INDEX (dispatches_queue) WHERE d.workflow_id=%l AND d.status=2",
             columns, f->workflow_id);
     if (x)
-        bound_text(&s->q, &x->known[0]);
+        bound_text(&s->q, bound_begin(x));
     front_pick(s, f, some);
     sql_add(&s->q, " ORDER BY d.queue_order, d.sort_key, d.share_tag, d.id LIMIT %l", (int64_t)f->limit);
 }
@@ -119,6 +120,8 @@ static int32_t front_read(struct store *s, struct front *f)
 
 int32_t front_more(struct store *s, struct front *f)
 {
+    if (s->batch.blind)
+        return blind_give_up(s);
     f->limit = f->limit * 2 + 8;
     f->stale = f->bounded = f->by_id = f->unread = false;
     int32_t rc = front_read(s, f);

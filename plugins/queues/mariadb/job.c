@@ -122,8 +122,12 @@ static void count_live(struct store *s, const struct job *j)
     struct worker_state *after = j->row.status == BP_JOB_LEASED ? batch_worker(s, j->worker_no) : NULL;
     if (before)
         before->live--;
+    else if (j->saved_status == BP_JOB_LEASED)
+        recall_moved(s, j->saved_worker, -1);
     if (after)
         after->live++;
+    else if (j->row.status == BP_JOB_LEASED)
+        recall_moved(s, j->worker_no, 1);
 }
 
 /* What hangs on a job's being pending. */

@@ -5,6 +5,8 @@
 
 #include "store.h"
 
+/* Runs an operation of any kind. */
+int32_t op_run(struct store *s, struct bp_op *op, const struct submit_plan *plan);
 /* Each returns BP_OK with its answer in op->err and the operation's members, or ends the batch. These work on what
  * batch_load read: */
 int32_t op_submit(struct store *s, struct bp_op *op, const struct submit_plan *plan);

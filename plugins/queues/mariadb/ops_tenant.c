@@ -87,6 +87,7 @@ int32_t op_tenant_put(struct store *s, struct bp_op *op)
     /* The number first: its lock lets one change of tenants happen at a time, so that numbers become visible in order.
      */
     int32_t rc = query_text(s, "UPDATE tenants_version SET version=version+1 WHERE id=1");
+    s->rules.version = -1;
     rc = rc ? rc : tenant_find(s, t->name, true, &id, &there);
     if (rc)
         return rc;

@@ -36,6 +36,7 @@ static int32_t state_load(struct store *s, const char *worker_id, struct worker_
     int32_t rc = names_find(s, &s->workers, worker_id, &w->no);
     if (rc || !w->no)
         return rc;
+    recall_forget_worker(s, w->no);
     sql_clear(&s->q);
     sql_add(&s->q, "SELECT approved, draining, max_concurrency, last_seen_ms FROM workers WHERE id=%l FOR UPDATE",
             w->no);

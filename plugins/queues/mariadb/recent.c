@@ -78,8 +78,24 @@ int32_t recent_take(struct store *s, struct job *j)
     if (!*slot || (*slot)->id != j->row.id)
         return BP_OK;
     int32_t rc = j->content || j->row.first_leased_ms || !pool_central(j->pool) ? BP_OK : fill(s, j, *slot);
-    drop(s, slot);
+    if (!s->batch.blind)
+        drop(s, slot);
     return rc;
+}
+
+void recent_note(struct store *s)
+{
+    const struct batch *b = &s->batch;
+    for (size_t i = 0; i < b->n_slots; i++) {
+        const struct job *j = b->slots[i];
+        if (!j)
+            continue;
+        if (j->fresh && j->visible && j->row.status != BP_JOB_LEASED)
+            recent_put(s, j);
+        struct recent_job **slot = slot_of(s, j->row.id);
+        if (j->row.status >= BP_JOB_LEASED && *slot && (*slot)->id == j->row.id)
+            drop(s, slot);
+    }
 }
 
 void recent_clear(struct store *s)

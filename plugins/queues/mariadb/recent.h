@@ -29,6 +29,8 @@ struct recent {
 void recent_put(struct store *s, const struct job *j);
 /* It is being leased: fills its content when that is here and surely still so; it is kept no longer. */
 int32_t recent_take(struct store *s, struct job *j);
+/* What a blind batch left in the map, once it is written: until then nothing is changed here. */
+void recent_note(struct store *s);
 /* When anything was undone or may have been. */
 void recent_clear(struct store *s);
 

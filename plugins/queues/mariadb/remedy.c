@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "blind.h"
+
 #define GRANTS    "; GRANT SELECT, INSERT, UPDATE, DELETE (to migrate also CREATE, ALTER, INDEX, DROP) on the database"
 #define NO_WRITES "; the server takes no writes: name the primary, not a replica"
 #define SPACE     "; the server's disk is full, it resumes by itself when there is room"
@@ -20,6 +22,7 @@ static const struct row {
     {ER_LOCK_DEADLOCK, FAULT_RETRY, BP_LATER, ""},
     {ER_LOCK_WAIT_TIMEOUT, FAULT_RETRY, BP_LATER, ""},
     {ER_DUP_ENTRY, FAULT_RETRY, BP_LATER, ""},
+    {BLIND_ERROR, FAULT_RETRY, BP_LATER, ""},
     {ER_CHECKREAD, FAULT_RETRY, BP_LATER, ""},
     {ER_UNKNOWN_STMT_HANDLER, FAULT_RETRY, BP_LATER, ""},
     {ER_NEED_REPREPARE, FAULT_RETRY, BP_LATER, ""},

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "blind.h"
 #include "counters.h"
 #include "open.h"
 #include "ops.h"
@@ -120,6 +121,7 @@ void batch_begin_text(struct store *s, bool segment)
 {
     s->batch.begun = true;
     s->bounds.asking = false;
+    blind_wait_text(s);
     sql_add(&s->q, "START TRANSACTION;");
     if (segment)
         bounds_use(s);
@@ -160,7 +162,7 @@ int32_t batch_begin(struct store *s)
     return rc ? rc : tenants_current(s, version);
 }
 
-static int32_t op_run(struct store *s, struct bp_op *op, const struct submit_plan *plan)
+int32_t op_run(struct store *s, struct bp_op *op, const struct submit_plan *plan)
 {
     const struct kind *k = kind_of(op);
     op->err.rc = BP_OK;
@@ -192,9 +194,10 @@ static int32_t segments_run(struct store *s, struct bp_op *const *ops, uint32_t 
         if (alone(ops[i]) && ops[i]->kind != BP_OP_GET) {
             rc = flags(ops[i]) & LAZY ? BP_OK : batch_begin(s);
             rc = rc ? rc : op_run(s, ops[i], &none);
+            bool moved = s->batch.n_jobs || (flags(ops[i]) & LAZY && s->batch.begun);
             s->batch.wrote = s->batch.wrote || !(flags(ops[i]) & READS);
             rc = rc ? rc : batch_flush(s, end == n);
-            if (!(flags(ops[i]) & READS))
+            if (moved && !(flags(ops[i]) & READS))
                 bounds_clear(s);
         } else {
             rc = segment_run(s, ops + i, end - i, end == n);
@@ -219,8 +222,10 @@ static int32_t attempt(struct store *s, struct bp_op *const *ops, uint32_t n)
         return rc;
     s->batch_no++;
     s->batch.read_only = reads_only(s, ops, n);
+    bool done = false;
     rc = batch_names(s, ops, n);
-    rc = rc ? rc : segments_run(s, ops, n);
+    rc = rc ? rc : blind_run(s, ops, n, &done);
+    rc = rc || done ? rc : segments_run(s, ops, n);
     rc = rc ? rc : batch_pack(s);
     rc = rc ? rc : pools_commit(s);
     if (rc || !s->batch.begun)
@@ -256,6 +261,7 @@ void store_roll_back(struct store *s)
     s->failure = why;
     s->fault = fault;
     recent_clear(s);
+    recall_clear(s);
     bounds_clear(s);
     windows_undone(s);
     s->rules.version = -1; /* what was read may be what was just undone */
@@ -368,6 +374,7 @@ void store_close(struct store *s)
     names_clear(&s->workflows);
     tenants_free(s);
     bounds_free(s);
+    recall_free(s);
     shapes_free(s);
     batch_free(s);
     sql_free(&s->windows.seconds);

@@ -22,6 +22,7 @@
 #include "conn.h"
 #include "names.h"
 #include "pool.h"
+#include "recall.h"
 #include "recent.h"
 #include "settings.h"
 #include "shapes.h"
@@ -52,6 +53,9 @@ struct store {
     struct batch batch;
     struct tenant_rules rules;
     struct recent recent;
+    struct recall recall;
+    int64_t blind_rest_ms; /* monotonic; no blind batch before */
+    bool hasty;            /* no statement of the session waits for a lock */
     struct windows windows;
     struct bounds bounds;
     struct shapes shapes;
