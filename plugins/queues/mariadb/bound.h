@@ -5,8 +5,8 @@
  * A leased job's entry stays at the front of the queue's index until the server purges it, about a second later under
  * load: whoever reads the queue from its start passes over all the jobs that were leased in that second. So a
  * controller keeps in memory, per workflow, the jobs of a short queue, which are read by their ids, and of a long one a
- * place that no queued job stands before, from which it is read, and the jobs that stand first. (A short one is not read
- * from a place: a range that ends before the limit goes on over what is not purged of the leased jobs behind it.)
+ * place that no queued job stands before, from which it is read, and the jobs that stand first. (A short one is not
+ * read from a place: a range that ends before the limit goes on over what is not purged of the leased jobs behind it.)
  *
  * What this controller puts into the queue goes in here as well. What others put there is noticed within ASK_MS: the
  * next batch then finds that another controller wrote anything, or that another application put a job into the queue,
