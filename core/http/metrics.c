@@ -62,6 +62,8 @@ static void put_daemon(struct text *t, struct http *h)
     gauge(t, "bpd_start_time_seconds", "When the daemon started, seconds since the epoch.",
           (double)app->started_ms / 1000);
     gauge(t, "bpd_resident_memory_bytes", "Memory of the daemon that is in RAM.", resident_bytes());
+    gauge(t, "bpd_scale_round_seconds", "How long the last round of scaling decisions kept the loop.",
+          scale_round_s(app->scale));
     gauge(t, "bpd_loop_lag_seconds", "How late the event loop was, worst of the last 10 s.",
           (double)loop_lag_us(app->loop) / 1e6);
 }

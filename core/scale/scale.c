@@ -217,6 +217,7 @@ static void got_stats(struct bp_op *op, const struct bp_err *err, void *arg)
             bus_publish(s->bus, EVENT_QUEUE_STATE, "up", "");
         s->stats_error[0] = 0;
         s->last_stats_ms = loop_now_ms(bus_loop(s->bus));
+        int64_t began_us = mono_us();
         take_stats(s, &op->u.stats);
         follow_jump(s);
         if (s->started)
@@ -224,6 +225,7 @@ static void got_stats(struct bp_op *op, const struct bp_err *err, void *arg)
         forget_unseen(s);
         if (s->started)
             alarms_keep(s);
+        s->round_us = mono_us() - began_us;
         recall_next(s);
         if (s->started && s->taking_over)
             metrics_publish(s);
@@ -413,6 +415,11 @@ static struct json_object *item_json(const struct scale_item *i)
     afford_describe(i, o);
     json_object_object_add(o, "decisions", decisions_json(i->decisions, i->n_decisions));
     return o;
+}
+
+double scale_round_s(const struct scale *s)
+{
+    return (double)s->round_us / 1e6;
 }
 
 const struct history *scale_history(struct scale *s, const char *slug)

@@ -54,6 +54,8 @@ void scale_stop(struct scale *s);
 struct json_object *scale_describe(struct scale *s, const char *slug);
 /* What a workflow has shown of itself; NULL: nothing yet. Borrowed until the loop goes on. */
 const struct history *scale_history(struct scale *s, const char *slug);
+/* Of the last round of decisions over all workflows, the time on the loop. */
+double scale_round_s(const struct scale *s);
 /* Operator's hold: desired is kept at `size` (< 0: released) until expires_ms (0: for ever). BP_NOTFOUND unknown
  * workflow. */
 int scale_hold(struct scale *s, const char *slug, int32_t size, int64_t expires_ms, const char *who,

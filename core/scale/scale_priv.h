@@ -111,6 +111,7 @@ struct scale {
     int taking_over;            /* leads since the last statistics */
     int64_t wall_ms, steady_ms; /* of the last round; 0: there was none */
     int64_t jump_ms;            /* of the wall clock since the last round; 0: it went on */
+    int64_t round_us;           /* that the last round of decisions kept the loop */
     int64_t last_stats_ms;      /* when the queue last answered; 0: never */
     char stats_error[252];
     int watching;           /* a question about alarms is under way */

@@ -75,10 +75,9 @@ static void describe(struct json_object *error, char *out, size_t n)
     char message[100], details[140];
     words_line(json_str(error, "message", ""), message, sizeof message);
     words_line(json_str(error, "details", ""), details, sizeof details);
-    snprintf(out, n, "%s%s%s", message, *message && *details ? ": " : "", details);
-    char copy[256];
-    snprintf(copy, sizeof copy, "%s", out);
-    words_line(copy, out, n);
+    char both[256];
+    snprintf(both, sizeof both, "%s%s%s", message, *message && *details ? ": " : "", details);
+    words_line(both, out, n);
 }
 
 /* The node's first error in words; BP_INVALID. */
