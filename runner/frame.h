@@ -7,13 +7,13 @@
  * conversation is over (BP_INVALID). Files are never sent, only their paths.
  *
  * Worker to runner:
- * - open: first, once: plugin (file), name, device ("auto" "cpu" "cuda"), state_dir, config {}, memory_bytes
+ * - open: first, once: plugin (file), name, device ("auto" "cpu" "cuda"), state_dir, config {}
  * - job: id, attempt, deadline_ms, params {}, inputs [{path, mime, name}], output, temp_dir, checkpoint_out, and
  *   checkpoint_in when an earlier attempt left one (paths); slug, settings {} and settings_dir of the workflow
  * - stop: the running job's progress() answers BP_STOPPED from now on
  *
  * Runner to worker:
- * - ready: device, device_name, note (why there is no GPU)
+ * - ready: device, device_name, note (why there is no GPU), open (what of the sandbox this kernel cannot enforce)
  * - error: instead of ready, the last word: stage ("device" "plugin"), rc, text
  * - progress: fraction, text; at most ten a second
  * - checkpoint: bytes; the file checkpoint_out was replaced

@@ -3,6 +3,7 @@
 #include "log/err.h"
 #include "log/json.h"
 #include "runner/serve.h"
+#include "runner/warden.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -214,6 +215,14 @@ static int read_job(struct run *r, struct json_object *frame, struct bp_err *err
     return read_inputs(r, frame, err);
 }
 
+/* An error may come from what the sandbox refused. */
+static void put_outcome(struct json_object *f, int32_t result, const struct bp_err *outcome)
+{
+    char text[sizeof(outcome->text) + 256];
+    snprintf(text, sizeof(text), "%s%s", outcome->text, warden_refusals());
+    session_put_text(f, "text", result == BP_OK ? "" : text);
+}
+
 int job_run(struct session *s, struct json_object *frame, struct bp_err *err)
 {
     struct run r = {.session = s, .told_ms = -PROGRESS_MS};
@@ -228,7 +237,7 @@ int job_run(struct session *s, struct json_object *frame, struct bp_err *err)
     outcome.text[sizeof(outcome.text) - 1] = '\0';
     struct json_object *f = session_frame("result");
     json_put_int(f, "rc", result > 0 ? BP_FAIL : result);
-    session_put_text(f, "text", result == BP_OK ? "" : outcome.text);
+    put_outcome(f, result, &outcome);
     json_put_int(f, "run_ms", now_ms() - began);
     return session_send(s, f, err);
 }

@@ -10,11 +10,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -47,28 +50,43 @@ static void state_remove(const struct plugin *p)
 }
 
 /* Only a workflow is started: another plugin's start may have effects, and the daemon starts it itself. */
-static int try_workflow(struct plugin *p, struct bp_err *err)
+static int try_workflow(struct plugin *p, const char *dir, struct bp_err *err)
 {
-    int rc = state_make(p, err);
-    if (rc < 0)
-        return rc;
-    rc = plugin_start(p, err);
+    snprintf(p->self.state_dir, sizeof(p->self.state_dir), "%s", dir);
+    p->self.log = log_line;
+    int rc = plugin_start(p, err);
     plugin_stop(p);
-    state_remove(p);
     return rc;
 }
 
-static int check(const char *file, const struct manifest *m, struct bp_err *err)
+/* What the kernel cannot enforce is told when a job runs; to load and start a plugin it is as good as it is. */
+static int enter_sandbox(const char *file, const char *dir, struct bp_err *err)
 {
-    static struct plugin p;
-    int rc = sandbox_network(0, err);
+    const char *read[] = {file, NULL}, *write[] = {dir, NULL};
+    struct sandbox_rules rules = {.read = read, .write = write};
+    int listener;
+    int rc = sandbox_files(&rules, err);
+    if (rc == BP_OK || rc == BP_UNSUPPORTED)
+        rc = sandbox_calls(&rules, 0, &listener, err);
     if (rc < 0 && rc != BP_UNSUPPORTED)
         return rc;
     memset(err, 0, sizeof(*err));
-    rc = plugin_load(&p, file, m->name, err);
+    return BP_OK;
+}
+
+/* [the process in which the plugin's code runs] */
+static int check(const char *file, const char *dir, const struct manifest *m)
+{
+    static struct plugin p;
+    struct bp_err err = {0};
+    int rc = enter_sandbox(file, dir, &err);
+    if (rc == BP_OK)
+        rc = plugin_load(&p, file, m->name, &err);
     if (rc == BP_OK && m->kind == KIND_WORKFLOW)
-        rc = try_workflow(&p, err);
-    return rc;
+        rc = try_workflow(&p, dir, &err);
+    if (rc < 0)
+        fprintf(stderr, "%s\n", err.text);
+    return rc < 0 ? 1 : 0;
 }
 
 /* The manifest in the file, read without running any of its code; NULL with err. manifest_free() it. */
@@ -95,15 +113,59 @@ static struct manifest *read_manifest(const char *file, struct bp_err *err)
     return m;
 }
 
+/* Whoever has no patience ends us: the plugin's process and its directory go first. */
+static volatile pid_t tried;
+static void on_term(int sig)
+{
+    (void)sig;
+    kill(tried, SIGKILL);
+}
+
+/* As a shell tells it to whoever waits, but by the same signal. */
+static int end_as(int status)
+{
+    if (WIFEXITED(status))
+        return WEXITSTATUS(status);
+    signal(WTERMSIG(status), SIG_DFL);
+    raise(WTERMSIG(status));
+    return 1;
+}
+
+static int check_apart(const char *file, const struct manifest *m)
+{
+    char dir[] = "/tmp/bp-probe.XXXXXX";
+    int status = 0;
+    if (!mkdtemp(dir)) {
+        fprintf(stderr, "make a directory %s: %s\n", dir, strerror(errno));
+        return 1;
+    }
+    tried = fork();
+    if (tried == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        exit(check(file, dir, m));
+    }
+    if (tried < 0)
+        fprintf(stderr, "start a process: %s\n", strerror(errno));
+    signal(SIGTERM, on_term);
+    while (tried > 0 && waitpid(tried, &status, 0) < 0 && errno == EINTR)
+        ;
+    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return tried < 0 ? 1 : end_as(status);
+}
+
 int probe(const char *file)
 {
     struct bp_err err = {0};
-    struct manifest *m = read_manifest(file, &err);
-    int rc = m ? check(file, m, &err) : BP_INVALID;
-    manifest_free(m);
-    if (rc < 0)
+    if (sandbox_privileges(2, 0, &err) < 0) {
         fprintf(stderr, "%s\n", err.text);
-    return rc < 0;
+        return 1;
+    }
+    struct manifest *m = read_manifest(file, &err);
+    int status = m ? check_apart(file, m) : 1;
+    if (!m)
+        fprintf(stderr, "%s\n", err.text);
+    manifest_free(m);
+    return status;
 }
 
 /* ---- for an author ---- */
@@ -154,7 +216,8 @@ static int start_probe(const char *file, const char *settings, const struct mani
     static struct plugin p;
     struct bp_err err = {0};
     const char *stage = "load";
-    int rc = sandbox_network(0, &err);
+    const struct sandbox_rules rules = {0};
+    int listener, rc = sandbox_calls(&rules, 0, &listener, &err);
     if (rc == BP_OK || rc == BP_UNSUPPORTED) {
         memset(&err, 0, sizeof(err));
         rc = plugin_load(&p, file, m->name, &err);

@@ -5,6 +5,7 @@
 
 #include "runner/frame.h"
 #include "runner/plugin.h"
+#include "runner/sandbox.h"
 
 #include <pthread.h>
 
@@ -18,11 +19,13 @@ struct session {
     struct bp_device *device;
     void *state; /* of the job facet */
     int opened;
+    const struct sandbox_rules *rules;
+    char open_text[512]; /* what the sandbox leaves open because this kernel cannot close it, "" nothing */
 };
 
-/* Serves the worker at the other end of fd until that closes it. Returns the exit status: 0, or 1 when it could not
- * begin or the conversation broke. */
-int serve(int fd);
+/* Serves the worker at the other end of fd until that closes it, within the rules. Returns the exit status: 0, or 1
+ * when it could not begin or the conversation broke. */
+int serve(int fd, const struct sandbox_rules *rules);
 
 /* Runs the job that the frame describes and answers with a result frame. BP_OK however the job ended; an error only
  * when the frame is wrong or the worker is gone. */

@@ -5,9 +5,12 @@
 #include "worker/attempt_priv.h"
 #include "worker/scratch.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CANCEL_STOP_MS 5000 /* a cancelled job has so long to notice */
 
@@ -27,6 +30,24 @@ const char *attempt_path(const struct attempt *a, const char *name, char out[420
 {
     snprintf(out, 4200, "%s/%s", a->dir, name);
     return out;
+}
+
+const char *attempt_file(const struct attempt *a, const char *name, char out[64])
+{
+    snprintf(out, 64, "/proc/self/fd/%d/%s", a->dir_fd, name);
+    return out;
+}
+
+/* The directory of the job's files; what earlier ones left beside it goes. */
+static int make_dir(struct attempt *a, struct bp_err *err)
+{
+    scratch_empty(a->w->jobs_dir);
+    int rc = scratch_make(a->w->jobs_dir, "job", a->dir, sizeof(a->dir), err);
+    if (rc == BP_OK)
+        a->dir_fd = open(a->dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (rc == BP_OK && a->dir_fd < 0)
+        rc = err_set(err, BP_IO, "open %s: %s", a->dir, strerror(errno));
+    return rc;
 }
 
 struct json_object *attempt_body(const struct attempt *a)
@@ -103,6 +124,7 @@ struct attempt *attempt_begin(struct worker *w, struct json_object *job)
         return NULL;
     a->w = w;
     a->verdict = VERDICT_NONE;
+    a->dir_fd = -1;
     if (read_lease(a, job) < 0 || make_timers(a) < 0) {
         attempt_free(a);
         return NULL;
@@ -111,7 +133,7 @@ struct attempt *attempt_begin(struct worker *w, struct json_object *job)
     attempt_start_beating(a);
     attempt_enter(a, ATTEMPT_FETCHING);
     /* From the loop: the worker must know its attempt before that can end. */
-    if (scratch_make(w->work_dir, "job", a->dir, sizeof(a->dir), &err) < 0) {
+    if (make_dir(a, &err) < 0) {
         snprintf(a->words, sizeof(a->words), "%s", err.text);
         attempt_later(a, 0, no_room);
     } else {
@@ -142,7 +164,9 @@ void attempt_free(struct attempt *a)
     loop_timer_free(a->limit);
     loop_timer_free(a->save);
     json_object_put(a->job);
-    scratch_remove(a->dir);
+    if (a->dir_fd >= 0)
+        close(a->dir_fd);
+    scratch_empty(a->w->jobs_dir);
     free(a);
 }
 

@@ -43,10 +43,10 @@ static void saved(const struct http_client_answer *h, void *arg)
 static int send_file(struct attempt *a)
 {
     struct bp_err err = {0};
-    char path[4200];
+    char path[64];
     struct http_client_request r = {.method = "PUT",
                                     .url = upload_url(a),
-                                    .from_file = attempt_path(a, "checkpoint", path),
+                                    .from_file = attempt_file(a, "checkpoint", path),
                                     .max_bytes = 65536,
                                     .done = saved,
                                     .arg = a};

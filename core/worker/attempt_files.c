@@ -108,10 +108,10 @@ static void fetched(const struct http_client_answer *h, void *arg)
 static void get(struct attempt *a, const char *url, const char *name, int64_t max_bytes)
 {
     struct bp_err err = {0};
-    char path[4200];
+    char path[64];
     struct http_client_request r = {.method = "GET",
                                     .url = url,
-                                    .to_file = attempt_path(a, name, path),
+                                    .to_file = attempt_file(a, name, path),
                                     .max_bytes = max_bytes,
                                     .done = fetched,
                                     .arg = a};
@@ -197,9 +197,9 @@ static uint32_t read_headers(struct attempt *a, char text[HEADERS_MAX][512], con
 
 static int output_is_there(struct attempt *a)
 {
-    char path[4200];
+    char path[64];
     struct stat st;
-    if (lstat(attempt_path(a, "output", path), &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
+    if (lstat(attempt_file(a, "output", path), &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
         return 0;
     a->output_bytes = (int64_t)st.st_size;
     return 1;
@@ -207,7 +207,7 @@ static int output_is_there(struct attempt *a)
 
 static void put(struct attempt *a)
 {
-    char path[4200];
+    char path[64];
     char text[HEADERS_MAX][512];
     const char *headers[HEADERS_MAX];
     struct bp_err err = {0};
@@ -215,7 +215,7 @@ static void put(struct attempt *a)
                                     .url = json_str(a->job, "output_url", ""),
                                     .headers = headers,
                                     .n_headers = read_headers(a, text, headers),
-                                    .from_file = attempt_path(a, "output", path),
+                                    .from_file = attempt_file(a, "output", path),
                                     .max_bytes = 1024 * 1024,
                                     .done = uploaded,
                                     .arg = a};

@@ -24,7 +24,8 @@ struct attempt {
     int64_t id;
     char token[65], slug[129];
     int32_t number;
-    char dir[4096];
+    char dir[4096]; /* as the runner is told */
+    int dir_fd;     /* the same, as we look into it: the runner may put another in its place. -1: none */
     enum attempt_stage stage;
 
     /* attempt_lease.c: heartbeats, progress, fresh URLs */
@@ -86,8 +87,10 @@ void attempt_over(struct attempt *a);
 void attempt_cancel(struct attempt *a);
 /* Runs fn after a delay unless the stage changes before. */
 void attempt_later(struct attempt *a, int64_t delay_ms, void (*fn)(struct attempt *a));
-/* <dir>/<name> into out (4,200 bytes). */
+/* <dir>/<name> into out (4,200 bytes), for the runner. */
 const char *attempt_path(const struct attempt *a, const char *name, char out[4200]);
+/* The same file for ourselves: in the directory that was made, whatever the runner did to its path. */
+const char *attempt_file(const struct attempt *a, const char *name, char out[64]);
 /* dispatch_id, lease_token, worker_id. */
 struct json_object *attempt_body(const struct attempt *a);
 

@@ -7,11 +7,23 @@
 #include "worker/worker_priv.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-static void on_ready(const char *device, const char *device_name, void *arg)
+/* Said once a process: it is the kernel's, and the same for every runner. */
+static void warn_open(const char *open)
+{
+    static char said[512];
+    if (*open && strcmp(said, open) != 0)
+        log_warn(LOG_WORKER, "the sandbox of runners has gaps here: %s", open);
+    snprintf(said, sizeof(said), "%s", open);
+}
+
+static void on_ready(const char *device, const char *device_name, const char *open, void *arg)
 {
     struct worker *w = arg;
+    warn_open(open);
     log_info(LOG_WORKER, "runner of %s is ready on %s (%s)", w->runner_plugin, device, device_name);
     if (w->attempt)
         attempt_runner_ready(w->attempt);
@@ -80,23 +92,56 @@ void worker_runner_drop(struct worker *w, int politely)
     w->runner_dir[0] = '\0';
 }
 
+#define READS_MAX 32
+
+/* What every runner may read: its plugin, and what the operator says. out ends with NULL. */
+static void list_reads(struct worker *w, const char *out[READS_MAX + 2])
+{
+    const char *const *paths;
+    uint32_t n = config_strs(w->config, CONFIG_WORKER_READ_PATHS, &paths);
+    out[0] = w->runner_file;
+    n = n < READS_MAX ? n : READS_MAX;
+    for (uint32_t i = 0; i < n; i++)
+        out[i + 1] = paths[i];
+    out[n + 1] = NULL;
+}
+
+static int64_t memory_limit(const struct worker *w)
+{
+    int64_t bytes = config_int(w->config, CONFIG_WORKER_JOB_MEMORY);
+    return bytes > 0 ? bytes : (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / 10 * 9;
+}
+
+static const char *sandbox_of(const struct workflow *flow)
+{
+    return flow->sandbox ? json_text(flow->sandbox) : "{}";
+}
+
 static int start(struct worker *w, const struct workflow *flow, struct bp_err *err)
 {
+    const char *write[] = {w->runner_dir, w->jobs_dir, NULL}, *read[READS_MAX + 2];
     struct json_object *settings = json_member(config_map(w->config, CONFIG_PLUGIN_CONFIG), flow->plugin);
     if (scratch_make(w->work_dir, "runner", w->runner_dir, sizeof(w->runner_dir), err) < 0)
         return err->rc;
     snprintf(w->runner_file, sizeof(w->runner_file), "%s", flow->file);
     snprintf(w->runner_plugin, sizeof(w->runner_plugin), "%s", flow->plugin);
+    free(w->runner_sandbox);
+    w->runner_sandbox = strdup(sandbox_of(flow));
+    list_reads(w, read);
     struct runner_child_spec spec = {
         .loop = w->loop,
         .runner = w->runner_path,
-        .dir = w->runner_dir,
         .file = w->runner_file,
         .name = w->runner_plugin,
         .device = config_str(w->config, CONFIG_WORKER_DEVICE),
         .config = settings ? json_text(settings) : "{}",
-        .memory_bytes = config_int(w->config, CONFIG_WORKER_JOB_MEMORY),
-        .file_bytes = config_int(w->config, CONFIG_WORKER_MAX_OUTPUT),
+        .rules = {.write = write,
+                  .read = read,
+                  .sandbox = flow->sandbox,
+                  .file_bytes = config_int(w->config, CONFIG_WORKER_MAX_OUTPUT),
+                  .memory_bytes = memory_limit(w),
+                  .disk_bytes = config_int(w->config, CONFIG_WORKER_JOB_DISK),
+                  .processes = config_int(w->config, CONFIG_WORKER_JOB_PROCESSES)},
         .on = events,
         .arg = w,
     };
@@ -110,7 +155,7 @@ static int start(struct worker *w, const struct workflow *flow, struct bp_err *e
 
 int worker_runner_get(struct worker *w, const struct workflow *flow, struct bp_err *err)
 {
-    int same = w->runner && !strcmp(w->runner_file, flow->file);
+    int same = w->runner && !strcmp(w->runner_file, flow->file) && !strcmp(w->runner_sandbox, sandbox_of(flow));
     if (same && runner_child_is_ready(w->runner))
         return BP_OK;
     if (same && runner_child_is_opening(w->runner))

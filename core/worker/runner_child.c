@@ -17,11 +17,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define POLITE_MS     2000
 #define LOG_LINES_A_S 50
 #define EXIT_WAIT_MS  1000 /* from the end of the conversation to the end of the process */
+#define KILL_WAIT_MS  8000 /* from being told to end everything to the end of its warden */
 
 enum child_state { CHILD_OPENING = 1, CHILD_READY, CHILD_BUSY, CHILD_ENDED };
 
@@ -66,18 +68,28 @@ static void child_destroy(struct runner_child *r)
     free(r);
 }
 
-static void kill_group(struct runner_child *r)
+/* Its warden ends all there is of it as soon as nobody listens to its verdict; a warden that does not is killed. */
+static void kill_all(struct runner_child *r)
 {
-    if (r->proc.pid > 0)
+    if (r->proc.verdict_fd < 0 && r->proc.pid > 0)
         kill(-r->proc.pid, SIGKILL);
+    if (r->proc.verdict_fd >= 0)
+        close(r->proc.verdict_fd);
+    r->proc.verdict_fd = -1;
+    if (r->timer)
+        loop_timer_after(r->timer, KILL_WAIT_MS);
 }
 
 /* ---- how it ended ---- */
 
 static void describe_exit(struct runner_child *r, int status, char *out, size_t n)
 {
+    char verdict[512];
+    ssize_t got = r->proc.verdict_fd >= 0 ? read(r->proc.verdict_fd, verdict, sizeof(verdict)) : 0;
     if (r->why[0])
         snprintf(out, n, "%s", r->why);
+    else if (got > 0)
+        snprintf(out, n, "the runner of %s %.*s", r->name, (int)got, verdict);
     else if (WIFSIGNALED(status))
         snprintf(out, n, "the runner of %s crashed: signal %d (%s)", r->name, WTERMSIG(status),
                  strsignal(WTERMSIG(status)));
@@ -123,7 +135,6 @@ static void on_exit_of_child(int fd, short what, void *arg)
     int status = 0;
     char why[600];
     (void)fd, (void)what;
-    kill_group(r); /* what the runner itself may have started; its own id is taken until it is reaped */
     if (waitpid(r->proc.pid, &status, WNOHANG) == 0)
         return;
     r->proc.pid = 0;
@@ -136,11 +147,6 @@ static void on_exit_of_child(int fd, short what, void *arg)
     unpin(r);
 }
 
-static void on_overdue(void *arg)
-{
-    kill_group(arg);
-}
-
 /* The conversation is over; the process must follow. The first reason counts. */
 static void give_up(struct runner_child *r, int fault, const char *why)
 {
@@ -148,7 +154,20 @@ static void give_up(struct runner_child *r, int fault, const char *why)
         snprintf(r->why, sizeof(r->why), "%s", why);
         r->fault = fault;
     }
-    kill_group(r);
+    kill_all(r);
+}
+
+static void on_overdue(void *arg)
+{
+    struct runner_child *r = arg;
+    char why[256];
+    if (r->talk || r->freed || r->proc.verdict_fd < 0) {
+        kill_all(r);
+        return;
+    }
+    snprintf(why, sizeof(why), "the runner of %s closed its connection to the worker and went on: it was ended",
+             r->name);
+    give_up(r, 1, why);
 }
 
 /* ---- what it says ---- */
@@ -163,7 +182,7 @@ static void say_ready(struct runner_child *r, struct json_object *f)
     const char *note = json_str(f, "note", "");
     if (*note)
         log_info(LOG_RUNNER, "%s: %s", r->name, note);
-    r->on.ready(json_str(f, "device", ""), json_str(f, "device_name", ""), r->arg);
+    r->on.ready(json_str(f, "device", ""), json_str(f, "device_name", ""), json_str(f, "open", ""), r->arg);
 }
 
 static void say_progress(struct runner_child *r, struct json_object *f)
@@ -326,9 +345,8 @@ static int tell_open(struct runner_child *r, const struct runner_child_spec *s, 
     json_put_str(f, "plugin", s->file);
     json_put_str(f, "name", s->name);
     json_put_str(f, "device", s->device);
-    json_put_str(f, "state_dir", s->dir);
+    json_put_str(f, "state_dir", s->rules.write[0]);
     json_put_raw(f, "config", s->config);
-    json_put_int(f, "memory_bytes", s->memory_bytes);
     int rc = tell(r, f, err);
     json_object_put(f);
     return rc;
@@ -349,6 +367,20 @@ static int watch(struct runner_child *r, struct bp_err *err)
     return BP_OK;
 }
 
+/* [blocks] For the end of the worker: kills it, and waits for that. */
+static void end_now(struct runner_child *r)
+{
+    struct timespec rest = {.tv_nsec = 2000000};
+    int64_t until = mono_ms() + KILL_WAIT_MS;
+    kill_all(r);
+    while (r->proc.pid > 0 && waitpid(r->proc.pid, NULL, WNOHANG) == 0) {
+        if (mono_ms() > until)
+            kill(-r->proc.pid, SIGKILL);
+        nanosleep(&rest, NULL);
+    }
+    r->proc.pid = 0;
+}
+
 struct runner_child *runner_child_start(const struct runner_child_spec *s, struct bp_err *err)
 {
     struct runner_child *r = calloc(1, sizeof(*r));
@@ -362,7 +394,7 @@ struct runner_child *runner_child_start(const struct runner_child_spec *s, struc
     r->arg = s->arg;
     snprintf(r->name, sizeof(r->name), "%s", s->name);
     runner_process_init(&r->proc);
-    int rc = runner_process_start(&r->proc, s->runner, s->dir, s->file_bytes, err);
+    int rc = runner_process_start(&r->proc, s->runner, &s->rules, err);
     if (rc == BP_OK)
         rc = watch(r, err);
     if (rc == BP_OK)
@@ -371,9 +403,7 @@ struct runner_child *runner_child_start(const struct runner_child_spec *s, struc
         log_debug(LOG_WORKER, "runner %d of %s started", (int)r->proc.pid, r->name);
         return r;
     }
-    kill_group(r);
-    if (r->proc.pid > 0)
-        waitpid(r->proc.pid, NULL, 0);
+    end_now(r);
     child_destroy(r);
     return NULL;
 }
@@ -425,7 +455,7 @@ void runner_child_free(struct runner_child *r, int politely)
     } else if (politely && r->state == CHILD_READY) {
         loop_timer_after(r->timer, POLITE_MS);
     } else {
-        kill_group(r);
+        kill_all(r);
     }
 }
 
@@ -433,10 +463,7 @@ void runner_child_reap_all(void)
 {
     while (freed_children) {
         struct runner_child *r = freed_children;
-        kill_group(r);
-        if (r->proc.pid > 0)
-            waitpid(r->proc.pid, NULL, 0);
-        r->proc.pid = 0;
+        end_now(r);
         child_destroy(r);
     }
 }

@@ -9,13 +9,15 @@
 #define WORKER_RUNNER_CHILD_H
 
 #include "loop/loop.h"
+#include "worker/runner_spawn.h"
 
 struct runner_child;
 struct json_object;
 
 /* What a runner tells. Strings are borrowed for the call. In any of them the runner may be freed. */
 struct runner_events {
-    void (*ready)(const char *device, const char *device_name, void *arg);
+    /* open: what of its sandbox this kernel cannot enforce, "" nothing. */
+    void (*ready)(const char *device, const char *device_name, const char *open, void *arg);
     void (*progress)(double fraction, const char *text, void *arg);
     void (*checkpoint)(void *arg); /* the file named in the job frame was replaced */
     void (*result)(int rc, const char *text, void *arg);
@@ -26,13 +28,12 @@ struct runner_events {
 
 struct runner_child_spec {
     struct loop *loop;
-    const char *runner;               /* path of bp-runner */
-    const char *dir;                  /* its HOME and TMPDIR; exists */
-    const char *file;                 /* the plugin, a private copy */
-    const char *name;                 /* the plugin's */
-    const char *device;               /* "auto", "cpu", "cuda" */
-    const char *config;               /* the plugin's settings, JSON object text */
-    int64_t memory_bytes, file_bytes; /* limits, 0: none */
+    const char *runner; /* path of bp-runner */
+    const char *file;   /* the plugin, a private copy */
+    const char *name;   /* the plugin's */
+    const char *device; /* "auto", "cpu", "cuda" */
+    const char *config; /* the plugin's settings, JSON object text */
+    struct runner_rules rules;
     struct runner_events on;
     void *arg;
 };
@@ -47,7 +48,7 @@ void runner_child_stop_job(struct runner_child *r);
 int runner_child_is_ready(const struct runner_child *r);
 /* It has not said yet that it is ready. */
 int runner_child_is_opening(const struct runner_child *r);
-/* No event follows. The process group is killed (`politely`: told to end first, killed after 2 s) and reaped later. */
+/* No event follows. It is ended with all it started (`politely`: told to end first, 2 s before) and reaped later. */
 void runner_child_free(struct runner_child *r, int politely);
 /* Kills and reaps, now, all that runner_child_free() left behind. */
 void runner_child_reap_all(void);

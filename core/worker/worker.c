@@ -8,9 +8,11 @@
 #include "worker/worker_priv.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define WORKER_MAGIC 0x776f726bU
 
@@ -47,14 +49,13 @@ static int read_settings(struct worker *w, struct bp_err *err)
 /* What an earlier process left behind is of no use: its leases are over. */
 static int make_work_dir(struct worker *w, const char *state_dir, struct bp_err *err)
 {
-    char unused[4096];
     if ((size_t)snprintf(w->work_dir, sizeof(w->work_dir), "%s/work", state_dir) >= sizeof(w->work_dir) - 64)
         return err_set(err, BP_INVALID, "state.dir is too long: %.100s...", state_dir);
+    snprintf(w->jobs_dir, sizeof(w->jobs_dir), "%s/jobs", w->work_dir);
     scratch_remove(w->work_dir);
-    int rc = scratch_make(w->work_dir, "check", unused, sizeof(unused), err);
-    if (rc == BP_OK)
-        scratch_remove(unused);
-    return rc;
+    if ((mkdir(w->work_dir, 0700) < 0 && errno != EEXIST) || (mkdir(w->jobs_dir, 0700) < 0 && errno != EEXIST))
+        return err_set(err, errno == ENOSPC ? BP_NOSPACE : BP_IO, "make %s: %s", w->jobs_dir, strerror(errno));
+    return BP_OK;
 }
 
 static int make_parts(struct worker *w, struct bp_err *err)
@@ -219,6 +220,7 @@ void worker_free(struct worker *w)
             free(w->link);
     }
     scratch_remove(w->work_dir);
+    free(w->runner_sandbox);
     free(w->identity);
     explicit_bzero(w->secret, sizeof(w->secret));
     explicit_bzero(w->token, sizeof(w->token));

@@ -40,7 +40,7 @@ struct worker {
     const struct config *config;
     struct worker_link *link;
     struct http_client *http;
-    char work_dir[4096], runner_path[4096];
+    char work_dir[4096], jobs_dir[4200], runner_path[4096]; /* jobs_dir: the part of work_dir that a runner may use */
     char url[1025], secret[1025], token[1025], id[256], fleet[129], stage[33];
     char secret_param[1025]; /* where the secret is kept, "" when it stands in the settings */
     int secret_refused;      /* the controller did: it is read anew before the next try */
@@ -76,6 +76,7 @@ struct worker {
 
     struct runner_child *runner; /* or NULL */
     char runner_file[4096], runner_plugin[128], runner_dir[4096];
+    char *runner_sandbox; /* JSON text of its rules */
 
     char stop_reason[64];     /* "" until told to stop */
     int64_t stop_deadline_ms; /* monotonic */

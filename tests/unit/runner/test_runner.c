@@ -1,101 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bp-runner itself, spoken to as a worker does, but by hand. */
-#include "log/json.h"
-#include "runner/frame.h"
+#include "peer.h"
 
-#include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#define WAIT_MS 60000
-
-struct peer {
-    pid_t pid;
-    int fd;
-    struct frame_buffer in;
-};
-
-static const char *built(const char *name)
+static void start_one(struct peer *p)
 {
-    static char path[2][4096];
-    static int turn;
-    turn = !turn;
-    snprintf(path[turn], sizeof(path[0]), "%s/%s", getenv("BP_BUILD_DIR"), name);
-    return path[turn];
-}
-
-static void start(struct peer *p)
-{
-    int fd[2];
-    memset(p, 0, sizeof(*p));
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
-    p->pid = fork();
-    if (p->pid == 0) {
-        if (fd[1] == 3)
-            fcntl(3, F_SETFD, 0);
-        else
-            dup2(fd[1], 3);
-        execl(built("bin/bp-runner"), "bp-runner", "--serve", NULL);
-        _exit(99);
-    }
-    close(fd[1]);
-    p->fd = fd[0];
-}
-
-static void tell(struct peer *p, const char *json)
-{
-    struct bp_err err = {0};
-    struct json_object *o = json_parse(json, strlen(json), &err);
-    assert_non_null(o);
-    assert_int_equal(frame_send(p->fd, o, &err), BP_OK);
-    json_object_put(o);
-}
-
-/* The next frame of that type; others but "error" are passed over. */
-static struct json_object *hear(struct peer *p, const char *type)
-{
-    struct bp_err err = {0};
-    for (;;) {
-        struct json_object *o = NULL;
-        assert_int_equal(frame_receive(p->fd, &p->in, WAIT_MS, &o, &err), BP_OK);
-        assert_non_null(o);
-        if (!strcmp(json_str(o, "type", ""), type))
-            return o;
-        assert_string_not_equal(json_str(o, "type", ""), "error");
-        json_object_put(o);
-    }
-}
-
-static int finish(struct peer *p)
-{
-    int status = 0;
-    if (p->fd >= 0)
-        close(p->fd);
-    waitpid(p->pid, &status, 0);
-    frame_buffer_clear(&p->in);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    const char *rules[] = {"--write", ".", "--read", peer_built("tests/workflows/test-copy.so"), NULL};
+    peer_start(p, rules);
 }
 
 static void open_plugin(struct peer *p)
 {
     char text[5000];
-    start(p);
+    start_one(p);
     snprintf(text, sizeof(text),
              "{\"type\":\"open\",\"plugin\":\"%s\",\"name\":\"test-copy\",\"device\":\"cpu\",\"state_dir\":\".\"}",
-             built("tests/workflows/test-copy.so"));
-    tell(p, text);
-    struct json_object *o = hear(p, "ready");
+             peer_built("tests/workflows/test-copy.so"));
+    peer_tell(p, text);
+    struct json_object *o = peer_hear(p, "ready");
     assert_string_equal(json_str(o, "device", ""), "cpu");
     assert_true(json_str(o, "device_name", "")[0] != '\0');
     json_object_put(o);
@@ -111,12 +38,12 @@ static void begin_job(struct peer *p, const char *params)
              "{\"type\":\"job\",\"id\":5,\"attempt\":2,\"params\":%s,\"inputs\":[{\"path\":\"in\",\"mime\":\"a/b\"}],"
              "\"output\":\"out\",\"temp_dir\":\".\",\"checkpoint_out\":\"cp\"}",
              params);
-    tell(p, text);
+    peer_tell(p, text);
 }
 
 static int64_t result(struct peer *p)
 {
-    struct json_object *o = hear(p, "result");
+    struct json_object *o = peer_hear(p, "result");
     int64_t rc = json_int(o, "rc", 1);
     json_object_put(o);
     return rc;
@@ -133,21 +60,19 @@ static void jobs_run_one_after_another_until_the_worker_closes(void **state)
         assert_int_equal(access("out", F_OK), 0);
         unlink("out");
     }
-    assert_int_equal(finish(&p), 0);
+    assert_int_equal(peer_finish(&p), 0);
 }
 
 static void progress_is_told_at_most_ten_times_a_second(void **state)
 {
     (void)state;
     struct peer p;
-    struct bp_err err = {0};
     int told = 0;
     int64_t ms = -1;
     open_plugin(&p);
     begin_job(&p, "{\"steps\":3000,\"step_ms\":0}");
     while (ms < 0) {
-        struct json_object *o = NULL;
-        assert_int_equal(frame_receive(p.fd, &p.in, WAIT_MS, &o, &err), BP_OK);
+        struct json_object *o = peer_hear_any(&p);
         told += !strcmp(json_str(o, "type", ""), "progress");
         if (!strcmp(json_str(o, "type", ""), "result"))
             ms = json_int(o, "run_ms", 0);
@@ -155,7 +80,7 @@ static void progress_is_told_at_most_ten_times_a_second(void **state)
     }
     assert_true(told >= 1);
     assert_true(told <= 2 + ms / 100);
-    assert_int_equal(finish(&p), 0);
+    assert_int_equal(peer_finish(&p), 0);
 }
 
 static void stop_makes_progress_answer_stopped(void **state)
@@ -164,15 +89,15 @@ static void stop_makes_progress_answer_stopped(void **state)
     struct peer p;
     open_plugin(&p);
     begin_job(&p, "{\"steps\":1000000,\"step_ms\":10}");
-    json_object_put(hear(&p, "progress"));
-    tell(&p, "{\"type\":\"stop\"}");
+    json_object_put(peer_hear(&p, "progress"));
+    peer_tell(&p, "{\"type\":\"stop\"}");
     assert_int_equal(result(&p), BP_STOPPED);
     begin_job(&p, "{}"); /* the next job is not stopped by that */
     assert_int_equal(result(&p), BP_OK);
-    tell(&p, "{\"type\":\"stop\"}"); /* too late, and harmless */
+    peer_tell(&p, "{\"type\":\"stop\"}"); /* too late, and harmless */
     begin_job(&p, "{}");
     assert_int_equal(result(&p), BP_OK);
-    assert_int_equal(finish(&p), 0);
+    assert_int_equal(peer_finish(&p), 0);
 }
 
 static void a_checkpoint_is_a_file_the_worker_is_told_of(void **state)
@@ -183,7 +108,7 @@ static void a_checkpoint_is_a_file_the_worker_is_told_of(void **state)
     open_plugin(&p);
     begin_job(&p, "{\"steps\":3,\"checkpoint\":true}");
     for (int i = 0; i < 3; i++)
-        json_object_put(hear(&p, "checkpoint"));
+        json_object_put(peer_hear(&p, "checkpoint"));
     assert_int_equal(result(&p), BP_OK);
     FILE *f = fopen("cp", "r");
     assert_non_null(f);
@@ -191,7 +116,7 @@ static void a_checkpoint_is_a_file_the_worker_is_told_of(void **state)
     fclose(f);
     assert_string_equal(text, "3");
     assert_int_not_equal(access("cp.part", F_OK), 0);
-    assert_int_equal(finish(&p), 0);
+    assert_int_equal(peer_finish(&p), 0);
 }
 
 static void the_workflows_error_is_the_result(void **state)
@@ -200,11 +125,11 @@ static void the_workflows_error_is_the_result(void **state)
     struct peer p;
     open_plugin(&p);
     begin_job(&p, "{\"misbehave\":\"bad_input\"}");
-    struct json_object *o = hear(&p, "result");
+    struct json_object *o = peer_hear(&p, "result");
     assert_int_equal(json_int(o, "rc", 0), BP_BADINPUT);
     assert_string_equal(json_str(o, "text", ""), "the photo is not a photo");
     json_object_put(o);
-    assert_int_equal(finish(&p), 0);
+    assert_int_equal(peer_finish(&p), 0);
 }
 
 static void sigterm_is_the_workers_business(void **state)
@@ -213,10 +138,10 @@ static void sigterm_is_the_workers_business(void **state)
     struct peer p;
     open_plugin(&p);
     begin_job(&p, "{\"steps\":5,\"step_ms\":50}");
-    json_object_put(hear(&p, "progress"));
+    json_object_put(peer_hear(&p, "progress"));
     kill(p.pid, SIGTERM);
     assert_int_equal(result(&p), BP_OK);
-    assert_int_equal(finish(&p), 0);
+    assert_int_equal(peer_finish(&p), 0);
 }
 
 static void a_worker_that_is_gone_stops_the_job(void **state)
@@ -225,8 +150,8 @@ static void a_worker_that_is_gone_stops_the_job(void **state)
     struct peer p;
     open_plugin(&p);
     begin_job(&p, "{\"steps\":1000000,\"step_ms\":10}");
-    json_object_put(hear(&p, "progress"));
-    assert_int_equal(finish(&p), 0); /* would hang otherwise */
+    json_object_put(peer_hear(&p, "progress"));
+    assert_int_equal(peer_finish(&p), 0); /* would hang otherwise */
 }
 
 static void a_frame_that_makes_no_sense_ends_it(void **state)
@@ -234,40 +159,40 @@ static void a_frame_that_makes_no_sense_ends_it(void **state)
     (void)state;
     struct peer p;
     open_plugin(&p);
-    tell(&p, "{\"type\":\"dance\"}");
-    assert_int_equal(finish(&p), 1);
+    peer_tell(&p, "{\"type\":\"dance\"}");
+    assert_int_equal(peer_finish(&p), 1);
     open_plugin(&p);
     assert_int_equal(write(p.fd, "\xff\xff\xff\xff", 4), 4);
-    assert_int_equal(finish(&p), 1);
+    assert_int_equal(peer_finish(&p), 1);
     open_plugin(&p);
-    tell(&p, "{\"type\":\"job\",\"id\":1}");
-    assert_int_equal(finish(&p), 1);
+    peer_tell(&p, "{\"type\":\"job\",\"id\":1}");
+    assert_int_equal(peer_finish(&p), 1);
 }
 
 static void a_plugin_that_cannot_be_opened_is_told(void **state)
 {
     (void)state;
     struct peer p;
-    start(&p);
-    tell(&p, "{\"type\":\"open\",\"plugin\":\"/nonexistent.so\",\"name\":\"x\",\"device\":\"cpu\"}");
-    struct json_object *o = hear(&p, "error");
+    start_one(&p);
+    peer_tell(&p, "{\"type\":\"open\",\"plugin\":\"/nonexistent.so\",\"name\":\"x\",\"device\":\"cpu\"}");
+    struct json_object *o = peer_hear(&p, "error");
     assert_string_equal(json_str(o, "stage", ""), "plugin");
     assert_true(json_str(o, "text", "")[0] != '\0');
     json_object_put(o);
-    assert_int_equal(finish(&p), 1);
-    start(&p);
-    tell(&p, "{\"type\":\"open\",\"plugin\":\"/nonexistent.so\",\"name\":\"x\",\"device\":\"abacus\"}");
-    o = hear(&p, "error");
+    assert_int_equal(peer_finish(&p), 1);
+    start_one(&p);
+    peer_tell(&p, "{\"type\":\"open\",\"plugin\":\"/nonexistent.so\",\"name\":\"x\",\"device\":\"abacus\"}");
+    o = peer_hear(&p, "error");
     assert_string_equal(json_str(o, "stage", ""), "device");
     json_object_put(o);
-    assert_int_equal(finish(&p), 1);
+    assert_int_equal(peer_finish(&p), 1);
 }
 
 /* Exit status of a command line; its standard error is in the file "said". */
 static int run(const char *arguments)
 {
     char line[9000];
-    snprintf(line, sizeof(line), "%s %s </dev/null >out 2>said", built("bin/bp-runner"), arguments);
+    snprintf(line, sizeof(line), "%s %s </dev/null >out 2>said", peer_built("bin/bp-runner"), arguments);
     int status = system(line);
     return WEXITSTATUS(status);
 }
@@ -286,7 +211,7 @@ static void probe_tells_good_files_from_bad_ones(void **state)
 {
     (void)state;
     char line[5000];
-    snprintf(line, sizeof(line), "--probe %s", built("tests/workflows/test-copy.so"));
+    snprintf(line, sizeof(line), "--probe %s", peer_built("tests/workflows/test-copy.so"));
     assert_int_equal(run(line), 0);
     assert_int_equal(run("--probe /nonexistent.so"), 1);
     assert_true(said("/nonexistent.so"));
