@@ -6,6 +6,7 @@
 #include "host/elf.h"
 #include "host/vet.h"
 #include "log/err.h"
+#include "signature_state.h"
 #include <elf.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,6 +55,9 @@ static void symbols(struct check *c)
         const char *name = text_at(&strings, s.st_name);
         if (!is_exported(&s))
             continue;
+        if (strncmp(name, "__odr_asan", 10) == 0) { /* address sanitizer's own */
+            continue;
+        }
         if (strcmp(name, BP_ENTRY_SYMBOL) == 0) {
             entry = 1;
         } else if (++extra <= 5) {
@@ -120,6 +124,20 @@ static void owners(struct check *c)
                     f->st.st_mode & 07777);
 }
 
+/* A daemon without plugins.signers asks for none, so that it is missing is no fault. */
+static void signature(struct check *c)
+{
+    char words[600];
+    struct signature_state s;
+    signature_state_read(&c->file, &s);
+    signature_state_words(&s, words, sizeof words);
+    if (s.bad || (s.there && !s.good))
+        finding_add(&c->found, FINDING_ERROR, "signature", "sign it again: bpctl plugin sign FILE.so --key KEY.pem",
+                    "its signature: %s; a daemon with plugins.signers refuses it", words);
+    else if (s.there)
+        finding_add(&c->found, FINDING_OK, "signature", NULL, "%s", words);
+}
+
 void check_file(struct check *c)
 {
     struct bp_err err = {0};
@@ -134,4 +152,5 @@ void check_file(struct check *c)
     }
     symbols(c);
     libraries(c);
+    signature(c);
 }

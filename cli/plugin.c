@@ -9,6 +9,8 @@ static const struct plugin_command commands[] = {
     {"new", "KIND NAME [--dir DIR]", "writes a small, working plugin to begin with", plugin_new, plugin_new_details},
     {"check", "FILE.so [OPTION]...", "vet a plugin file, with a trial run of a workflow", plugin_check,
      plugin_check_details},
+    {"sign", "FILE.so --key KEY.pem", "sign a plugin file for plugins.signers", plugin_sign, plugin_sign_details},
+    {"keygen", "[--out KEY.pem]", "make a key to sign plugin files with", plugin_keygen, plugin_keygen_details},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

@@ -29,5 +29,9 @@ int plugin_new(int argc, char **argv, int json);
 void plugin_new_details(FILE *out);
 int plugin_check(int argc, char **argv, int json);
 void plugin_check_details(FILE *out);
+int plugin_sign(int argc, char **argv, int json);
+void plugin_sign_details(FILE *out);
+int plugin_keygen(int argc, char **argv, int json);
+void plugin_keygen_details(FILE *out);
 
 #endif

@@ -4,10 +4,13 @@
 
 #include "log/err.h"
 #include "plugin_file.h"
+#include "signature_state.h"
 #include <string.h>
 
 static struct json_object *describe(const struct plugin_file *f)
 {
+    char words[600];
+    struct signature_state s;
     struct json_object *o = json_object_new_object();
     struct json_object *facets = json_member(f->manifest->json, "facets");
     json_put_str(o, "file", f->path);
@@ -17,6 +20,9 @@ static struct json_object *describe(const struct plugin_file *f)
     json_put_str(o, "kind", kind_name(f->manifest->kind));
     json_put_str(o, "version", f->manifest->version);
     json_put_str(o, "abi", json_str(f->manifest->json, "abi", ""));
+    signature_state_read(f, &s);
+    signature_state_words(&s, words, sizeof words);
+    json_put_str(o, "signature", words);
     json_object_object_add(o, "facets", facets ? json_object_get(facets) : json_object_new_array());
     json_object_object_add(o, "manifest", json_object_get(f->manifest->json));
     return o;
@@ -32,7 +38,7 @@ static void print_texts(const char *name, struct json_object *list)
 
 static void print(struct json_object *o)
 {
-    static const char *const rows[] = {"file", "bytes", "sha256", "name", "kind", "version", "abi"};
+    static const char *const rows[] = {"file", "bytes", "sha256", "name", "kind", "version", "abi", "signature"};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         printf("%-10s%s\n", rows[i], json_object_get_string(json_member(o, rows[i])));
     print_texts("facets", json_member(o, "facets"));

@@ -4,6 +4,7 @@
 #include "config/config.h"
 #include "controller.h"
 #include "explain/price.h"
+#include "host/host.h"
 #include "log/err.h"
 #include "log/log.h"
 #include "logging.h"
@@ -69,7 +70,7 @@ static int check(const struct options *o)
     struct config *c = load_config(o, &err);
     if (!c)
         return complain(&err);
-    if (log_check_levels(config_str(c, CONFIG_LOG_LEVELS), &err) < 0) {
+    if (log_check_levels(config_str(c, CONFIG_LOG_LEVELS), &err) < 0 || host_config_check(c, &err) < 0) {
         config_free(c);
         return complain(&err);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "about.h"
 #include "host/facet.h"
+#include "host/host.h"
 #include "host/load.h"
 #include "host/self.h"
 #include "host/vet.h"
@@ -19,6 +20,7 @@ struct search {
     const struct config *config;
     const char *wanted; /* services.queue; NULL: the only one */
     char *plugin_config;
+    struct signers *signers;
     char copies[PATH_MAX]; /* a directory of this process's own */
     struct vetted found;
     struct bp_err why; /* the file that should be it was refused */
@@ -50,7 +52,11 @@ static int try_file(struct search *s, const char *dir, const char *file)
     struct bp_err err = {0};
     struct vetted v;
     snprintf(path, sizeof path, "%s/%s", dir, file);
-    struct vet_spec spec = {path, s->copies, s->plugin_config, config_int(s->config, CONFIG_PLUGINS_MAX_BYTES)};
+    struct vet_spec spec = {.path = path,
+                            .copies = s->copies,
+                            .plugin_config = s->plugin_config,
+                            .max_bytes = config_int(s->config, CONFIG_PLUGINS_MAX_BYTES),
+                            .signers = s->signers};
     int rc = vet_file(&spec, &v, &err);
     if (rc == BP_OK && is_wanted(s, v.manifest)) {
         s->found = v;
@@ -89,6 +95,8 @@ static int search_run(struct search *s, const struct options *o, struct bp_err *
 {
     char own[4096];
     const char *dirs[OPTIONS_MAX];
+    if (host_signers(s->config, &s->signers, err) < 0)
+        return err->rc;
     uint32_t n = about_plugins_dirs(o, s->config, own, sizeof own, dirs);
     for (uint32_t i = 0; i < n; i++)
         if (try_dir(s, dirs[i]))

@@ -28,6 +28,8 @@ static int try_new(struct reload *r, const struct config *new, struct bp_err *er
 {
     int rc = price_check(config_map(new, CONFIG_PRICES), err);
     if (rc == 0)
+        rc = host_config_check(new, err);
+    if (rc == 0)
         rc = http_reconfigure(r->http, new, err);
     return rc < 0 ? rc : logging_open(new, err);
 }

@@ -93,6 +93,16 @@ void generation_remove(struct generation *g, const char *reason)
     generation_move(g, DRAINING, words);
 }
 
+void generation_disown(struct generation *g, const struct bp_err *err)
+{
+    if (g->workflow)
+        generation_remove(g, err->text);
+    else
+        log_error(LOG_HOST,
+                  "%s: %s; its code stays in bpd until that ends: replace it, or restart bpd, which refuses it",
+                  g->plugin->name, err->text);
+}
+
 void host_set_leases(struct host *h, const char *slug, int64_t leases)
 {
     ASSERT_HOST(h);

@@ -33,6 +33,8 @@ static struct generation *generation_new(struct host *h, struct source *s, struc
     v->manifest = NULL;
     v->settings = NULL;
     v->given = NULL;
+    g->signature = v->signature;
+    v->signature = NULL;
     g->file = strdup(s->path);
     g->copy = strdup(v->copy.path);
     g->sha = strdup(v->copy.sha);
@@ -131,14 +133,30 @@ static void quarantine_lift(struct plugin *p)
     }
 }
 
+int generation_is_signed(const struct generation *g, struct bp_err *err)
+{
+    char who[64];
+    const struct signers *s = g->host->signers;
+    if (!s)
+        return 1;
+    if (!g->signature)
+        return err_set(err, BP_DENIED, "it has no signature, and plugins.signers asks for one"), 0;
+    if (signature_check(s, g->signature, strlen(g->signature), g->sha, who, err) == BP_OK)
+        return 1;
+    return err_prefix(err, "its signature "), 0;
+}
+
 /* Why a generation that just came up is not wanted any more, or NULL. */
 static const char *unwanted(const struct generation *g)
 {
+    struct bp_err ignored;
     const struct plugin *p = g->plugin;
     if (g->host->stopping)
         return "bpd is stopping";
     if (g->abandon)
         return "its file was removed while it started";
+    if (!generation_is_signed(g, &ignored))
+        return "its signer was removed while it started";
     return p->current && p->current->number > g->number ? "a newer generation runs already" : NULL;
 }
 
@@ -214,6 +232,7 @@ void generation_free(struct generation *g)
     json_object_put(g->settings);
     free(g->faults);
     free(g->given);
+    free(g->signature);
     free(g->file);
     free(g->copy);
     free(g->sha);

@@ -128,6 +128,21 @@ static void definitions_dir_take(struct host *h, const char *dir)
     h->n_definition_dirs = 1;
 }
 
+int host_signers(const struct config *c, struct signers **out, struct bp_err *err)
+{
+    const char *const *list;
+    uint32_t n = config_strs(c, CONFIG_PLUGINS_SIGNERS, &list);
+    return signers_read(list, n, out, err);
+}
+
+int host_config_check(const struct config *c, struct bp_err *err)
+{
+    struct signers *ignored = NULL;
+    int rc = host_signers(c, &ignored, err);
+    free(ignored);
+    return rc;
+}
+
 struct host *host_new(const struct host_spec *spec, struct bp_err *err)
 {
     struct host *h = calloc(1, sizeof(*h));
@@ -143,7 +158,7 @@ struct host *host_new(const struct host_spec *spec, struct bp_err *err)
     h->about = copy_or_null(spec->about);
     assert(h->state_dir && h->leases);
     if (asprintf(&h->copies, "%s/plugins", h->state_dir) < 0 || dirs_take(h, spec, err) || dir_make(h->copies, err) ||
-        serving_open(h, err)) {
+        serving_open(h, err) || host_signers(h->config, &h->signers, err)) {
         host_free(h);
         return NULL;
     }
@@ -348,6 +363,7 @@ void host_free(struct host *h)
     json_object_put(h->leases);
     free(h->runner);
     free(h->about);
+    free(h->signers);
     h->magic = 0;
     free(h);
 }

@@ -50,7 +50,13 @@ void host_start(struct host *h, void (*settled)(void *arg), void *arg);
 /* Drains and stops every plugin, then calls done. */
 void host_stop(struct host *h, void (*done)(void *arg), void *arg);
 void host_free(struct host *h);
-/* After a reload: plugins whose settings changed restart as a new generation; workflow overrides apply at once. */
+/* Who may sign plugins, as configured; free() it. NULL: anybody may. BP_INVALID, BP_IO. Reads files; any thread. */
+struct signers;
+int host_signers(const struct config *c, struct signers **out, struct bp_err *err);
+/* Is what the settings say of plugins sound (plugins.signers)? BP_INVALID, BP_IO. Reads files; any thread. */
+int host_config_check(const struct config *c, struct bp_err *err);
+/* After a reload (of settings that host_config_check() found sound): plugins whose settings changed restart as a new
+ * generation; workflow overrides apply at once. */
 void host_reconfigure(struct host *h, const struct config *c);
 
 /* ---- workflows ---- */

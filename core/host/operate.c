@@ -14,8 +14,8 @@ static void fail(struct host *h, struct outcome *o, const struct bp_err *err)
         outcome_end_soon(h, o, err);
 }
 
-/* Vets s again whether its content changed or not. from: read that file instead, or NULL. */
-static void bring_up(struct host *h, struct source *s, const char *from, struct outcome *o)
+/* Vets s again whether its content changed or not. from: take its private copy instead of the file, or NULL. */
+static void bring_up(struct host *h, struct source *s, const struct generation *from, struct outcome *o)
 {
     struct bp_err err;
     const struct plugin *p = s->name ? plugin_find(h, s->name) : NULL;
@@ -26,7 +26,9 @@ static void bring_up(struct host *h, struct source *s, const char *from, struct 
     }
     loop_timer_cancel(s->retry);
     free(s->from);
-    s->from = from ? strdup(from) : NULL;
+    free(s->from_signature);
+    s->from = from ? strdup(from->copy) : NULL;
+    s->from_signature = from && from->signature ? strdup(from->signature) : NULL;
     s->force = 1;
     s->gone = 0;
     s->changed_ms = mono_ms();
@@ -169,7 +171,7 @@ static void settings_compare(struct host *h, struct plugin *p)
     assert(given);
     if (strcmp(given, g->given) != 0) {
         log_info(LOG_HOST, "%s: its settings changed; it restarts as a new generation", p->name);
-        bring_up(h, source_take(h, p->file, dir_of(h, p->file)), g->copy, &nobody);
+        bring_up(h, source_take(h, p->file, dir_of(h, p->file)), g, &nobody);
     }
     free(given);
 }
@@ -190,10 +192,54 @@ static void overrides_apply(struct host *h, struct generation *g)
     workflow_free(old);
 }
 
+/* Where plugins come and go by themselves, the file may have got another signature since: it is looked at first. */
+static void signer_lost(struct plugin *p, const struct bp_err *err)
+{
+    struct host *h = p->host;
+    struct source *s = source_find(h, p->file);
+    if (!s || s->gone || !config_bool(h->config, CONFIG_PLUGINS_AUTO)) {
+        generation_disown(p->current, err);
+        return;
+    }
+    s->recheck = 1;
+    if (s->busy)
+        s->again = 1;
+    else
+        source_vet(s);
+}
+
+/* Other signers: what runs is held against them, and what was refused may have become welcome. */
+static void signers_compare(struct host *h)
+{
+    struct bp_err err = {0};
+    struct signers *now = NULL;
+    if (host_signers(h->config, &now, &err) < 0) {
+        log_error(LOG_HOST, "%s; the former signers stay", err.text);
+        return;
+    }
+    int same =
+        signers_bytes(now) == signers_bytes(h->signers) && (!now || !memcmp(now, h->signers, signers_bytes(now)));
+    free(h->signers);
+    h->signers = now;
+    if (same)
+        return;
+    log_info(LOG_HOST, "plugins.signers changed; every plugin's signature is looked at again");
+    for (struct source *s = h->sources; s && config_bool(h->config, CONFIG_PLUGINS_AUTO); s = s->next) {
+        if (s->reason && !s->busy && !s->gone)
+            source_vet(s);
+    }
+    for (struct plugin *p = h->plugins; p; p = p->next) {
+        if (p->current && p->current->state == RUNNING && !generation_is_signed(p->current, &err))
+            signer_lost(p, &err);
+    }
+}
+
 void host_reconfigure(struct host *h, const struct config *c)
 {
     ASSERT_HOST(h);
     h->config = c;
+    if (!h->stopping)
+        signers_compare(h);
     for (struct generation *g = h->generations; g; g = g->next) {
         if (g->workflow && g->state <= DRAINING)
             overrides_apply(h, g);

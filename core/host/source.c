@@ -14,9 +14,10 @@
 /* One vetting on its way through the files actor. Everything in it is its own. */
 struct vetting {
     struct source *source; /* for the loop */
-    char *path, *copies, *config;
+    char *path, *copies, *config, *signature;
     int64_t max_bytes;
     int is_definition;
+    struct signers *signers;
     struct vetted out;
 };
 
@@ -91,6 +92,7 @@ void source_free(struct source *s)
     refusal_clear(s);
     free(s->from);
     free(s->template);
+    free(s->from_signature);
     free(s->path);
     free(s);
 }
@@ -121,7 +123,7 @@ void source_refused(struct source *s, const char *name, const char *kind, const 
 static int vetting_run(const void *table, void *inst, void *args, struct bp_err *err)
 {
     struct vetting *v = args;
-    struct vet_spec spec = {v->path, v->copies, v->config, v->max_bytes};
+    struct vet_spec spec = {v->path, v->copies, v->config, v->max_bytes, v->signers, v->signature};
     (void)table, (void)inst;
     return v->is_definition ? vet_definition(&spec, &v->out, err) : vet_file(&spec, &v->out, err);
 }
@@ -133,6 +135,8 @@ static void vetting_free(void *args)
     free(v->path);
     free(v->copies);
     free(v->config);
+    free(v->signature);
+    free(v->signers);
     free(v);
 }
 
@@ -153,6 +157,14 @@ void source_refuse(struct source *s, const struct manifest *m, const struct bp_e
     struct bp_err said;
     err_set(&said, err->rc, "%s refused: %s", s->path, err->text);
     outcome_end(h, &o, &said);
+}
+
+static void disown(struct source *s, const struct bp_err *err)
+{
+    for (struct plugin *p = s->host->plugins; p; p = p->next) {
+        if (p->current && p->current->state == RUNNING && strcmp(p->file, s->path) == 0)
+            generation_disown(p->current, err);
+    }
 }
 
 /* The plugin that already has this name or slug from another file that is still there, or NULL. */
@@ -200,7 +212,7 @@ static int nothing_new(const struct source *s, const struct vetted *v)
     if (!p || s->force)
         return 0;
     if (p->current && p->current->state == RUNNING && strcmp(p->current->sha, v->copy.sha) == 0)
-        return 1;
+        return strcmp(p->current->given, v->given) == 0;
     return p->quarantined && strcmp(p->quarantined, v->copy.sha) == 0;
 }
 
@@ -293,11 +305,13 @@ static void vetted(void *args, const struct bp_err *err, void *arg)
         s->again = 0;
         return;
     }
+    if (err->rc && s->recheck && err->rc != BP_TIMEOUT)
+        disown(s, err);
     if (err->rc)
         source_refuse(s, v ? v->out.manifest : NULL, err);
     else
         (s->is_definition ? definition_take_in : take_in)(s, &v->out);
-    s->force = 0;
+    s->force = s->recheck = 0;
 }
 
 static struct vetting *vetting_new(struct source *s)
@@ -308,12 +322,14 @@ static struct vetting *vetting_new(struct source *s)
     assert(v);
     v->source = s;
     v->path = s->from ? s->from : strdup(s->path);
-    s->from = NULL;
+    v->signature = s->from_signature;
+    s->from = s->from_signature = NULL;
+    v->signers = signers_copy(h->signers);
     v->copies = strdup(h->copies);
     v->config = config ? strdup(json_text(config)) : NULL;
     v->is_definition = s->is_definition;
     v->max_bytes = config_int(h->config, CONFIG_PLUGINS_MAX_BYTES);
-    assert(v->path && v->copies);
+    assert(v->path && v->copies && (v->signers || !h->signers));
     return v;
 }
 

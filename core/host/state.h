@@ -54,7 +54,9 @@ struct source {
     char *from;                 /* read this instead of path, once: the private copy, for a change of settings */
     int is_definition;          /* a file of workflows.d */
     int held;                   /* found at first: it is looked at once the plugins found at first are up */
-    char *template; /* of a definition: the plugin it named last; when that comes or goes, it is vetted anew */
+    char *template;       /* of a definition: the plugin it named last; when that comes or goes, it is vetted anew */
+    char *from_signature; /* the signature that came with it, or NULL */
+    int recheck;          /* vetted because plugins.signers changed: what runs of it may have to go */
     struct outcome outcome;
 };
 
@@ -67,6 +69,7 @@ struct generation {
     struct manifest *manifest;
     struct json_object *settings;
     char *given, *file, *copy, *sha; /* given: config plugin.<name> as it was */
+    char *signature;                 /* text of its .sig file, or NULL */
     char *reason;
     struct actor *actor;
     struct queue_watch *faults;
@@ -108,6 +111,7 @@ struct host {
     struct loop *loop;
     struct bus *bus;
     const struct config *config;
+    struct signers *signers; /* of config; NULL: no signature is asked for */
     char *state_dir, *copies, *runner, *about;
     char **dirs; /* the last n_definition_dirs of them are of workflows.d */
     uint32_t n_dirs, n_definition_dirs;
@@ -192,6 +196,8 @@ void generation_begin(struct host *h, struct source *s, struct vetted *v, struct
 void generation_refuse(struct generation *g, const char *reason);
 void generation_ready(struct generation *g);
 void generation_free(struct generation *g);
+/* Is it signed by somebody who may, as plugins.signers is now? 0 with the reason. */
+int generation_is_signed(const struct generation *g, struct bp_err *err);
 
 /* ---- start.c: bringing one up, on its own thread or in a child ---- */
 void generation_start(struct generation *g);
@@ -203,6 +209,9 @@ void generation_stop(struct generation *g);
 void generation_drain(struct generation *g, enum state last, const char *reason);
 /* Its file is gone (or an operator retires it): a workflow first waits for its leases. */
 void generation_remove(struct generation *g, const char *reason);
+/* It was signed by somebody who is trusted no more. A workflow ends; what serves the daemon itself cannot be taken out
+ * of it, which is said. */
+void generation_disown(struct generation *g, const struct bp_err *err);
 /* Lets its actor, if any, serve what waits, stops it when it was started, and ends the generation. */
 void generation_close(struct generation *g);
 /* [nothing of it runs or waits] */

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -92,6 +93,44 @@ static int same_file(int fd, const struct stat *before)
            st.st_mtim.tv_nsec == before->st_mtim.tv_nsec;
 }
 
+/* The text of FILE.sig, malloc'ed; NULL: there is none that can be read. Who wrote it does not matter. */
+static char *signature_read(const char *file)
+{
+    char path[PATH_MAX];
+    char *text = malloc(SIGNATURE_MAX_BYTES + 1);
+    if (!text || snprintf(path, sizeof(path), "%s" SIGNATURE_ENDING, file) >= (int)sizeof(path)) {
+        free(text);
+        return NULL;
+    }
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, SIGNATURE_MAX_BYTES);
+    if (fd >= 0)
+        close(fd);
+    if (n <= 0) {
+        free(text);
+        return NULL;
+    }
+    text[n] = '\0';
+    return text;
+}
+
+static int signature_take(const struct vet_spec *spec, struct vetted *v, struct bp_err *err)
+{
+    char who[64];
+    const char *base = strrchr(spec->path, '/') + 1;
+    v->signature = spec->signature ? strdup(spec->signature) : signature_read(spec->path);
+    if (!spec->signers)
+        return BP_OK;
+    if (!v->signature)
+        return err_set(err, BP_LATER,
+                       "it has no signature %.80s" SIGNATURE_ENDING
+                       "; make one with bpctl plugin sign (plugins.signers asks for it)",
+                       base);
+    if (signature_check(spec->signers, v->signature, strlen(v->signature), v->copy.sha, who, err) == BP_OK)
+        return BP_OK;
+    return err_prefix(err, "its signature ");
+}
+
 static int open_vetted(const struct vet_spec *spec, struct copy *copy, struct bp_err *err)
 {
     struct stat st;
@@ -155,8 +194,10 @@ int vet_file(const struct vet_spec *spec, struct vetted *out, struct bp_err *err
     if (rc)
         return rc;
     out->manifest = copy_manifest(&out->copy, err);
-    rc = out->manifest ? settings_take(spec, out, err) : err->rc;
+    rc = out->manifest ? signature_take(spec, out, err) : err->rc;
     assert(rc || out->manifest);
+    if (!rc)
+        rc = settings_take(spec, out, err);
     if (!rc)
         rc = copy_keep(&out->copy, spec->copies, out->manifest->name, err);
     if (rc)
@@ -208,5 +249,6 @@ void vetted_clear(struct vetted *v)
     manifest_free(v->manifest);
     json_object_put(v->settings);
     free(v->given);
+    free(v->signature);
     memset(v, 0, sizeof(*v));
 }

@@ -6,6 +6,7 @@
 #include "host/copy.h"
 #include "host/definition.h"
 #include "host/manifest.h"
+#include "host/signature.h"
 
 struct stat;
 
@@ -14,6 +15,8 @@ struct vet_spec {
     const char *copies;        /* directory of private copies */
     const char *plugin_config; /* JSON text of config `plugin`, all plugins */
     int64_t max_bytes;
+    const struct signers *signers; /* who may sign; NULL: no signature is asked for */
+    const char *signature;         /* text of it when it is known already; NULL: it is in <path>.sig */
 };
 
 struct vetted {
@@ -22,6 +25,7 @@ struct vetted {
     struct json_object *settings; /* resolved, without "_bpd" */
     char *given;                  /* text of config plugin.<name> as it was, to see later whether it changed */
     struct copy copy;
+    char *signature; /* text of the .sig file, NULL: there is none */
 };
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/watch.h"
 #include "host/definition.h"
+#include "host/signature.h"
 #include "log/err.h"
 #include "log/log.h"
 #include <assert.h>
@@ -43,9 +44,24 @@ static int is_plugin(const char *name)
     return name[0] != '.' && n > 3 && strcmp(name + n - 3, ".so") == 0;
 }
 
-static void print_take(const struct stat *st, struct fingerprint *out)
+/* Whose change may change what a plugin is: itself, or its signature. */
+static int matters(const char *name)
 {
+    char plain[NAME_MAX + 1];
+    size_t n = strlen(name), end = strlen(SIGNATURE_ENDING);
+    if (n <= end || n > NAME_MAX || strcmp(name + n - end, SIGNATURE_ENDING) != 0)
+        return is_plugin(name);
+    snprintf(plain, sizeof(plain), "%.*s", (int)(n - end), name);
+    return is_plugin(plain);
+}
+
+static void print_take(const char *path, const struct stat *st, struct fingerprint *out)
+{
+    char sig[PATH_MAX];
+    struct stat other;
     memset(out, 0, sizeof(*out));
+    if (snprintf(sig, sizeof(sig), "%s" SIGNATURE_ENDING, path) < (int)sizeof(sig) && lstat(sig, &other) == 0)
+        out->signature_ns = other.st_ctim.tv_sec * 1000000000LL + other.st_ctim.tv_nsec;
     out->mtime_ns = st->st_mtim.tv_sec * 1000000000LL + st->st_mtim.tv_nsec;
     out->ctime_ns = st->st_ctim.tv_sec * 1000000000LL + st->st_ctim.tv_nsec;
     out->bytes = st->st_size;
@@ -58,7 +74,7 @@ void watch_print(const char *path, struct fingerprint *out)
     struct stat st;
     memset(out, 0, sizeof(*out));
     if (lstat(path, &st) == 0)
-        print_take(&st, out);
+        print_take(path, &st, out);
 }
 
 static void found_add(struct job *j, int dir, const char *name)
@@ -78,7 +94,7 @@ static void found_add(struct job *j, int dir, const char *name)
     f->path = strdup(path);
     f->dir = dir;
     assert(f->path);
-    print_take(&st, &f->print);
+    print_take(path, &st, &f->print);
 }
 
 static int by_path(const void *a, const void *b)
@@ -208,7 +224,7 @@ static void changed(int fd, short what, void *arg)
         const struct inotify_event *e;
         for (char *p = buf; p < buf + n; p += sizeof(*e) + e->len) {
             e = (const struct inotify_event *)(const void *)p;
-            ours |= e->len == 0 || is_plugin(e->name) || definition_is_name(e->name);
+            ours |= e->len == 0 || matters(e->name) || definition_is_name(e->name);
         }
     }
     if (!ours || w->armed)

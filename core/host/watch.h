@@ -15,6 +15,7 @@ struct watch;
 struct fingerprint {
     int64_t mtime_ns, ctime_ns, bytes;
     uint64_t device, inode;
+    int64_t signature_ns; /* ctime of its signature, 0: it has none */
 };
 
 struct found {
