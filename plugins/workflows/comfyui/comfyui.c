@@ -139,8 +139,8 @@ static int32_t run_prompt(struct comfy *c, struct bp_err *err)
         events_open(&c->events, c->prompt_id, c->graph);
         rc = comfy_watch(c, &history, err);
     }
-    if (rc < 0 && rc != BP_LATER)
-        comfy_cancel(c);
+    if (rc < 0)
+        comfy_cancel(c); /* it may be there though its answer never came */
     if (rc == BP_OK)
         rc = conclude(c, history, err);
     if (history && rc != BP_STOPPED)

@@ -53,6 +53,12 @@ void http_close(struct http *h)
     free(h);
 }
 
+void http_hurry(struct http *h, int32_t request_s)
+{
+    if (h->set.request_s > request_s)
+        h->set.request_s = request_s;
+}
+
 void answer_free(struct answer *a)
 {
     free(a->body);

@@ -29,6 +29,8 @@ struct answer {
 /* NULL: no memory. */
 struct http *http_open(const struct http_settings *s);
 void http_close(struct http *h);
+/* From now on small calls may take so long only. */
+void http_hurry(struct http *h, int32_t request_s);
 
 /*
  * Each gives BP_OK with an answer of any status (answer_free()), or: BP_LATER when ComfyUI cannot be reached,

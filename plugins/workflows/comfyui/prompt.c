@@ -148,6 +148,7 @@ void comfy_cancel(struct comfy *c)
     int64_t end = clock_ms() + CANCEL_MS;
     int32_t rc;
     c->cancelling = 1;
+    http_hurry(c->http, CANCEL_MS / 1000);
     while ((rc = cancel_once(c)) == 0 && clock_ms() < end)
         clock_sleep_ms(100);
     if (rc != 1)

@@ -49,26 +49,24 @@ static void drop(struct watch *w, const struct bp_err *why)
     w->look_ms = 0;
 }
 
-/* Takes messages for a slice of time, or, without a WebSocket, lets it pass. */
+/* Takes a message, waiting for it a slice of time, or, without a WebSocket, lets that pass. */
 static void listen(struct watch *w)
 {
-    int64_t end = clock_ms() + SLICE_MS;
     struct events *e = &w->c->events;
-    int over = e->over;
-    while (w->ws && e->over == over && clock_ms() < end) {
-        struct bp_err why = {0};
-        const char *text;
-        size_t n;
-        int32_t rc = ws_next(w->ws, (int32_t)(end - clock_ms()), &text, &n, &why);
-        if (rc < 0)
-            drop(w, &why);
-        else if (text)
-            events_take(e, text, n);
+    struct bp_err why = {0};
+    const char *text = NULL;
+    size_t n;
+    if (!w->ws) {
+        clock_sleep_ms(e->over ? LOOK_OVER_MS : SLICE_MS);
+        return;
     }
+    int over = e->over;
+    if (ws_next(w->ws, e->over ? LOOK_OVER_MS : SLICE_MS, &text, &n, &why) < 0)
+        drop(w, &why);
+    else if (text)
+        events_take(e, text, n);
     if (e->over != over)
         w->look_ms = 0;
-    else if (!w->ws && clock_ms() < end)
-        clock_sleep_ms(e->over ? LOOK_OVER_MS : end - clock_ms());
 }
 
 /* ---- the history ---- */
