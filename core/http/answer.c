@@ -89,6 +89,8 @@ int answer_status(int rc, const char *message)
     case BP_NOSPACE:
     case BP_TIMEOUT:
         return 503;
+    case BP_UNSUPPORTED: /* by the plugin that serves it */
+        return 501;
     default:
         return 500;
     }
