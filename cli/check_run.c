@@ -132,8 +132,15 @@ static int open_runner(struct runner *r, struct json_object *settings)
 {
     struct bp_err err = {0};
     int gone;
+    const char *write[] = {r->c->dir, NULL}, *read[CHECK_SAMPLES + 2] = {r->c->file.path};
+    for (uint32_t i = 0; i < r->c->n_samples; i++)
+        read[i + 1] = r->c->samples[i];
+    struct runner_rules rules = {.write = write,
+                                 .read = read,
+                                 .sandbox = json_member(r->c->file.manifest->json, "sandbox"),
+                                 .file_bytes = FILE_BYTES};
     runner_process_init(&r->proc);
-    if (runner_process_start(&r->proc, r->c->runner, r->c->dir, FILE_BYTES, &err) < 0) {
+    if (runner_process_start(&r->proc, r->c->runner, &rules, &err) < 0) {
         finding_add(&r->c->found, FINDING_ERROR, "run", "name bp-runner with --runner PATH", "%s", err.text);
         return -1;
     }
@@ -206,16 +213,30 @@ static void tell_job(struct runner *r, struct json_object *params, const struct 
     tell(r, f);
 }
 
-/* Peak resident memory of the runner, bytes; 0: unknown. */
-static int64_t peak_memory(pid_t pid)
+/* The process in which the plugin's code runs: the first child of the one that was started, its warden. */
+static pid_t plugin_process(pid_t warden)
+{
+    char path[64];
+    int child = 0;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)warden, (int)warden);
+    FILE *f = fopen(path, "re");
+    if (f && fscanf(f, "%d", &child) != 1)
+        child = 0;
+    if (f)
+        fclose(f);
+    return child > 0 ? child : warden;
+}
+
+/* Its peak resident memory, bytes; 0: unknown. */
+static int64_t peak_memory(pid_t warden)
 {
     char path[64], line[256];
     long long kib = 0;
-    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-    FILE *f = fopen(path, "r");
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "VmHWM: %lld kB", &kib) == 1)
-            break;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)plugin_process(warden));
+    FILE *f = fopen(path, "re");
+    while (f && kib == 0 && fgets(line, sizeof line, f))
+        if (sscanf(line, "VmHWM: %lld kB", &kib) != 1)
+            kib = 0;
     if (f)
         fclose(f);
     return kib * 1024;
