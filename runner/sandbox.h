@@ -20,7 +20,7 @@ struct sandbox_rules {
     int64_t file_bytes;       /* largest file it may write, 0: any */
     int64_t memory_bytes;     /* private memory of a process, and of all of them together; 0: any */
     int64_t address_bytes;    /* address space of a process on the CPU device, 0: any */
-    int64_t disk_bytes;       /* what the write directories may hold together, 0: any */
+    int64_t disk_bytes;       /* by which the write directories may grow together, 0: any */
     int64_t processes;        /* at once, with exec; 0: any */
 };
 

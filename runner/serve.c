@@ -88,6 +88,15 @@ static void wake_driver(const char *device)
         waitpid(pid, NULL, 0);
 }
 
+/* Without the directory kernels are compiled, which only takes longer. */
+static void keep_kernels(struct session *s, struct json_object *frame)
+{
+    struct bp_err err = {0};
+    const char *dir = json_str(frame, "kernels", "");
+    if (*dir && device_cache_modules(s->device, dir, json_int(frame, "kernels_bytes", 0), &err) < 0)
+        plugin_log(BP_LOG_WARN, err.text);
+}
+
 static int open_device(struct session *s, struct json_object *frame, struct bp_err *note, struct bp_err *err)
 {
     const char *device = json_str(frame, "device", "auto");
@@ -100,6 +109,7 @@ static int open_device(struct session *s, struct json_object *frame, struct bp_e
         return rc;
     *note = *err;
     memset(err, 0, sizeof(*err));
+    keep_kernels(s, frame);
     rc = tolerate(s, sandbox_calls(s->rules, s->device->kind == BP_DEVICE_CPU, &listener, err), err);
     return rc == BP_OK ? warden_give(listener, err) : rc;
 }

@@ -110,8 +110,8 @@ static int64_t disk_limit(const struct sandbox_rules *rules)
     if (!rules->write || !*rules->write)
         return 0;
     disk_measure(rules->write, FILES_MAX, &d);
-    int64_t room = d.bytes + disk_free(*rules->write) / 10 * 9;
-    return rules->disk_bytes > 0 && rules->disk_bytes < room ? rules->disk_bytes : room;
+    int64_t room = disk_free(*rules->write) / 10 * 9;
+    return d.bytes + (rules->disk_bytes > 0 && rules->disk_bytes < room ? rules->disk_bytes : room);
 }
 
 /* ---- what comes in ---- */

@@ -6,9 +6,11 @@
 #include "worker/scratch.h"
 #include "worker/worker_priv.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Said once a process: it is the kernel's, and the same for every runner. */
@@ -117,9 +119,26 @@ static const char *sandbox_of(const struct workflow *flow)
     return flow->sandbox ? json_text(flow->sandbox) : "{}";
 }
 
+static int kernels_make(const char *dir)
+{
+    if (mkdir(dir, 0700) == 0 || errno == EEXIST)
+        return 1;
+    log_warn(LOG_WORKER, "compiled kernels are not kept: make %s: %s", dir, strerror(errno));
+    return 0;
+}
+
+/* Where this plugin's compiled kernels are kept, apart from other plugins': it may write there. NULL: nowhere. */
+static const char *kernels_of(struct worker *w, char *out, size_t n)
+{
+    snprintf(out, n, "%s/%s", w->kernels_dir, w->runner_plugin);
+    int keep = config_int(w->config, CONFIG_WORKER_KERNELS) > 0;
+    return keep && kernels_make(w->kernels_dir) && kernels_make(out) ? out : NULL;
+}
+
 static int start(struct worker *w, const struct workflow *flow, struct bp_err *err)
 {
-    const char *write[] = {w->runner_dir, w->jobs_dir, NULL}, *read[READS_MAX + 2];
+    char kernels[4300];
+    const char *write[] = {w->runner_dir, w->jobs_dir, NULL, NULL}, *read[READS_MAX + 2];
     struct json_object *settings = json_member(config_map(w->config, CONFIG_PLUGIN_CONFIG), flow->plugin);
     if (scratch_make(w->work_dir, "runner", w->runner_dir, sizeof(w->runner_dir), err) < 0)
         return err->rc;
@@ -128,6 +147,7 @@ static int start(struct worker *w, const struct workflow *flow, struct bp_err *e
     free(w->runner_sandbox);
     w->runner_sandbox = strdup(sandbox_of(flow));
     list_reads(w, read);
+    write[2] = kernels_of(w, kernels, sizeof(kernels));
     struct runner_child_spec spec = {
         .loop = w->loop,
         .runner = w->runner_path,
@@ -142,6 +162,8 @@ static int start(struct worker *w, const struct workflow *flow, struct bp_err *e
                   .memory_bytes = memory_limit(w),
                   .disk_bytes = config_int(w->config, CONFIG_WORKER_JOB_DISK),
                   .processes = config_int(w->config, CONFIG_WORKER_JOB_PROCESSES)},
+        .kernels = write[2],
+        .kernels_bytes = config_int(w->config, CONFIG_WORKER_KERNELS),
         .on = events,
         .arg = w,
     };

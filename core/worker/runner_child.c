@@ -347,6 +347,10 @@ static int tell_open(struct runner_child *r, const struct runner_child_spec *s, 
     json_put_str(f, "device", s->device);
     json_put_str(f, "state_dir", s->rules.write[0]);
     json_put_raw(f, "config", s->config);
+    if (s->kernels) {
+        json_put_str(f, "kernels", s->kernels);
+        json_put_int(f, "kernels_bytes", s->kernels_bytes);
+    }
     int rc = tell(r, f, err);
     json_object_put(f);
     return rc;

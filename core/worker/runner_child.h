@@ -28,11 +28,13 @@ struct runner_events {
 
 struct runner_child_spec {
     struct loop *loop;
-    const char *runner; /* path of bp-runner */
-    const char *file;   /* the plugin, a private copy */
-    const char *name;   /* the plugin's */
-    const char *device; /* "auto", "cpu", "cuda" */
-    const char *config; /* the plugin's settings, JSON object text */
+    const char *runner;    /* path of bp-runner */
+    const char *file;      /* the plugin, a private copy */
+    const char *name;      /* the plugin's */
+    const char *device;    /* "auto", "cpu", "cuda" */
+    const char *config;    /* the plugin's settings, JSON object text */
+    const char *kernels;   /* directory of compiled kernels, one of the rules' to write; NULL: none are kept */
+    int64_t kernels_bytes; /* limit of that directory */
     struct runner_rules rules;
     struct runner_events on;
     void *arg;

@@ -88,6 +88,7 @@ struct worker *worker_new(const struct worker_spec *spec, struct bp_err *err)
     w->arg = spec->arg;
     w->phase = WORKER_NEW;
     snprintf(w->runner_path, sizeof(w->runner_path), "%s", spec->runner);
+    snprintf(w->kernels_dir, sizeof(w->kernels_dir), "%.4000s/kernels", spec->state_dir);
     int rc = read_settings(w, err);
     rc = rc ? rc : make_work_dir(w, spec->state_dir, err);
     rc = rc ? rc : make_parts(w, err);

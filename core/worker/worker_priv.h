@@ -41,6 +41,7 @@ struct worker {
     struct worker_link *link;
     struct http_client *http;
     char work_dir[4096], jobs_dir[4200], runner_path[4096]; /* jobs_dir: the part of work_dir that a runner may use */
+    char kernels_dir[4096]; /* what GPUs made of plugins' kernels; stays when the worker ends */
     char url[1025], secret[1025], token[1025], id[256], fleet[129], stage[33];
     char secret_param[1025]; /* where the secret is kept, "" when it stands in the settings */
     int secret_refused;      /* the controller did: it is read anew before the next try */

@@ -97,7 +97,7 @@ static int32_t compile(struct cuda *cuda, struct bp_module *m, const struct cubi
 static int32_t load(const struct bp_device *dev, struct bp_module *m, struct bp_err *err)
 {
     struct cuda *cuda = cuda_of(dev);
-    struct cubin_key key;
+    struct cubin_key key = {{0}};
     struct bp_err ignored;
     if (!cuda->cache) {
         cuda->stats.compiled++;

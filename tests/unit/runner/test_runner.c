@@ -232,6 +232,47 @@ static void the_command_line_behaves(void **state)
     assert_int_equal(run("--serve extra"), 2);
 }
 
+/* How often the fake driver was asked that. */
+static int asked(const char *word)
+{
+    char text[65536];
+    int n = 0;
+    FILE *f = fopen("cuda.txt", "re");
+    text[f ? fread(text, 1, sizeof(text) - 1, f) : 0] = '\0';
+    if (f)
+        fclose(f);
+    for (const char *at = text; (at = strstr(at, word)); at += strlen(word))
+        n++;
+    return n;
+}
+
+/* Opened anew, a runner finds what its predecessor's driver made of the kernels. */
+static void kernels_are_compiled_once_for_all_runners(void **state)
+{
+    char text[9000];
+    (void)state;
+    setenv("LD_LIBRARY_PATH", built("tests/fakecuda"), 1);
+    setenv("FAKECUDA_LOG", "cuda.txt", 1);
+    for (int i = 0; i < 3; i++) {
+        struct peer p;
+        start(&p);
+        snprintf(
+            text, sizeof(text),
+            "{\"type\":\"open\",\"plugin\":\"%s\",\"name\":\"image-to-video\",\"device\":\"cuda\",\"state_dir\":\".\","
+            "\"kernels\":\"kernels\",\"kernels_bytes\":1000000}",
+            built("plugins/image-to-video.so"));
+        tell(&p, text);
+        struct json_object *o = hear(&p, "ready");
+        assert_string_equal(json_str(o, "device", ""), "cuda");
+        json_object_put(o);
+        assert_int_equal(finish(&p), 0);
+        assert_int_equal(asked("cuLinkComplete"), 1);
+        assert_int_equal(asked("cuModuleLoadDataEx cubin"), i + 1);
+    }
+    unsetenv("LD_LIBRARY_PATH");
+    unsetenv("FAKECUDA_LOG");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +287,7 @@ int main(void)
         cmocka_unit_test(a_plugin_that_cannot_be_opened_is_told),
         cmocka_unit_test(probe_tells_good_files_from_bad_ones),
         cmocka_unit_test(the_command_line_behaves),
+        cmocka_unit_test(kernels_are_compiled_once_for_all_runners),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
