@@ -92,11 +92,28 @@ static void not_ready(struct attempt *a)
     attempt_report(a, VERDICT_RETRY, "the runner of %s was not ready within %d s", a->slug, START_LIMIT_MS / 1000);
 }
 
+/* The controller has another version already: a file that was replaced on this machine too comes up in a moment. Where
+ * it does not, each version is waited for once. */
+static int awaits_version(struct attempt *a, const struct workflow *flow)
+{
+    char wanted[sizeof a->w->version_missed];
+    const char *version = json_str(a->job, "plugin_version", flow->version);
+    snprintf(wanted, sizeof wanted, "%s %s", a->slug, version);
+    if (strcmp(version, flow->version) == 0 || strcmp(wanted, a->w->version_missed) == 0)
+        return 0;
+    if (mono_ms() - a->looked_ms < PLUGIN_WAIT_MS)
+        return 1;
+    snprintf(a->w->version_missed, sizeof a->w->version_missed, "%s", wanted);
+    log_warn(LOG_WORKER, "the controller has version %s of %s, this machine %s, with which the job is run", version,
+             a->slug, flow->version);
+    return 0;
+}
+
 static void look_for_plugin(struct attempt *a)
 {
     struct bp_err err = {0};
     const struct workflow *flow = host_workflow(a->w->host, a->slug);
-    if (!flow && mono_ms() - a->looked_ms < PLUGIN_WAIT_MS) {
+    if (flow ? awaits_version(a, flow) : mono_ms() - a->looked_ms < PLUGIN_WAIT_MS) {
         attempt_later(a, PLUGIN_LOOK_MS, look_for_plugin);
         return;
     }

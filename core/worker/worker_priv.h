@@ -73,7 +73,8 @@ struct worker {
     int ends_with_fleet;     /* the fleet ends the instance, and may wait for our word */
     int at_risk;             /* more likely than others to be taken away: it asks for short jobs only */
 
-    struct attempt *attempt; /* the lease held, or NULL */
+    struct attempt *attempt;  /* the lease held, or NULL */
+    char version_missed[200]; /* "slug version" of a plugin that was waited for in vain last */
 
     struct runner_child *runner; /* or NULL */
     char runner_file[4096], runner_plugin[128], runner_dir[4096];

@@ -40,6 +40,18 @@ def test_a_replacement_serves_new_jobs_while_a_running_one_finishes_on_the_old(d
     assert d.http.get_url(d.http.job(new)["output"]["url"]).body == b"two v2"
 
 
+def test_a_job_right_behind_a_replacement_runs_the_new_code_on_a_worker_that_is_idle(daemon, test_copy, build):
+    newer = build / "tests" / "workflows" / "test-copy-v2.so"
+    d = daemon(settings=FAST, extra_plugins=[test_copy])
+    for round in range(4):
+        file, version, mark = (newer, "2.0", b" v2") if round % 2 else (test_copy, "1.0", b"")
+        d.install(file, "test-copy.so")
+        wait_until("the controller has it", lambda: plugin(d, "test-copy")["version"] == version, timeout=10, every=0.005)
+        id = d.http.submit("test-copy", {}, [d.http.upload(b"job")])["id"]
+        done = wait_until("it completes", lambda: (j := d.http.job(id))["status"] == "completed" and j, timeout=40)
+        assert d.http.get_url(done["output"]["url"]).body == b"job" + mark
+
+
 def test_a_broken_replacement_leaves_the_old_one_serving_and_says_why(daemon, test_copy):
     d = daemon(settings=FAST, extra_plugins=[test_copy])
     bad = d.dir / "bad.so"
