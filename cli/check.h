@@ -36,6 +36,9 @@ static inline int check_start_ms(const struct check *c)
 void check_file(struct check *c);
 /* ---- check_manifest.c ---- */
 void check_manifest(struct check *c);
+/* Makes the workflow of a file of workflows.d out of a template: its manifest takes the place of the file's. -1: it is
+ * wrong (told). */
+int check_define(struct check *c, const char *path);
 /* ---- check_params.c: the schema of the params. A schema that is wrong is an error. ---- */
 void check_params(struct check *c);
 /* ---- check_probe.c: load, start, facets, stop, in a child ---- */

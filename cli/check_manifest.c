@@ -3,10 +3,13 @@
 #include "check.h"
 
 #include "dispatch/mime.h"
+#include "host/definition.h"
 #include "host/facet.h"
 #include "host/settings.h"
 #include "log/err.h"
 #include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CORRECT "correct the manifest and build it again"
@@ -224,11 +227,65 @@ void check_manifest(struct check *c)
     abi(c);
     facet_names(c);
     version(c);
-    if (c->file.manifest->kind == KIND_WORKFLOW) {
+    if (c->file.manifest->kind == KIND_WORKFLOW && !c->file.manifest->is_template) {
         workflow(c);
         check_params(c);
     }
     if (c->found.errors + c->found.warnings == before)
         finding_add(&c->found, FINDING_OK, "manifest", NULL, "%s %s, a %s plugin", c->file.manifest->name,
                     c->file.manifest->version, kind_name(c->file.manifest->kind));
+}
+
+/* ---- a workflow that is a file ---- */
+
+/* malloc'ed, NULL with err. */
+static char *text_read(const char *path, size_t *n, struct bp_err *err)
+{
+    FILE *f = fopen(path, "re");
+    char *text = f ? malloc(DEFINITION_MAX_BYTES + 1) : NULL;
+    if (!text)
+        err_set(err, BP_IO, "cannot read %.160s: %s", path, strerror(errno));
+    else
+        *n = fread(text, 1, DEFINITION_MAX_BYTES + 1, f);
+    if (f)
+        fclose(f);
+    if (!text || *n <= DEFINITION_MAX_BYTES)
+        return text;
+    free(text);
+    err_set(err, BP_INVALID, "%.160s has more than %d bytes", path, DEFINITION_MAX_BYTES);
+    return NULL;
+}
+
+static struct manifest *defined(struct check *c, const char *path, struct bp_err *err)
+{
+    size_t n = 0;
+    struct manifest *m = NULL;
+    const struct manifest *template = c->file.manifest;
+    char *own = realpath(path, NULL), *text = text_read(own ? own : path, &n, err);
+    struct definition *d = text ? definition_read(own ? own : path, text, n, err) : NULL;
+    if (d && !template->is_template)
+        err_set(err, BP_INVALID, "%s is no template (\"template\": true), so no file can define a workflow of it",
+                template->name);
+    else if (d && strcmp(definition_plugin(d), template->name) != 0)
+        err_set(err, BP_INVALID, "%.100s is for the plugin %s, this one is %s", path, definition_plugin(d),
+                template->name);
+    else if (d)
+        m = definition_apply(d, template, err);
+    definition_free(d);
+    free(text);
+    free(own);
+    return m;
+}
+
+int check_define(struct check *c, const char *path)
+{
+    struct bp_err err = {0};
+    struct manifest *m = defined(c, path, &err);
+    if (!m) {
+        finding_add(&c->found, FINDING_ERROR, "workflow", "correct the file", "%s", err.text);
+        return -1;
+    }
+    manifest_free(c->file.manifest);
+    c->file.manifest = m;
+    return 0;
 }

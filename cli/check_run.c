@@ -201,7 +201,11 @@ static void tell_job(struct runner *r, struct json_object *params, const struct 
         json_put_str(in, "name", samples[i].name);
         json_object_array_add(inputs, in);
     }
+    struct json_object *manifest = r->c->file.manifest->json, *settings = json_member(manifest, "settings");
     json_put_str(f, "type", "job");
+    json_put_str(f, "slug", r->c->file.manifest->slug);
+    json_put_str(f, "settings_dir", json_str(manifest, "settingsDir", ""));
+    json_object_object_add(f, "settings", settings ? json_object_get(settings) : json_object_new_object());
     json_put_int(f, "id", 1);
     json_put_int(f, "attempt", 1);
     json_put_int(f, "deadline_ms", (int64_t)time(NULL) * 1000 + r->c->timeout_s * 1000LL);

@@ -18,6 +18,7 @@ void plugin_check_details(FILE *out)
     fputs("Runs none of it but in a child process, without network.\n\n"
           "      --sample FILE    input of the dry run of a workflow; may be given again (a small one is built in)\n"
           "      --params JSON    params of the dry run (their defaults)\n"
+          "      --workflow FILE  of a template: the file of workflows.d that makes a workflow of it\n"
           "      --settings JSON  settings of the plugin, plugin.<name> in the daemon's (their defaults)\n"
           "      --timeout N      seconds one run may take (60)\n"
           "      --no-run         leave the dry run out\n"
@@ -32,6 +33,7 @@ void plugin_check_details(FILE *out)
 struct wish {
     struct check *c;
     const char *file;
+    const char *definition; /* of --workflow, or NULL */
     int no_run;
 };
 
@@ -55,6 +57,8 @@ static int take_option(struct wish *w, const char *name, const char *value)
         return take_object(&c->params, name, value);
     } else if (strcmp(name, "--settings") == 0 && !c->settings) {
         return take_object(&c->settings, name, value);
+    } else if (strcmp(name, "--workflow") == 0 && !w->definition) {
+        w->definition = value;
     } else if (strcmp(name, "--runner") == 0) {
         snprintf(c->runner, sizeof c->runner, "%s", value);
     } else if (strcmp(name, "--timeout") == 0) {
@@ -100,14 +104,19 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
-static void run_parts(struct check *c, int no_run)
+static void run_parts(struct check *c, const struct wish *w)
 {
     check_file(c);
+    if (w->definition && c->file.manifest && check_define(c, w->definition) < 0)
+        return;
     check_manifest(c);
     if (!c->file.manifest)
         return;
     int up = check_probe(c);
-    if (c->file.manifest->kind == KIND_WORKFLOW && up && !no_run)
+    if (c->file.manifest->is_template)
+        finding_add(&c->found, FINDING_OK, "run", NULL,
+                    "a template: give a file of workflows.d with --workflow to run it");
+    else if (c->file.manifest->kind == KIND_WORKFLOW && up && !w->no_run)
         check_run(c);
 }
 
@@ -147,7 +156,7 @@ static int check(struct wish *w, int json)
         rc = err_set(&err, BP_IO, "cannot make a directory %s: %s", c->dir, strerror(errno));
     if (rc == BP_OK) {
         findings_open(&c->found);
-        run_parts(c, w->no_run);
+        run_parts(c, w);
         print(c, json);
         rc = c->found.errors ? BP_FAIL : BP_OK;
         findings_close(&c->found);

@@ -148,6 +148,21 @@ def test_pitfalls_of_a_manifest_and_its_params(check, moody):
         assert any(said in w for w in warnings), (said, warnings)
 
 
+def test_a_template_is_run_as_the_workflow_of_a_file(bpctl, check, moody, tmp_path):
+    file = tmp_path / "files" / "my-effect.json"
+    assert check(moody("mould")) == (0, [], [])
+    file.write_text('{"plugin": "mould", "displayName": "Mine", "settings": {"grace": 5}}')
+    assert check(moody("mould"), "--workflow", file)[:2] == (0, [])
+    told = json.loads(bpctl("plugin", "check", "--json", "--workflow", file, moody("mould")).stdout)
+    assert told["run"]["output_type"] == "image/png"
+    file.write_text('{"plugin": "mould",\n "settings": {"grace": 500}}')
+    status, errors, _ = check(moody("mould"), "--workflow", file)
+    assert status == 1 and errors[0].startswith("workflow: my-effect.json:2:") and "grace" in errors[0]
+    file.write_text('{"plugin": "moody"}')
+    assert "no template" in check(moody("moody"), "--workflow", file)[1][0]
+    assert "is for the plugin moody" in check(moody("mould"), "--workflow", file)[1][0]
+
+
 def test_symbols_beside_the_entry_are_told_by_name(check, moody):
     status, errors, _ = check(moody("talkative"))
     assert status == 1 and len(errors) == 1 and "talkative_helper" in errors[0]
