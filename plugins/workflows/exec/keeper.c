@@ -58,6 +58,7 @@ static void become(const struct keeper *k, int failed_fd)
 {
     const struct child_spec *s = k->spec;
     setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* should the keeper itself be killed */
     signals_default();
     limit(RLIMIT_AS, s->memory_bytes);
     limit(RLIMIT_CPU, s->cpu_s);
@@ -186,6 +187,7 @@ void keeper_run(const struct keeper *k)
 {
     int failed[2];
     setsid(); /* a signal to the runner's group is not for this one: it ends by control_fd */
+    prctl(PR_SET_NAME, "bp-keeper", 0, 0, 0);
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     signals_default();
     signal(SIGPIPE, SIG_IGN);
