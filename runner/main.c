@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c - bp-runner: the process in which a workflow plugin runs. Started by a worker, or by the host to probe a file.
  */
+#include "runner/health/health.h"
 #include "runner/probe.h"
 #include "runner/sandbox.h"
 #include "runner/serve.h"
@@ -20,6 +21,7 @@
 
 static const char help[] =
     "Usage: bp-runner --probe FILE [--start JSON]\n"
+    "       bp-runner --health DEVICE\n"
     "       bp-runner --serve [RULES] (started by bpd --role worker, with a socket as file 3)\n"
     "\n"
     "Runs the code of one workflow plugin, apart from the daemon: no network, no secrets, limited files and memory.\n"
@@ -29,6 +31,9 @@ static const char help[] =
     "  --start JSON         with --probe: start it whatever its kind, with these settings, look at its facets, stop "
     "it,\n"
     "                       and print what was found as JSON\n"
+    "  --health DEVICE      compute what is known on DEVICE (auto, cpu or cuda), ask NVML about a GPU, and print what "
+    "was\n"
+    "                       found as JSON: exit 0 when jobs may run on it, 1 when not\n"
     "  --serve              run jobs for the worker at the other end of file 3 until it closes that; how the plugin\n"
     "                       ended, when not in order, goes to file 4\n"
     "\n"
@@ -47,6 +52,7 @@ static const char help[] =
 enum {
     OPT_PROBE = 1,
     OPT_START,
+    OPT_HEALTH,
     OPT_SERVE,
     OPT_WRITE,
     OPT_READ,
@@ -64,6 +70,7 @@ enum {
 static const struct option options[] = {
     {"probe", required_argument, NULL, OPT_PROBE},
     {"start", required_argument, NULL, OPT_START},
+    {"health", required_argument, NULL, OPT_HEALTH},
     {"serve", no_argument, NULL, OPT_SERVE},
     {"write", required_argument, NULL, OPT_WRITE},
     {"read", required_argument, NULL, OPT_READ},
@@ -85,7 +92,7 @@ struct paths {
 };
 
 struct wish {
-    const char *probe, *start;
+    const char *probe, *start, *health;
     int serve;
     struct paths read, write;
     struct sandbox_rules rules;
@@ -136,6 +143,8 @@ static int take_option(struct wish *w, int option)
         w->probe = optarg;
     else if (option == OPT_START)
         w->start = optarg;
+    else if (option == OPT_HEALTH)
+        w->health = optarg;
     else if (option == OPT_SERVE)
         w->serve = 1;
     else if (option == OPT_WRITE || option == OPT_READ)
@@ -166,8 +175,8 @@ static int read_options(int argc, char **argv, struct wish *w)
         fprintf(stderr, "bp-runner: unexpected argument '%s'\n", argv[optind]);
         return usage();
     }
-    if (!w->probe == !w->serve) {
-        fprintf(stderr, "bp-runner: one of --probe FILE and --serve is needed\n");
+    if (!!w->probe + !!w->health + !!w->serve != 1) {
+        fprintf(stderr, "bp-runner: one of --probe FILE, --health DEVICE and --serve is needed\n");
         return usage();
     }
     w->rules.read = w->read.path;
@@ -208,7 +217,7 @@ int main(int argc, char **argv)
     int status = read_options(argc, argv, &w);
     if (status >= 0)
         return status;
-    if (!w.probe)
-        return serve_worker(&w.rules);
-    return w.start ? probe_start(w.probe, w.start) : probe(w.probe);
+    if (w.probe)
+        return w.start ? probe_start(w.probe, w.start) : probe(w.probe);
+    return w.health ? health(w.health) : serve_worker(&w.rules);
 }

@@ -207,3 +207,10 @@ int32_t cuda_cache_modules(struct bp_device *dev, const char *dir, int64_t limit
     cubin_cache_close(&cuda->cache);
     return cubin_cache_open(dir, limit_bytes, &cuda->cache, err);
 }
+
+int32_t cuda_pci_id(const struct bp_device *dev, char *out, size_t n)
+{
+    const struct cuda *cuda = dev->ctx;
+    out[0] = 0;
+    return cuda->fn.device_pci_id(out, (int)n, cuda->gpu) == CUDA_SUCCESS ? BP_OK : BP_IO;
+}

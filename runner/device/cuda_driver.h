@@ -30,6 +30,7 @@ typedef CUresult CUDAAPI cuda_memset_fn(CUdeviceptr to, unsigned char value, siz
     X(device_name, tcuDeviceGetName, "cuDeviceGetName", NULL)                                                          \
     X(driver_version, cuda_driver_version_fn, "cuDriverGetVersion", NULL)                                              \
     X(device_attribute, tcuDeviceGetAttribute, "cuDeviceGetAttribute", NULL)                                           \
+    X(device_pci_id, cuda_pci_id_fn, "cuDeviceGetPCIBusId", NULL)                                                      \
     X(device_memory, cuda_total_mem_fn, "cuDeviceTotalMem_v2", NULL)                                                   \
     X(ctx_retain, tcuDevicePrimaryCtxRetain, "cuDevicePrimaryCtxRetain", NULL)                                         \
     X(ctx_release, tcuDevicePrimaryCtxRelease, "cuDevicePrimaryCtxRelease_v2", "cuDevicePrimaryCtxRelease")            \

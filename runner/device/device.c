@@ -64,3 +64,8 @@ int32_t device_cache_modules(struct bp_device *dev, const char *dir, int64_t lim
 {
     return dev->kind == BP_DEVICE_CUDA ? cuda_cache_modules(dev, dir, limit_bytes, err) : BP_OK;
 }
+
+int32_t device_pci_id(const struct bp_device *dev, char *out, size_t n)
+{
+    return dev->kind == BP_DEVICE_CUDA ? cuda_pci_id(dev, out, n) : BP_UNSUPPORTED;
+}

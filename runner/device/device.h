@@ -28,4 +28,7 @@ void device_close(struct bp_device **dev);
  */
 int32_t device_cache_modules(struct bp_device *dev, const char *dir, int64_t limit_bytes, struct bp_err *err);
 
+/* Where the GPU is on the PCI bus, "0000:01:00.0"; BP_UNSUPPORTED for a CPU, BP_IO. */
+int32_t device_pci_id(const struct bp_device *dev, char *out, size_t n);
+
 #endif

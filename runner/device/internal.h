@@ -12,6 +12,7 @@ int32_t cuda_open(struct bp_device *dev, struct bp_err *err);
 void cuda_close(struct bp_device *dev);
 /* As device_cache_modules(). */
 int32_t cuda_cache_modules(struct bp_device *dev, const char *dir, int64_t limit_bytes, struct bp_err *err);
+int32_t cuda_pci_id(const struct bp_device *dev, char *out, size_t n);
 
 /* Writes rc and one sentence to err, which may be NULL, and returns rc. */
 int32_t device_fail(struct bp_err *err, int32_t rc, const char *fmt, ...) BP_PRINTF(3, 4);

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The kernels the fake GPU can run: those a test taught it (fakecuda_teach), by their CPU twins. FAKECUDA_WRONG=1 makes
+ * The kernels the fake GPU can run, by their CPU twins: the known answer of runner/health, and those a test taught it
+ * (fakecuda_teach). FAKECUDA_WRONG=1 makes
  * it a GPU that computes wrongly: one bit of the first buffer a kernel's arguments name is turned over.
  */
 #include "fake.h"
+#include "health.kernel.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define IMAGES 8
 
-static const struct bp_kernel_image *images[IMAGES];
-static int n_images;
+static const struct bp_kernel_image *images[IMAGES] = {&health_kernels};
+static int n_images = 1;
 
 EXPORT void fakecuda_teach(const struct bp_kernel_image *image);
 
