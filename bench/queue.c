@@ -2,12 +2,14 @@
 /*
  * queue - how fast a queue plugin is by itself: no HTTP, no bus, one thread that hands batches to apply().
  *
- *   queue PLUGIN.so [--batch 1,32,128,256] [--leases 1] [--mixed] [--seconds 3] [--workflows 4] [--workers 16]
- *         [--preload 0] [--settings JSON] [--server PID]
+ *   queue PLUGIN.so [--batch 1,32,128,256] [--leases 1] [--mixed|--together] [--seconds 3] [--workflows 4]
+ *         [--workers 16] [--preload 0] [--settings JSON] [--server PID]
  *
  * A cycle is submit + lease + complete of one job. Each round sends three batches of `batch` jobs each: submits, leases
  * of --leases jobs at once, completes; with --mixed the completes of a round go with the submits of the next, as in a
- * daemon with as many producers as workers. --preload queues that many jobs first and then also times statistics,
+ * daemon with as many producers as workers; with --together a round is one batch of completes, submits and leases of
+ * one job, whose numbers vary by a half, as those of a daemon with much to do, behind a queue of some hundred.
+ * --preload queues that many jobs first and then also times statistics,
  * sweeps and leases. --server names the process of the database, whose CPU time is then told too.
  */
 #include <bp/queue.h>
@@ -28,7 +30,7 @@
 static struct options {
     const char *plugin, *settings, *dir, *batches, *server;
     uint32_t batch, leases, workflows, workers;
-    bool mixed;
+    bool mixed, together;
     double seconds;
     int64_t preload;
 } opt = {.batches = "1,32,128,256", .leases = 1, .workflows = 4, .workers = 16, .seconds = 3};
@@ -121,13 +123,13 @@ static uint32_t submits(uint32_t at)
     return at + opt.batch;
 }
 
-static uint32_t leases(void)
+static uint32_t leases(uint32_t at)
 {
     static const char *workflow[1000], *token[BATCH_MAX], *key[BATCH_MAX];
     static char worker[BATCH_MAX][24];
     uint32_t n = 0;
     for (uint32_t i = 0; i < opt.batch; i += opt.leases, n++) {
-        struct bp_op_lease *l = &op(n, BP_OP_LEASE)->u.lease;
+        struct bp_op_lease *l = &op(at + n, BP_OP_LEASE)->u.lease;
         snprintf(worker[n], sizeof worker[n], "worker-%u", n % opt.workers);
         for (uint32_t k = i; k < i + opt.leases; k++) {
             snprintf(tokens[k], sizeof tokens[k], "%08llx-0000-4000-8000-0123456789ab",
@@ -147,13 +149,13 @@ static uint32_t leases(void)
         l->output_keys = &key[i];
         l->ttl_ms = 60000;
     }
-    return n;
+    return at + n;
 }
 
-static void take_leased(uint32_t n)
+static void take_leased(uint32_t at, uint32_t n)
 {
     held.n = held.n_memory = 0;
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = at; i < n; i++) {
         const struct bp_op_lease *l = &ops[i].u.lease;
         if (l->count)
             held.memory[held.n_memory++] = l->memory;
@@ -247,9 +249,9 @@ static void watch_once(void)
 static void lease_once(void)
 {
     opt.batch = opt.leases = 1;
-    uint32_t n = leases();
+    uint32_t n = leases(0);
     apply(n);
-    take_leased(n);
+    take_leased(0, n);
 }
 
 static void complete_once(void)
@@ -282,18 +284,44 @@ static void preload(void)
     opt.leases = asked;
 }
 
+/* Between half and one and a half times as many as asked for. */
+static uint32_t varied(uint32_t k)
+{
+    static uint32_t seed = 1;
+    seed = seed * 1664525 + 1013904223;
+    return k - k / 2 + (seed >> 16) % (k + k / 2 - (k - k / 2) + 1);
+}
+
+static uint64_t round_together(double t[3], uint32_t asked)
+{
+    double a = now_s();
+    uint32_t completed = completes(0);
+    opt.batch = varied(asked);
+    uint32_t submitted = submits(completed);
+    opt.batch = varied(asked);
+    uint32_t n = leases(submitted);
+    apply(n);
+    forget_leased();
+    take_leased(submitted, n);
+    opt.batch = asked;
+    t[0] += now_s() - a;
+    return completed;
+}
+
 /* One round; the times of its batches are added to t. */
 static uint64_t round_run(double t[3])
 {
+    if (opt.together)
+        return round_together(t, opt.batch);
     double a = now_s();
     uint32_t n = opt.mixed ? completes(0) : 0;
     uint64_t done = n;
     apply(submits(n));
     forget_leased();
     double b = now_s();
-    n = leases();
+    n = leases(0);
     apply(n);
-    take_leased(n);
+    take_leased(0, n);
     double c = now_s();
     t[0] += b - a;
     t[1] += c - b;
@@ -310,16 +338,22 @@ static uint64_t round_run(double t[3])
 static void cycles(void)
 {
     uint64_t n = 0;
+    for (uint32_t i = 0; opt.together && i < 500; i += opt.batch)
+        apply(submits(0));
     double t[3] = {0}, begin = now_s(), cpu = cpu_s(), server = server_cpu_s();
     while (now_s() - begin < opt.seconds)
         n += round_run(t);
     double wall = now_s() - begin;
     cpu = cpu_s() - cpu;
     server = server_cpu_s() - server;
-    printf("{\"batch\": %u, \"leases\": %u, \"mixed\": %s, \"cycles_per_s\": %.0f, \"us_per_cycle\": {\"cpu\": %.1f, "
+    printf("{\"batch\": %u, \"leases\": %u, \"how\": \"%s\", \"cycles_per_s\": %.0f, \"us_per_cycle\": {\"cpu\": %.1f, "
            "\"server_cpu\": %.1f, \"submit\": %.1f, \"lease\": %.1f, \"complete\": %.1f}}\n",
-           opt.batch, opt.leases, opt.mixed ? "true" : "false", (double)n / wall, cpu / (double)n * 1e6,
-           server / (double)n * 1e6, t[0] / (double)n * 1e6, t[1] / (double)n * 1e6, t[2] / (double)n * 1e6);
+           opt.batch, opt.leases,
+           opt.together ? "together"
+           : opt.mixed  ? "mixed"
+                        : "apart",
+           (double)n / wall, cpu / (double)n * 1e6, server / (double)n * 1e6, t[0] / (double)n * 1e6,
+           t[1] / (double)n * 1e6, t[2] / (double)n * 1e6);
     fflush(stdout);
     if (held.n)
         apply(completes(0));
@@ -340,10 +374,11 @@ static void all_cycles(void)
 
 static _Noreturn void usage(void)
 {
-    fprintf(stderr,
-            "usage: queue PLUGIN.so [--batch 1..%d,...] [--leases 1..64] [--mixed] [--seconds S] [--workflows "
-            "1..1000] [--workers N] [--preload N] [--settings JSON] [--dir DIR] [--server PID]\n",
-            BATCH_MAX / 2);
+    fprintf(
+        stderr,
+        "usage: queue PLUGIN.so [--batch 1..%d,...] [--leases 1..64] [--mixed|--together] [--seconds S] [--workflows "
+        "1..1000] [--workers N] [--preload N] [--settings JSON] [--dir DIR] [--server PID]\n",
+        BATCH_MAX / 2);
     exit(2);
 }
 
@@ -353,6 +388,8 @@ static void option(int c)
     uint32_t *number = c == 'l' ? &opt.leases : c == 'f' ? &opt.workflows : &opt.workers;
     if (c == 'm')
         opt.mixed = true;
+    else if (c == 't')
+        opt.together = true;
     else if (c == 's')
         opt.seconds = atof(optarg);
     else if (c == 'p')
@@ -367,23 +404,16 @@ static void option(int c)
 
 static void options(int argc, char **argv)
 {
-    static const struct option names_[] = {{"batch", 1, 0, 'b'},
-                                           {"seconds", 1, 0, 's'},
-                                           {"workflows", 1, 0, 'f'},
-                                           {"workers", 1, 0, 'w'},
-                                           {"preload", 1, 0, 'p'},
-                                           {"leases", 1, 0, 'l'},
-                                           {"mixed", 0, 0, 'm'},
-                                           {"server", 1, 0, 'P'},
-                                           {"settings", 1, 0, 'c'},
-                                           {"dir", 1, 0, 'd'},
-                                           {0, 0, 0, 0}};
+    static const struct option names_[] = {{"batch", 1, 0, 'b'},    {"seconds", 1, 0, 's'},  {"workflows", 1, 0, 'f'},
+                                           {"workers", 1, 0, 'w'},  {"preload", 1, 0, 'p'},  {"leases", 1, 0, 'l'},
+                                           {"mixed", 0, 0, 'm'},    {"together", 0, 0, 't'}, {"server", 1, 0, 'P'},
+                                           {"settings", 1, 0, 'c'}, {"dir", 1, 0, 'd'},      {0, 0, 0, 0}};
     for (int c; (c = getopt_long(argc, argv, "", names_, NULL)) != -1;)
         option(c);
     bool fits = optind == argc - 1 && opt.leases >= 1 && opt.leases <= 64 && opt.workflows >= 1 &&
                 opt.workflows <= 1000 && opt.workers >= 1;
     for (const char *p = opt.batches; fits && p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
-        fits = atoi(p) >= 1 && atoi(p) <= BATCH_MAX / 2;
+        fits = atoi(p) >= 1 && atoi(p) <= (opt.together ? BATCH_MAX / 5 : BATCH_MAX / 2);
     if (!fits)
         usage();
     opt.plugin = argv[optind];

@@ -42,10 +42,12 @@ static void wait_for_the_end(int client)
         ;
 }
 
-/* A commit by itself, or as the end of a text of several statements; not READ COMMITTED. */
+/* A commit by itself, as the end of a text of several statements, or a prepared one that ends in it; not READ
+ * COMMITTED. */
 static bool commits(const char *bytes, size_t n)
 {
-    return memmem(bytes, n, "\003COMMIT", 7) != NULL || (n >= 7 && memcmp(bytes + n - 7, ";COMMIT", 7) == 0);
+    return memmem(bytes, n, "\003COMMIT", 7) != NULL || (n >= 7 && memcmp(bytes + n - 7, ";COMMIT", 7) == 0) ||
+           memmem(bytes, n, "EXECUTE COMMIT", 14) != NULL;
 }
 
 /* The client's side; false: the connection ends. */

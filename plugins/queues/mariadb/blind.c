@@ -290,26 +290,48 @@ static void inserts(struct store *s)
     s->batch.wrote = s->batch.wrote || !first;
 }
 
-void blind_begin_text(struct store *s)
+static bool writes(const struct batch *b)
+{
+    bool any = b->n_dirty != 0;
+    for (uint32_t i = 0; i < b->n_plans && !any; i++)
+        any = b->plans[i].job != NULL;
+    for (size_t i = 0; i < b->n_workers && !any; i++)
+        any = b->workers[i].seen_ms != 0;
+    return any;
+}
+
+/* Now and then, and before a worker goes without a job. */
+static void ask(struct store *s)
+{
+    sql_add(&s->q, "IF ");
+    bounds_foreign_text(s);
+    sql_add(&s->q, " OR (SELECT version FROM tenants_version)<>%l" SIGNAL_TEXT, s->rules.version);
+    s->bounds.asked_ms = store_clock_ms();
+}
+
+static void others(struct store *s, const char *lock)
+{
+    sql_add(&s->q, "IF (SELECT COALESCE(SUM(batch),0) FROM writers WHERE id<>%l%r)<>%l" SIGNAL_TEXT, s->writer_id, lock,
+            s->bounds.others);
+}
+
+void blind_begin_text(struct store *s, bool windows)
 {
     struct batch *b = &s->batch;
-    b->begun = true;
-    if (!s->hasty)
+    b->begun = windows || writes(b);
+    if (b->begun && !s->hasty) {
         sql_add(&s->q, "SET SESSION innodb_lock_wait_timeout=0;");
-    s->hasty = true;
-    sql_add(&s->q, "START TRANSACTION;");
-    if (b->ask) {
-        sql_add(&s->q, "IF ");
-        bounds_foreign_text(s);
-        sql_add(&s->q, " OR (SELECT version FROM tenants_version)<>%l" SIGNAL_TEXT, s->rules.version);
-        s->bounds.asked_ms = store_clock_ms();
+        s->hasty = true;
     }
+    if (b->ask)
+        ask(s);
     b->body = s->q.n;
-    sql_add(&s->q,
-            "INSERT INTO writers (id, batch, seen_ms) VALUES (%l,%l,%l) ON DUPLICATE KEY UPDATE "
-            "batch=VALUES(batch), seen_ms=VALUES(seen_ms);"
-            "IF (SELECT COALESCE(SUM(batch),0) FROM writers WHERE id<>%l LOCK IN SHARE MODE)<>%l" SIGNAL_TEXT,
-            s->writer_id, s->batch_no, s->host->now_ms(s->self), s->writer_id, s->bounds.others);
+    if (b->begun)
+        sql_add(&s->q,
+                "START TRANSACTION;INSERT INTO writers (id, batch, seen_ms) VALUES (%l,%l,%l) ON DUPLICATE KEY UPDATE "
+                "batch=VALUES(batch), seen_ms=VALUES(seen_ms);",
+                s->writer_id, s->batch_no, s->host->now_ms(s->self));
+    others(s, b->begun ? " LOCK IN SHARE MODE" : "");
     inserts(s);
 }
 

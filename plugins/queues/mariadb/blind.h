@@ -29,8 +29,9 @@ struct store;
 
 /* Runs the batch so. *done: false when it does not fit, and nothing happened; the rc then is BP_OK. */
 int32_t blind_run(struct store *s, struct bp_op *const *ops, uint32_t n, bool *done);
-/* Adds the begin, what makes sure, and the new jobs to s->q. */
-void blind_begin_text(struct store *s);
+/* Adds the begin, what makes sure, and the new jobs to s->q. One that writes nothing begins no transaction: what makes
+ * sure is all that is asked. windows: those are to be written. */
+void blind_begin_text(struct store *s, bool windows);
 /* Adds the check that the statement before changed so many rows. */
 void blind_count_text(struct store *s, size_t rows);
 /* The batch does not fit after all; returns an rc that ends it. */

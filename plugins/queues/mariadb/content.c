@@ -29,8 +29,8 @@ int32_t content_submit(struct store *s, const struct job *j)
     const struct bp_job_row *r = &j->row;
     struct pool *p = j->pool;
     if (pool_central(p)) {
-        sql_add(rows_begin(&s->batch.jobs), "(%l,%s,%s,%s,%s)", r->id, r->params, r->inputs, r->idempotency_key,
-                r->unique_key);
+        sql_add(rows_begin(&s->batch.jobs), "(%l,%s,%s,%s,%s,NULL,NULL)", r->id, r->params, r->inputs,
+                r->idempotency_key, r->unique_key);
         if (!s->batch.blind)
             recent_put(s, j);
         return batch_spill(s);
@@ -47,7 +47,7 @@ int32_t content_output(struct store *s, const struct job *j)
     const struct bp_job_row *r = &j->row;
     struct pool *p = j->pool;
     if (pool_central(p)) {
-        sql_add(rows_begin(&s->batch.outputs), "(%l,%s,%s)", r->id, r->output, r->provider_job_id);
+        sql_add(rows_begin(&s->batch.jobs), "(%l,NULL,NULL,NULL,NULL,%s,%s)", r->id, r->output, r->provider_job_id);
         return batch_spill(s);
     }
     if (p->far) {

@@ -16,16 +16,19 @@ struct table {
     struct sql *rows;
     const char *before, *after;
 };
-#define N_TABLES 8
+#define N_TABLES 7
 
-/* In the order they are written. Jobs come before outputs, which may be of the same job. */
+/* In the order they are written. */
 static void tables(struct batch *b, struct table t[N_TABLES])
 {
     const struct table all[N_TABLES] = {
-        {&b->jobs, "INSERT INTO ai_jobs (id, params, inputs, idempotency_key, unique_key) VALUES ", ";"},
+        {&b->jobs,
+         "INSERT INTO ai_jobs (id, params, inputs, idempotency_key, unique_key, output, provider_job_id) VALUES ",
+         " ON DUPLICATE KEY UPDATE params=COALESCE(VALUES(params),params), inputs=COALESCE(VALUES(inputs),inputs), "
+         "idempotency_key=COALESCE(VALUES(idempotency_key),idempotency_key), "
+         "unique_key=COALESCE(VALUES(unique_key),unique_key), output=VALUES(output), "
+         "provider_job_id=VALUES(provider_job_id);"},
         {&b->keys, "INSERT INTO idempotency_keys (tenant_id, key_hash, dispatch_id, request_hash) VALUES ", ";"},
-        {&b->outputs, "INSERT INTO ai_jobs (id, output, provider_job_id) VALUES ",
-         " ON DUPLICATE KEY UPDATE output=VALUES(output), provider_job_id=VALUES(provider_job_id);"},
         {&b->outbox, "INSERT INTO pool_outbox (pool, dispatch_id) VALUES ", ";"},
         {&b->events, "INSERT INTO job_events (job_id, at_ms, what, who, detail) VALUES ", ";"},
         {&b->interruptions, "INSERT IGNORE INTO workflow_interruptions VALUES ", ";"},
@@ -338,11 +341,11 @@ static bool told_from_memory(const struct store *s)
 }
 
 /* Writes what the segment changed in the jobs, behind what begins a blind batch. */
-static int32_t changes_write(struct store *s)
+static int32_t changes_write(struct store *s, bool windows)
 {
     sql_clear(&s->q);
     if (s->batch.blind)
-        blind_begin_text(s);
+        blind_begin_text(s, windows);
     size_t begin = s->q.n;
     int32_t rc = dispatches_write(s);
     s->batch.wrote = s->batch.wrote || s->batch.n_dirty || s->q.n > begin;
@@ -368,12 +371,11 @@ static void tables_write(struct store *s, bool windows)
 /* Sends the text that was built, with the end of the transaction when that may be. */
 static int32_t flush_send(struct store *s, struct wants *w, bool commit)
 {
-    size_t end = s->q.n;
     if (commit)
         sql_add(&s->q, "%r", batch_end_text(s));
     s->committing = commit && s->batch.wrote;
     bool sent = s->q.n || s->q.failed;
-    int32_t rc = sent ? shapes_send(s, s->batch.blind ? s->batch.body : 0, end) : BP_OK;
+    int32_t rc = sent ? shapes_send(s, s->batch.blind ? s->batch.body : 0, s->q.n) : BP_OK;
     rc = rc ? rc : contents_take(s, w);
     if (!rc && sent)
         rc = query_end(s);
@@ -401,7 +403,7 @@ int32_t batch_flush(struct store *s, bool last)
     rc = rc ? rc : contents_wanted(s, &w);
     if (!rc && s->batch.blind && w.n)
         rc = blind_give_up(s);
-    rc = rc ? rc : changes_write(s);
+    rc = rc ? rc : changes_write(s, windows);
     if (rc)
         return rc;
     tables_write(s, windows);

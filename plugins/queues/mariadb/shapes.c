@@ -6,7 +6,8 @@
 
 #include "store.h"
 
-#define SHAPES_MAX 1024
+#define SHAPES_MAX 1024 /* places, in sets; a shape may be in any place of its set */
+#define SET        8
 #define USES_MIN   3
 #define VALUES_MAX 300 /* of a text: with more, handing values over costs what reading the statements did */
 
@@ -47,12 +48,25 @@ static void shape_text(const struct sql *q, size_t from, size_t to, struct sql *
     sql_add(out, q->text[to - 1] == ';' ? "END" : ";END");
 }
 
+/* The place of a shape, or of the one in its set that came least often. */
+static struct shape *find(const struct shapes *x, const struct sql *text)
+{
+    struct shape *set = &x->slots[hash_of(text) % (SHAPES_MAX / SET) * SET], *least = set;
+    for (struct shape *p = set; p < set + SET; p++) {
+        if (p->text && p->n == text->n && memcmp(p->text, text->text, text->n) == 0)
+            return p;
+        if (least->text && (!p->text || p->uses < least->uses))
+            least = p;
+    }
+    return least;
+}
+
 /* The slot of a shape; one that came less often than others gives way. NULL: the slot is another's. */
 static struct shape *slot_of(struct shapes *x, const struct sql *text)
 {
     if (!x->slots && !(x->slots = calloc(SHAPES_MAX, sizeof *x->slots)))
         return NULL;
-    struct shape *p = &x->slots[hash_of(text) % SHAPES_MAX];
+    struct shape *p = find(x, text);
     if (p->text && p->n == text->n && memcmp(p->text, text->text, text->n) == 0)
         return p;
     if (p->text && p->uses > 0 && --p->uses > 0)
@@ -67,12 +81,20 @@ static struct shape *slot_of(struct shapes *x, const struct sql *text)
     return p;
 }
 
+/* One that ends its transaction says so in its name, for whoever watches the connection. */
+static const char *name_of(const char *text, size_t n)
+{
+    static const char end[] = "COMMIT;END";
+    return n >= sizeof end && memcmp(text + n - (sizeof end - 1), end, sizeof end - 1) == 0 ? "COMMIT" : "bp";
+}
+
 /* The text with the name of the shape and its values in the place of [from, to). */
-static void execute_text(const struct sql *q, size_t from, size_t to, int number, struct sql *out)
+static void execute_text(const struct sql *q, size_t from, size_t to, const struct shape *p, int number,
+                         struct sql *out)
 {
     sql_clear(out);
     sql_bytes(out, q->text, from);
-    sql_add(out, "EXECUTE bp%i USING ", number);
+    sql_add(out, "EXECUTE %r%i USING ", name_of(p->text, p->n), number);
     size_t first = value_from(q, from);
     for (size_t i = first; i < q->n_values && q->values[i].at < to; i++) {
         sql_bytes(out, ",", i > first);
@@ -101,7 +123,7 @@ int32_t shapes_send(struct store *s, size_t from, size_t to)
         x->due = p;
     if (!p || !p->prepared)
         return query_send(s, q);
-    execute_text(q, from, to, (int)(p - x->slots), &x->send);
+    execute_text(q, from, to, p, (int)(p - x->slots), &x->send);
     return query_send(s, &x->send);
 }
 
@@ -114,7 +136,7 @@ void shapes_prepare(struct store *s)
         return;
     struct bp_err before = s->failure;
     sql_clear(&x->send);
-    sql_add(&x->send, "PREPARE bp%i FROM %s", (int)(p - x->slots), p->text);
+    sql_add(&x->send, "PREPARE %r%i FROM %s", name_of(p->text, p->n), (int)(p - x->slots), p->text);
     int32_t rc = query_run(s, &x->send);
     if (rc && s->fault == FAULT_LOST)
         conn_close(s);

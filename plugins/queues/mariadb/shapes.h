@@ -7,8 +7,7 @@
  * single compound statement; from then on its name and the values are sent, and the server, which keeps what it has
  * read, answers with the rows alone: a quarter to a third less work for the same statements.
  *
- * What begins and ends a transaction stays in plain text around it. A shape is nothing but a shortcut: without it the
- * plain text is sent, and a new connection begins without any.
+ * A shape is nothing but a shortcut: without it the plain text is sent, and a new connection begins without any.
  */
 #ifndef MARIADB_SHAPES_H
 #define MARIADB_SHAPES_H
