@@ -249,23 +249,26 @@ static int asked(const char *word)
 /* Opened anew, a runner finds what its predecessor's driver made of the kernels. */
 static void kernels_are_compiled_once_for_all_runners(void **state)
 {
-    char text[9000];
+    char text[9000], plugin[4096], cuda[4096];
+    const char *const rules[] = {"--write", ".", "--read", plugin, "--read", cuda, NULL};
     (void)state;
-    setenv("LD_LIBRARY_PATH", built("tests/fakecuda"), 1);
+    snprintf(plugin, sizeof(plugin), "%s", peer_built("plugins/image-to-video.so"));
+    snprintf(cuda, sizeof(cuda), "%s", peer_built("tests/fakecuda"));
+    setenv("LD_LIBRARY_PATH", cuda, 1);
     setenv("FAKECUDA_LOG", "cuda.txt", 1);
     for (int i = 0; i < 3; i++) {
         struct peer p;
-        start(&p);
+        peer_start(&p, rules);
         snprintf(
             text, sizeof(text),
             "{\"type\":\"open\",\"plugin\":\"%s\",\"name\":\"image-to-video\",\"device\":\"cuda\",\"state_dir\":\".\","
             "\"kernels\":\"kernels\",\"kernels_bytes\":1000000}",
-            built("plugins/image-to-video.so"));
-        tell(&p, text);
-        struct json_object *o = hear(&p, "ready");
+            plugin);
+        peer_tell(&p, text);
+        struct json_object *o = peer_hear(&p, "ready");
         assert_string_equal(json_str(o, "device", ""), "cuda");
         json_object_put(o);
-        assert_int_equal(finish(&p), 0);
+        assert_int_equal(peer_finish(&p), 0);
         assert_int_equal(asked("cuLinkComplete"), 1);
         assert_int_equal(asked("cuModuleLoadDataEx cubin"), i + 1);
     }
