@@ -37,8 +37,8 @@ struct bp_test; /* a running plugin with all that surrounds it */
  */
 int32_t bp_test_open(const char *so, const char *settings, struct bp_test **out, struct bp_err *err);
 /* Closes the job facet where it was used, stops the plugin, removes its state directory and sets *t to NULL. BP_FAIL
- * says what was not given back: device buffers, modules, and memory of the host, which also the test may still hold
- * (bp_test_free). Accepts NULL in *t. */
+ * says what was not given back: things of the device (buffers, page-locked memory, modules, queues, events) and memory
+ * of the host, which also the test may still hold (bp_test_free). Accepts NULL in *t. */
 int32_t bp_test_close(struct bp_test **t, struct bp_err *err);
 
 /* The table of a facet, "bp.notify/1" say, NULL when it is not offered; and the first argument of its functions. */
@@ -54,8 +54,8 @@ const char *bp_test_events(struct bp_test *t);
 /* What bp_host.now_ms() answers from now on; 0: the real time. */
 void bp_test_clock(struct bp_test *t, int64_t now_ms);
 /*
- * Makes the n-th call from now fail (1: the next), of bp_host.alloc and of the device's functions that can fail: alloc
- * and module_load with BP_NOMEM, the others with BP_IO. 0: none. The loop
+ * Makes the n-th call from now fail (1: the next), of bp_host.alloc and of the device's functions that can fail: those
+ * that give something out with BP_NOMEM, the others with BP_IO. 0: none. The loop
  *     for (n = 1; bp_test_fail(t, n), rc = bp_test_run(t, &job, &err), bp_test_failed(t); n++) assert(rc != BP_OK);
  * tries every failure of a job once.
  */
@@ -68,6 +68,9 @@ struct bp_test_job {
     const char *params;                 /* JSON object, complete; NULL: "{}" */
     const char *inputs[BP_TEST_INPUTS]; /* files; the first NULL ends them */
     const char *output;                 /* file to be written */
+    const char *slug;                   /* of a workflow of a template; NULL: the plugin's name */
+    const char *settings;               /* that workflow's settings, a JSON object; NULL: "{}" */
+    const char *settings_dir;           /* where file names in them begin; NULL: "" */
     int64_t stop_after;                 /* progress() calls that are answered with "go on"; then BP_STOPPED. 0: all */
     /* out */
     int64_t n_progress;   /* calls of progress() */

@@ -104,10 +104,13 @@ int32_t bp_test_close(struct bp_test **out, struct bp_err *err)
     if (t->facet)
         t->facet->close(t->state);
     t->plugin->stop(t->inst);
-    if (t->buffers || t->modules || t->blocks)
-        rc = bp_error(err, BP_FAIL,
-                      "%s has not given back: %lld device buffers, %lld modules, %lld blocks of the host's memory",
-                      t->plugin->name, (long long)t->buffers, (long long)t->modules, (long long)t->blocks);
+    if (t->buffers || t->host_blocks || t->modules || t->queues || t->events_open || t->blocks)
+        rc = bp_error(
+            err, BP_FAIL,
+            "%.60s has not given back: of the device %lld buffers, %lld page-locked blocks, %lld modules, %lld "
+            "queues, %lld events; of the host %lld blocks",
+            t->plugin->name, (long long)t->buffers, (long long)t->host_blocks, (long long)t->modules,
+            (long long)t->queues, (long long)t->events_open, (long long)t->blocks);
     test_device_close(t);
     end(t);
     return rc;

@@ -35,7 +35,7 @@ struct bp_test {
     /* the device; NULL until the first job */
     struct bp_device *real;
     struct bp_device counted; /* the real one's table, with the functions of device.c in front */
-    int64_t buffers, modules; /* that were not freed */
+    int64_t buffers, host_blocks, modules, queues, events_open; /* that were not freed */
     const struct bp_job_facet *facet;
     void *state;
     /* the job */
@@ -52,6 +52,11 @@ void test_host_of(struct bp_test *t);
 void test_note(struct bp_test *t, struct notes *n, const char *fmt, ...) BP_PRINTF(3, 4);
 /* 1: this call is the one that was chosen to fail. Any thread. */
 int32_t test_fails_now(struct bp_test *t);
+/* test_fails_now() for a call of the device: rc with a sentence, or BP_OK. */
+int32_t test_device_fails(struct bp_test *t, int32_t rc, const char *what, struct bp_err *err);
+struct bp_test *test_of_device(const struct bp_device *dev);
+/* The functions that came after ABI 1.0: queues, events, page-locked memory. */
+void test_device_queues(struct bp_test *t);
 /* Opens the device and puts the account in front of it. */
 int32_t test_device_open(struct bp_test *t, struct bp_err *err);
 void test_device_close(struct bp_test *t);
