@@ -32,13 +32,15 @@ class Kit:
         return r
 
     def scaffold(self, kind, name, dir):
-        """A new plugin of the kind, built and tested. Its .so."""
+        """A new plugin of the kind, built, tested and vetted. Its .so."""
         self.run("bpctl", "plugin", "new", kind, name, "--dir", dir)
         folder = pathlib.Path(dir) / name
         self.run("cmake", "-B", "build", cwd=folder)
         self.run("cmake", "--build", "build", "-j", "2", cwd=folder)
         r = self.run("ctest", "--test-dir", "build", "--output-on-failure", cwd=folder)
         assert "100% tests passed" in r.stdout
+        r = self.run("bpctl", "plugin", "check", folder / "build" / f"{name}.so")
+        assert "0 errors, 0 warnings" in r.stdout, r.stdout
         return folder / "build" / f"{name}.so"
 
 
