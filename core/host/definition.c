@@ -138,6 +138,19 @@ const char *definition_plugin(const struct definition *d)
     return d->plugin;
 }
 
+/* Of the sandbox a file may say a part: what it does not say is as the template's. */
+static void sandbox_complete(struct json_object *defined, struct json_object *of_template)
+{
+    struct json_object *own = json_member(defined, "sandbox");
+    if (!own || !of_template)
+        return;
+    json_object_object_foreach(of_template, key, value)
+    {
+        if (!json_object_object_get_ex(own, key, NULL))
+            json_object_object_add(own, key, json_object_get(value));
+    }
+}
+
 /* The template's keys that are not about the template itself, and the file's over them. */
 static struct json_object *merge(const struct definition *d, const struct manifest *template)
 {
@@ -149,6 +162,7 @@ static struct json_object *merge(const struct definition *d, const struct manife
     }
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
         json_object_object_del(all, own[i]);
+    sandbox_complete(defined, json_member(all, "sandbox"));
     json_object_object_foreach(defined, key, value) json_object_object_add(all, key, json_object_get(value));
     json_object_put(defined);
     json_put_str(all, "slug", d->slug);

@@ -96,16 +96,24 @@ void worker_runner_drop(struct worker *w, int politely)
 
 #define READS_MAX 32
 
-/* What every runner may read: its plugin, and what the operator says. out ends with NULL. */
-static void list_reads(struct worker *w, const char *out[READS_MAX + 2])
+/* What lies beside a file of workflows.d, a script of its command say. Not the whole machine, whatever a file says. */
+static const char *settings_dir_of(const struct workflow *flow)
+{
+    return flow->settings_dir && strcmp(flow->settings_dir, "/") != 0 ? flow->settings_dir : "";
+}
+
+/* What a runner may read: its plugin, what lies with the workflow's settings, and what the operator says. out ends with
+ * NULL. */
+static void list_reads(struct worker *w, const struct workflow *flow, const char *out[READS_MAX + 3])
 {
     const char *const *paths;
-    uint32_t n = config_strs(w->config, CONFIG_WORKER_READ_PATHS, &paths);
-    out[0] = w->runner_file;
-    n = n < READS_MAX ? n : READS_MAX;
-    for (uint32_t i = 0; i < n; i++)
-        out[i + 1] = paths[i];
-    out[n + 1] = NULL;
+    uint32_t n = config_strs(w->config, CONFIG_WORKER_READ_PATHS, &paths), used = 0;
+    out[used++] = w->runner_file;
+    if (*settings_dir_of(flow))
+        out[used++] = settings_dir_of(flow);
+    for (uint32_t i = 0; i < n && i < READS_MAX; i++)
+        out[used++] = paths[i];
+    out[used] = NULL;
 }
 
 static int64_t memory_limit(const struct worker *w)
@@ -114,9 +122,21 @@ static int64_t memory_limit(const struct worker *w)
     return bytes > 0 ? bytes : (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / 10 * 9;
 }
 
-static const char *sandbox_of(const struct workflow *flow)
+/* A runner may run jobs of any workflow of its plugin for which this text is the same; free() it. */
+static char *rules_text(const struct workflow *flow)
 {
-    return flow->sandbox ? json_text(flow->sandbox) : "{}";
+    char *text = NULL;
+    if (asprintf(&text, "%s %s", flow->sandbox ? json_text(flow->sandbox) : "{}", settings_dir_of(flow)) < 0)
+        abort();
+    return text;
+}
+
+static int has_rules_of(const struct worker *w, const struct workflow *flow)
+{
+    char *text = rules_text(flow);
+    int same = strcmp(w->runner_rules, text) == 0;
+    free(text);
+    return same;
 }
 
 static int kernels_make(const char *dir)
@@ -138,15 +158,15 @@ static const char *kernels_of(struct worker *w, char *out, size_t n)
 static int start(struct worker *w, const struct workflow *flow, struct bp_err *err)
 {
     char kernels[4300];
-    const char *write[] = {w->runner_dir, w->jobs_dir, NULL, NULL}, *read[READS_MAX + 2];
+    const char *write[] = {w->runner_dir, w->jobs_dir, NULL, NULL}, *read[READS_MAX + 3];
     struct json_object *settings = json_member(config_map(w->config, CONFIG_PLUGIN_CONFIG), flow->plugin);
     if (scratch_make(w->work_dir, "runner", w->runner_dir, sizeof(w->runner_dir), err) < 0)
         return err->rc;
     snprintf(w->runner_file, sizeof(w->runner_file), "%s", flow->file);
     snprintf(w->runner_plugin, sizeof(w->runner_plugin), "%s", flow->plugin);
-    free(w->runner_sandbox);
-    w->runner_sandbox = strdup(sandbox_of(flow));
-    list_reads(w, read);
+    free(w->runner_rules);
+    w->runner_rules = rules_text(flow);
+    list_reads(w, flow, read);
     write[2] = kernels_of(w, kernels, sizeof(kernels));
     struct runner_child_spec spec = {
         .loop = w->loop,
@@ -177,7 +197,7 @@ static int start(struct worker *w, const struct workflow *flow, struct bp_err *e
 
 int worker_runner_get(struct worker *w, const struct workflow *flow, struct bp_err *err)
 {
-    int same = w->runner && !strcmp(w->runner_file, flow->file) && !strcmp(w->runner_sandbox, sandbox_of(flow));
+    int same = w->runner && !strcmp(w->runner_file, flow->file) && has_rules_of(w, flow);
     if (same && runner_child_is_ready(w->runner))
         return BP_OK;
     if (same && runner_child_is_opening(w->runner))

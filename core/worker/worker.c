@@ -221,7 +221,7 @@ void worker_free(struct worker *w)
             free(w->link);
     }
     scratch_remove(w->work_dir);
-    free(w->runner_sandbox);
+    free(w->runner_rules);
     free(w->identity);
     explicit_bzero(w->secret, sizeof(w->secret));
     explicit_bzero(w->token, sizeof(w->token));

@@ -78,7 +78,7 @@ struct worker {
 
     struct runner_child *runner; /* or NULL */
     char runner_file[4096], runner_plugin[128], runner_dir[4096];
-    char *runner_sandbox; /* JSON text of its rules */
+    char *runner_rules; /* what its sandbox leaves open, as text */
 
     char stop_reason[64];     /* "" until told to stop */
     int64_t stop_deadline_ms; /* monotonic */

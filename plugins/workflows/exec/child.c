@@ -63,7 +63,9 @@ int32_t child_start(struct child *c, const struct child_spec *spec, struct bp_er
     int why = errno;
     if (keeper < 0) {
         pipes_close(&p);
-        return bp_error(err, BP_FAIL, "start the command: %s", strerror(why));
+        return bp_error(
+            err, BP_FAIL, "start the command: %s%s", strerror(why),
+            why == EPERM ? "; the workflow's \"sandbox\" must say \"exec\": true, and the settings not forbid it" : "");
     }
     *c = (struct child){keeper, p.out[READ], p.err[READ], p.control[WRITE], p.report[READ]};
     p.out[READ] = p.err[READ] = p.control[WRITE] = p.report[READ] = -1;

@@ -6,6 +6,7 @@
 #include <bp/workflow.h>
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -432,6 +433,32 @@ static const char *path_of(char *const *envp)
     return "/usr/local/bin:/usr/bin:/bin";
 }
 
+static int is_executable(const char *path)
+{
+    return access(path, X_OK) == 0;
+}
+
+/* access() does not know of a sandbox, which may close one directory of PATH and leave the next open. */
+static int is_open(const char *path)
+{
+    int fd = is_executable(path) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* The first file of that name in PATH which fits. */
+static int search(const struct words *w, size_t n, char *out, int (*fits)(const char *path))
+{
+    for (const char *p = path_of(w->envp); *p;) {
+        size_t k = strcspn(p, ":");
+        if (k > 0 && snprintf(out, n, "%.*s/%s", (int)k, p, w->argv[0]) < (int)n && fits(out))
+            return 1;
+        p += k + (p[k] == ':');
+    }
+    return 0;
+}
+
 int32_t words_program(const struct words *w, const char *dir, char *out, size_t n, struct bp_err *err)
 {
     const char *name = w->argv[0];
@@ -442,12 +469,8 @@ int32_t words_program(const struct words *w, const char *dir, char *out, size_t 
         return bp_error(err, BP_NOTFOUND, "cannot run %.140s: %s", out,
                         errno == EACCES ? "it may not be executed (chmod +x)" : strerror(errno));
     }
-    for (const char *p = path_of(w->envp); *p;) {
-        size_t k = strcspn(p, ":");
-        if (k > 0 && snprintf(out, n, "%.*s/%s", (int)k, p, name) < (int)n && access(out, X_OK) == 0)
-            return BP_OK;
-        p += k + (p[k] == ':');
-    }
+    if (search(w, n, out, is_open) || search(w, n, out, is_executable))
+        return BP_OK;
     return bp_error(err, BP_NOTFOUND,
                     "there is no program %.60s in the worker's PATH: install it there, or name it by an absolute path",
                     name);
