@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an operator (or a reload, or a fault) does to plugins. */
+#include "host/serving.h"
 #include "host/state.h"
 #include "log/err.h"
 #include "log/log.h"
@@ -190,6 +191,8 @@ static void overrides_apply(struct host *h, struct generation *g)
     w->scaling_inst = old->scaling_inst;
     g->workflow = w;
     workflow_free(old);
+    if (g->manifest->definition && g->plugin->current == g)
+        serving_publish(g);
 }
 
 /* Where plugins come and go by themselves, the file may have got another signature since: it is looked at first. */

@@ -33,17 +33,34 @@ static int is_same_file(const char *a, const char *b)
     return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 }
 
+/* What the file said, with the config's overrides of what counts on workers: they have their own config. */
+static struct json_object *definition_served(const struct generation *g)
+{
+    static const char *const keys[] = {"settings", "sandbox"};
+    struct json_object *o = NULL;
+    if (json_object_deep_copy(g->manifest->definition, &o, NULL))
+        return NULL;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        struct json_object *v = json_member(g->workflow->manifest, keys[i]);
+        if (v)
+            json_object_object_add(o, keys[i], json_object_get(v));
+    }
+    return o;
+}
+
 /* Not a link: the file is the operator's, and may be changed in place. */
 static void publish_definition(const struct generation *g)
 {
     char path[PATH_MAX], temp[PATH_MAX];
     const struct host *h = g->host;
+    struct json_object *o = definition_served(g);
     definition_path(h, g->plugin->name, path, sizeof path);
     snprintf(temp, sizeof temp, "%s/serving/workflows.d/.%s.new", h->state_dir, g->plugin->name);
-    if (json_object_to_file_ext(temp, g->manifest->definition, JSON_C_TO_STRING_PRETTY) < 0 || chmod(temp, 0644) < 0 ||
+    if (!o || json_object_to_file_ext(temp, o, JSON_C_TO_STRING_PRETTY) < 0 || chmod(temp, 0644) < 0 ||
         rename(temp, path) < 0)
         log_warn(LOG_HOST, "%s: cannot write %s: %s; workers on this machine will not find it", g->plugin->name, path,
                  strerror(errno));
+    json_object_put(o);
 }
 
 void serving_publish(const struct generation *g)

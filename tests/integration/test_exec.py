@@ -256,6 +256,27 @@ def test_files_come_change_and_go_under_load_and_no_job_is_lost(bench):
     wait_until("it is gone", lambda: b.d.http.post("/api/jobs", {"workflow": "live", "params": {}}).status in (404, 409, 503))
 
 
+def test_a_command_sees_its_own_files_and_the_sandbox_says_no_to_others(bench):
+    b = bench(**{"workflows": json.dumps({"forbidden": {"sandbox": {"exec": False}}})})
+    b.script("beside.txt", "what lies beside the file\n")
+    outside = b.d.dir / "model"
+    outside.mkdir()
+    (outside / "weights").write_text("the weights\n")
+    cat = ["sh", "-c", "cat \"$1\" > \"$BP_OUTPUT\"", "sh"]
+    b.define("beside", [*cat, "{dir}/beside.txt"], **ANY)
+    b.define("closed", [*cat, str(outside / "weights")], maxAttempts=1, **ANY)
+    b.define("open", [*cat, str(outside / "weights")], sandbox={"read": [str(outside)]}, **ANY)
+    b.define("forbidden", ["true"], maxAttempts=1)
+    b.d.start()
+    ids = {slug: b.submit(slug) for slug in ("beside", "closed", "open", "forbidden")}
+    assert b.output(ids["beside"]) == b"what lies beside the file\n"
+    assert b.output(ids["open"]) == b"the weights\n"
+    if b.done(ids["closed"])["status"] == "failed":  # a kernel without Landlock lets it, and says so
+        assert "weights: Permission denied" in b.done(ids["closed"])["error"]
+    job = b.done(ids["forbidden"])
+    assert job["status"] == "failed" and "the workflow's \"sandbox\" must say \"exec\": true" in job["error"], job
+
+
 def test_a_worker_of_its_own_serves_every_file_it_has(bench, build):
     b = bench(**{"scale.dryRun": "true"})
     b.define("one", ["sh", "-c", "echo one > $BP_OUTPUT"], **ANY)

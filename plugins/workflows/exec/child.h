@@ -15,6 +15,7 @@ struct child_spec {
     const char *program; /* path of the file to run */
     char *const *argv, *const *envp;
     const char *dir;             /* its working directory */
+    const char *stdin_path;      /* its standard input is this file, NULL: empty */
     const char *stdout_path;     /* its standard output goes to this new file, NULL: to out_fd */
     int64_t memory_bytes, cpu_s; /* further limits, 0: none */
 };

@@ -40,6 +40,8 @@ static int32_t prepare(struct task *t, const struct state *state, const struct b
     t->params = json_tokener_parse(job->params);
     if (!json_object_is_type(t->params, json_type_object))
         return bp_error(err, BP_INVALID, "the job's params are no JSON object");
+    if (t->settings.reads_input && job->n_inputs == 0)
+        return bp_error(err, BP_BADINPUT, "the job has no input file, but the workflow needs one");
     if (place_make(&t->place, &t->settings, job, err) < 0)
         return err->rc;
     struct scope scope = {.inputs = t->place.inputs,
@@ -64,6 +66,7 @@ static int32_t start(struct task *t, const struct bp_job *job, struct bp_err *er
                               .argv = t->words.argv,
                               .envp = t->words.envp,
                               .dir = t->place.dir,
+                              .stdin_path = t->settings.reads_input ? t->place.inputs[0] : NULL,
                               .stdout_path = t->settings.prints_output ? t->place.output : NULL,
                               .memory_bytes = t->settings.memory_bytes,
                               .cpu_s = t->settings.cpu_s};

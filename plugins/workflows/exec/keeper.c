@@ -39,8 +39,8 @@ static void signals_default(void)
 
 static int files_place(const struct keeper *k)
 {
-    int null = open("/dev/null", O_RDONLY);
-    if (null < 0 || dup2(null, 0) < 0 || dup2(k->out_fd, 1) < 0 || dup2(k->err_fd, 2) < 0)
+    int in = open(k->spec->stdin_path ? k->spec->stdin_path : "/dev/null", O_RDONLY);
+    if (in < 0 || dup2(in, 0) < 0 || dup2(k->out_fd, 1) < 0 || dup2(k->err_fd, 2) < 0)
         return -1;
     return 0;
 }

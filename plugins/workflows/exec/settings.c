@@ -88,6 +88,7 @@ int32_t settings_open(struct settings *s, const char *text, struct bp_err *err)
     if (!s->command || json_object_array_length(s->command) == 0)
         return bp_error(err, BP_INVALID, "settings.command is missing: give a list, [\"/opt/model/run\", \"{input}\"]");
     s->output = text_of(s->json, "output", NULL);
+    s->reads_input = strcmp(text_of(s->json, "stdin", "none"), "input") == 0;
     s->prints_output = strcmp(text_of(s->json, "stdout", "lines"), "output") == 0;
     s->timeout_ms = (int64_t)(number(s->json, "timeoutSeconds", 0) * 1000);
     s->grace_ms = (int64_t)(number(s->json, "graceSeconds", 5) * 1000);

@@ -14,6 +14,7 @@ struct settings {
     struct json_object *json;          /* owns the rest */
     struct json_object *command, *env; /* env: NULL when there is none */
     const char *output;                /* file name, or NULL: {output} is job's own path */
+    int reads_input;                   /* its standard input is the first input file */
     int prints_output;                 /* what it prints is the result */
     int has_pattern;
     regex_t pattern; /* of lines that tell progress */

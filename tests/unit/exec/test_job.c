@@ -155,14 +155,19 @@ static void a_command_makes_its_output_of_its_input(void **state)
     assert_string_equal(file_text(r->output), "some pixels");
 }
 
-static void what_it_prints_can_be_the_output(void **state)
+static void it_may_be_a_filter(void **state)
 {
     (void)state;
     struct rig *r = fresh();
-    assert_int_equal(run(r, "{\"command\": [\"tr\", \"a-z\", \"A-Z\"], \"stdout\": \"output\"}"), BP_FAIL);
+    assert_int_equal(run(r, "{\"command\": [\"tr\", \"a-z\", \"A-Z\"], \"stdin\": \"input\", \"stdout\": \"output\"}"),
+                     BP_OK);
+    assert_string_equal(file_text(r->output), "SOME PIXELS");
     r = fresh();
-    assert_int_equal(run(r, "{\"command\": [\"cat\", \"{input}\"], \"stdout\": \"output\"}"), BP_OK);
-    assert_string_equal(file_text(r->output), "some pixels");
+    r->job.n_inputs = 0;
+    assert_int_equal(run(r, "{\"command\": [\"cat\"], \"stdin\": \"input\", \"stdout\": \"output\"}"), BP_BADINPUT);
+    r = fresh();
+    assert_int_equal(run(r, "{\"command\": [\"cat\"], \"stdout\": \"output\"}"), BP_FAIL);
+    assert_string_equal(r->err.text, "it ended well, but left no file output");
 }
 
 static void a_shell_gets_the_job_by_its_environment(void **state)
@@ -379,7 +384,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_command_makes_its_output_of_its_input),
-        cmocka_unit_test(what_it_prints_can_be_the_output),
+        cmocka_unit_test(it_may_be_a_filter),
         cmocka_unit_test(a_shell_gets_the_job_by_its_environment),
         cmocka_unit_test(progress_and_log_come_out_of_its_lines),
         cmocka_unit_test(a_failure_is_told_with_its_last_words),

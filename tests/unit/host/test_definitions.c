@@ -253,6 +253,24 @@ static void config_overrides_a_files_keys_and_its_settings_are_checked_again(voi
     rig_free(r);
 }
 
+static void a_file_says_a_part_of_its_sandbox_and_the_config_narrows_it(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"workflows={\"tight\": {\"sandbox\": {\"exec\": false}}}", NULL};
+    struct rig *r = with_maker(sets);
+    rig_define(r, "sepia", SEPIA);
+    rig_define(r, "own",
+               "{\"plugin\": \"maker\", \"sandbox\": {\"read\": [\"/srv\"]}, \"settings\": {\"command\": [\"x\"]}}");
+    rig_define(r, "tight", SEPIA);
+    rig_start(r);
+    assert_string_equal(json_text(flow(r, "sepia")->sandbox),
+                        "{\"network\":\"none\",\"exec\":true,\"read\":[\"/opt\"]}");
+    assert_string_equal(json_text(flow(r, "own")->sandbox), "{\"network\":\"none\",\"exec\":true,\"read\":[\"/srv\"]}");
+    assert_string_equal(json_text(flow(r, "tight")->sandbox),
+                        "{\"network\":\"none\",\"exec\":false,\"read\":[\"/opt\"]}");
+    rig_free(r);
+}
+
 static void operators_reload_and_retire_a_file_by_its_slug(void **state)
 {
     (void)state;
@@ -301,6 +319,16 @@ static void what_serves_is_written_for_the_workers_of_this_machine(void **state)
     assert_string_equal(json_str(o, "plugin", ""), "maker");
     assert_string_equal(json_str(o, "settingsDir", ""), r->workflows);
     json_object_put(o);
+    static const char *const sets[] = {"workflows={\"sepia\": {\"settings\": {\"command\": [\"other\"]}}}", NULL};
+    struct config_sources sources = {.sets = sets, .n_sets = 1};
+    struct bp_err err;
+    struct config *c = config_load(&sources, &err);
+    host_reconfigure(r->host, c);
+    o = json_object_from_file(path);
+    assert_string_equal(json_text(json_member(json_member(o, "settings"), "command")), "[\"other\"]");
+    json_object_put(o);
+    config_free(r->config);
+    r->config = c;
     rig_define(r, "sepia", "{}");
     rig_until_arrow(r, "sepia 0 found>refused");
     assert_int_equal(access(path, F_OK), 0);
@@ -340,6 +368,7 @@ int main(void)
         cmocka_unit_test(workflows_drain_with_their_template_and_come_back_with_it),
         cmocka_unit_test(a_file_that_is_there_before_its_template_comes_up_with_it),
         cmocka_unit_test(config_overrides_a_files_keys_and_its_settings_are_checked_again),
+        cmocka_unit_test(a_file_says_a_part_of_its_sandbox_and_the_config_narrows_it),
         cmocka_unit_test(operators_reload_and_retire_a_file_by_its_slug),
         cmocka_unit_test(three_faults_quarantine_one_workflow_and_not_its_siblings),
         cmocka_unit_test(what_serves_is_written_for_the_workers_of_this_machine),
