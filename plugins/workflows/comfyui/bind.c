@@ -62,13 +62,15 @@ static int32_t typed(const struct property *p, struct json_object *v, struct jso
 static int32_t bind_value(struct bound *b, const struct property *p, struct json_object *params, struct bp_err *err)
 {
     struct value *out = &b->values[b->n_values];
-    struct json_object *v = json_member(params, p->key);
+    struct json_object *v = p->configurable ? json_member(params, p->key) : NULL;
     if (!v || json_object_is_type(v, json_type_null))
         v = p->fallback;
     *out = (struct value){.placeholder = p->placeholder, .key = p->key};
     b->n_values++;
     if (v)
         return typed(p, v, &out->json, err);
+    if (!p->configurable && (p->required || p->type != PROPERTY_TEXT))
+        return bp_error(err, BP_INVALID, "settings: the property %.80s has no default_value", p->key);
     if (p->required || p->type != PROPERTY_TEXT)
         return bp_error(err, BP_BADINPUT, "the param %.80s is needed", p->key);
     out->json = json_object_new_string("");

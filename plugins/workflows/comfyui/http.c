@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define CONNECT_MS 5000L
@@ -28,8 +29,8 @@ struct call {
     size_t room;
     int fd; /* -1: the body stays in memory */
     int64_t most;
-    int32_t rc; /* of what went wrong on our side */
-    int os_error;
+    int32_t rc;   /* of what went wrong on our side */
+    int os_error; /* of a file that could not be written, of a socket that could not be opened */
 };
 
 struct http *http_open(const struct http_settings *s)
@@ -128,6 +129,16 @@ static size_t on_body(char *bytes, size_t one, size_t n, void *arg)
     return file ? to_file(c, bytes, n) : to_memory(c, bytes, n);
 }
 
+/* As libcurl would, but it keeps why not: a sandbox forbids sockets. */
+static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
+{
+    struct call *c = arg;
+    (void)purpose;
+    int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+    c->os_error = fd < 0 ? errno : 0;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
 static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t d, curl_off_t e)
 {
     struct call *c = arg;
@@ -172,6 +183,11 @@ static int32_t outcome(const struct call *c, CURLcode code, struct bp_err *err)
         return own_failure(c, err);
     if (code == CURLE_OK)
         return BP_OK;
+    if (unreachable(code) && (c->os_error == EACCES || c->os_error == EPERM))
+        return bp_error(err, BP_LATER,
+                        "ComfyUI at %.80s is out of reach: the sandbox leaves no network open; set sandbox.network to "
+                        "loopback",
+                        url);
     if (unreachable(code))
         return bp_error(err, BP_LATER, "ComfyUI at %.80s is down: %.80s; start it, or correct settings.url", url, why);
     if (cut_off(code))
@@ -203,6 +219,8 @@ static void set_all(struct call *c, const char *url)
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, c->h->why);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, c);
+    curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, c);
     curl_easy_setopt(e, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(e, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(e, CURLOPT_XFERINFODATA, c);

@@ -26,7 +26,7 @@ struct property {
     struct json_object *fallback; /* "default_value", NULL: none; of a file: a name beside the workflow's file */
     const char *in_comfyui;       /* a file that is in ComfyUI's input folder already, NULL: none */
     int required;
-    int configurable; /* may come from the job */
+    int configurable; /* may come from the job; what a job says of another is passed over */
     int primary;      /* takes the job's first input */
 };
 

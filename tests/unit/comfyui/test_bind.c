@@ -90,6 +90,18 @@ static void params_go_before_defaults_and_keep_their_types(void **state)
     release();
 }
 
+/* Also where the workflow has no schema of its params, and takes any. */
+static void what_a_tenant_may_not_set_keeps_its_default(void **state)
+{
+    (void)state;
+#define FIXED(more)                                                                                                    \
+    "\"properties\": [{\"key\": \"p\", \"placeholder\": \"__P__\", \"user_configurable\": false" more "}]"
+    assert_int_equal(bind(FIXED(", \"default_value\": \"ours\""), "{\"p\": \"theirs\"}", 0, "{}"), BP_OK);
+    assert_string_equal(value("p"), "\"ours\"");
+    release();
+    refused(BP_INVALID, FIXED(", \"required\": true"), "{\"p\": \"theirs\"}", 0, "p has no default_value");
+}
+
 static void values_that_do_not_fit_are_refused(void **state)
 {
     (void)state;
@@ -187,6 +199,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(params_go_before_defaults_and_keep_their_types),
+        cmocka_unit_test(what_a_tenant_may_not_set_keeps_its_default),
         cmocka_unit_test(values_that_do_not_fit_are_refused),
         cmocka_unit_test(a_file_is_named_after_what_is_in_it),
         cmocka_unit_test(the_first_file_is_the_primary_ones_wherever_that_stands),
