@@ -42,12 +42,14 @@ static void wait_for_the_end(int client)
         ;
 }
 
-/* A commit by itself, as the end of a text of several statements, or a prepared one that ends in it; not READ
- * COMMITTED. */
+#define STMT_EXECUTE 0x17
+
+/* A commit by itself, or as the end of a text of several statements, not READ COMMITTED; or a prepared statement, which
+ * is a transaction with its end. */
 static bool commits(const char *bytes, size_t n)
 {
     return memmem(bytes, n, "\003COMMIT", 7) != NULL || (n >= 7 && memcmp(bytes + n - 7, ";COMMIT", 7) == 0) ||
-           memmem(bytes, n, "EXECUTE COMMIT", 14) != NULL;
+           (n > 4 && bytes[4] == STMT_EXECUTE);
 }
 
 /* The client's side; false: the connection ends. */

@@ -231,7 +231,7 @@ static void a_job_leased_or_cancelled_by_another_is_not_given_twice(void **state
 static int64_t executed(void)
 {
     return database_int("SELECT variable_value FROM information_schema.GLOBAL_STATUS WHERE variable_name = "
-                        "'COM_EXECUTE_SQL'");
+                        "'COM_STMT_EXECUTE'");
 }
 
 /* One job from its submit to its end, whose row then says all of it. */

@@ -323,9 +323,9 @@ void blind_begin_text(struct store *s, bool windows)
         sql_add(&s->q, "SET SESSION innodb_lock_wait_timeout=0;");
         s->hasty = true;
     }
+    b->body = s->q.n;
     if (b->ask)
         ask(s);
-    b->body = s->q.n;
     if (b->begun)
         sql_add(&s->q,
                 "START TRANSACTION;INSERT INTO writers (id, batch, seen_ms) VALUES (%l,%l,%l) ON DUPLICATE KEY UPDATE "

@@ -129,6 +129,11 @@ void conn_close(struct store *s)
 
 /* ---- statements ---- */
 
+int32_t query_failed(struct store *s, const char *doing)
+{
+    return fail_from_server(s, doing);
+}
+
 int32_t query_send(struct store *s, const struct sql *q)
 {
     if (q->failed)

@@ -32,6 +32,8 @@ bool reply_next(struct reply *r);
 void reply_done(struct reply *r);
 /* Reads and checks all answers left. */
 int32_t query_end(struct store *s);
+/* Keeps what the server or the library said of the last statement; its rc. */
+int32_t query_failed(struct store *s, const char *doing);
 /* query_send and query_end. */
 int32_t query_run(struct store *s, const struct sql *q);
 /* A text of ours, run. */

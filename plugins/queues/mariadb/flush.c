@@ -375,7 +375,7 @@ static int32_t flush_send(struct store *s, struct wants *w, bool commit)
         sql_add(&s->q, "%r", batch_end_text(s));
     s->committing = commit && s->batch.wrote;
     bool sent = s->q.n || s->q.failed;
-    int32_t rc = sent ? shapes_send(s, s->batch.blind ? s->batch.body : 0, s->q.n) : BP_OK;
+    int32_t rc = !sent ? BP_OK : s->batch.blind ? shapes_send_whole(s, s->batch.body) : shapes_send(s, 0, s->q.n);
     rc = rc ? rc : contents_take(s, w);
     if (!rc && sent)
         rc = query_end(s);

@@ -9,7 +9,11 @@
 #define SHAPES_MAX 1024 /* places, in sets; a shape may be in any place of its set */
 #define SET        8
 #define USES_MIN   3
-#define VALUES_MAX 300 /* of a text: with more, handing values over costs what reading the statements did */
+#define VALUES_MAX 300       /* of a text: with more, handing values over costs what reading the statements did */
+#define LONG_BYTES 8192      /* such a text is kept only while all are less than */
+#define BYTES_MAX  (4 << 20) /* that much */
+#define WHOLE_MAX  4000      /* the same in the binary protocol, where they cost less */
+#define WHOLES_MAX 100000    /* values of all of these together: the server keeps some 200 bytes for each */
 
 static uint64_t hash_of(const struct sql *q)
 {
@@ -61,6 +65,18 @@ static struct shape *find(const struct shapes *x, const struct sql *text)
     return least;
 }
 
+static void drop(struct shapes *x, struct shape *p)
+{
+    if (p->stmt) {
+        mysql_stmt_close(p->stmt);
+        x->values -= p->values;
+    }
+    if (p->text)
+        x->bytes -= p->n;
+    free(p->text);
+    *p = (struct shape){0};
+}
+
 /* The slot of a shape; one that came less often than others gives way. NULL: the slot is another's. */
 static struct shape *slot_of(struct shapes *x, const struct sql *text)
 {
@@ -71,30 +87,25 @@ static struct shape *slot_of(struct shapes *x, const struct sql *text)
         return p;
     if (p->text && p->uses > 0 && --p->uses > 0)
         return NULL;
-    free(p->text);
+    if (text->n > LONG_BYTES && x->bytes + text->n > BYTES_MAX)
+        return NULL;
+    drop(x, p);
     if (x->due == p)
         x->due = NULL;
     *p = (struct shape){.text = malloc(text->n + 1), .n = text->n};
     if (!p->text)
         return NULL;
     memcpy(p->text, text->text, text->n + 1);
+    x->bytes += text->n;
     return p;
 }
 
-/* One that ends its transaction says so in its name, for whoever watches the connection. */
-static const char *name_of(const char *text, size_t n)
-{
-    static const char end[] = "COMMIT;END";
-    return n >= sizeof end && memcmp(text + n - (sizeof end - 1), end, sizeof end - 1) == 0 ? "COMMIT" : "bp";
-}
-
 /* The text with the name of the shape and its values in the place of [from, to). */
-static void execute_text(const struct sql *q, size_t from, size_t to, const struct shape *p, int number,
-                         struct sql *out)
+static void execute_text(const struct sql *q, size_t from, size_t to, int number, struct sql *out)
 {
     sql_clear(out);
     sql_bytes(out, q->text, from);
-    sql_add(out, "EXECUTE %r%i USING ", name_of(p->text, p->n), number);
+    sql_add(out, "EXECUTE bp%i USING ", number);
     size_t first = value_from(q, from);
     for (size_t i = first; i < q->n_values && q->values[i].at < to; i++) {
         sql_bytes(out, ",", i > first);
@@ -106,25 +117,71 @@ static void execute_text(const struct sql *q, size_t from, size_t to, const stru
     }
 }
 
+/* The shape of [from, to), counted. NULL: it has no place, or there is nothing to gain. */
+static struct shape *shape_of(struct store *s, size_t from, size_t to, size_t values)
+{
+    struct shapes *x = &s->shapes;
+    if (x->off || s->q.failed || values == 0)
+        return NULL;
+    shape_text(&s->q, from, to, &x->text);
+    struct shape *p = x->text.failed ? NULL : slot_of(x, &x->text);
+    if (p && p->uses < UINT32_MAX)
+        p->uses++;
+    if (p && !p->prepared && p->uses >= USES_MIN && !x->due)
+        x->due = p;
+    return p;
+}
+
 int32_t shapes_send(struct store *s, size_t from, size_t to)
 {
     struct shapes *x = &s->shapes;
     const struct sql *q = &s->q;
     size_t values = value_from(q, to) - value_from(q, from);
-    if (x->off || q->failed || values == 0 || values > VALUES_MAX)
+    const struct shape *p = values > VALUES_MAX ? NULL : shape_of(s, from, to, values);
+    if (!p || !p->prepared || p->whole)
         return query_send(s, q);
-    shape_text(q, from, to, &x->text);
-    if (x->text.failed)
-        return query_send(s, q);
-    struct shape *p = slot_of(x, &x->text);
-    if (p && p->uses < UINT32_MAX)
-        p->uses++;
-    if (p && !p->prepared && p->uses >= USES_MIN && !x->due)
-        x->due = p;
-    if (!p || !p->prepared)
-        return query_send(s, q);
-    execute_text(q, from, to, p, (int)(p - x->slots), &x->send);
+    execute_text(q, from, to, (int)(p - x->slots), &x->send);
     return query_send(s, &x->send);
+}
+
+int32_t shapes_send_whole(struct store *s, size_t from)
+{
+    struct shapes *x = &s->shapes;
+    const struct sql *q = &s->q;
+    size_t first = value_from(q, from), values = q->n_values - first;
+    struct shape *p = values > WHOLE_MAX ? NULL : shape_of(s, from, q->n, values);
+    if (p && !p->prepared) {
+        p->whole = true;
+        p->values = values;
+    }
+    if (!p || !p->stmt)
+        return query_send(s, q);
+    sql_clear(&x->send);
+    sql_bytes(&x->send, q->text, from);
+    int32_t rc = from ? query_run(s, &x->send) : BP_OK;
+    return rc ? rc : binary_execute(s, p->stmt, q, first, values);
+}
+
+static int32_t prepare_text(struct store *s, struct shape *p)
+{
+    struct shapes *x = &s->shapes;
+    sql_clear(&x->send);
+    sql_add(&x->send, "PREPARE bp%i FROM %s", (int)(p - x->slots), p->text);
+    return query_run(s, &x->send);
+}
+
+static int32_t prepare_whole(struct store *s, struct shape *p)
+{
+    struct shapes *x = &s->shapes;
+    if (x->values + p->values > WHOLES_MAX)
+        return BP_OK;
+    sql_clear(&x->send);
+    sql_bytes(&x->send, p->text, p->n);
+    p->stmt = binary_prepare(s, &x->send);
+    if (!p->stmt)
+        return s->failure.rc;
+    x->values += p->values;
+    return BP_OK;
 }
 
 void shapes_prepare(struct store *s)
@@ -135,9 +192,7 @@ void shapes_prepare(struct store *s)
     if (!p || !s->db)
         return;
     struct bp_err before = s->failure;
-    sql_clear(&x->send);
-    sql_add(&x->send, "PREPARE %r%i FROM %s", name_of(p->text, p->n), (int)(p - x->slots), p->text);
-    int32_t rc = query_run(s, &x->send);
+    int32_t rc = p->whole ? prepare_whole(s, p) : prepare_text(s, p);
     if (rc && s->fault == FAULT_LOST)
         conn_close(s);
     else if (rc)
@@ -150,15 +205,22 @@ void shapes_prepare(struct store *s)
 void shapes_forget(struct store *s)
 {
     struct shapes *x = &s->shapes;
-    for (size_t i = 0; x->slots && i < SHAPES_MAX; i++)
-        x->slots[i].prepared = false;
+    for (size_t i = 0; x->slots && i < SHAPES_MAX; i++) {
+        struct shape *p = &x->slots[i];
+        if (p->stmt)
+            mysql_stmt_close(p->stmt);
+        p->stmt = NULL;
+        p->prepared = false;
+    }
     x->due = NULL;
+    x->values = 0;
     x->off = false;
 }
 
 void shapes_free(struct store *s)
 {
     struct shapes *x = &s->shapes;
+    shapes_forget(s);
     for (size_t i = 0; x->slots && i < SHAPES_MAX; i++)
         free(x->slots[i].text);
     free(x->slots);

@@ -376,6 +376,7 @@ void store_close(struct store *s)
     bounds_free(s);
     recall_free(s);
     shapes_free(s);
+    binary_free(&s->binary);
     batch_free(s);
     sql_free(&s->windows.seconds);
     sql_free(&s->windows.samples);

@@ -19,6 +19,7 @@
 
 #include "../sqlite/mem.h"
 #include "batch.h"
+#include "binary.h"
 #include "conn.h"
 #include "names.h"
 #include "pool.h"
@@ -59,6 +60,7 @@ struct store {
     struct windows windows;
     struct bounds bounds;
     struct shapes shapes;
+    struct binary binary;
     bool tenant_made;            /* by this attempt: what names know of it must not outlive a rollback */
     int64_t writer_id, batch_no; /* our row in writers */
     int32_t shard;               /* our rows of the counters */
