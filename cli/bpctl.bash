@@ -35,6 +35,7 @@ _bpctl()
         return
         ;;
     "plugin load" | "plugin inspect" | "plugin sign") COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    "plugin new") COMPREPLY=($(compgen -W "workflow queue cloud --dir" -- "$cur")); return ;;
     "plugin check") COMPREPLY=($(compgen -f -W "--sample --params --settings --timeout --no-run --json" -- "$cur")); return ;;
     "worker "?*)
         if [ "$COMP_CWORD" = 3 ]; then
@@ -52,7 +53,7 @@ _bpctl()
     case $first in
     scale | fleet) subs="$subs $(_bpctl_names workflows workflow)" ;;
     worker) subs="approve revoke drain undrain remove" ;;
-    plugin) subs="$subs inspect check sign keygen" ;;
+    plugin) subs="$subs new inspect check sign keygen" ;;
     events) subs="--follow --last job.* plugin.* scale.decided" ;;
     jobs) subs="--workflow --tenant --status --limit --before" ;;
     esac

@@ -25,9 +25,10 @@ static double percentile(struct my_queue_plugin *q, const char *workflow, int32_
     }
     if (n)
         qsort(values, n, sizeof *values, by_value);
-    double result = n ? (double)values[(n * percent + 99) / 100 - 1] / 1000 : 0;
+    size_t rank = (n * percent + 99) / 100; /* from 1 */
+    int64_t value = n ? values[rank - 1] : 0;
     free(values);
-    return result;
+    return (double)value / 1000;
 }
 
 /* Notes of a kind within the window; of interruptions each job once. */

@@ -44,4 +44,11 @@ static inline int32_t probe_run(struct bp_test *t, const char *params, struct bp
     return rc;
 }
 
+/* Channel c of pixel i. */
+static inline uint8_t at(const struct bp_image *image, int i, int c)
+{
+    assert_true(image->pixels && i < image->width * image->height);
+    return image->pixels ? image->pixels[i * 4 + c] : 0;
+}
+
 #endif

@@ -9,7 +9,7 @@ static void a_pass_gets_the_pixels_and_what_it_makes_is_written(void **state)
     assert_int_equal(probe_run(t, "{\"mode\": \"copy\"}", &out), BP_OK);
     assert_true(out.width == WIDTH && out.height == HEIGHT);
     for (int i = 0; i < WIDTH * HEIGHT; i++)
-        assert_true(out.pixels[i * 4] == i && out.pixels[i * 4 + 1] == 200 - i && out.pixels[i * 4 + 2] == 7);
+        assert_true(at(&out, i, 0) == i && at(&out, i, 1) == 200 - i && at(&out, i, 2) == 7);
     bp_image_free(&out);
     assert_int_equal(bp_test_close(&t, &err), BP_OK);
 }
@@ -23,7 +23,7 @@ static void a_pass_may_give_the_result_another_size(void **state)
     assert_true(out.width == 2 * WIDTH && out.height == 2 * HEIGHT);
     for (int y = 0; y < 2 * HEIGHT; y++)
         for (int x = 0; x < 2 * WIDTH; x++)
-            assert_int_equal(out.pixels[(y * 2 * WIDTH + x) * 4], y / 2 * WIDTH + x / 2);
+            assert_int_equal(at(&out, y * 2 * WIDTH + x, 0), y / 2 * WIDTH + x / 2);
     bp_image_free(&out);
     assert_int_equal(bp_test_close(&t, &err), BP_OK);
 }
@@ -34,7 +34,7 @@ static void values_are_rounded_and_kept_within_a_byte(void **state)
     struct bp_test *t = probe_open();
     struct bp_image out;
     assert_int_equal(probe_run(t, "{\"mode\": \"fill\"}", &out), BP_OK);
-    assert_memory_equal(out.pixels, ((uint8_t[]){0, 128, 255, 255}), 4);
+    assert_true(at(&out, 0, 0) == 0 && at(&out, 0, 1) == 128 && at(&out, 0, 2) == 255);
     bp_image_free(&out);
     assert_int_equal(bp_test_close(&t, &err), BP_OK);
 }
