@@ -10,6 +10,7 @@
 #define SHORT_POLL_MS   3000
 #define DRAINED_POLL_MS 1000
 #define SPARE_MS        30000
+#define RENEWAL_MS      250 /* mostly enough for a new token; the former one serves too */
 
 static void poll_again(void *arg)
 {
@@ -90,8 +91,22 @@ static void polled(const struct api_answer *a, void *arg)
         worker_poll_later(w, SHORT_POLL_MS);
 }
 
+/* A plugin or a file of workflows.d came or went: what this worker may be given must be told anew. */
+static int told_workflows(struct worker *w)
+{
+    if (!worker_workflows_changed(w))
+        return 0;
+    log_info(LOG_WORKER, "the workflows of %s have changed: registering again", w->id);
+    worker_renew(w);
+    return 1;
+}
+
 void worker_poll(struct worker *w)
 {
+    if (told_workflows(w)) {
+        worker_poll_later(w, RENEWAL_MS);
+        return;
+    }
     int64_t wait_s = config_int(w->config, CONFIG_WORKER_WAIT_S);
     struct json_object *o = json_object_new_object();
     json_put_str(o, "worker_id", w->id);

@@ -13,15 +13,38 @@ static void add_slug(const struct workflow *flow, void *arg)
     json_object_array_add(arg, json_object_new_string(flow->slug));
 }
 
+static struct json_object *own_workflows(struct worker *w)
+{
+    struct json_object *slugs = json_object_new_array();
+    host_each_workflow(w->host, add_slug, slugs);
+    return slugs;
+}
+
 static struct json_object *capabilities(struct worker *w)
 {
-    struct json_object *o = json_object_new_object(), *slugs = json_object_new_array();
-    host_each_workflow(w->host, add_slug, slugs);
+    struct json_object *o = json_object_new_object();
     json_put_str(o, "software", "bpd");
     json_put_str(o, "version", BP_VERSION);
     json_put_str(o, "device", config_str(w->config, CONFIG_WORKER_DEVICE));
-    json_object_object_add(o, "workflows", slugs);
+    json_object_object_add(o, "workflows", own_workflows(w));
     return o;
+}
+
+static void remember_workflows(struct worker *w, struct json_object *slugs)
+{
+    free(w->registered);
+    w->registered = strdup(json_text(slugs));
+}
+
+/* None at all is kept to itself: the controller would refuse it, and what is coming up may be here in a moment. */
+int worker_workflows_changed(struct worker *w)
+{
+    if (w->fleet[0] || !w->registered || (!w->secret[0] && !w->secret_param[0]))
+        return 0;
+    struct json_object *slugs = own_workflows(w);
+    int changed = json_object_array_length(slugs) > 0 && strcmp(json_text(slugs), w->registered) != 0;
+    json_object_put(slugs);
+    return changed;
 }
 
 /* A worker of a fleet names the fleet; one on its own names the workflows it has plugins for. */
@@ -36,8 +59,8 @@ static struct json_object *register_body(struct worker *w)
         json_put_str(o, "fleet_slug", w->fleet);
         json_put_str(o, "stage", w->stage);
     } else {
-        struct json_object *slugs = json_object_new_array();
-        host_each_workflow(w->host, add_slug, slugs);
+        struct json_object *slugs = own_workflows(w);
+        remember_workflows(w, slugs);
         json_object_object_add(o, "workflow_slugs", slugs);
     }
     if (w->identity && w->identity->capacity_type[0])

@@ -222,6 +222,7 @@ void worker_free(struct worker *w)
     }
     scratch_remove(w->work_dir);
     free(w->runner_rules);
+    free(w->registered);
     free(w->identity);
     explicit_bzero(w->secret, sizeof(w->secret));
     explicit_bzero(w->token, sizeof(w->token));

@@ -50,6 +50,7 @@ struct worker {
     struct bp_node_identity *identity; /* NULL: no node service */
     enum worker_phase phase;
     int draining;
+    char *registered;   /* of a worker without a fleet: JSON list of the workflows it named last, or NULL */
     int tokens;         /* how many it was given */
     int64_t faulty_job; /* whose runner crashed last */
 
@@ -95,6 +96,8 @@ void worker_unauthorized(struct worker *w, const struct api_answer *a);
 /* Registers again while a lease is held; arg: the worker. */
 void worker_renew(void *arg);
 void worker_deregister(struct worker *w);
+/* Has a worker without a fleet other workflows now than those it registered for? */
+int worker_workflows_changed(struct worker *w);
 
 /* ---- secret.c ---- */
 /* Must the fleet secret be read before registering? */

@@ -282,7 +282,8 @@ def test_a_worker_of_its_own_serves_every_file_it_has(bench, build):
     b.define("one", ["sh", "-c", "echo one > $BP_OUTPUT"], **ANY)
     b.define("two", ["sh", "-c", "echo two > $BP_OUTPUT"], **ANY)
     b.d.start()
-    sets = {"state.dir": b.d.dir / "worker", "worker.url": f"http://127.0.0.1:{b.d.port}", "worker.id": "own", "worker.fleetSecret": b.d.secret()}
+    sets = {"state.dir": b.d.dir / "worker", "worker.url": f"http://127.0.0.1:{b.d.port}", "worker.id": "own", "worker.fleetSecret": b.d.secret(),
+            "worker.waitSeconds": "1"}
     command = [str(build / "bin" / "bpd"), "--role", "worker", "--plugins-dir", str(b.d.plugins)]
     for key, value in sets.items():
         command += ["--set", f"{key}={value}"]
@@ -291,6 +292,11 @@ def test_a_worker_of_its_own_serves_every_file_it_has(bench, build):
     try:
         ids = [b.submit("one"), b.submit("two"), b.submit("one")]
         assert [b.output(id) for id in ids] == [b"one\n", b"two\n", b"one\n"]
+        b.define("three", ["sh", "-c", "echo three > $BP_OUTPUT"], **ANY)
+        (b.dir / "two.json").unlink()
+        wait_until("it is submittable", lambda: [w["workflow"] for w in b.d.ctl("workflows")] == ["one", "three"])
+        assert b.output(b.submit("three")) == b"three\n"
+        assert b.output(b.submit("one")) == b"one\n"
     finally:
         worker.terminate()
         worker.wait(30 * SLOW)
