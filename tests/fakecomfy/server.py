@@ -116,7 +116,10 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200)
 
     def free(self):
-        self.comfy.freed.append(self.body_json())
+        body = self.body_json()
+        self.comfy.freed.append(body)
+        if body.get("free_memory"):
+            self.comfy.executor.cache.clear()
         self.answer(200)
 
     def prompt(self):
@@ -214,7 +217,12 @@ class FakeComfy:
         for name in ("input", "output", "temp"):
             (self.dir / name).mkdir(parents=True, exist_ok=True)
         self.script = Script()
-        self.port, self.server, self.executor = 0, None, None
+        # Bound and never listening: the port stays ours while we are dead, and connecting to it is refused.
+        self.holder = socket.socket()
+        self.holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.holder.bind(("127.0.0.1", 0))
+        self.port = self.holder.getsockname()[1]
+        self.server, self.executor = None, None
         self.alive = False
         self.forget()
 
@@ -230,7 +238,6 @@ class FakeComfy:
         self.sockets, self.ended = {}, threading.Event()
         self.executor = Executor(self)
         self.server = Server(("127.0.0.1", self.port), type("H", (Handler,), {"comfy": self}))
-        self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
         self.executor.start()
         self.alive = True

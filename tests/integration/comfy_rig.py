@@ -8,7 +8,7 @@ import zlib
 from conftest import SLOW
 from fakecomfy import png
 
-OK, FAIL, INVALID, LATER, TIMEOUT, STOPPED, BADINPUT, NOMEM, IO = 0, -1, -2, -5, -6, -11, -12, -13, -14
+OK, FAIL, INVALID, NOTFOUND, LATER, TIMEOUT, STOPPED, BADINPUT, NOMEM, IO = 0, -1, -2, -3, -5, -6, -11, -12, -13, -14
 
 
 def picture(width=16, height=12, start=0):

@@ -164,12 +164,9 @@ def test_a_row_of_the_field_becomes_a_workflow_unchanged(bench):
 def test_the_example_is_taken_as_it_stands(bench):
     """Up to ComfyUI, which here lacks its nodes: its settings, its form, its graph and its placeholders."""
     b = bench
-    b.comfy.die()
-    b.comfy.port = 0
     shutil.copytree(ROOT / "etc" / "workflows.d", b.dir, dirs_exist_ok=True)
     text = (b.dir / "restyle.json").read_text()
     assert "http://127.0.0.1:8188" in text
-    b.comfy.start()
     (b.dir / "restyle.json").write_text(text.replace("http://127.0.0.1:8188", b.comfy.url))
     b.d.start()
     j = b.ended(b.submit("restyle", {"seed": 77, "strength": 0.4}, picture()))

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from comfy_rig import (BADINPUT, FAIL, INVALID, LATER, NOMEM, OK, STOPPED, TIMEOUT, Driver, node, paint_graph, paint_settings, picture, shifted, wrong_settings)
+from comfy_rig import (BADINPUT, FAIL, INVALID, LATER, NOMEM, NOTFOUND, OK, STOPPED, TIMEOUT, Driver, node, paint_graph, paint_settings, picture, shifted, wrong_settings)
 from conftest import wait_until
 from fakecomfy import FakeComfy
 
@@ -196,13 +196,13 @@ def test_an_output_that_comfyui_leaves_out_ends_the_job_and_its_prompt(comfy, dr
     ("cuda", FAIL, "node 9 (Misbehave) failed: RuntimeError: CUDA error"),
     ("no_space", FAIL, "No space left on device"),
     ("odd_output", INVALID, "the output node 9 gave no file, but text, images"),
-    ("gone_output", FAIL, "answers 404 to /view of gone.png, which node 9 gave"),
+    ("gone_output", NOTFOUND, "answers 404 to /view of gone.png, which node 9 gave"),
     ("empty_output", FAIL, "empty.png, which node 9 gave, is empty"),
 ])
 def test_each_way_to_fail_has_its_words_and_its_meaning(comfy, driver, how, rc, words):
     r = driver.run(wrong_settings(comfy.url, how, message="the face\nis not a face"))
     assert (r.rc, r.output) == (rc, None) and words in r.text, r
-    assert comfy.freed == ([{"unload_models": True, "free_memory": True}] if how == "oom" else [])
+    assert comfy.freed == ([{"unload_models": True, "free_memory": True}] if how in ("oom", "gone_output") else [])
 
 
 def test_a_photo_that_is_none_is_told_in_the_models_words(comfy, driver):
@@ -210,11 +210,19 @@ def test_a_photo_that_is_none_is_told_in_the_models_words(comfy, driver):
     assert r.rc == BADINPUT and "node 1 (LoadImage) failed: PIL.UnidentifiedImageError: cannot identify image file" in r.text, r
 
 
-def test_an_output_that_an_old_version_kept_from_a_former_run_is_told(comfy, driver):
+def test_a_result_that_comfyui_kept_without_its_file_is_made_anew_by_the_next_attempt(comfy, driver):
+    """Old versions name no file of a node that did not run again; and the file may have been cleaned away meanwhile."""
     comfy.script.forgets_cached_output = True
     assert driver.run(paint_settings(comfy.url), {}, [picture()]).rc == OK
     r = driver.run(paint_settings(comfy.url), {}, [picture()])
-    assert r.rc == INVALID and "output node 9 gave no file" in r.text
+    assert r.rc == NOTFOUND and "output node 9 gave no file" in r.text, r
+    assert driver.run(paint_settings(comfy.url), {}, [picture()]).rc == OK
+    comfy.script.forgets_cached_output = False
+    for f in (comfy.dir / "output" / "out").iterdir():
+        f.unlink()
+    r = driver.run(paint_settings(comfy.url), {}, [picture()])
+    assert r.rc == NOTFOUND and "404 to /view" in r.text, r
+    assert driver.run(paint_settings(comfy.url), {"seed": 3}, [picture()]).output == shifted(picture(), 3)
 
 
 def test_an_output_over_its_limit_is_refused_and_leaves_no_file(comfy, driver):
@@ -338,3 +346,16 @@ def test_a_prompt_whose_answer_never_came_is_found_by_its_client_and_stopped(com
     r = driver.run(settings, {}, [picture()])
     assert r.rc == LATER and "broke off POST" in r.text, r
     assert comfy.prompts and comfy.executor.remaining() == 0
+
+
+def test_what_an_attempt_left_behind_is_taken_back_by_the_next(comfy, driver):
+    """Of a runner that was killed: its prompt is still at work, and another waits."""
+    at, process = driver.start(wrong_settings(comfy.url, "hang"))
+    first = wait_until("it runs", lambda: comfy.executor.running)
+    process.kill()
+    process.wait()
+    comfy.executor.put(first[2], first[3], first[4])
+    stranger = comfy.executor.put({"9": node("ShowText", text="x")}, {"client_id": "bpd-77-1-x"}, ["9"])
+    r = driver.run(paint_settings(comfy.url), {"seed": 5}, [picture()])
+    assert r.rc == OK and r.output == shifted(picture(), 5), r
+    assert stranger[1] in comfy.executor.history and first[1] in comfy.executor.history and len(comfy.executor.history) == 2

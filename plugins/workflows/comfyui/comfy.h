@@ -14,6 +14,8 @@
 
 #include <bp/job.h>
 
+#define CLIENT_OF_JOB "bpd-%lld-" /* how the client ids of a job begin */
+
 struct comfy {
     const struct bp_job *job;
     struct settings set;
@@ -21,7 +23,7 @@ struct comfy {
     struct json_object *graph;
     struct bound *bound;
     struct http *http;
-    char client_id[64]; /* of this run alone: by it our prompts are told from others' */
+    char client_id[64]; /* of this run alone; its beginning, "bpd-JOB-", is of every attempt at the job */
     char prompt_id[128];
     struct events events;
     struct ws *ws;  /* connected before the prompt is handed in, so that no message is missed; NULL: it is polled */
@@ -39,18 +41,20 @@ struct comfy {
 int32_t comfy_await(struct comfy *c, struct bp_err *err);
 /* Brings every file into ComfyUI's input folder, or finds it there. */
 int32_t comfy_place_files(struct comfy *c, struct bp_err *err);
-/* Fetches the output node's file into the job's output. */
+/* Fetches the output node's file into the job's output. BP_NOTFOUND: there would be one, had ComfyUI not kept the
+ * result of an earlier run: once it forgets that, another attempt may help. */
 int32_t comfy_fetch(struct comfy *c, struct json_object *entry, struct bp_err *err);
 
 /* [prompt.c] */
 
-/* Hands the graph in; prompt_id is set then. */
+/* Hands the graph in; prompt_id is set then. A prompt that an earlier attempt at the job left behind (its runner was
+ * killed) is taken back first. */
 int32_t comfy_submit(struct comfy *c, struct bp_err *err);
-/* Whether a prompt of this run is in ComfyUI's queue: 1 running, 2 waiting, 0 neither; negative: an error. */
+/* Whether the prompt is in ComfyUI's queue: 1: it runs or waits, 0: it does not; negative: an error. */
 int32_t comfy_queued(struct comfy *c, struct bp_err *err);
-/* Takes the prompts of this run out of the queue and interrupts the one that runs; gives up after a few seconds. */
+/* Takes the job's prompts out of the queue and interrupts the one that runs; gives up after a few seconds. */
 void comfy_cancel(struct comfy *c);
-/* Asks ComfyUI to let go of the memory its models hold, for the next attempt. */
+/* Asks ComfyUI to forget the results it keeps and to let go of its models' memory, for the next attempt. */
 void comfy_free_memory(struct comfy *c);
 /* Takes the prompt, with what a tenant wrote into it, out of the history. */
 void comfy_forget(struct comfy *c);

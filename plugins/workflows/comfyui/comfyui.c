@@ -51,7 +51,7 @@ static void make_client_id(struct comfy *c)
 {
     uint8_t random[8] = {0};
     RAND_bytes(random, sizeof random);
-    int n = snprintf(c->client_id, sizeof c->client_id, "bpd-%lld-%d-", (long long)c->job->id, c->job->attempt);
+    int n = snprintf(c->client_id, sizeof c->client_id, CLIENT_OF_JOB "%d-", (long long)c->job->id, c->job->attempt);
     for (size_t i = 0; i < sizeof random && n > 0; i++)
         n += snprintf(c->client_id + n, sizeof c->client_id - (size_t)n, "%02x", random[i]);
 }
@@ -145,7 +145,7 @@ static int32_t run_prompt(struct comfy *c, struct bp_err *err)
         rc = conclude(c, history, err);
     if (history && rc != BP_STOPPED)
         comfy_forget(c);
-    if (rc == BP_NOMEM)
+    if (rc == BP_NOMEM || rc == BP_NOTFOUND)
         comfy_free_memory(c);
     json_object_put(history);
     events_close(&c->events);

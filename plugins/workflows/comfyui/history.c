@@ -50,6 +50,12 @@ const char *history_message(struct json_object *entry)
     return json_str(json_member(entry, "status"), "message", "");
 }
 
+int history_cached(struct json_object *entry)
+{
+    struct json_object *nodes = json_member(message(entry, "execution_cached"), "nodes");
+    return json_object_is_type(nodes, json_type_array) && json_object_array_length(nodes) > 0;
+}
+
 /* ---- outputs ---- */
 
 /* False: the text does not fit, so it is not what it was. */

@@ -25,6 +25,8 @@ enum history_state history_state(struct json_object *entry);
 struct json_object *history_error(struct json_object *entry);
 /* A sentence that some forks put into status.message; "": none. */
 const char *history_message(struct json_object *entry);
+/* Whether results of earlier runs were taken for some of its nodes. */
+int history_cached(struct json_object *entry);
 /* The file that node gave, or (NULL) the first node that gave one. Of a node's files the first under videos, gifs,
  * images, files, video, audio, then under any other name. BP_NOTFOUND says what the node gave instead. */
 int32_t history_output(struct json_object *entry, const char *node, struct output_file *out, struct bp_err *err);

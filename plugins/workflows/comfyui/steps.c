@@ -144,8 +144,9 @@ int32_t comfy_place_files(struct comfy *c, struct bp_err *err)
 static int32_t check_output(struct comfy *c, const struct output_file *o, const struct answer *a, struct bp_err *err)
 {
     if (a->status != 200)
-        return bp_error(err, BP_FAIL, "ComfyUI at %.80s answers %ld to /view of %.80s, which node %.30s gave",
-                        c->set.url, a->status, o->name, o->node);
+        return bp_error(err, a->status == 404 ? BP_NOTFOUND : BP_FAIL,
+                        "ComfyUI at %.80s answers %ld to /view of %.80s, which node %.30s gave", c->set.url, a->status,
+                        o->name, o->node);
     if (a->n == 0)
         return bp_error(err, BP_FAIL, "the file %.80s, which node %.30s gave, is empty", o->name, o->node);
     return BP_OK;
@@ -173,8 +174,10 @@ int32_t comfy_fetch(struct comfy *c, struct json_object *entry, struct bp_err *e
     struct output_file o;
     int32_t rc = history_output(entry, c->set.output_node, &o, err);
     if (rc < 0) {
-        err->rc = BP_INVALID; /* another attempt would give as little */
-        return BP_INVALID;
+        /* Old versions give no file of a node whose result they kept. Otherwise another attempt would give as little.
+         */
+        rc = err->rc = history_cached(entry) ? BP_NOTFOUND : BP_INVALID;
+        return rc;
     }
     rc = comfy_tell(c, 0.96, "fetching the output", err);
     if (rc < 0)
