@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ALERT_RULES     8
+#define ALERT_RULES     9
 #define QUEUE_DOWN_MS   30000
 #define ALERTS_MAX      64 /* that wait */
 #define RETRY_MS        15000
@@ -231,6 +231,14 @@ static void on_completed(struct alerts *a, const struct event_msg *e)
     streak_ends(a, e, 0);
 }
 
+static void on_unhealthy(struct alerts *a, const struct event_msg *e)
+{
+    tell(a, "worker-unhealthy", "broken device at", field(e, "worker"),
+         "The worker %s takes no job: %.500s. See: bpctl workers. Its instance is replaced unless "
+         "scale.replaceUnhealthy is off.",
+         field(e, "worker"), field(e, "reason"));
+}
+
 /* A queue that is away for a moment wakes nobody. */
 static void queue_still_down(void *arg)
 {
@@ -259,10 +267,11 @@ static const struct {
     enum event_id id;
     void (*heed)(struct alerts *a, const struct event_msg *e);
 } rules[] = {
-    {EVENT_PLUGIN_STATE, on_plugin},      {EVENT_FLEET_LAUNCH_FAILED, on_launch_failed},
-    {EVENT_FLEET_INSTANCE, on_instance},  {EVENT_FLEET_UNMADE, on_unmade},
-    {EVENT_JOB_RETRY, on_attempt_failed}, {EVENT_JOB_FAILED, on_attempt_failed},
-    {EVENT_JOB_COMPLETED, on_completed},  {EVENT_QUEUE_STATE, on_queue},
+    {EVENT_PLUGIN_STATE, on_plugin},        {EVENT_FLEET_LAUNCH_FAILED, on_launch_failed},
+    {EVENT_FLEET_INSTANCE, on_instance},    {EVENT_FLEET_UNMADE, on_unmade},
+    {EVENT_JOB_RETRY, on_attempt_failed},   {EVENT_JOB_FAILED, on_attempt_failed},
+    {EVENT_JOB_COMPLETED, on_completed},    {EVENT_QUEUE_STATE, on_queue},
+    {EVENT_WORKER_UNHEALTHY, on_unhealthy},
 };
 #define RULES (sizeof rules / sizeof rules[0])
 _Static_assert(RULES == ALERT_RULES, "one subscription a rule");

@@ -174,6 +174,7 @@ static const struct admin_column worker_columns[] = {{"WORKER", "worker_id", FOR
                                                      {"LEASES", "live_leases", FORM_NUMBER},
                                                      {"MOST", "max_concurrency", FORM_NUMBER},
                                                      {"SEEN", "last_seen_ms", FORM_AGO},
+                                                     {"FAULT", "fault", FORM_TEXT},
                                                      LAST};
 static const struct admin_column plugin_columns[] = {
     {"PLUGIN", "name", FORM_TEXT},      {"KIND", "kind", FORM_TEXT},

@@ -5,6 +5,7 @@
 #include "dispatch/job_json.h"
 #include "dispatch/poll.h"
 #include "dispatch/text.h"
+#include "policy/fault.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 static struct json_object *worker_json(const struct bp_worker_row *w)
 {
     struct json_object *o = json_object_new_object();
+    char fault[FAULT_BYTES];
     put_text(o, "worker_id", w->worker_id);
     put_text(o, "display_name", w->display_name);
     put_new(o, "approved", json_object_new_boolean(w->approved != 0));
@@ -22,6 +24,7 @@ static struct json_object *worker_json(const struct bp_worker_row *w)
     put_text(o, "fleet", w->fleet);
     put_text(o, "stage", w->stage);
     put_new(o, "capabilities", w->capabilities ? json_parse(w->capabilities, strlen(w->capabilities), NULL) : NULL);
+    put_text(o, "fault", fault_in(w->capabilities, fault, sizeof fault) ? fault : NULL);
     put_text(o, "capacity_type", w->capacity_type);
     put_text(o, "instance_type", w->instance_type);
     put_text(o, "source", w->source);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dispatch/poll.h"
 
+#include "dispatch/health.h"
 #include "dispatch/held.h"
 #include "dispatch/input.h"
 #include "dispatch/job_json.h"
@@ -518,6 +519,7 @@ static void note_changes(struct poll *p, const struct input *in, const char *ip)
     set->display_name = queue_call_str(q, *name ? name : NULL);
     set->capabilities = queue_call_str(q, *caps ? caps : NULL);
     set->last_ip = queue_call_str(q, ip);
+    health_tell(d->bus, w->worker_id, w->capabilities, caps);
     queue_tell(d, q);
     auth_forget(d, w->worker_id);
 }
@@ -563,6 +565,8 @@ static void poll_begin(struct poll *p, const struct input *in)
         ask_say(&p->ask, BP_STOPPED, "The controller is draining; no jobs are handed out.");
     else if (p->worker->draining)
         answer_none(p, "Worker draining");
+    else if (health_is_broken(in->value[F_CAPABILITIES].json, p->worker->capabilities))
+        answer_none(p, "Worker unhealthy");
     else if (in->value[F_CONCURRENCY].given && p->max_concurrency == 0)
         answer_none(p, "Worker at capacity");
     else if (p->n == 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* worker.c - workers come and go: register (both forms of the field, and with what came later) and deregister. */
 #include "dispatch/auth.h"
+#include "dispatch/health.h"
 #include "dispatch/held.h"
 #include "dispatch/input.h"
 #include "dispatch/job_json.h"
@@ -120,6 +121,7 @@ static void registered(struct ask *a, struct bp_op *op, const struct bp_err *err
         held_release_worker(d, r->worker_id, "its worker registered again");
     }
     bus_publish(d->bus, EVENT_WORKER_REGISTERED, r->worker_id, r->fleet, json_text(r->slugs), (int64_t)put->replaced);
+    health_tell(d->bus, r->worker_id, NULL, put->worker->capabilities);
     for (size_t i = 0; put->released > 0 && i < json_object_array_length(r->slugs); i++)
         poll_arrived(d, lane_get(d, json_object_get_string(json_object_array_get_idx(r->slugs, i))),
                      (uint32_t)put->released);

@@ -72,6 +72,21 @@ static void read_counts(struct fleet_view *v, struct fleets *fleets, const char 
         f->boot_ms = f->now_ms - (int64_t)(1000 * (double)v->detail.booting_s[0]);
 }
 
+static void read_broken(struct fleet_facts *f, struct json_object *fleet)
+{
+    struct json_object *list = fleet ? json_member(fleet, "instances") : NULL;
+    size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *one = json_object_array_get_idx(list, i);
+        const char *fault = json_str(one, "fault", NULL);
+        if (!fault)
+            continue;
+        f->broken++;
+        f->broken_instance = json_str(one, "id", NULL);
+        f->fault = fault;
+    }
+}
+
 /* Workers that belong to no fleet stand beside its instances; since when they are busy is not known. */
 static void add_field_workers(struct fleet_view *v)
 {
@@ -102,6 +117,7 @@ static void view_fill(struct fleet_view *v, const struct explain_engines *e, con
     read_scale(f, first(v->scale));
     read_counts(v, e->fleets, slug);
     read_failure(f, first(v->fleet));
+    read_broken(f, first(v->fleet));
     f->error = json_str(first(v->fleet), "unmade", json_str(first(v->fleet), "error", NULL));
     f->price = price_now(config_map(e->config, CONFIG_PRICES), first(v->fleet),
                          w ? json_member(w->manifest, "instanceTypes") : NULL);

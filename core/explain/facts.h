@@ -29,14 +29,16 @@ struct sooner {
 struct fleet_facts {
     int64_t now_ms;
     const char *workflow;
-    int served;         /* a plugin serves it */
-    int draining;       /* bpd leases nothing any more */
-    int described;      /* the fleet's numbers are known */
-    int32_t desired;    /* as its provider was told */
-    int32_t asked;      /* as the policy decided last */
-    int32_t idle, busy; /* instances and other workers that can work */
-    int32_t booting;    /* launched, no worker yet */
-    int32_t leaving;    /* draining */
+    int served;                          /* a plugin serves it */
+    int draining;                        /* bpd leases nothing any more */
+    int described;                       /* the fleet's numbers are known */
+    int32_t desired;                     /* as its provider was told */
+    int32_t asked;                       /* as the policy decided last */
+    int32_t idle, busy;                  /* instances and other workers that can work */
+    int32_t booting;                     /* launched, no worker yet */
+    int32_t leaving;                     /* draining */
+    int32_t broken;                      /* instances whose device is broken: they take no job */
+    const char *broken_instance, *fault; /* one of them, and what it says; NULL: none */
     int32_t max_size;
     int32_t failures;    /* launches that failed within 10 min */
     double boot_s;       /* usual, launch to worker; <= 0: not known */

@@ -42,12 +42,23 @@ static void failure_lines(struct json_object *o, const struct fleet_facts *f, in
         explain_line(o, 0, "failure", "the fleet cannot be changed%s%s", brief ? "" : ": ", brief ? "" : f->error);
 }
 
+static void broken_lines(struct json_object *o, const struct fleet_facts *f, int brief)
+{
+    if (f->broken <= 0)
+        return;
+    explain_line(o, 0, "broken", "%d instance%s take%s no job, for the device of %s broken%s%s%s%s", f->broken,
+                 s(f->broken), f->broken == 1 ? "s" : "", f->broken == 1 ? "it is" : "each is",
+                 brief || !f->broken_instance ? "" : ": ", brief || !f->broken_instance ? "" : f->broken_instance,
+                 brief || !f->fault ? "" : " says: ", brief || !f->fault ? "" : f->fault);
+}
+
 void explain_fleet_lines(struct json_object *o, const struct fleet_facts *f, int brief)
 {
     char so_far[32], usual[32];
     int32_t missing = f->desired - f->idle - f->busy - f->booting;
     size_lines(o, f, brief);
     failure_lines(o, f, brief);
+    broken_lines(o, f, brief);
     if (f->booting > 0 && f->boot_ms && f->boot_s > 0)
         explain_line(o, f->boot_ms, "boot", "%d instance%s boot%s, the first since %s; it usually takes %s", f->booting,
                      s(f->booting), f->booting == 1 ? "s" : "",

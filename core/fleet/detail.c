@@ -30,7 +30,7 @@ void fleet_detail(struct fleets *f, const char *slug, struct policy_fleet *out)
     out->n_busy = out->n_idle = out->n_booting = 0;
     for (const struct instance *i = fl && fl->described_ms ? fl->instances : NULL; i; i = i->next) {
         int live = i->now.state == BP_INSTANCE_PENDING || i->now.state == BP_INSTANCE_RUNNING;
-        if (!live || drain_leaves(i->drain))
+        if (!live || drain_leaves(i->drain) || (i->fault[0] && i->leases == 0))
             continue;
         if (i->leases > 0)
             add(out->busy_s, &out->n_busy, now, i->busy_since_ms);

@@ -25,6 +25,7 @@ static struct json_object *instance_json(const struct instance *i)
     json_put_bool(o, "protected", i->now.is_protected);
     json_put_bool(o, "interrupting", i->now.interrupting);
     json_put_bool(o, "registered", i->has_worker);
+    json_put_str(o, "fault", i->fault[0] ? i->fault : NULL);
     json_put_int(o, "leases", i->leases);
     json_put_int(o, "launched_ms", i->now.launched_ms);
     json_put_int(o, "running_ms", i->now.running_ms);

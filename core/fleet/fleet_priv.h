@@ -25,6 +25,7 @@ struct instance {
     int64_t idle_since_ms, busy_since_ms;
     int64_t silent_since_ms; /* monotonic; no worker of it has been registered since, 0: one is */
     int silent;              /* it is ended for that, so growth does not call it back */
+    char fault[200];         /* what its worker says of its device, "": it is sound */
     int protecting;          /* a call is under way that protects it (1) or ends that (2) */
     int old;                 /* a roll-out under way is to replace it */
     int rolling;             /* drained by a roll-out: another one takes its place, so growth does not call it back */
@@ -118,6 +119,8 @@ void protect_follow(struct fleets *f, struct fleet *fl);
 
 /* silent.c: after a look, for the leader: instances whose worker does not come are ended, and so replaced. */
 void silent_follow(struct fleets *f, struct fleet *fl);
+/* broken.c: the same for those whose device is broken. */
+void broken_follow(struct fleets *f, struct fleet *fl);
 
 /* activities.c: activities_note() adds what the engine itself found. */
 void activities_note(struct fleets *f, struct fleet *fl, const struct bp_activity *a);

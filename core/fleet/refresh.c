@@ -7,6 +7,7 @@
 
 #include "log/err.h"
 #include "log/log.h"
+#include "policy/fault.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ struct worker_seen {
     char id[256];
     int32_t leases, draining;
     int64_t registered_ms;
+    char fault[200];
 };
 
 struct fleet_workers {
@@ -70,6 +72,7 @@ static void merge_worker(struct fleets *f, struct fleet *fl, struct instance *i)
         learn_boot(fl, i, w);
     i->has_worker = w != NULL;
     i->worker_draining = w && w->draining;
+    snprintf(i->fault, sizeof i->fault, "%s", w ? w->fault : "");
     if (leases > 0 && i->leases == 0)
         i->busy_since_ms = fleets_now(f);
     if (leases > 0)
@@ -151,6 +154,7 @@ static void merge_fleet(struct fleets *f, struct fleet *fl, const struct bp_flee
     if (!f->leading || !leads_now(&f->leads, &term))
         return;
     silent_follow(f, fl);
+    broken_follow(f, fl);
     drain_advance(f, fl, f->refresh_began_ms);
     rollout_follow(f, fl);
     protect_follow(f, fl);
@@ -283,6 +287,7 @@ static void take_workers(struct fleets *f, const struct bp_op_worker_list *l)
         w->leases = l->workers[k].live_leases;
         w->draining = l->workers[k].draining;
         w->registered_ms = l->workers[k].registered_ms;
+        fault_in(l->workers[k].capabilities, w->fault, sizeof w->fault);
         if (!name_map_put(&f->workers_now->by_id, w->id, w)) {
             forget_workers(f); /* half of them would be taken for idle */
             return;

@@ -89,6 +89,8 @@ void attempt_report(struct attempt *a, enum verdict verdict, const char *fmt, ..
     loop_timer_cancel(a->tell);
     http_client_cancel(&a->saving);
     a->verdict = verdict;
+    if (verdict == VERDICT_RETRY)
+        health_doubt(a->w->health);
     snprintf(a->words, sizeof(a->words), "%s", words);
     say(a);
 }

@@ -11,6 +11,7 @@
 #define DRAINED_POLL_MS 1000
 #define SPARE_MS        30000
 #define RENEWAL_MS      250 /* mostly enough for a new token; the former one serves too */
+#define BROKEN_POLL_MS  10000 /* a worker with a broken device stays in sight */
 
 static void poll_again(void *arg)
 {
@@ -59,6 +60,12 @@ static void no_job(struct worker *w, const struct api_answer *a)
 {
     int64_t wait_ms = config_int(w->config, CONFIG_WORKER_WAIT_S) * 1000;
     worker_drains(w, says_draining(a));
+    if (!strcmp(a->message, "Worker unhealthy"))
+        w->health_told = -1; /* this controller has not heard that it is sound again */
+    if (health_fault(w->health)) {
+        worker_poll_later(w, BROKEN_POLL_MS);
+        return;
+    }
     if (w->draining) {
         worker_poll_later(w, DRAINED_POLL_MS);
         return;
@@ -79,6 +86,7 @@ static void polled(const struct api_answer *a, void *arg)
         log_info(LOG_WORKER, "the controller answers again");
     w->warned = 0;
     w->backoff.tries = 0;
+    w->health_told = w->health_telling;
     struct json_object *job = json_member(a->data, "job");
     if (!job) {
         no_job(w, a);
@@ -101,13 +109,27 @@ static int told_workflows(struct worker *w)
     return 1;
 }
 
+void worker_health_checked(struct worker *w)
+{
+    if (worker_is_stopping(w) || w->phase != WORKER_POLLING || w->attempt)
+        return;
+    if (w->call && !health_fault(w->health))
+        return; /* as it should be: the next poll tells what is new */
+    api_cancel(&w->call);
+    loop_timer_cancel(w->again);
+    worker_poll(w);
+}
+
 void worker_poll(struct worker *w)
 {
+    w->phase = WORKER_POLLING;
     if (told_workflows(w)) {
         worker_poll_later(w, RENEWAL_MS);
         return;
     }
-    int64_t wait_s = config_int(w->config, CONFIG_WORKER_WAIT_S);
+    if (!health_is_known(w->health))
+        return; /* worker_health_checked() follows */
+    int64_t wait_s = health_fault(w->health) ? 0 : config_int(w->config, CONFIG_WORKER_WAIT_S);
     struct json_object *o = json_object_new_object();
     json_put_str(o, "worker_id", w->id);
     json_put_int(o, "current_load", 0);
@@ -115,7 +137,9 @@ void worker_poll(struct worker *w)
     json_put_int(o, "wait_seconds", wait_s);
     if (w->at_risk)
         json_put_bool(o, "at_risk", 1);
-    w->phase = WORKER_POLLING;
+    w->health_telling = health_version(w->health);
+    if (w->health_telling != w->health_told || health_fault(w->health)) /* each controller must know of a fault */
+        json_object_object_add(o, "capabilities", worker_capabilities(w));
     w->polled_ms = mono_ms();
     w->call = api_post(w, "poll", o, wait_s * 1000 + SPARE_MS, polled, w);
 }

@@ -20,13 +20,16 @@ static struct json_object *own_workflows(struct worker *w)
     return slugs;
 }
 
-static struct json_object *capabilities(struct worker *w)
+struct json_object *worker_capabilities(struct worker *w)
 {
     struct json_object *o = json_object_new_object();
+    struct json_object *health = health_json(w->health);
     json_put_str(o, "software", "bpd");
     json_put_str(o, "version", BP_VERSION);
     json_put_str(o, "device", config_str(w->config, CONFIG_WORKER_DEVICE));
     json_object_object_add(o, "workflows", own_workflows(w));
+    if (health)
+        json_object_object_add(o, "health", health);
     return o;
 }
 
@@ -53,7 +56,7 @@ static struct json_object *register_body(struct worker *w)
     struct json_object *o = json_object_new_object();
     json_put_str(o, "worker_id", w->id);
     json_put_str(o, "display_name", w->id);
-    json_object_object_add(o, "capabilities", capabilities(w));
+    json_object_object_add(o, "capabilities", worker_capabilities(w));
     json_put_int(o, "max_concurrency", 1);
     if (w->fleet[0]) {
         json_put_str(o, "fleet_slug", w->fleet);

@@ -63,6 +63,9 @@ static int make_parts(struct worker *w, struct bp_err *err)
     w->http = http_client_new(w->loop, w->url, config_str(w->config, CONFIG_WORKER_CA), err);
     if (!w->http)
         return err->rc;
+    w->health = health_new(w, worker_health_checked, err);
+    if (!w->health)
+        return err->rc;
     w->link = calloc(1, sizeof(*w->link));
     w->again = loop_timer_new(w->loop, "worker.again", run_again, w);
     w->renew = loop_timer_new(w->loop, "worker.renew", worker_renew, w);
@@ -129,6 +132,7 @@ void worker_attempt_ended(struct worker *w)
         worker_poll_later(w, backoff_next_ms(&w->unable_backoff, 0));
     } else {
         worker_poll(w);
+        health_rested(w->health);
     }
 }
 
@@ -209,6 +213,7 @@ void worker_free(struct worker *w)
     api_cancel(&w->renewal);
     worker_runner_drop(w, 0);
     runner_child_reap_all();
+    health_free(w->health);
     loop_timer_free(w->again);
     loop_timer_free(w->renew);
     loop_timer_free(w->notice);

@@ -5,6 +5,7 @@
 
 #include "worker/api.h"
 #include "worker/backoff.h"
+#include "worker/health.h"
 #include "worker/runner_child.h"
 #include "worker/worker.h"
 
@@ -61,6 +62,10 @@ struct worker {
     int64_t polled_ms; /* monotonic, when the running poll was sent */
     int warned;        /* the controller's silence was told in the log */
 
+    struct health *health;
+    int health_told;    /* version of its report that the controller has */
+    int health_telling; /* the one in the running poll */
+
     int unable; /* the last job could not even begin here: wait before the next */
     struct backoff unable_backoff;
 
@@ -99,6 +104,9 @@ void worker_deregister(struct worker *w);
 /* Has a worker without a fleet other workflows now than those it registered for? */
 int worker_workflows_changed(struct worker *w);
 
+/* What this machine is and how its device is, for register and poll. The caller's. */
+struct json_object *worker_capabilities(struct worker *w);
+
 /* ---- secret.c ---- */
 /* Must the fleet secret be read before registering? */
 int worker_needs_secret(const struct worker *w);
@@ -110,6 +118,8 @@ void worker_poll(struct worker *w);
 /* What the controller says of draining; told once a change. */
 void worker_drains(struct worker *w, int draining);
 void worker_poll_later(struct worker *w, int64_t delay_ms);
+/* A check of the device is over: the poll that waited for it begins, one of a device that broke is begun anew. */
+void worker_health_checked(struct worker *w);
 
 /* ---- node.c ---- */
 /* Asks the node service who we are, then calls worker_register(). */

@@ -111,6 +111,17 @@ static void launches_that_fail_in_a_row_are_told_once(void **state)
     end(r);
 }
 
+static void a_broken_device_is_told(void **state)
+{
+    struct rig *r = begin(NULL);
+    (void)state;
+    bus_publish(r->p.bus, EVENT_WORKER_UNHEALTHY, "i-12", "Xid 79: it fell off the bus");
+    provider_until(&r->p, &r->sink.sent, 1);
+    assert_non_null(strstr(r->sink.text, "worker-unhealthy:i-12|bpd prod: broken device at i-12|"));
+    assert_non_null(strstr(r->sink.text, "Xid 79: it fell off the bus"));
+    end(r);
+}
+
 static void jobs_that_fail_one_after_another_are_told_unless_one_succeeds(void **state)
 {
     struct rig *r = begin("notify.failedJobs=3");
@@ -195,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_quarantined_plugin_is_told_with_its_reason),
         cmocka_unit_test(launches_that_fail_in_a_row_are_told_once),
+        cmocka_unit_test(a_broken_device_is_told),
         cmocka_unit_test(jobs_that_fail_one_after_another_are_told_unless_one_succeeds),
         cmocka_unit_test(a_fleet_that_cannot_be_made_is_told),
         cmocka_unit_test(a_queue_away_for_a_moment_wakes_nobody),

@@ -342,6 +342,37 @@ static void worker_at_risk_gets_no_long_job_and_any_once_the_risk_is_over(void *
     rig_free(r);
 }
 
+#define BROKEN "{'worker_id':'w','capabilities':{'health':{'ok':false,'text':'Xid 79'}}}"
+#define SOUND  "{'worker_id':'w','capabilities':{'health':{'ok':true,'text':''}}}"
+
+static void worker_with_a_broken_device_gets_no_job_until_it_is_sound(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    struct answer a = {0};
+    do_worker(r, dispatch_worker_register, NULL, "{'worker_id':'w','workflow_slugs':['noop']}", &a);
+    char token[128];
+    snprintf(token, sizeof token, "%s", json_str(a.data, "token", ""));
+    struct worker_auth *w = worker_with_token(r, token);
+    submit_ok(r, "{'workflow':'noop'}");
+    do_worker(r, dispatch_worker_poll, w, BROKEN, &a);
+    assert_string_equal(a.message, "Worker unhealthy");
+    assert_null(json_member(a.data, "job"));
+    assert_int_equal(r->events[EVENT_WORKER_UNHEALTHY], 1);
+    worker_auth_free(w);
+    w = worker_with_token(r, token); /* what it said was written down */
+    do_worker(r, dispatch_worker_poll, w, POLL, &a);
+    assert_string_equal(a.message, "Worker unhealthy");
+    do_worker(r, dispatch_worker_poll, w, BROKEN, &a);
+    assert_int_equal(r->events[EVENT_WORKER_UNHEALTHY], 1); /* told once */
+    do_worker(r, dispatch_worker_poll, w, SOUND, &a);
+    assert_non_null(json_member(a.data, "job"));
+    assert_int_equal(r->events[EVENT_WORKER_HEALTHY], 1);
+    answer_reset(&a);
+    worker_auth_free(w);
+    rig_free(r);
+}
+
 static void full_worker_leaves_the_job_to_the_next_one(void **state)
 {
     (void)state;
@@ -513,6 +544,7 @@ int main(void)
         cmocka_unit_test(job_whose_urls_cannot_be_signed_is_given_back),
         cmocka_unit_test(capacity_is_what_the_store_counts),
         cmocka_unit_test(worker_at_risk_gets_no_long_job_and_any_once_the_risk_is_over),
+        cmocka_unit_test(worker_with_a_broken_device_gets_no_job_until_it_is_sound),
         cmocka_unit_test(full_worker_leaves_the_job_to_the_next_one),
         cmocka_unit_test(max_jobs_takes_several),
         cmocka_unit_test(burst_wakes_as_many_polls_as_there_are_jobs),

@@ -172,6 +172,20 @@ static void no_capacity_no_launch_no_size(void **state)
     held_by("hold");
 }
 
+static void a_broken_device_is_named(void **state)
+{
+    (void)state;
+    fleet.broken = 1;
+    fleet.broken_instance = "i-12";
+    fleet.fault = "SECRET Xid 79";
+    tell();
+    assert_string_equal(line("broken"),
+                        "1 instance takes no job, for the device of it is broken: i-12 says: SECRET Xid 79");
+    job.for_tenant = 1;
+    tell();
+    assert_null(strstr(json_text(said), "SECRET"));
+}
+
 static void a_tenant_is_told_counts_and_times_only(void **state)
 {
     (void)state;
@@ -313,6 +327,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_place_is_told_in_words, fresh, drop),
         cmocka_unit_test_setup_teardown(an_instance_that_boots_has_its_expected_moment, fresh, drop),
         cmocka_unit_test_setup_teardown(no_capacity_no_launch_no_size, fresh, drop),
+        cmocka_unit_test_setup_teardown(a_broken_device_is_named, fresh, drop),
         cmocka_unit_test_setup_teardown(a_tenant_is_told_counts_and_times_only, fresh, drop),
         cmocka_unit_test_setup_teardown(an_estimate_has_both_quantiles, fresh, drop),
         cmocka_unit_test_setup_teardown(the_cost_and_what_sooner_would_cost, fresh, drop),

@@ -73,7 +73,8 @@ static void op_workers(struct rig *r, struct bp_op_worker_list *l)
                                                 .draining = m->draining,
                                                 .live_leases = m->leases,
                                                 .registered_ms = m->registered_ms,
-                                                .worker_id = names[l->count]};
+                                                .worker_id = names[l->count],
+                                                .capabilities = m->capabilities};
         l->count++;
     }
 }

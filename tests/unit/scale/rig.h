@@ -28,6 +28,7 @@
 struct machine {
     struct bp_instance instance;
     int has_worker, leases, draining;
+    const char *capabilities; /* of its worker, or NULL */
     int64_t registered_ms;
 };
 

@@ -180,7 +180,12 @@ static void poll_gone(struct evhttp_connection *conn, void *arg)
 
 static int on_poll(struct fake *f, struct evhttp_request *req, struct json_object *body)
 {
-    (void)body;
+    struct json_object *capabilities = json_member(body, "capabilities");
+    struct json_object *health = capabilities ? json_member(capabilities, "health") : NULL;
+    if (health && !json_truth(health, "ok", 1)) {
+        answer(req, 200, json_object_new_object(), "Worker unhealthy");
+        return 200;
+    }
     if (f->next_job < f->n_jobs || f->draining)
         return answer_job(f, req);
     f->waiting = req;

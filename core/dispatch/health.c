@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dispatch/health.h"
+
+#include "bus/bus.h"
+#include "log/json.h"
+#include "policy/fault.h"
+
+#include <string.h>
+
+void health_tell(struct bus *b, const char *worker_id, const char *before, const char *now)
+{
+    char was[FAULT_BYTES], is[FAULT_BYTES];
+    fault_in(before, was, sizeof was);
+    if (fault_in(now, is, sizeof is) && strcmp(was, is) != 0)
+        bus_publish(b, EVENT_WORKER_UNHEALTHY, worker_id, is);
+    else if (was[0] && !is[0])
+        bus_publish(b, EVENT_WORKER_HEALTHY, worker_id);
+}
+
+int health_is_broken(struct json_object *now, const char *last)
+{
+    char why[FAULT_BYTES];
+    return fault_in(now ? json_text(now) : last, why, sizeof why);
+}

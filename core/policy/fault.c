@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/fault.h"
+
+#include "log/json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int fault_in(const char *capabilities, char *out, size_t n)
+{
+    out[0] = '\0';
+    if (!capabilities || !strstr(capabilities, "\"health\"")) /* most say nothing, and this is asked at each poll */
+        return 0;
+    struct json_object *o = json_parse(capabilities, strlen(capabilities), NULL);
+    struct json_object *health = o ? json_member(o, "health") : NULL;
+    int bad = json_object_is_type(health, json_type_object) && !json_truth(health, "ok", 1);
+    if (bad) {
+        const char *text = json_str(health, "text", "");
+        snprintf(out, n, "%s", *text ? text : "no reason was given");
+    }
+    json_object_put(o);
+    return bad;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fault.h - what a worker says of its device in capabilities.health. Pure. */
+#ifndef POLICY_FAULT_H
+#define POLICY_FAULT_H
+
+#include <stddef.h>
+
+#define FAULT_BYTES 300
+
+/* capabilities: JSON text or NULL. 1 when the worker says that its device is broken, and why in out; 0 and "" else. */
+int fault_in(const char *capabilities, char *out, size_t n);
+
+#endif
