@@ -198,12 +198,18 @@ static void full(struct poll *p)
         answer_none(p, "Worker at capacity");
 }
 
-static void found_none(struct poll *p)
+/* Unless something came since the lease was sent. */
+static void note_empty(struct poll *p)
 {
     for (uint32_t i = 0; i < p->n; i++) {
         if (p->link[i].lane->arrivals == p->link[i].arrivals_seen)
             p->link[i].lane->empty_at = p->link[i].arrivals_seen;
     }
+}
+
+static void found_none(struct poll *p)
+{
+    note_empty(p);
     if (p->deadline_ms <= mono_ms())
         answer_none(p, "No jobs available");
     else if (lines_are_empty(p))
@@ -254,6 +260,8 @@ static struct url_set *build_answer(struct poll *p, const struct bp_op_lease *l)
 static void granted(struct poll *p, const struct bp_op_lease *l)
 {
     struct url_set *urls = build_answer(p, l);
+    if (l->emptied && !p->at_risk) /* which asks for some of its workflows only */
+        note_empty(p);
     p->state = POLL_SIGNING;
     if (url_set_count(urls) > 0 && !p->gone) {
         url_set_sign(urls, signed_all, p);

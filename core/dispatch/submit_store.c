@@ -49,9 +49,10 @@ void submit_accepted(struct dispatch *d, const struct bp_op_submit *sub, int wok
 {
     d->counters.submitted++;
     bus_publish(d->bus, EVENT_JOB_SUBMITTED, sub->id, sub->tenant, sub->workflow, (int64_t)sub->priority);
-    if (sub->status == BP_JOB_QUEUED)
-        poll_arrived(d, lane_get(d, sub->workflow), woken ? 0 : 1);
-    else
+    /* A poll that was woken asked behind the submit: what it found says whether the queue is empty. */
+    if (sub->status == BP_JOB_QUEUED && !woken)
+        poll_arrived(d, lane_get(d, sub->workflow), 1);
+    else if (sub->status != BP_JOB_QUEUED)
         sweeper_expect(d->sweeper, sub->not_before_ms);
 }
 

@@ -91,6 +91,7 @@ struct bp_op_lease {
     /* out */
     uint32_t count;
     int32_t live_leases; /* of this worker, after */
+    int32_t emptied;     /* 1: with these jobs the named queues are empty, as far as the store knows. 0: not known */
     struct bp_job_row *jobs;
     void *memory; /* owns jobs and their strings; free with bp_host.free */
 };

@@ -162,6 +162,7 @@ static void born_leased(const char *token)
     assert_int_equal(ops[0].u.submit.status, BP_JOB_QUEUED);
     assert_int_equal(ops[1].u.lease.count, 1);
     assert_int_equal(ops[1].u.lease.live_leases, 1);
+    assert_int_equal(ops[1].u.lease.emptied, 1);
     assert_int_equal(j->id, ops[0].u.submit.id);
     assert_int_equal(j->attempts, 1);
     assert_string_equal(j->params, "{\"p\":1}");

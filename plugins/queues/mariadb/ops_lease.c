@@ -125,6 +125,34 @@ static int32_t next_job(struct store *s, struct bp_op *op, struct job **out)
     return rc;
 }
 
+/* Is nothing queued, whoever may have it? */
+static bool is_empty(const struct store *s, const struct front *f)
+{
+    if (f->more || f->stale || f->picky || (f->bounded && !s->bounds.sure))
+        return false;
+    for (uint32_t i = f->start; i < f->n_fetched; i++)
+        if (f->fetched[i]->row.status == BP_JOB_QUEUED)
+            return false;
+    for (uint32_t i = 0; i < f->n_local; i++)
+        if (f->local[i]->row.status == BP_JOB_QUEUED)
+            return false;
+    return true;
+}
+
+static int32_t all_empty(struct store *s, const struct bp_op_lease *l, bool *empty)
+{
+    *empty = true;
+    for (uint32_t i = 0; *empty && i < l->n_workflows; i++) {
+        int64_t id;
+        int32_t rc = names_find(s, &s->workflows, l->workflows[i], &id);
+        const struct front *f = rc || !id ? NULL : batch_front(s, id, false);
+        if (rc)
+            return rc;
+        *empty = !id || (f && is_empty(s, f));
+    }
+    return BP_OK;
+}
+
 static int32_t lease_jobs(struct store *s, struct bp_op *op, int64_t worker_no, uint32_t want)
 {
     struct job *given = mem_alloc(&s->mem, want * sizeof *given);
@@ -143,7 +171,12 @@ static int32_t lease_jobs(struct store *s, struct bp_op *op, int64_t worker_no, 
         given[n] = *j;
     }
     op->u.lease.count = n;
-    return n ? batch_pend(s, op, given, n) : BP_OK;
+    if (!n)
+        return BP_OK;
+    bool empty;
+    int32_t rc = all_empty(s, &op->u.lease, &empty);
+    op->u.lease.emptied = empty;
+    return rc ? rc : batch_pend(s, op, given, n);
 }
 
 static const char *wrong(const struct bp_op_lease *l)
@@ -166,7 +199,7 @@ int32_t op_lease(struct store *s, struct bp_op *op)
     struct bp_op_lease *l = &op->u.lease;
     int64_t no;
     l->count = 0;
-    l->live_leases = 0;
+    l->live_leases = l->emptied = 0;
     l->jobs = NULL;
     l->memory = NULL;
     const char *why = wrong(l);

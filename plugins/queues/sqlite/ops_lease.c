@@ -171,6 +171,13 @@ static int32_t give(struct store *s, struct bp_op *op, struct job *j, uint32_t i
     return rc ? rc : job_save_leased(s, j, now);
 }
 
+static bool all_empty(struct store *s, const struct bp_op_lease *l)
+{
+    uint32_t n = 0;
+    int64_t *ids = mem_alloc(&s->mem, (l->n_workflows + 1) * sizeof *ids);
+    return ids && workflows_waiting(s, l, ids, &n) == BP_OK && n == 0;
+}
+
 static int32_t lease_jobs(struct store *s, struct bp_op *op, int64_t worker_no, uint32_t want)
 {
     struct bp_op_lease *l = &op->u.lease;
@@ -191,6 +198,7 @@ static int32_t lease_jobs(struct store *s, struct bp_op *op, int64_t worker_no, 
     }
     rc = jobs_pack(s, jobs, c.n, &l->jobs, &l->memory);
     l->count = rc ? 0 : c.n;
+    l->emptied = l->count && all_empty(s, l);
     return rc;
 }
 
@@ -210,6 +218,7 @@ int32_t op_lease(struct store *s, struct bp_op *op)
     struct bp_op_lease *l = &op->u.lease;
     l->count = 0;
     l->live_leases = 0;
+    l->emptied = 0;
     l->jobs = NULL;
     l->memory = NULL;
     const char *why = wrong(l);

@@ -137,6 +137,53 @@ static void oldest_waiting_poll_is_served_first_and_only_one_asks(void **state)
     rig_free(r);
 }
 
+/* The lease of the last job said that no other is there. */
+static void poll_behind_the_last_job_waits_without_asking(void **state)
+{
+    (void)state;
+    const char *sets[] = {"dispatch.sweepMilliseconds=60000", NULL};
+    struct rig *r = rig_new(sets);
+    struct answer a = {0}, b = {0};
+    struct worker_auth *w = worker_in(r, "w", "noop");
+    begin_worker(r, dispatch_worker_poll, w, WAIT, &a);
+    rig_turn(r, 20);
+    submit_ok(r, "{'workflow':'noop'}");
+    rig_wait(r, &a);
+    rig_turn(r, 20);
+    unsigned before = atomic_load(&r->asked[BP_OP_LEASE]);
+    begin_worker(r, dispatch_worker_poll, w, WAIT, &b);
+    rig_turn(r, 50);
+    assert_int_equal(b.done, 0);
+    assert_int_equal(atomic_load(&r->asked[BP_OP_LEASE]), before);
+    submit_ok(r, "{'workflow':'noop'}");
+    rig_wait(r, &b);
+    assert_non_null(json_member(b.data, "job"));
+    answer_reset(&a);
+    answer_reset(&b);
+    worker_auth_free(w);
+    rig_free(r);
+}
+
+static void poll_behind_a_job_that_is_not_the_last_asks(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    struct answer a = {0}, b = {0};
+    struct worker_auth *w = worker_in(r, "w", "noop");
+    submit_ok(r, "{'workflow':'noop'}");
+    submit_ok(r, "{'workflow':'noop'}");
+    begin_worker(r, dispatch_worker_poll, w, WAIT, &a);
+    rig_wait(r, &a);
+    begin_worker(r, dispatch_worker_poll, w, WAIT, &b);
+    rig_wait(r, &b);
+    assert_int_not_equal(json_int(json_member(a.data, "job"), "dispatch_id", 0),
+                         json_int(json_member(b.data, "job"), "dispatch_id", 0));
+    answer_reset(&a);
+    answer_reset(&b);
+    worker_auth_free(w);
+    rig_free(r);
+}
+
 static void idle_waiting_polls_cost_the_store_nothing(void **state)
 {
     (void)state;
@@ -535,6 +582,8 @@ int main(void)
         cmocka_unit_test(job_without_files_needs_no_url),
         cmocka_unit_test(waiting_poll_is_answered_by_the_submit_in_one_transaction),
         cmocka_unit_test(oldest_waiting_poll_is_served_first_and_only_one_asks),
+        cmocka_unit_test(poll_behind_the_last_job_waits_without_asking),
+        cmocka_unit_test(poll_behind_a_job_that_is_not_the_last_asks),
         cmocka_unit_test(idle_waiting_polls_cost_the_store_nothing),
         cmocka_unit_test(wait_ends_with_no_job),
         cmocka_unit_test(poll_of_a_gone_client_is_forgotten),
