@@ -71,6 +71,8 @@ static int32_t write_text(const char *path, const char *text, struct bp_err *err
         bad = 1;
         why = errno;
     }
+    if (f && bad)
+        unlink(path);
     return bad ? err_set(err, BP_IO, "cannot write %s: %s", path, strerror(why)) : BP_OK;
 }
 
@@ -95,6 +97,17 @@ static int32_t copy_file(struct scaffold *s, const char *file, struct bp_err *er
     return rc;
 }
 
+/* Takes away what was written: a plugin is made whole or not at all. */
+static void undo(const struct scaffold *s)
+{
+    char path[2 * PATH_MAX];
+    for (size_t i = 0; i < json_object_array_length(s->files); i++) {
+        snprintf(path, sizeof path, "%s/%s", s->to, json_object_get_string(json_object_array_get_idx(s->files, i)));
+        unlink(path);
+    }
+    rmdir(s->to);
+}
+
 static int visible(const struct dirent *e)
 {
     return e->d_name[0] != '.';
@@ -105,7 +118,8 @@ static int32_t copy_all(struct scaffold *s, struct bp_err *err)
     struct dirent **entries = NULL;
     int n = scandir(s->from, &entries, visible, alphasort);
     int32_t rc = n > 0 ? BP_OK : err_set(err, BP_IO, "there is nothing in the template %s", s->from);
-    if (rc == BP_OK && mkdir(s->to, 0777) < 0)
+    int made = rc == BP_OK && mkdir(s->to, 0777) == 0;
+    if (rc == BP_OK && !made)
         rc = err_set(err, BP_IO, "cannot make the folder %s: %s", s->to, strerror(errno));
     for (int i = 0; i < n; i++) {
         if (rc == BP_OK)
@@ -113,6 +127,8 @@ static int32_t copy_all(struct scaffold *s, struct bp_err *err)
         free(entries[i]);
     }
     free(entries);
+    if (rc != BP_OK && made)
+        undo(s);
     return rc;
 }
 

@@ -83,6 +83,39 @@ def test_names_that_cannot_be_and_folders_that_are_there_are_refused_in_words(ki
     assert list((tmp_path / "sepia").iterdir()) == []
 
 
+def test_a_template_that_cannot_be_copied_leaves_nothing_behind(kit, tmp_path):
+    templates = tmp_path / "templates/cloud"
+    templates.mkdir(parents=True)
+    (templates / "a.txt").write_text("my-cloud")
+    (templates / "b.bin").write_bytes(b"\0")
+    env = kit.environment(BPD_TEMPLATES=str(tmp_path / "templates"))
+    new = lambda kind: subprocess.run(["bpctl", "plugin", "new", kind, "x"], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert new("cloud").returncode == 1 and "b.bin: it is no text" in new("cloud").stderr
+    assert not (tmp_path / "x").exists()
+    assert "BPD_TEMPLATES names another folder" in new("queue").stderr
+    (templates / "b.bin").unlink()
+    assert new("cloud").returncode == 0 and (tmp_path / "x/a.txt").read_text() == "x"
+
+
+def test_what_the_machine_lacks_is_named_with_its_package(kit, tmp_path):
+    """Without FFmpeg and cmocka a cloud plugin still builds; what does need them says so."""
+    lacking = kit.environment(PKG_CONFIG_LIBDIR="/nowhere", PKG_CONFIG_PATH="")
+
+    def configure(kind, *options):
+        kit.run("bpctl", "plugin", "new", kind, f"a-{kind}", "--dir", tmp_path) if not (tmp_path / f"a-{kind}").exists() else None
+        r = subprocess.run(["cmake", "-B", "build", *options], cwd=tmp_path / f"a-{kind}", env=lacking, capture_output=True, text=True)
+        return r.returncode, " ".join(r.stderr.split())
+
+    status, text = configure("workflow")
+    assert status != 0 and "a-workflow uses bp_media, but FFmpeg's libraries were not found" in text and "libavcodec-dev" in text
+    status, text = configure("cloud")
+    assert status != 0 and "apt-get install libcmocka-dev" in text
+    assert configure("cloud", "-DBUILD_TESTING=OFF")[0] == 0
+    kit.run("cmake", "--build", "build", cwd=tmp_path / "a-cloud")
+    kit.run("cmake", "--install", "build", cwd=tmp_path / "a-cloud")
+    assert (kit.prefix / "lib/bpd/plugins/a-cloud.so").exists()
+
+
 @pytest.mark.parametrize("kind,name", [("workflow", "pixel"), ("queue", "list"), ("cloud", "check"), ("workflow", "float")])
 def test_names_that_the_templates_use_themselves_build_too(kit, tmp_path, kind, name):
     kit.scaffold(kind, name, tmp_path)
