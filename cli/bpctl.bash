@@ -37,6 +37,7 @@ _bpctl()
     "plugin load" | "plugin inspect" | "plugin sign") COMPREPLY=($(compgen -f -- "$cur")); return ;;
     "plugin new") COMPREPLY=($(compgen -W "workflow queue cloud --dir" -- "$cur")); return ;;
     "plugin check") COMPREPLY=($(compgen -f -W "--sample --params --settings --timeout --no-run --json" -- "$cur")); return ;;
+    "workflow check") COMPREPLY=($(compgen -f -W "--plugins-dir --json" -- "$cur")); return ;;
     "worker "?*)
         if [ "$COMP_CWORD" = 3 ]; then
             COMPREPLY=($(compgen -W "$(_bpctl_names workers worker_id)" -- "$cur"))

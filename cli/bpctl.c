@@ -11,6 +11,7 @@
 #include "rollout.h"
 #include "simulate.h"
 #include "submit.h"
+#include "workflow.h"
 #include <curl/curl.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,6 +36,7 @@ static void help(FILE *out)
           "bpctl migrate --help says how to bring the queue's schema up to date; it needs no running bpd.\n"
           "bpctl simulate --help says how to try scaling policies on past jobs; it needs none either.\n"
           "bpctl plugin --help says what can be done with plugin files; that needs none either.\n"
+          "bpctl workflow check --help says how to check files of workflows.d; the same.\n"
           "Exit status: 0 done, 1 refused or failed (doctor: something it tried failed), 2 wrong usage; of migrate "
           "also 3.\n",
           out);
@@ -171,6 +173,12 @@ static int run_plugin(const struct bpctl *b, int argc, char **argv)
     return 0;
 }
 
+/* `workflow check` alone is about a workflow of that name. */
+static int checks_workflow(const struct bpctl *b, int argc, char **argv)
+{
+    return argc > b->first + 2 && strcmp(argv[b->first], "workflow") == 0 && strcmp(argv[b->first + 1], "check") == 0;
+}
+
 int main(int argc, char **argv)
 {
     struct bpctl b = {0};
@@ -182,6 +190,8 @@ int main(int argc, char **argv)
         return migrate_main(argc - b.first - 1, argv + b.first + 1, b.json);
     if (strcmp(argv[b.first], "simulate") == 0)
         return simulate_main(argc - b.first - 1, argv + b.first + 1, b.json, b.socket);
+    if (checks_workflow(&b, argc, argv))
+        return workflow_check(argc - b.first - 2, argv + b.first + 2, b.json);
     rc = run_plugin(&b, argc, argv);
     if (rc >= 0)
         return rc;

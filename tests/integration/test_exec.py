@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands as workflows: one plugin, many files of workflows.d, real daemons, workers and runners."""
+import hashlib
 import json
 import os
 import pathlib
 import random
+import re
+import shutil
 import signal
 import subprocess
 import textwrap
 import threading
 import time
+import zlib
 
 import pytest
 
-from conftest import SLOW, wait_until
+from conftest import ROOT, SLOW, wait_until
 
 FAST = {"dispatch.leaseTtlSeconds": "10", "dispatch.sweepMilliseconds": "100", "dispatch.retryBaseSeconds": "0.1",
         "plugin.local.bootDelaySeconds": "0"}
@@ -53,7 +57,7 @@ class Bench:
 
     def output(self, id):
         job = self.done(id)
-        assert job["status"] == "completed", job
+        assert job["status"] == "completed", job["error"]
         return self.d.http.get_url(job["output"]["url"]).body
 
     def plugin(self, name):
@@ -195,6 +199,71 @@ def test_a_flood_of_output_and_a_missing_file(bench):
 
 HOSTILE = ["; touch {mark}", "$(touch {mark})", "`touch {mark}`", "' ; touch {mark} ; '", "\" && touch {mark} \"", "a\ntouch {mark}",
            "| touch {mark}", "{{output}}", "{{params.other}}", "$HOME", "%n%s", "*", "\\", "é 漢 \u202e"]
+
+
+def png(width, height):
+    """A black picture."""
+    def chunk(kind, data):
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    head = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 2, 0, 0, 0])
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes((width * 3 + 1) * height))) + chunk(b"IEND", b"")
+
+
+@pytest.fixture
+def samples(bench):
+    """The files of etc/workflows.d, as docs/plugins.md says to copy them."""
+    b = bench()
+    for file in (ROOT / "etc" / "workflows.d").glob("*.*"):
+        if file.suffix == ".py" or '"plugin": "exec"' in file.read_text():
+            shutil.copy(file, b.dir)
+            (b.dir / file.name).chmod(0o755 if file.suffix == ".py" else 0o644)
+    return b
+
+
+def test_the_samples_are_good_and_run(samples, build):
+    b = samples
+    r = subprocess.run([build / "bin" / "bpctl", "workflow", "check", *sorted(b.dir.glob("*.json"))], capture_output=True, text=True)
+    assert r.returncode == 0 and r.stdout.count("is good") == 3, r
+    b.d.start()
+    text = b.submit("word-count", {"top": 2, "ignore": "the"}, b"the cat and the dog\nand the fish\n")
+    assert json.loads(b.output(text)) == {"words": 5, "top": [["and", 2], ["cat", 1]]}
+    job = b.done(b.submit("word-count", {}, b"\xff\xfe"))
+    assert (job["status"], job["attempts"], job["error"]) == ("failed", 1, "the file is no UTF-8 text")
+    digest = b.output(b.submit("digest", {"label": "$(id) 'x'"}, b"abc")).decode()
+    assert digest == f"$(id) 'x' {hashlib.sha256(b'abc').hexdigest()}  -\n"
+    if shutil.which("ffmpeg", path="/usr/bin:/bin"):
+        id = b.d.http.submit("thumbnail", {"width": 32}, [b.d.http.upload(png(64, 48), "x.png", "image/png")])["id"]
+        assert b.output(id)[:3] == b"\xff\xd8\xff"
+
+
+def test_the_documentation_shows_the_samples_as_they_are(build):
+    docs = (ROOT / "docs" / "plugins.md").read_text()
+    sample = (ROOT / "etc" / "workflows.d" / "word-count.json").read_text()
+    script = (ROOT / "etc" / "workflows.d" / "word-count.py").read_text()
+    section = docs[docs.index("## Any command as a workflow in two minutes"):]
+    assert re.search(r"```json\n(.*?)```", section, re.S).group(1).rstrip("\n") in sample
+    assert re.search(r"```python\n(.*?)\n```", section, re.S).group(1) in script
+    schema = json.loads((ROOT / "plugins" / "workflows" / "exec" / "manifest.json").read_text())["settingsSchema"]["properties"]
+    for setting in schema:
+        assert f"`{setting}`" in section, f"docs/plugins.md does not tell of settings.{setting}"
+
+
+def test_workflow_check_says_without_a_daemon_what_bpd_would_say(build, tmp_path):
+    def check(text, name="x.json", *more):
+        (tmp_path / name).write_text(text)
+        return subprocess.run([build / "bin" / "bpctl", "workflow", "check", tmp_path / name, *more], capture_output=True, text=True)
+
+    r = check('{\n"plugin": "exec",\n"settings": {"command": ["x"],\n"graceSeconds": 900}}')
+    assert r.returncode == 1 and r.stderr == "bpctl: x.json:4: The settings.graceSeconds field must be between 0 and 600.\n"
+    assert check('{"plugin": "exec", "settings": {"command": []}}').returncode == 1
+    assert "image-to-video\" is no template" in check('{"plugin": "image-to-video"}').stderr
+    assert "x.json:1: there is no nothing.so in" in check('{"plugin": "nothing"}').stderr
+    r = check('{"plugin": "exec", "settings": {"command": ["x"]}}', "x.json", "--json")
+    assert json.loads(r.stdout)["settings"] == {"command": ["x"], "stdin": "none", "stdout": "lines", "graceSeconds": 5, "logLines": 1000,
+                                               "dashes": "refuse"}
+    assert "--plugins-dir" in check('{"plugin": "exec", "settings": {"command": ["x"]}}', "x.json", "--plugins-dir", tmp_path).stderr
+    assert subprocess.run([build / "bin" / "bpctl", "workflow", "check", "--nonsense"], capture_output=True).returncode == 2
 
 
 def test_hostile_params_are_data_and_nothing_else(bench):
