@@ -132,9 +132,12 @@ static int open_runner(struct runner *r, struct json_object *settings)
 {
     struct bp_err err = {0};
     int gone;
-    const char *write[] = {r->c->dir, NULL}, *read[CHECK_SAMPLES + 2] = {r->c->file.path};
+    const char *write[] = {r->c->dir, NULL}, *read[CHECK_SAMPLES + 3] = {r->c->file.path};
+    const char *beside = json_str(r->c->file.manifest->json, "settingsDir", "");
     for (uint32_t i = 0; i < r->c->n_samples; i++)
         read[i + 1] = r->c->samples[i];
+    if (*beside) /* of a file of workflows.d: what it names, as a worker lets its runner read it */
+        read[r->c->n_samples + 1] = beside;
     struct runner_rules rules = {.write = write,
                                  .read = read,
                                  .sandbox = json_member(r->c->file.manifest->json, "sandbox"),

@@ -174,3 +174,24 @@ def test_the_example_is_taken_as_it_stands(bench):
     inputs = b.comfy.prompts[0]["prompt"]["7"]["inputs"]
     assert (inputs["seed"], inputs["denoise"]) == (77, 0.4)
     assert b.comfy.prompts[0]["prompt"]["5"]["inputs"]["text"] == "blurry, text, watermark"
+
+
+def test_a_file_is_tried_on_a_sample_without_a_daemon(build, short_dir):
+    comfy = FakeComfy(short_dir / "comfy").start()
+    dir = short_dir / "workflows.d"
+    (dir / "graphs").mkdir(parents=True)
+    (dir / "graphs" / "paint.json").write_text(json.dumps(paint_graph()))
+    (short_dir / "sample.png").write_bytes(picture())
+    settings = {**paint_settings(comfy.url), "graph": "graphs/paint.json"}
+    (dir / "paint.json").write_text(json.dumps({"plugin": "comfyui", "summary": "Paints", "produces": "image/png", "settings": settings}))
+
+    def check():
+        r = subprocess.run([build / "bin" / "bpctl", "plugin", "check", build / "plugins" / "comfyui.so", "--workflow", dir / "paint.json",
+                            "--sample", short_dir / "sample.png"], capture_output=True, text=True)
+        return r.returncode, r.stdout
+
+    code, text = check()
+    comfy.die()
+    assert code == 0 and "0 errors" in text and comfy.prompts, text
+    code, text = check()
+    assert code == 1 and f"ComfyUI at {comfy.url} is down" in text
