@@ -184,8 +184,9 @@ static void on_plugin(struct alerts *a, const struct event_msg *e)
     const char *name = field(e, "plugin"), *to = field(e, "to"), *reason = field(e, "reason");
     if (strcmp(to, "quarantined") == 0)
         tell(a, "plugin-quarantined", "plugin quarantined:", name,
-             "The plugin %s failed three times in ten minutes and is not used any more: %s. Put a mended file in its "
-             "place, or: bpctl plugin reload %s",
+             "The plugin %s is in quarantine, and of a workflow no job is leased: %s. Queued jobs stay. Put a mended "
+             "file "
+             "in its place, or: bpctl plugin release %s",
              name, reason, name);
     else if (strcmp(to, "refused") == 0)
         tell(a, "plugin-refused", "plugin refused:", name,

@@ -155,6 +155,7 @@ void cmd_plugins(struct admin_call *c);
 void cmd_plugin_show(struct admin_call *c);
 void cmd_plugin_load(struct admin_call *c);
 void cmd_plugin_reload(struct admin_call *c);
+void cmd_plugin_release(struct admin_call *c);
 void cmd_plugin_retire(struct admin_call *c);
 void cmd_scale(struct admin_call *c);
 void cmd_scale_hold(struct admin_call *c);

@@ -40,6 +40,7 @@ static void add_workflow(const struct workflow *w, void *arg)
     json_put_str(o, "version", w->version);
     json_put_int(o, "generation", w->generation);
     json_put_bool(o, "draining", w->draining);
+    json_put_str(o, "quarantine", w->quarantine);
     json_put_int(o, "queued", json_int(first(scale), "queued", 0));
     json_put_int(o, "leased", json_int(first(scale), "leased", 0));
     json_put_int(o, "desired", json_int(first(fleet), "desired", 0));
@@ -119,6 +120,11 @@ void cmd_plugin_load(struct admin_call *c)
 void cmd_plugin_reload(struct admin_call *c)
 {
     host_reload(c->app->host, json_str(c->params, "name", ""), call_done, c);
+}
+
+void cmd_plugin_release(struct admin_call *c)
+{
+    host_release(c->app->host, json_str(c->params, "name", ""), call_done, c);
 }
 
 void cmd_plugin_retire(struct admin_call *c)

@@ -21,6 +21,8 @@
 static const struct admin_arg slug_args[] = {{ARG_WORD, ARG_TEXT, "workflow", "slug of the workflow"}, END};
 static const struct admin_arg maybe_slug_args[] = {{ARG_OPTIONAL, ARG_TEXT, "workflow", "only this one"}, END};
 static const struct admin_arg id_args[] = {{ARG_WORD, ARG_INT, "id", "number of the job"}, END};
+static const struct admin_arg release_args[] = {
+    {ARG_WORD, ARG_TEXT, "name", "name of the plugin, or a workflow's slug"}, END};
 static const struct admin_arg name_args[] = {{ARG_WORD, ARG_TEXT, "name", "name of the plugin"}, END};
 static const struct admin_arg file_args[] = {{ARG_WORD, ARG_TEXT, "file", "path of the .so, as the daemon sees it"},
                                              END};
@@ -245,6 +247,8 @@ const struct admin_command admin_commands[] = {
     {"plugin load", ADMIN_WRITE, "load a plugin file", cmd_plugin_load, file_args, NULL, NULL},
     {"plugin reload", ADMIN_WRITE, "start a plugin's file anew beside the old one, then switch", cmd_plugin_reload,
      name_args, NULL, NULL},
+    {"plugin release", ADMIN_WRITE, "end the quarantine of a plugin or a workflow", cmd_plugin_release, release_args,
+     NULL, NULL},
     {"plugin retire", ADMIN_WRITE, "drain a plugin and stop it", cmd_plugin_retire, name_args, NULL, NULL},
     {"scale", ADMIN_READ, "desired sizes and why", cmd_scale, maybe_slug_args, "", scale_columns},
     {"scale hold", ADMIN_WRITE, "keep a fleet at a size", cmd_scale_hold, hold_args, NULL, NULL},

@@ -24,6 +24,7 @@ struct finish {
     int64_t id;
     char *token, *worker, *text, *provider_job_id, *checkpoint_key; /* text: error or reason */
     char *tenant, *workflow, *output_key;                           /* of the job, once known */
+    char *fault_sha;                                                /* the code that ended the runner, or NULL */
     struct json_object *output;                                     /* as it will be stored */
     int retryable, produces;
     int live;                        /* the job was leased when we looked */
@@ -39,8 +40,8 @@ static char *copy(const char *s)
 static void drop(struct ask *a)
 {
     struct finish *f = (struct finish *)a;
-    char *all[] = {f->token,          f->worker, f->text,     f->provider_job_id,
-                   f->checkpoint_key, f->tenant, f->workflow, f->output_key};
+    char *all[] = {f->token,  f->worker,   f->text,       f->provider_job_id, f->checkpoint_key,
+                   f->tenant, f->workflow, f->output_key, f->fault_sha};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     json_object_put(f->output);
@@ -157,6 +158,8 @@ static void failed(struct ask *a, struct bp_op *op, const struct bp_err *err)
         e.retry_at_ms = x->retry_at_ms;
         lease_ended(a->d, &e);
         tell_dependents(a->d, x->dependents);
+        if (f->fault_sha)
+            host_workflow_fault(a->d->host, f->workflow, f->fault_sha, f->id, f->text);
     }
     struct json_object *data = json_object_new_object();
     put_int(data, "dispatch_id", f->id);
@@ -315,11 +318,13 @@ static const struct input_rule complete_rules[C_N] = {
     [C_METADATA] = {"output.metadata", INPUT_TREE, 0, 0, 0},
 };
 
-enum { X_ERROR = F_COMMON, X_RETRYABLE, X_N };
+enum { X_ERROR = F_COMMON, X_RETRYABLE, X_FAULT, X_SHA, X_N };
 static const struct input_rule fail_rules[X_N] = {
     COMMON_RULES,
     [X_ERROR] = {"error_message", INPUT_TEXT, 0, 0, 0},
     [X_RETRYABLE] = {"retryable", INPUT_TRUTH, 0, 0, 0},
+    [X_FAULT] = {"fault", INPUT_TRUTH, 0, 0, 0},
+    [X_SHA] = {"plugin_sha256", INPUT_TEXT, 0, 0, 64},
 };
 
 enum { R_REASON = F_COMMON, R_CHECKPOINT, R_N };
@@ -399,6 +404,8 @@ void dispatch_worker_fail(struct dispatch *d, const struct worker_call *c, dispa
     f->kind = END_FAIL;
     f->text = copy(text);
     f->retryable = input_integer(&in, X_RETRYABLE, 0) != 0;
+    if (input_integer(&in, X_FAULT, 0))
+        f->fault_sha = copy(input_text(&in, X_SHA, ""));
     finish_start(f, &in);
     input_close(&in);
 }

@@ -96,12 +96,39 @@ static void fill_tokens(struct queue_call *q, struct bp_op_lease *l, const char 
     l->output_keys = keys;
 }
 
+static int is_excepted(struct json_object *except, const char *slug)
+{
+    for (size_t i = 0; except && i < json_object_array_length(except); i++) {
+        struct json_object *v = json_object_array_get_idx(except, i);
+        if (json_object_is_type(v, json_type_string) && strcmp(json_object_get_string(v), slug) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+static int may_lease(struct dispatch *d, const struct lease_ask *ask, const char *slug)
+{
+    const struct workflow *f = host_workflow(d->host, slug);
+    if ((f && f->quarantine) || is_excepted(ask->except, slug))
+        return 0;
+    return !ask->at_risk || !lane_is_long(d, lane_get(d, slug));
+}
+
+int lease_may_find(struct dispatch *d, const struct lease_ask *ask)
+{
+    for (uint32_t i = 0; i < ask->worker->n_workflows; i++) {
+        if (may_lease(d, ask, ask->worker->workflows[i]))
+            return 1;
+    }
+    return 0;
+}
+
 static void fill_worker(struct dispatch *d, struct queue_call *q, struct bp_op_lease *l, const struct lease_ask *ask)
 {
     const struct worker_auth *w = ask->worker;
     const char **slugs = queue_call_mem(q, (w->n_workflows + 1) * sizeof *slugs);
     for (uint32_t i = 0; i < w->n_workflows; i++)
-        if (!ask->at_risk || !lane_is_long(d, lane_get(d, w->workflows[i])))
+        if (may_lease(d, ask, w->workflows[i]))
             slugs[l->n_workflows++] = queue_call_str(q, w->workflows[i]);
     l->workflows = slugs;
     l->worker_id = queue_call_str(q, w->worker_id);

@@ -19,11 +19,14 @@ typedef void (*lease_reply)(const struct bp_op_lease *lease, const struct bp_err
 struct lease_ask {
     const struct worker_auth *worker; /* borrowed for the call */
     uint32_t max;
-    int32_t max_concurrency; /* 0: as registered */
-    int at_risk;             /* 1: of those workflows only whose jobs are not long (lane.h) */
+    int32_t max_concurrency;    /* 0: as registered */
+    int at_risk;                /* 1: of those workflows only whose jobs are not long (lane.h) */
+    struct json_object *except; /* slugs that the worker does not take now, or NULL; borrowed for the call */
     lease_reply fn;
     void *arg;
 };
+/* Is there a workflow of which a job may be leased? Of one in quarantine none is. */
+int lease_may_find(struct dispatch *d, const struct lease_ask *ask);
 /* 0, or an error with fn not called. */
 int lease_send(struct dispatch *d, const struct lease_ask *ask, struct bp_err *err);
 /* Gives one lease back. */

@@ -52,7 +52,8 @@ struct poll {
     int64_t deadline_ms;     /* monotonic; 0: does not wait */
     struct worker_auth *worker;
     char provider[64];
-    struct json_object *data; /* the answer while its URLs are being signed */
+    struct json_object *except; /* slugs it does not take now, or NULL */
+    struct json_object *data;   /* the answer while its URLs are being signed */
     struct grant *grants;
     uint32_t n_grants;
     uint32_t n;
@@ -65,7 +66,9 @@ struct polls {
     TAILQ_HEAD(poll_list, poll) all;
     struct poll_list capped;
     struct loop_timer *timer;
-    int64_t armed_ms; /* monotonic time the timer fires at; 0: not armed */
+    struct subscription *plugins;
+    int64_t released_ms; /* when a workflow was last released from quarantine, ms since 1970 */
+    int64_t armed_ms;    /* monotonic time the timer fires at; 0: not armed */
 };
 
 static void poll_lease(struct poll *p);
@@ -141,14 +144,23 @@ static void poll_drop(struct ask *a)
         TAILQ_REMOVE(&a->d->polls->all, p, in_all);
     }
     worker_auth_free(p->worker);
+    json_object_put(p->except);
     json_object_put(p->data);
     free(p->grants);
+}
+
+/* A worker that put a workflow into quarantine by itself tries it again, too. */
+static void put_released(const struct poll *p, struct json_object *data)
+{
+    if (p->ask.d->polls->released_ms)
+        put_int(data, "released_at_ms", p->ask.d->polls->released_ms);
 }
 
 static void answer_none(struct poll *p, const char *message)
 {
     struct json_object *data = json_object_new_object();
     put_new(data, "job", NULL);
+    put_released(p, data);
     if (p->want_list)
         put_new(data, "jobs", json_object_new_array_ext(1));
     ask_ok(&p->ask, message, data);
@@ -249,6 +261,7 @@ static struct url_set *build_answer(struct poll *p, const struct bp_op_lease *l)
         json_object_array_add(list, lease_payload(d, &l->jobs[i], p->provider, urls));
     }
     p->data = json_object_new_object();
+    put_released(p, p->data);
     put_new(p->data, "job", json_object_get(json_object_array_get_idx(list, 0)));
     if (p->want_list)
         put_new(p->data, "jobs", list);
@@ -304,6 +317,16 @@ static void leased(const struct bp_op_lease *l, const struct bp_err *err, void *
     }
 }
 
+/* All its workflows are in quarantine, say: it stands in their lines until one is released. */
+static void nothing_to_ask(struct poll *p)
+{
+    p->state = POLL_NEW;
+    if (p->deadline_ms > mono_ms())
+        wait_in_lines(p);
+    else
+        answer_none(p, "No jobs available");
+}
+
 static void poll_lease(struct poll *p)
 {
     struct bp_err err = {0};
@@ -311,7 +334,11 @@ static void poll_lease(struct poll *p)
     for (uint32_t i = 0; i < p->n; i++)
         p->link[i].arrivals_seen = p->link[i].lane->arrivals;
     p->state = POLL_LEASING;
-    struct lease_ask ask = {p->worker, p->max, p->max_concurrency, p->at_risk, leased, p};
+    struct lease_ask ask = {p->worker, p->max, p->max_concurrency, p->at_risk, p->except, leased, p};
+    if (!lease_may_find(p->ask.d, &ask)) {
+        nothing_to_ask(p);
+        return;
+    }
     if (lease_send(p->ask.d, &ask, &err) == BP_OK)
         return;
     p->state = POLL_NEW;
@@ -424,6 +451,24 @@ static void deadlines(void *arg)
         arm(all, next);
 }
 
+static void look_again(struct lane *lane, void *arg)
+{
+    lane_arrived(lane);
+    probe(lane, arg);
+}
+
+/* What came up, or was released, may have jobs that no lease asked for until now. */
+static void on_plugin(const struct event_msg *e, void *arg)
+{
+    struct polls *all = arg;
+    struct json_object *f = event_fields(e);
+    if (strcmp(json_str(f, "to", ""), "running") != 0 || strcmp(json_str(f, "kind", ""), "workflow") != 0)
+        return;
+    if (strcmp(json_str(f, "from", ""), "quarantined") == 0)
+        all->released_ms = dispatch_now(all->d);
+    lanes_each(all->d, look_again, all->d);
+}
+
 struct polls *polls_new(struct dispatch *d)
 {
     struct polls *p = calloc(1, sizeof *p);
@@ -432,6 +477,7 @@ struct polls *polls_new(struct dispatch *d)
     TAILQ_INIT(&p->all);
     TAILQ_INIT(&p->capped);
     p->timer = loop_timer_new(d->loop, "dispatch.polls", deadlines, p);
+    p->plugins = bus_subscribe(d->bus, event_info(EVENT_PLUGIN_STATE)->name, on_plugin, p);
     return p;
 }
 
@@ -446,6 +492,7 @@ void polls_free(struct polls *all)
         p = next;
     }
     loop_timer_free(all->timer);
+    bus_unsubscribe(all->plugins);
     free(all);
 }
 
@@ -471,7 +518,19 @@ void dispatch_poll_abandon(struct dispatch *d, void *arg)
 
 /* ---- the door ---- */
 
-enum { F_WORKER, F_NAME, F_CAPABILITIES, F_PROVIDERS, F_LOAD, F_CONCURRENCY, F_WAIT, F_JOBS, F_RISK, N_FIELDS };
+enum {
+    F_WORKER,
+    F_NAME,
+    F_CAPABILITIES,
+    F_PROVIDERS,
+    F_LOAD,
+    F_CONCURRENCY,
+    F_WAIT,
+    F_JOBS,
+    F_RISK,
+    F_EXCEPT,
+    N_FIELDS
+};
 static const struct input_rule rules[N_FIELDS] = {
     [F_WORKER] = {"worker_id", INPUT_TEXT, INPUT_REQUIRED, 0, 255},
     [F_NAME] = {"display_name", INPUT_TEXT, 0, 0, 255},
@@ -482,6 +541,7 @@ static const struct input_rule rules[N_FIELDS] = {
     [F_WAIT] = {"wait_seconds", INPUT_NUMBER, 0, 0, WAIT_MAX_S},
     [F_JOBS] = {"max_jobs", INPUT_INTEGER, 0, 1, JOBS_MAX},
     [F_RISK] = {"at_risk", INPUT_TRUTH, 0, 0, 0},
+    [F_EXCEPT] = {"except", INPUT_LIST, 0, 0, 0},
 };
 
 /* Which provider the jobs are said to be for: ours, unless the worker takes only others; jobs go by workflow alone. */
@@ -566,6 +626,8 @@ static void poll_begin(struct poll *p, const struct input *in)
     p->want_list = in->value[F_JOBS].given;
     p->max = (uint32_t)input_integer(in, F_JOBS, 1);
     p->max_concurrency = (int32_t)input_integer(in, F_CONCURRENCY, 0);
+    if (in->value[F_EXCEPT].given)
+        p->except = json_object_get(in->value[F_EXCEPT].json);
     if (input_integer(in, F_RISK, 0))
         leave_long_lines(p);
     p->deadline_ms = wait_s > 0 ? mono_ms() + (int64_t)(wait_s * 1000) : 0;

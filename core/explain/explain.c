@@ -110,6 +110,7 @@ static void view_fill(struct fleet_view *v, const struct explain_engines *e, con
     f->now_ms = loop_now_ms(e->loop);
     f->workflow = slug;
     f->served = w != NULL;
+    f->quarantine = w ? w->quarantine : NULL;
     f->draining = e->draining;
     f->max_size = w ? w->max_size : 0;
     f->boot_s = w ? w->warmup_s : 0;
@@ -188,7 +189,7 @@ static int32_t launches(const struct fleet_facts *f)
 static struct eta expected(const struct fleet_view *v, const struct history *h, int64_t ahead, int32_t more)
 {
     const struct fleet_facts *f = &v->facts;
-    if (!h || f->draining || !f->served)
+    if (!h || f->draining || !f->served || f->quarantine)
         return never;
     struct eta_ask ask = {.history = h,
                           .fleet = &v->detail,

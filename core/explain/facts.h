@@ -31,6 +31,7 @@ struct fleet_facts {
     const char *workflow;
     int served;                          /* a plugin serves it */
     int draining;                        /* bpd leases nothing any more */
+    const char *quarantine;              /* why no job of it is leased, or NULL */
     int described;                       /* the fleet's numbers are known */
     int32_t desired;                     /* as its provider was told */
     int32_t asked;                       /* as the policy decided last */
@@ -88,8 +89,8 @@ struct job_facts {
 /*
  * {"id","workflow","status","held_by","ahead","because":[{"at_ms","at","what","text"}],"next":{"at_ms","text"},
  * at_ms and at are null where nobody can say. "estimate":{"start":{"p50_ms","p95_ms"},"finish":{...}} or null}. held_by
- * of a job that does not run: dependency, not-before, drain, no-plugin, tenant-limit, turn, capacity, boot, launch,
- * busy, hold, size, unknown; null otherwise. The caller's.
+ * of a job that does not run: dependency, not-before, drain, no-plugin, quarantine, tenant-limit, turn, capacity, boot,
+ * launch, busy, hold, size, unknown; null otherwise. The caller's.
  */
 struct json_object *explain_job_words(const struct job_facts *j, const struct fleet_facts *f);
 /* {"workflow","because":[...],"next":{...},"estimate":{"backlog":{"p50_ms","p95_ms"}}}: why the fleet is as it is, and

@@ -80,6 +80,8 @@ struct json_object *explain_fleet_words(const struct fleet_facts *f)
                  (long long)f->leased);
     if (!f->served)
         explain_line(o, 0, "plugin", "no plugin serves %s now: bpctl plugin list says why", f->workflow);
+    if (f->quarantine)
+        explain_line(o, 0, "quarantine", "no job of %s is leased, it is in quarantine: %s", f->workflow, f->quarantine);
     explain_fleet_lines(o, f, 0);
     json_object_object_add(o, "estimate", json_object_new_object());
     explain_span(json_member(o, "estimate"), "backlog", f->now_ms, &f->backlog);
@@ -89,6 +91,8 @@ struct json_object *explain_fleet_words(const struct fleet_facts *f)
     explain_sooner(o, f, &f->backlog, "all have ended");
     if (f->draining)
         explain_next(o, 0, "bpd drains: it leases nothing until it runs again");
+    else if (f->quarantine)
+        explain_next(o, 0, "jobs are leased again after bpctl plugin release %s, or with another version", f->workflow);
     else if (f->booting > 0 && f->boot_ms && ready_ms > f->now_ms)
         explain_next(o, ready_ms, "the next instance is expected ready at %s",
                      explain_moment(ready_ms, f->now_ms, when));

@@ -76,6 +76,14 @@ static int forbidden(struct json_object *o, const struct job_facts *j, const str
         explain_line(o, 0, "no-plugin", "nothing serves the workflow %s now%s", f->workflow,
                      j->for_tenant ? "" : ": bpctl plugin list says why");
         explain_next(o, 0, "it is leased once the workflow is served again");
+    } else if (f->quarantine) {
+        held(o, "quarantine");
+        explain_line(o, 0, "quarantine",
+                     "no job of %s is leased: its workflow failed too often and is in quarantine%s%s", f->workflow,
+                     j->for_tenant ? "" : ": ", j->for_tenant ? "" : f->quarantine);
+        explain_next(o, 0,
+                     j->for_tenant ? "it is leased once an operator has released the workflow or replaced it"
+                                   : "it is leased after bpctl plugin release, or with another version");
     } else if (j->tenant_max_running > 0 && j->tenant_running >= j->tenant_max_running) {
         held(o, "tenant-limit");
         explain_line(o, f->now_ms, "tenant-limit", "%s runs %lld jobs and may run %lld at once", j->tenant,

@@ -115,24 +115,6 @@ void generation_refuse(struct generation *g, const char *reason)
     outcome_end(h, &o, &err);
 }
 
-/* A newer generation serves: the quarantined one need not be shown any more. */
-static void quarantine_lift(struct plugin *p)
-{
-    free(p->quarantined);
-    p->quarantined = NULL;
-    memset(p->faults, 0, sizeof(p->faults));
-    for (struct generation *g = p->host->generations, *next; g; g = next) {
-        next = g->next;
-        if (g->plugin != p || g->state != QUARANTINED)
-            continue;
-        g->last = RETIRED;
-        if (!g->ended)
-            continue;
-        generation_move(g, RETIRED, "replaced");
-        generation_free(g);
-    }
-}
-
 int generation_is_signed(const struct generation *g, struct bp_err *err)
 {
     char who[64];

@@ -3,7 +3,8 @@
  * host.h - the plugin host: finds, vets, loads, starts, replaces and retires plugins, and routes services to them.
  *
  * A plugin moves found -> vetted -> loaded -> ready -> running -> draining -> retired, or to refused(reason), or, after
- * three faults in ten minutes, quarantined. Each arrow is one log line and one event. A generation never goes back.
+ * three faults in ten minutes, quarantined. Each arrow is one log line and one event. A generation never goes back, but
+ * for a workflow that is released from quarantine.
  *
  * A workflow plugin is not loaded into this process unless its manifest lists the facet bp.scaling/1: its manifest is
  * all the controller needs, and a child process (bp-runner --probe) proves that it loads. Queue and cloud plugins are
@@ -69,6 +70,8 @@ struct workflow {
         *listed;      /* the name its generations and faults go by: the plugin's, or its slug when a file defines it */
     const char *file; /* private copy to hand to a runner */
     uint32_t generation;
+    const char *quarantine;       /* why no job of it is leased, or NULL */
+    const char *sha;              /* SHA-256 of the file, hex */
     int draining;                 /* the file was removed: no new submits, running jobs end */
     struct json_object *manifest; /* the whole, read only */
     struct json_object *params;   /* JSON Schema of the params, or NULL: any object */
@@ -117,7 +120,13 @@ struct offered {
 void host_each_offer(struct host *h, const char *facet, void (*fn)(const struct offered *o, void *arg), void *arg);
 /* Name of the plugin that provides a service now, or NULL. Borrowed until the next return to the loop. */
 const char *host_provider(const struct host *h, const char *service);
-/* Counts a fault against a plugin (a failed batch, a crashed runner); three in ten minutes quarantine it. */
-void host_fault(struct host *h, const char *plugin, const char *what);
+/* Counts a fault against a plugin (a failed batch, a crashed runner); plugins.faults within plugins.faultSeconds
+ * quarantine it. job: that failed by it, which counts once within that time; 0: none. */
+void host_fault(struct host *h, const char *plugin, int64_t job, const char *what);
+/* The same by the workflow, unless its code was other than what serves now. sha: of the code that failed, NULL or "":
+ * not known. */
+void host_workflow_fault(struct host *h, const char *slug, const char *sha, int64_t job, const char *what);
+/* bpctl plugin release NAME: of a plugin or a workflow in quarantine, whose faults are forgotten. */
+void host_release(struct host *h, const char *name, host_done done, void *arg);
 
 #endif

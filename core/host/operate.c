@@ -89,8 +89,7 @@ void host_load(struct host *h, const char *file, host_done done, void *arg)
     free(path);
 }
 
-/* The plugin, or NULL with the nearest name in err. */
-static struct plugin *plugin_wanted(struct host *h, const char *name, struct bp_err *err)
+struct plugin *plugin_wanted(struct host *h, const char *name, struct bp_err *err)
 {
     const char *names[128];
     size_t n = 0;
@@ -187,6 +186,7 @@ static void overrides_apply(struct host *h, struct generation *g)
         return;
     }
     w->draining = old->draining;
+    w->quarantine = old->quarantine;
     w->scaling = old->scaling;
     w->scaling_inst = old->scaling_inst;
     g->workflow = w;
@@ -244,37 +244,12 @@ void host_reconfigure(struct host *h, const struct config *c)
     if (!h->stopping)
         signers_compare(h);
     for (struct generation *g = h->generations; g; g = g->next) {
-        if (g->workflow && g->state <= DRAINING)
+        if (g->workflow && (g->state <= DRAINING || generation_is_up(g)))
             overrides_apply(h, g);
     }
     for (struct plugin *p = h->plugins; p && !h->stopping; p = p->next) {
-        if (p->current && p->current->state == RUNNING && !p->coming)
+        if (p->current && generation_is_up(p->current) && !p->coming)
             settings_compare(h, p);
     }
     routes_warn_unknown(h);
-}
-
-/* ---- faults ---- */
-
-void host_fault(struct host *h, const char *plugin, const char *what)
-{
-    char why[320];
-    ASSERT_HOST(h);
-    struct plugin *p = plugin_find(h, plugin);
-    log_warn(LOG_HOST, "%s: fault: %s", plugin, what);
-    bus_publish(h->bus, EVENT_PLUGIN_FAULT, plugin, what);
-    if (!p || !p->current)
-        return;
-    memmove(p->faults + 1, p->faults, sizeof(p->faults) - sizeof(p->faults[0]));
-    p->faults[0] = mono_ms();
-    int64_t oldest = p->faults[FAULTS_MAX - 1];
-    if (oldest == 0 || p->faults[0] - oldest > FAULTS_WITHIN_MS)
-        return;
-    snprintf(why, sizeof(why),
-             "%d faults in %lld s, the last: %s; put another version in place, or bpctl plugin reload %s", FAULTS_MAX,
-             (long long)((p->faults[0] - oldest + 999) / 1000), what, p->name);
-    free(p->quarantined);
-    p->quarantined = strdup(p->current->sha);
-    assert(p->quarantined);
-    generation_drain(p->current, QUARANTINED, why);
 }

@@ -393,7 +393,7 @@ static void removed(struct host *h, struct source *s)
             continue;
         if (p->coming)
             p->coming->abandon = 1;
-        if (p->current && p->current->state == RUNNING)
+        if (p->current && generation_is_up(p->current))
             generation_remove(p->current, "its file was removed");
     }
     s->gone = 1;

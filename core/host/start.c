@@ -97,7 +97,7 @@ struct fault_post {
 static void fault_deliver(void *arg)
 {
     struct fault_post *f = arg;
-    host_fault(f->host, f->name, f->what);
+    host_fault(f->host, f->name, 0, f->what);
     free(f);
 }
 

@@ -15,8 +15,7 @@
 #define HOST_MAGIC       0x40571a11U
 #define GENERATION_MAGIC 0x6e4e7a70U
 #define FILES_SERVICE    HOST_FILES_SERVICE
-#define FAULTS_MAX       3
-#define FAULTS_WITHIN_MS 600000
+#define FAULTS_MAX       100 /* plugins.faults */
 
 enum state {
     FOUND = 1,
@@ -89,6 +88,11 @@ struct generation {
     struct outcome outcome;
 };
 
+/* Of a plugin; job 0: of none. */
+struct fault {
+    int64_t at_ms, job; /* monotonic */
+};
+
 /* A plugin by name, remembered for good. */
 struct plugin {
     struct plugin *next; /* in name order */
@@ -98,7 +102,8 @@ struct plugin {
     uint32_t last_number;
     struct generation *current, *coming; /* serving (or, a workflow, draining); coming up */
     int64_t leases;
-    int64_t faults[FAULTS_MAX];
+    struct fault faults[FAULTS_MAX]; /* the newest first */
+    int n_faults;
     char *quarantined; /* SHA of the content that is in quarantine, or NULL */
     struct json_object *history;
     enum state state; /* last entered by any of its generations */
@@ -198,6 +203,16 @@ void generation_ready(struct generation *g);
 void generation_free(struct generation *g);
 /* Is it signed by somebody who may, as plugins.signers is now? 0 with the reason. */
 int generation_is_signed(const struct generation *g, struct bp_err *err);
+
+/* ---- operate.c ---- */
+/* The plugin, or NULL with the nearest name in err. */
+struct plugin *plugin_wanted(struct host *h, const char *name, struct bp_err *err);
+
+/* ---- fault.c ---- */
+/* Does it serve, be it that no job of it is leased? */
+int generation_is_up(const struct generation *g);
+/* Other content serves: the quarantined one need not be shown any more. */
+void quarantine_lift(struct plugin *p);
 
 /* ---- start.c: bringing one up, on its own thread or in a child ---- */
 void generation_start(struct generation *g);

@@ -45,6 +45,7 @@ static void add_workflow(const struct workflow *w, void *arg)
     json_put_str(one, "version", w->version);
     json_put_int(one, "generation", w->generation);
     json_put_bool(one, "draining", w->draining);
+    json_put_str(one, "quarantine", w->quarantine);
     json_put_int(one, "max_size", w->max_size);
     json_put_int(one, "backlog_target", w->backlog_target);
     json_put_str(one, "policy", w->policy);

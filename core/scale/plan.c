@@ -22,9 +22,9 @@ int view_build(struct scale *s, const struct workflow *w, struct scale_item *ite
     memset(v, 0, sizeof *v);
     v->size = sizeof *v;
     v->now_ms = now;
-    v->queued = q->queued;
+    v->queued = w->quarantine ? 0 : q->queued; /* of one in quarantine no job is leased: nobody is needed for them */
     v->leased = q->leased;
-    v->oldest_wait_ms = q->oldest_queued_ms && now > q->oldest_queued_ms ? now - q->oldest_queued_ms : 0;
+    v->oldest_wait_ms = v->queued && q->oldest_queued_ms && now > q->oldest_queued_ms ? now - q->oldest_queued_ms : 0;
     v->arrivals_per_s = (double)q->submitted_recent / 300.0;
     v->run_p50_s = q->run_p50_s;
     v->boot_s = w->warmup_s;

@@ -124,7 +124,7 @@ static void decide_for(const struct workflow *w, void *arg)
     item->plugin_generation = w->generation;
     int64_t now = loop_now_ms(bus_loop(s->bus));
     follow_clock(item, now);
-    if (item->stats.queued + item->stats.leased > 0)
+    if ((w->quarantine ? 0 : item->stats.queued) + item->stats.leased > 0)
         item->empty_since_ms = 0;
     else if (!item->empty_since_ms)
         item->empty_since_ms = now;

@@ -32,6 +32,6 @@ void attempt_runner_ready(struct attempt *a);
 void attempt_progress(struct attempt *a, double fraction, const char *text);
 void attempt_checkpoint_saved(struct attempt *a);
 void attempt_result(struct attempt *a, int rc, const char *text);
-void attempt_runner_gone(struct attempt *a, const char *why);
+void attempt_runner_gone(struct attempt *a, const char *why, const char *fault_sha, int served_others);
 
 #endif

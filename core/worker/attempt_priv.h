@@ -65,6 +65,7 @@ struct attempt {
     void (*on_limit)(struct attempt *a);
     int awaits_runner; /* the runner that is coming up is for this job */
     int64_t looked_ms; /* monotonic: since when the plugin is looked for */
+    int began_anew;    /* in a fresh runner, after one that had served others had ended */
     int cancelled;
     char interrupted[64]; /* the reason, "" when not */
     int64_t hand_back_ms; /* monotonic: from then on nothing but the requeue matters */
@@ -72,6 +73,8 @@ struct attempt {
     /* attempt_report.c */
     enum verdict verdict;
     char words[512];
+    int fault; /* the runner ended, by this code: */
+    char fault_sha[65];
     int64_t output_bytes;
     struct api_call *report;
 };

@@ -40,6 +40,10 @@ static struct json_object *report_body(struct attempt *a)
     } else {
         json_put_str(o, "error_message", a->words);
         json_put_bool(o, "retryable", a->verdict == VERDICT_RETRY);
+        if (a->fault) {
+            json_put_bool(o, "fault", 1);
+            json_put_str(o, "plugin_sha256", a->fault_sha);
+        }
     }
     return o;
 }

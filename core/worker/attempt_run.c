@@ -77,6 +77,7 @@ static void begin(struct attempt *a)
     struct json_object *frame = job_frame(a, limit);
     int rc = runner_child_run(a->w->runner, frame, &err);
     json_object_put(frame);
+    a->w->runner_jobs++;
     if (rc < 0) {
         attempt_report(a, rc == BP_INVALID ? VERDICT_FAIL : VERDICT_RETRY, "%s", err.text);
         return;
@@ -121,6 +122,12 @@ static void look_for_plugin(struct attempt *a)
         /* Not the job's fault: it keeps its attempts, and this worker asks for less until it has the plugin. */
         a->w->unable = 1;
         attempt_report(a, VERDICT_REQUEUE, "worker %s has no plugin for the workflow %s", a->w->id, a->slug);
+        return;
+    }
+    if (flow->quarantine) { /* nor is this */
+        a->w->unable = 1;
+        attempt_report(a, VERDICT_REQUEUE, "worker %s: %s is in quarantine there: %s", a->w->id, a->slug,
+                       flow->quarantine);
         return;
     }
     int rc = worker_runner_get(a->w, flow, &err);
@@ -206,12 +213,32 @@ void attempt_result(struct attempt *a, int rc, const char *text)
     }
 }
 
-void attempt_runner_gone(struct attempt *a, const char *why)
+static void gone_for_good(struct attempt *a, const char *why, const char *fault_sha)
+{
+    a->fault = fault_sha != NULL;
+    snprintf(a->fault_sha, sizeof(a->fault_sha), "%s", fault_sha ? fault_sha : "");
+    attempt_report(a, VERDICT_RETRY, "%s", why);
+}
+
+/* What an earlier job left in it (a heap that was written over, memory that was lost) may be what ended it: this job
+ * does not pay for that. It keeps its lease. */
+static void begin_anew(struct attempt *a)
+{
+    log_warn(LOG_WORKER, "job %lld begins anew in a fresh runner: the one that ended had served others before",
+             (long long)a->id);
+    a->began_anew = 1;
+    a->fraction = 0;
+    attempt_run(a);
+}
+
+void attempt_runner_gone(struct attempt *a, const char *why, const char *fault_sha, int served_others)
 {
     if (a->stage != ATTEMPT_RUNNING && !(a->stage == ATTEMPT_STARTING && a->awaits_runner))
         return; /* it was not this job's */
     if (a->cancelled || a->interrupted[0])
         stopped(a);
+    else if (served_others && !a->began_anew)
+        begin_anew(a);
     else
-        attempt_report(a, VERDICT_RETRY, "%s", why);
+        gone_for_good(a, why, fault_sha);
 }

@@ -10,7 +10,7 @@
 #define SHORT_POLL_MS   3000
 #define DRAINED_POLL_MS 1000
 #define SPARE_MS        30000
-#define RENEWAL_MS      250 /* mostly enough for a new token; the former one serves too */
+#define RENEWAL_MS      250   /* mostly enough for a new token; the former one serves too */
 #define BROKEN_POLL_MS  10000 /* a worker with a broken device stays in sight */
 
 static void poll_again(void *arg)
@@ -74,6 +74,32 @@ static void no_job(struct worker *w, const struct api_answer *a)
     worker_poll_later(w, at_once ? 0 : SHORT_POLL_MS);
 }
 
+static void list_quarantined(const struct workflow *flow, void *arg)
+{
+    if (flow->quarantine)
+        json_object_array_add(arg, json_object_new_string(flow->slug));
+}
+
+/* Slugs of workflows that failed too often here; json_object_put() it. */
+static struct json_object *quarantined(struct worker *w)
+{
+    struct json_object *slugs = json_object_new_array();
+    host_each_workflow(w->host, list_quarantined, slugs);
+    return slugs;
+}
+
+/* They are tried again when an operator released a workflow at the controller. */
+static void follow_release(struct worker *w, int64_t released_ms)
+{
+    if (released_ms <= w->released_ms)
+        return;
+    w->released_ms = released_ms;
+    struct json_object *slugs = quarantined(w);
+    for (size_t i = 0; i < json_object_array_length(slugs); i++)
+        host_release(w->host, json_object_get_string(json_object_array_get_idx(slugs, i)), NULL, NULL);
+    json_object_put(slugs);
+}
+
 static void polled(const struct api_answer *a, void *arg)
 {
     struct worker *w = arg;
@@ -87,6 +113,7 @@ static void polled(const struct api_answer *a, void *arg)
     w->warned = 0;
     w->backoff.tries = 0;
     w->health_told = w->health_telling;
+    follow_release(w, json_int(a->data, "released_at_ms", 0));
     struct json_object *job = json_member(a->data, "job");
     if (!job) {
         no_job(w, a);
@@ -140,6 +167,10 @@ void worker_poll(struct worker *w)
     w->health_telling = health_version(w->health);
     if (w->health_telling != w->health_told || health_fault(w->health)) /* each controller must know of a fault */
         json_object_object_add(o, "capabilities", worker_capabilities(w));
+    struct json_object *except = quarantined(w);
+    if (json_object_array_length(except) > 0)
+        json_object_object_add(o, "except", json_object_get(except));
+    json_object_put(except);
     w->polled_ms = mono_ms();
     w->call = api_post(w, "poll", o, wait_s * 1000 + SPARE_MS, polled, w);
 }

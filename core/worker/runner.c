@@ -52,34 +52,20 @@ static void on_result(int rc, const char *text, void *arg)
         attempt_result(w->attempt, rc, text);
 }
 
-/* One poisonous job, tried again and again, must not quarantine the plugin for all others: it counts once. */
-static int is_news(struct worker *w)
-{
-    int64_t job = w->attempt ? attempt_job(w->attempt) : 0;
-    int news = job == 0 || job != w->faulty_job;
-    w->faulty_job = job;
-    return news;
-}
-
-/* Whose fault it is: one runner may serve several workflows of a template, of which one alone misbehaves. */
-static void blame(const struct worker *w, char *name, size_t n)
-{
-    const struct workflow *flow = w->attempt ? host_workflow(w->host, attempt_slug(w->attempt)) : NULL;
-    snprintf(name, n, "%s", flow ? flow->listed : w->runner_plugin);
-}
-
 static void on_gone(const char *why, int fault, void *arg)
 {
     struct worker *w = arg;
-    char plugin[128];
-    blame(w, plugin, sizeof(plugin));
+    char slug[sizeof(w->runner_slug)], sha[sizeof(w->runner_sha)];
+    int served_others = w->runner_jobs > 1;
+    snprintf(slug, sizeof(slug), "%s", w->runner_slug);
+    snprintf(sha, sizeof(sha), "%s", w->runner_sha);
     worker_runner_drop(w, 0);
     /* An idle runner that ends has harmed nobody, but it should not have. */
     log_write(LOG_WORKER, w->attempt ? BP_LOG_ERROR : BP_LOG_WARN, "%s", why);
-    if (fault && is_news(w))
-        host_fault(w->host, plugin, why);
+    if (fault)
+        host_workflow_fault(w->host, slug, sha, w->attempt ? attempt_job(w->attempt) : 0, why);
     if (w->attempt)
-        attempt_runner_gone(w->attempt, why);
+        attempt_runner_gone(w->attempt, why, fault ? sha : NULL, served_others);
 }
 
 static const struct runner_events events = {
@@ -164,6 +150,9 @@ static int start(struct worker *w, const struct workflow *flow, struct bp_err *e
         return err->rc;
     snprintf(w->runner_file, sizeof(w->runner_file), "%s", flow->file);
     snprintf(w->runner_plugin, sizeof(w->runner_plugin), "%s", flow->plugin);
+    snprintf(w->runner_slug, sizeof(w->runner_slug), "%s", flow->slug);
+    snprintf(w->runner_sha, sizeof(w->runner_sha), "%s", flow->sha ? flow->sha : "");
+    w->runner_jobs = 0;
     free(w->runner_rules);
     w->runner_rules = rules_text(flow);
     list_reads(w, flow, read);
@@ -198,8 +187,10 @@ static int start(struct worker *w, const struct workflow *flow, struct bp_err *e
 int worker_runner_get(struct worker *w, const struct workflow *flow, struct bp_err *err)
 {
     int same = w->runner && !strcmp(w->runner_file, flow->file) && has_rules_of(w, flow);
-    if (same && runner_child_is_ready(w->runner))
+    if (same && runner_child_is_ready(w->runner)) {
+        snprintf(w->runner_slug, sizeof(w->runner_slug), "%s", flow->slug); /* one code may serve several */
         return BP_OK;
+    }
     if (same && runner_child_is_opening(w->runner))
         return BP_LATER;
     if (w->runner)
@@ -211,7 +202,7 @@ void worker_runner_warm_up(struct worker *w)
 {
     struct bp_err err = {0};
     const struct workflow *flow = w->fleet[0] ? host_workflow(w->host, w->fleet) : NULL;
-    if (!flow || w->runner)
+    if (!flow || flow->quarantine || w->runner)
         return;
     if (worker_runner_get(w, flow, &err) != BP_LATER)
         log_warn(LOG_WORKER, "%s", err.text);

@@ -51,9 +51,9 @@ struct worker {
     struct bp_node_identity *identity; /* NULL: no node service */
     enum worker_phase phase;
     int draining;
-    char *registered;   /* of a worker without a fleet: JSON list of the workflows it named last, or NULL */
-    int tokens;         /* how many it was given */
-    int64_t faulty_job; /* whose runner crashed last */
+    char *registered;    /* of a worker without a fleet: JSON list of the workflows it named last, or NULL */
+    int tokens;          /* how many it was given */
+    int64_t released_ms; /* the controller's last release from quarantine that was followed */
 
     struct api_call *call;    /* register, poll or deregister */
     struct loop_timer *again; /* runs on_again: the next try of it */
@@ -85,6 +85,8 @@ struct worker {
     struct runner_child *runner; /* or NULL */
     char runner_file[4096], runner_plugin[128], runner_dir[4096];
     char *runner_rules; /* what its sandbox leaves open, as text */
+    char runner_slug[129], runner_sha[65];
+    int runner_jobs; /* that it was given */
 
     char stop_reason[64];     /* "" until told to stop */
     int64_t stop_deadline_ms; /* monotonic */

@@ -39,6 +39,11 @@ const char *host_nearest_workflow(struct host *h, const char *slug)
     return nearest_name(slug, names, N_WORKFLOWS);
 }
 
+void host_workflow_fault(struct host *h, const char *slug, const char *sha, int64_t job, const char *what)
+{
+    (void)h, (void)slug, (void)sha, (void)job, (void)what;
+}
+
 void host_set_leases(struct host *h, const char *slug, int64_t leases)
 {
     (void)h;

@@ -234,10 +234,10 @@ static void three_faults_in_ten_minutes_quarantine_until_other_content_comes(voi
     struct rig *r = rig_new(HOST_CONTROLLER, NULL);
     rig_put(r, "cloud-1", "sky");
     rig_start(r);
-    host_fault(r->host, "sky", "first");
-    host_fault(r->host, "sky", "second");
+    host_fault(r->host, "sky", 0, "first");
+    host_fault(r->host, "sky", 0, "second");
     assert_true(bus_has_service(r->bus, "params"));
-    host_fault(r->host, "sky", "third");
+    host_fault(r->host, "sky", 0, "third");
     rig_assert_arrow(r, "sky 1 running>quarantined 3 faults in");
     assert_false(bus_has_service(r->bus, "params"));
     rig_until_log(r, "sky: stopped");
@@ -251,7 +251,7 @@ static void three_faults_in_ten_minutes_quarantine_until_other_content_comes(voi
     rig_until_arrow(r, "sky 2 ready>running");
     assert_string_equal(rig_param(r, "version"), "2");
     assert_string_equal(rig_entry(r, "sky", "quarantined", "name"), "");
-    host_fault(r->host, "sky", "counts from one again");
+    host_fault(r->host, "sky", 0, "counts from one again");
     assert_true(bus_has_service(r->bus, "params"));
     rig_free(r);
 }
@@ -262,12 +262,78 @@ static void an_operator_lets_a_plugin_out_of_quarantine(void **state)
     struct rig *r = rig_new(HOST_CONTROLLER, NULL);
     rig_put(r, "flow-1", "flow");
     rig_start(r);
+    host_release(r->host, "flow", rig_done, r);
+    assert_int_equal(rig_outcome(r), BP_CONFLICT);
     for (int i = 0; i < 3; i++)
-        host_fault(r->host, "flow", "its runner crashed");
-    assert_null(host_workflow(r->host, "flow"));
+        host_fault(r->host, "flow", 0, "its runner crashed");
+    rig_assert_arrow(r, "flow 1 running>quarantined 3 faults in");
+    assert_non_null(strstr(host_workflow(r->host, "flow")->quarantine, "bpctl plugin release flow"));
+    host_release(r->host, "flow", rig_done, r);
+    assert_int_equal(rig_outcome(r), 0);
+    rig_assert_arrow(r, "flow 1 quarantined>running released by an operator");
+    assert_null(host_workflow(r->host, "flow")->quarantine);
+    for (int i = 0; i < 2; i++) /* what was before the release is forgotten */
+        host_fault(r->host, "flow", 0, "its runner crashed");
+    assert_null(host_workflow(r->host, "flow")->quarantine);
+    host_fault(r->host, "flow", 0, "its runner crashed");
+    assert_non_null(host_workflow(r->host, "flow")->quarantine);
     host_reload(r->host, "flow", rig_done, r);
     assert_int_equal(rig_outcome(r), 0);
-    assert_non_null(host_workflow(r->host, "flow"));
+    assert_null(host_workflow(r->host, "flow")->quarantine);
+    rig_free(r);
+}
+
+static void a_workflow_in_quarantine_keeps_its_settings_and_other_content_ends_it(void **state)
+{
+    const char *sets[] = {"plugins.faults=2", NULL};
+    (void)state;
+    struct rig *r = rig_new(HOST_CONTROLLER, sets);
+    rig_put(r, "flow-1", "flow");
+    rig_start(r);
+    host_fault(r->host, "flow", 7, "its runner crashed");
+    host_fault(r->host, "flow", 7, "its runner crashed"); /* one poisonous job counts once */
+    assert_null(host_workflow(r->host, "flow")->quarantine);
+    host_workflow_fault(r->host, "flow", "other code", 8, "its runner crashed");
+    assert_null(host_workflow(r->host, "flow")->quarantine);
+    host_workflow_fault(r->host, "flow", host_workflow(r->host, "flow")->sha, 8, "its runner crashed");
+    assert_non_null(host_workflow(r->host, "flow")->quarantine);
+    struct config *second = config_of("workflows={\"flow\":{\"maxSize\":9}}");
+    host_reconfigure(r->host, second);
+    assert_int_equal(host_workflow(r->host, "flow")->max_size, 9);
+    assert_non_null(strstr(host_workflow(r->host, "flow")->quarantine, "2 faults"));
+    rig_put(r, "flow-2", "flow");
+    rig_until_arrow(r, "flow 2 ready>running");
+    assert_null(host_workflow(r->host, "flow")->quarantine);
+    assert_string_equal(host_workflow(r->host, "flow")->version, "2");
+    rig_until_arrow(r, "flow 1 draining>retired");
+    rig_free(r);
+    config_free(second);
+}
+
+static void a_workflow_in_quarantine_can_be_removed(void **state)
+{
+    const char *sets[] = {"plugins.faults=1", NULL};
+    (void)state;
+    struct rig *r = rig_new(HOST_CONTROLLER, sets);
+    rig_put(r, "flow-1", "flow");
+    rig_start(r);
+    host_fault(r->host, "flow", 0, "its runner crashed");
+    rig_remove(r, "flow");
+    rig_until_arrow(r, "flow 1 draining>retired");
+    assert_null(host_workflow(r->host, "flow"));
+    rig_free(r);
+}
+
+static void no_number_of_faults_is_too_many_when_none_is_given(void **state)
+{
+    const char *sets[] = {"plugins.faults=0", NULL};
+    (void)state;
+    struct rig *r = rig_new(HOST_CONTROLLER, sets);
+    rig_put(r, "flow-1", "flow");
+    rig_start(r);
+    for (int i = 0; i < 200; i++)
+        host_fault(r->host, "flow", 0, "its runner crashed");
+    assert_null(host_workflow(r->host, "flow")->quarantine);
     rig_free(r);
 }
 
@@ -347,6 +413,9 @@ int main(void)
         cmocka_unit_test(a_workflow_with_its_own_policy_is_loaded),
         cmocka_unit_test(three_faults_in_ten_minutes_quarantine_until_other_content_comes),
         cmocka_unit_test(an_operator_lets_a_plugin_out_of_quarantine),
+        cmocka_unit_test(a_workflow_in_quarantine_keeps_its_settings_and_other_content_ends_it),
+        cmocka_unit_test(a_workflow_in_quarantine_can_be_removed),
+        cmocka_unit_test(no_number_of_faults_is_too_many_when_none_is_given),
         cmocka_unit_test(plugins_publish_events_of_the_table_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,6 +140,8 @@ static int answer_job(struct fake *f, struct evhttp_request *req)
 {
     struct json_object *data = json_object_new_object();
     int found = f->next_job < f->n_jobs;
+    if (f->released_ms)
+        json_put_int(data, "released_at_ms", f->released_ms);
     json_object_object_add(data, "job", found ? json_object_get(f->jobs[f->next_job++]) : NULL);
     answer(req, 200, data, found ? "Job leased" : f->draining ? "Worker draining" : "No jobs available");
     return 200;

@@ -47,6 +47,7 @@ struct fake {
     int refuse_completes;           /* so many are answered 422 */
     int store_down;                 /* so many object requests are answered 500 */
     int url_version;                /* URLs of an older version are answered 403 */
+    int64_t released_ms;            /* when a workflow was released from quarantine */
     double heartbeat_s;
 };
 

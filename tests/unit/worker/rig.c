@@ -11,6 +11,7 @@
 /* ---- the host, as far as a worker asks it ---- */
 
 static int faults;
+static const char *quarantine;
 static struct json_object *report;
 
 static const struct workflow *test_copy(void)
@@ -28,6 +29,8 @@ static const struct workflow *test_copy(void)
     }
     snprintf(file, sizeof(file), "%s/tests/workflows/test-copy.so", getenv("BP_BUILD_DIR"));
     w.file = file;
+    w.sha = "5ha";
+    w.quarantine = quarantine;
     return &w;
 }
 
@@ -43,11 +46,26 @@ void host_each_workflow(struct host *h, void (*fn)(const struct workflow *w, voi
     fn(test_copy(), arg);
 }
 
-void host_fault(struct host *h, const char *plugin, const char *what)
+void host_workflow_fault(struct host *h, const char *slug, const char *sha, int64_t job, const char *what)
 {
+    static int64_t counted; /* the real one counts each job once, too */
     (void)h, (void)what;
-    assert_string_equal(plugin, "test-copy");
-    faults++;
+    assert_string_equal(slug, "test-copy");
+    assert_string_equal(sha, "5ha");
+    faults += !job || faults == 0 || job != counted;
+    counted = job;
+}
+
+void host_release(struct host *h, const char *name, host_done done, void *arg)
+{
+    (void)h, (void)done, (void)arg;
+    assert_string_equal(name, "test-copy");
+    quarantine = NULL;
+}
+
+void rig_quarantine(const char *why)
+{
+    quarantine = why;
 }
 
 int rig_faults(void)
@@ -132,6 +150,7 @@ static struct rig *make(const char *const *settings, int with_node)
     struct bp_err err = {0};
     char runner[4096];
     faults = 0;
+    quarantine = NULL;
     setenv("BPD_WORKER_FLEETSECRET", "s3cret-of-the-fleet", 1); /* must not reach a runner */
     r->loop = loop_new();
     r->bus = bus_new(r->loop);

@@ -42,6 +42,8 @@ int rig_failed(struct rig *r);
 int rig_requeued(struct rig *r);
 /* Faults that the host was told of. */
 int rig_faults(void);
+/* The workflow is in quarantine here, until it is released. */
+void rig_quarantine(const char *why);
 /* The output as JSON (test-copy's report). Borrowed until the next call. */
 struct json_object *rig_report(struct rig *r);
 

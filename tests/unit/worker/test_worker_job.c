@@ -168,8 +168,61 @@ static void a_crash_fails_that_job_only_and_the_next_gets_a_fresh_runner(void **
     assert_int_equal(json_int(f, "dispatch_id", 0), 8);
     assert_true(json_truth(f, "retryable", 0));
     assert_non_null(strstr(json_str(f, "error_message", ""), "signal 9"));
+    assert_true(json_truth(f, "fault", 0));
+    assert_string_equal(json_str(f, "plugin_sha256", ""), "5ha");
     assert_int_equal(rig_faults(), 1);
     assert_int_not_equal(json_int(rig_report(r), "pid", 0), pid);
+    rig_free(r);
+}
+
+/* The heap may have been written over by the job before. */
+static void a_job_does_not_pay_for_a_runner_that_served_others(void **state)
+{
+    (void)state;
+    struct rig *r = begin("{\"report\":true}", NULL);
+    rig_until(r, polls_again);
+    int64_t pid = json_int(rig_report(r), "pid", 0);
+    char params[128];
+    snprintf(params, sizeof(params), "{\"report\":true,\"misbehave\":\"crash\",\"only_pid\":%lld}", (long long)pid);
+    fake_add_job(r->fake, 8, params, 1);
+    fake_wake(r->fake);
+    rig_until(r, two_completed);
+    assert_int_equal(fake_tried(r->fake, "fail"), 0);
+    assert_int_equal(fake_tried(r->fake, "requeue"), 0);
+    assert_int_not_equal(json_int(rig_report(r), "pid", 0), pid);
+    assert_int_equal(json_int(rig_report(r), "attempt", 0), 1);
+    assert_int_equal(rig_faults(), 1); /* it is a fault all the same */
+    rig_free(r);
+}
+
+static int says_except(struct rig *r)
+{
+    struct json_object *poll = fake_last(r->fake, "poll");
+    return rig_polls(r) && json_member(poll, "except") != NULL;
+}
+
+static int says_no_except(struct rig *r)
+{
+    return rig_polls(r) && !says_except(r);
+}
+
+static void a_workflow_in_quarantine_here_is_not_asked_for_until_it_is_released(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    rig_quarantine("it crashed too often");
+    fake_add_job(r->fake, 7, "{}", 1); /* of a controller that does not know "except" */
+    worker_start(r->worker);
+    rig_until(r, rig_requeued);
+    assert_non_null(strstr(json_str(fake_last(r->fake, "requeue"), "reason", ""), "quarantine"));
+    rig_until(r, says_except);
+    assert_string_equal(json_text(json_member(fake_last(r->fake, "poll"), "except")), "[\"test-copy\"]");
+    r->fake->released_ms = 1234567;
+    fake_wake(r->fake);
+    rig_until(r, says_no_except);
+    fake_add_job(r->fake, 8, "{}", 1);
+    fake_wake(r->fake);
+    rig_until(r, rig_completed);
     rig_free(r);
 }
 
@@ -372,6 +425,8 @@ int main(void)
         cmocka_unit_test(bad_input_fails_for_good_in_the_workflows_words),
         cmocka_unit_test(any_other_error_may_be_retried),
         cmocka_unit_test(a_crash_fails_that_job_only_and_the_next_gets_a_fresh_runner),
+        cmocka_unit_test(a_job_does_not_pay_for_a_runner_that_served_others),
+        cmocka_unit_test(a_workflow_in_quarantine_here_is_not_asked_for_until_it_is_released),
         cmocka_unit_test(an_exit_in_the_middle_is_a_crash_too),
         cmocka_unit_test(a_hang_is_ended_at_the_jobs_limit),
         cmocka_unit_test(a_flood_of_log_lines_does_not_hinder_the_job),

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A workflow for tests: copies its first input to the output in `steps` steps of `step_ms`, keeps a checkpoint after
- * each when told to, and at step `at_step` misbehaves as `misbehave` says (only on attempt `only_attempt`, 0: on each).
- * With `report` the output is a JSON text about the process instead: its environment, its sockets, its open files.
+ * each when told to, and at step `at_step` misbehaves as `misbehave` says (only on attempt `only_attempt`, only in
+ * process `only_pid`, 0: in each). With `report` the output is a JSON text about the process instead: its environment,
+ * its sockets, its open files.
  */
 #include <bp/job.h>
 
@@ -22,7 +23,7 @@
 extern char **environ;
 
 struct wish {
-    int64_t steps, step_ms, at_step, only_attempt;
+    int64_t steps, step_ms, at_step, only_attempt, only_pid;
     int checkpoint, report;
     char misbehave[16];
 };
@@ -47,6 +48,7 @@ static void read_params(const char *text, struct wish *w)
     w->step_ms = whole(o, "step_ms", 0);
     w->at_step = whole(o, "at_step", 0);
     w->only_attempt = whole(o, "only_attempt", 0);
+    w->only_pid = whole(o, "only_pid", 0);
     w->checkpoint = json_object_object_get_ex(o, "checkpoint", &v) && json_object_get_boolean(v);
     w->report = json_object_object_get_ex(o, "report", &v) && json_object_get_boolean(v);
     snprintf(w->misbehave, sizeof(w->misbehave), "%s",
@@ -183,7 +185,8 @@ static int32_t one_step(const struct bp_job *job, const struct wish *w, int64_t 
 {
     char words[64];
     snprintf(words, sizeof(words), "step %lld of %lld", (long long)step, (long long)w->steps);
-    if (step == w->at_step && (w->only_attempt == 0 || w->only_attempt == job->attempt)) {
+    if (step == w->at_step && (w->only_attempt == 0 || w->only_attempt == job->attempt) &&
+        (w->only_pid == 0 || w->only_pid == getpid())) {
         int32_t rc = misbehave(job, w, err);
         if (rc < 0)
             return rc;
