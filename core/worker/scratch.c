@@ -67,8 +67,9 @@ static int empty_pass(int top)
     for (struct dirent *e; d && (e = readdir(d));) {
         if (is_dots(e->d_name) || unlinkat(top, e->d_name, 0) == 0)
             continue;
-        fchmodat(top, e->d_name, 0700, 0); /* its maker may have locked itself out */
-        int sub = openat(top, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        /* Its maker may have locked itself out. */
+        int there = fchmodat(top, e->d_name, 0700, 0) == 0 || errno != ENOENT;
+        int sub = there ? openat(top, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
         if (sub >= 0) {
             left += flatten(top, sub);
             close(sub);

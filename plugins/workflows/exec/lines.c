@@ -120,7 +120,7 @@ static void keep_tail(struct lines *l, const char *line)
     while (*line == ' ')
         line++;
     if (*line)
-        snprintf(l->tail[l->n_tail++ % TAIL_LINES], sizeof l->tail[0], "%s", line);
+        snprintf(l->tail[l->n_tail++ % TAIL_LINES], sizeof l->tail[0], "%.*s", (int)sizeof l->tail[0] - 1, line);
 }
 
 static void take_line(struct lines *l, struct stream *s)

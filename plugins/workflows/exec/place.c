@@ -52,7 +52,8 @@ static int32_t place_inputs(struct place *p, const struct bp_job *job, struct bp
     if (job->n_inputs > INPUTS_MAX)
         return bp_error(err, BP_BADINPUT, "the job has %u inputs, at most %d are taken", job->n_inputs, INPUTS_MAX);
     for (uint32_t i = 0; i < job->n_inputs; i++) {
-        snprintf(p->input[i], sizeof p->input[i], "%s/input-%u%s", p->dir, i + 1, ending_of(job->inputs[i].mime));
+        snprintf(p->input[i], sizeof p->input[i], "%s/work/input-%u%s", job->temp_dir, i + 1,
+                 ending_of(job->inputs[i].mime));
         p->inputs[i] = p->input[i];
         if (symlink(job->inputs[i].path, p->input[i]) < 0)
             return failed("link", p->input[i], err);
