@@ -157,6 +157,8 @@ void cmd_plugin_load(struct admin_call *c);
 void cmd_plugin_reload(struct admin_call *c);
 void cmd_plugin_release(struct admin_call *c);
 void cmd_plugin_retire(struct admin_call *c);
+void cmd_canary(struct admin_call *c);
+void cmd_canaries(struct admin_call *c);
 void cmd_scale(struct admin_call *c);
 void cmd_scale_hold(struct admin_call *c);
 void cmd_scale_release(struct admin_call *c);

@@ -102,6 +102,12 @@ static const struct admin_arg inject_args[] = {
     {ARG_WORD, ARG_TEXT, "what", "fail-launches no-capacity boot-delay never-register interrupt storm kill"},
     {ARG_OPTIONAL, ARG_TEXT, "value", "a number, milliseconds, or an instance id"},
     END};
+static const struct admin_arg canary_args[] = {
+    {ARG_WORD, ARG_TEXT, "workflow", "slug of the workflow"},
+    {ARG_OPTIONAL, ARG_TEXT, "what", "a share of the jobs like 10%, promote, or abort; none: how it does"},
+    {ARG_OPTION, ARG_TEXT, "file", "the new version, an absolute path (NAME.canary.so beside the plugin's file)"},
+    {ARG_OPTION, ARG_INT, "jobs", "good trials that promote it (canary.jobs)"},
+    END};
 static const struct admin_arg events_args[] = {
     {ARG_OPTIONAL, ARG_TEXT, "match", "event name, or a prefix with star: job.*"},
     {ARG_OPTION, ARG_INT, "last", "how many past ones (20)"},
@@ -178,6 +184,17 @@ static const struct admin_column worker_columns[] = {{"WORKER", "worker_id", FOR
                                                      {"SEEN", "last_seen_ms", FORM_AGO},
                                                      {"FAULT", "fault", FORM_TEXT},
                                                      LAST};
+static const struct admin_column canary_columns[] = {
+    {"WORKFLOW", "workflow", FORM_TEXT}, {"VERSION", "version", FORM_TEXT},
+    {"FROM", "from_version", FORM_TEXT}, {"STATE", "state", FORM_TEXT},
+    {"SHARE", "percent", FORM_NUMBER},   {"GOOD", "good", FORM_NUMBER},
+    {"OF", "jobs", FORM_NUMBER},         {"BAD", "bad", FORM_NUMBER},
+    {"WHY", "why", FORM_LONG},           LAST};
+static const struct admin_column trial_columns[] = {
+    {"JOB", "job", FORM_NUMBER},       {"AGO", "at_ms", FORM_AGO},
+    {"OUTCOME", "outcome", FORM_TEXT}, {"OLD MS", "old_ms", FORM_NUMBER},
+    {"NEW MS", "new_ms", FORM_NUMBER}, {"WORKER", "worker", FORM_TEXT},
+    {"WHAT", "text", FORM_LONG},       LAST};
 static const struct admin_column plugin_columns[] = {
     {"PLUGIN", "name", FORM_TEXT},      {"KIND", "kind", FORM_TEXT},
     {"VERSION", "version", FORM_TEXT},  {"STATE", "state", FORM_TEXT},
@@ -250,6 +267,10 @@ const struct admin_command admin_commands[] = {
     {"plugin release", ADMIN_WRITE, "end the quarantine of a plugin or a workflow", cmd_plugin_release, release_args,
      NULL, NULL},
     {"plugin retire", ADMIN_WRITE, "drain a plugin and stop it", cmd_plugin_retire, name_args, NULL, NULL},
+    {"plugin canary", ADMIN_READ, "try a new version on a share of a workflow's jobs, and see how it does", cmd_canary,
+     canary_args, "trials", trial_columns},
+    {"plugin canaries", ADMIN_READ, "new versions that are or were tried", cmd_canaries, maybe_slug_args, "",
+     canary_columns},
     {"scale", ADMIN_READ, "desired sizes and why", cmd_scale, maybe_slug_args, "", scale_columns},
     {"scale hold", ADMIN_WRITE, "keep a fleet at a size", cmd_scale_hold, hold_args, NULL, NULL},
     {"scale release", ADMIN_WRITE, "end a hold", cmd_scale_release, slug_args, NULL, NULL},

@@ -19,6 +19,28 @@
 struct dispatch;
 struct json_object;
 
+/* ---- canaries: a new version of a workflow's plugin, tried on a share of its jobs (dispatch/canary.h) ---- */
+
+struct canary_wish {
+    const char *slug, *who;
+    const char *file; /* absolute path of the candidate; NULL: NAME.canary.so beside the plugin's file */
+    double percent;   /* > 0..100 */
+    int64_t jobs;     /* good trials that promote it; 0: canary.jobs */
+};
+/* done: it runs, or why it cannot (BP_NOTFOUND, BP_CONFLICT, BP_INVALID, what vetting says). May call it at once. */
+void dispatch_canary_start(struct dispatch *d, const struct canary_wish *w, host_done done, void *arg);
+int dispatch_canary_runs(struct dispatch *d, const char *slug);
+/* Another share of the jobs. BP_NOTFOUND, BP_INVALID. */
+int dispatch_canary_share(struct dispatch *d, const char *slug, double percent, struct bp_err *err);
+/* Puts it in place now. done: it serves, or why not. May call it at once. */
+void dispatch_canary_promote(struct dispatch *d, const char *slug, const char *who, host_done done, void *arg);
+/* The version in place stays. BP_NOTFOUND. */
+int dispatch_canary_abort(struct dispatch *d, const char *slug, const char *who, struct bp_err *err);
+/* {"workflow","state","why","version","from_version","percent","good","jobs","bad",...,"trials":[...]} of the last
+ * canary of a workflow, NULL: it had none. All of them, without their trials. The caller's. */
+struct json_object *dispatch_canary(struct dispatch *d, const char *slug);
+struct json_object *dispatch_canaries(struct dispatch *d);
+
 struct dispatch *dispatch_new(struct bus *b, struct host *h, const struct config *c);
 void dispatch_free(struct dispatch *d);
 void dispatch_reconfigure(struct dispatch *d, const struct config *c);

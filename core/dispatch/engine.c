@@ -4,6 +4,7 @@
 
 #include "dispatch/auth.h"
 #include "dispatch/bridge.h"
+#include "dispatch/canary.h"
 #include "dispatch/held.h"
 #include "dispatch/leader.h"
 #include "dispatch/poll.h"
@@ -97,6 +98,7 @@ struct dispatch *dispatch_new(struct bus *b, struct host *h, const struct config
     d->leader = leader_new(d);
     d->watcher = watcher_new(d);
     d->bridge = bridge_new(d);
+    d->canaries = canaries_new(d);
     return d;
 }
 
@@ -110,6 +112,7 @@ void dispatch_free(struct dispatch *d)
     stats_free(d->stats);
     webhooks_free(d->webhooks);
     bridge_free(d->bridge);
+    canaries_free(d->canaries);
     watcher_free(d->watcher);
     leader_free(d->leader);
     auth_cache_free(d->auth);
@@ -132,6 +135,7 @@ void dispatch_start(struct dispatch *d)
     webhooks_start(d->webhooks);
     tenant_limits_look(d);
     leader_start(d->leader);
+    canaries_start(d->canaries);
 }
 
 void dispatch_drain(struct dispatch *d)

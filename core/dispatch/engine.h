@@ -39,6 +39,7 @@ struct webhooks;
 struct leader;
 struct watcher;
 struct bridge;
+struct canaries;
 
 struct dispatch {
     uint32_t magic;
@@ -69,6 +70,7 @@ struct dispatch {
     struct leader *leader;
     struct watcher *watcher;
     struct bridge *bridge;
+    struct canaries *canaries;
 };
 
 void dispatch_ref(struct dispatch *d);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dispatch/poll.h"
 
+#include "dispatch/canary.h"
 #include "dispatch/health.h"
 #include "dispatch/held.h"
 #include "dispatch/input.h"
@@ -258,7 +259,9 @@ static struct url_set *build_answer(struct poll *p, const struct bp_op_lease *l)
         p->grants[i].id = l->jobs[i].id;
         snprintf(p->grants[i].token, sizeof p->grants[i].token, "%s", l->jobs[i].lease_token);
         p->n_grants++;
-        json_object_array_add(list, lease_payload(d, &l->jobs[i], p->provider, urls));
+        struct json_object *payload = lease_payload(d, &l->jobs[i], p->provider, urls);
+        canary_mark(d, &l->jobs[i], payload);
+        json_object_array_add(list, payload);
     }
     p->data = json_object_new_object();
     put_released(p, p->data);
@@ -529,6 +532,7 @@ enum {
     F_JOBS,
     F_RISK,
     F_EXCEPT,
+    F_CANARY,
     N_FIELDS
 };
 static const struct input_rule rules[N_FIELDS] = {
@@ -542,6 +546,7 @@ static const struct input_rule rules[N_FIELDS] = {
     [F_JOBS] = {"max_jobs", INPUT_INTEGER, 0, 1, JOBS_MAX},
     [F_RISK] = {"at_risk", INPUT_TRUTH, 0, 0, 0},
     [F_EXCEPT] = {"except", INPUT_LIST, 0, 0, 0},
+    [F_CANARY] = {"canary", INPUT_LIST, 0, 0, 0},
 };
 
 /* Which provider the jobs are said to be for: ours, unless the worker takes only others; jobs go by workflow alone. */
@@ -657,6 +662,7 @@ void dispatch_worker_poll(struct dispatch *d, const struct worker_call *c, dispa
         ask_invalid(&p->ask, input_fields(&in));
     } else {
         note_changes(p, &in, c->ip);
+        canary_heard(d, p->worker->worker_id, in.value[F_CANARY].given ? in.value[F_CANARY].json : NULL);
         poll_begin(p, &in);
     }
     input_close(&in);

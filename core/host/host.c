@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "host/candidate.h"
 #include "host/self.h"
 #include "host/serving.h"
 #include "host/state.h"
@@ -141,6 +142,11 @@ int host_config_check(const struct config *c, struct bp_err *err)
     int rc = host_signers(c, &ignored, err);
     free(ignored);
     return rc;
+}
+
+const char *host_state_path(const struct host *h)
+{
+    return h->state_dir;
 }
 
 struct host *host_new(const struct host_spec *spec, struct bp_err *err)
@@ -339,6 +345,7 @@ static void lists_free(struct host *h)
     }
     for (uint32_t i = 0; i < h->n_dirs; i++)
         free(h->dirs[i]);
+    candidates_free(h);
     free(h->dirs);
     free(h->workflows);
 }

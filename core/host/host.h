@@ -110,6 +110,32 @@ typedef void (*host_done)(const struct bp_err *err, void *arg);
 void host_load(struct host *h, const char *file, host_done done, void *arg);
 void host_reload(struct host *h, const char *name, host_done done, void *arg);
 void host_retire(struct host *h, const char *name, host_done done, void *arg);
+
+/* ---- candidates: versions of workflow plugins that are tried on jobs beside those that serve ---- */
+
+/* Strings are borrowed until the next return to the loop. */
+struct candidate {
+    const char *plugin, *version, *sha;
+    const char *file; /* private copy to hand to a runner */
+    struct json_object *manifest;
+};
+/* The candidate of a plugin, or NULL. */
+const struct candidate *host_candidate(struct host *h, const char *plugin);
+/* Controller: takes `file` (absolute path) as the candidate of a plugin: vetted, copied, probed, compared with the
+ * version that serves, shown to the workers on this machine. done is called with the outcome. */
+void host_try(struct host *h, const char *plugin, const char *file, host_done done, void *arg);
+/* Where it lies when no file is named: NAME.canary.so beside the plugin's file. */
+void host_default_candidate(struct host *h, const char *plugin, char *out, size_t n);
+/* Where it is kept for the next start of the daemon. */
+void host_kept_candidate(const struct host *h, const char *plugin, char *out, size_t n);
+/* It is tried no more. */
+void host_candidate_drop(struct host *h, const char *plugin);
+/* Puts the candidate's file, and its signature, where the plugin's file is, and brings it up. done: it serves, or why
+ * not; BP_DENIED: this daemon may not write there. */
+void host_promote(struct host *h, const char *plugin, host_done done, void *arg);
+/* The daemon's state directory, borrowed. */
+const char *host_state_path(const struct host *h);
+
 /* Calls fn for each running plugin that offers a facet, in name order, with the actor to ask by actor_call(). */
 struct offered {
     const char *plugin, *facet;

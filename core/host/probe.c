@@ -5,6 +5,7 @@
 #include "log/log.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -162,6 +163,30 @@ int probe_start(struct generation *g, struct bp_err *err)
     loop_timer_after(p->limit, g->deadline_ms > mono_ms() ? g->deadline_ms - mono_ms() : 1);
     g->probe = p;
     return BP_OK;
+}
+
+int probe_wait(const char *runner, const char *file, int64_t limit_ms, struct bp_err *err)
+{
+    char why[PROBE_TEXT + 64];
+    siginfo_t si = {0};
+    struct probe p = {.pidfd = -1, .output = memfd_create("bp-probe", MFD_CLOEXEC)};
+    int rc = p.output < 0 ? errno : child_spawn(&p, runner, file);
+    if (!rc) {
+        struct pollfd ended = {.fd = pidfd_open(p.pid, 0), .events = POLLIN};
+        p.killed = ended.fd < 0 || poll(&ended, 1, (int)limit_ms) == 0;
+        if (p.killed)
+            kill(p.pid, SIGKILL);
+        while (waitid(P_PID, (id_t)p.pid, &si, WEXITED) < 0 && errno == EINTR)
+            ;
+        if (ended.fd >= 0)
+            close(ended.fd);
+        failed_words(&p, &si, why, sizeof(why));
+    }
+    if (p.output >= 0)
+        close(p.output);
+    if (rc)
+        return err_set(err, BP_FAIL, "cannot run %s to load it: %s; set plugins.runner", runner, strerror(rc));
+    return si.si_code == CLD_EXITED && si.si_status == 0 ? BP_OK : err_set(err, BP_INVALID, "%s", why);
 }
 
 void probe_cancel(struct generation *g)

@@ -107,7 +107,7 @@ static void sweep(struct host *h, const char *dir, const char *ending)
             continue;
         snprintf(name, sizeof name, "%.*s", (int)(n - end), e->d_name);
         const struct plugin *p = plugin_find(h, name);
-        if (!p || !p->current)
+        if (!p || !p->current) /* of candidates too: they are shown again when their canary is taken up */
             serving_withdraw(h, name);
     }
     if (d)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "host/candidate.h"
 #include "host/state.h"
 #include "log/err.h"
 #include "log/log.h"
@@ -426,8 +427,11 @@ void source_scanned(const struct scan *scan, void *host)
         if (s->dir >= 0 && !s->gone && scan->dir_ok[s->dir] && !scan_find(scan, s->path))
             removed(h, s);
     }
+    candidates_scanned(h, scan);
     for (uint32_t i = 0; i < scan->n && !h->stopping; i++) {
         const struct found *f = &scan->files[i];
+        if (candidate_is_name(f->path))
+            continue;
         struct source *s = source_take(h, f->path, f->dir);
         s->gone = 0;
         if (memcmp(&s->print, &f->print, sizeof(s->print)) != 0)

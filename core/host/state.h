@@ -126,6 +126,7 @@ struct host {
     struct source *sources;
     struct plugin *plugins;
     struct generation *generations;
+    struct tried *tried;              /* candidate.h */
     struct generation *route[FACETS]; /* provider of each facet's service */
     int route_told[FACETS];           /* the doubt about its provider was logged */
     struct generation **workflows;    /* serving ones, in slug order */
@@ -247,5 +248,7 @@ void workflows_update(struct host *h);
 /* Runs `runner --probe file` in a child and calls generation_ready() or _refuse(). BP_FAIL: it could not be started. */
 int probe_start(struct generation *g, struct bp_err *err);
 void probe_cancel(struct generation *g);
+/* The same for a file, waiting for the end. Not on the loop. */
+int probe_wait(const char *runner, const char *file, int64_t limit_ms, struct bp_err *err);
 
 #endif

@@ -4,6 +4,7 @@
 #include "log/log.h"
 #include "worker/attempt_priv.h"
 #include "worker/scratch.h"
+#include "worker/trial.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -152,6 +153,11 @@ int64_t attempt_job(const struct attempt *a)
     return a->id;
 }
 
+int attempt_is_trying(const struct attempt *a)
+{
+    return a->stage == ATTEMPT_TRYING;
+}
+
 void attempt_free(struct attempt *a)
 {
     if (!a)
@@ -199,6 +205,10 @@ void attempt_cancel(struct attempt *a)
 /* While the runner stops, half of the time; then the checkpoint and the requeue have the rest. */
 void attempt_interrupt(struct attempt *a, const char *reason, int64_t grace_ms)
 {
+    if (a->stage == ATTEMPT_TRYING) {
+        trial_drop(a);
+        return;
+    }
     if (a->interrupted[0] || a->stage >= ATTEMPT_REPORTING)
         return;
     snprintf(a->interrupted, sizeof(a->interrupted), "%s", reason);

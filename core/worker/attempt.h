@@ -27,6 +27,9 @@ int64_t attempt_job(const struct attempt *a);
 /* Slug of its workflow, borrowed. */
 const char *attempt_slug(const struct attempt *a);
 
+/* Is it done, and only tried once more by a candidate? */
+int attempt_is_trying(const struct attempt *a);
+
 /* From the runner. */
 void attempt_runner_ready(struct attempt *a);
 void attempt_progress(struct attempt *a, double fraction, const char *text);

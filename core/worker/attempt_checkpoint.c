@@ -83,6 +83,8 @@ static void save_due(void *arg)
 
 void attempt_checkpoint_saved(struct attempt *a)
 {
+    if (a->stage == ATTEMPT_TRYING)
+        return;
     int armed = a->unsaved || a->saving;
     a->unsaved = 1;
     if (!a->save)

@@ -13,8 +13,11 @@ enum attempt_stage {
     ATTEMPT_UPLOADING, /* the output goes up */
     ATTEMPT_SAVING,    /* the checkpoint goes up, then the job is requeued */
     ATTEMPT_REPORTING,
+    ATTEMPT_TRYING, /* reported, the lease is over: a candidate does it once more (trial.h) */
     ATTEMPT_OVER
 };
+
+enum trial_step { TRIAL_WAITS_TO_RUN = 1, TRIAL_RUNS, TRIAL_WAITS_TO_COMPARE, TRIAL_COMPARES };
 
 enum verdict { VERDICT_NONE = 1, VERDICT_COMPLETE, VERDICT_FAIL, VERDICT_RETRY, VERDICT_REQUEUE };
 
@@ -70,6 +73,12 @@ struct attempt {
     char interrupted[64]; /* the reason, "" when not */
     int64_t hand_back_ms; /* monotonic: from then on nothing but the requeue matters */
 
+    int64_t began_ms, run_ms; /* monotonic; how long the run took */
+
+    /* trial.c */
+    enum trial_step trying;
+    int64_t trial_ms; /* how long the candidate's run took */
+
     /* attempt_report.c */
     enum verdict verdict;
     char words[512];
@@ -115,6 +124,10 @@ void attempt_limit_upload(struct attempt *a, int64_t ms);
 
 /* ---- attempt_run.c ---- */
 void attempt_run(struct attempt *a);
+/* The job as a runner is told of it. The caller's. */
+struct json_object *attempt_frame(struct attempt *a, int64_t limit_ms);
+/* How long a run may take. */
+int64_t attempt_timeout_ms(const struct attempt *a);
 /* Asks the running job to stop; one that has not after ms is killed. */
 void attempt_stop_run(struct attempt *a, int64_t ms);
 

@@ -3,6 +3,7 @@
  * over. */
 #include "log/log.h"
 #include "worker/attempt_priv.h"
+#include "worker/trial.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -64,7 +65,10 @@ static void said(const struct api_answer *answer, void *arg)
     if (status >= 200 && status <= 299) {
         log_info(LOG_WORKER, "job %lld: %s%s%s", (long long)a->id, names[a->verdict], a->words[0] ? ": " : "",
                  a->words);
-        attempt_over(a);
+        if (a->verdict == VERDICT_COMPLETE && trial_is_wanted(a))
+            trial_begin(a);
+        else
+            attempt_over(a);
     } else if (status == 401) {
         worker_unauthorized(a->w, answer);
         try_later(a, answer);

@@ -2,6 +2,7 @@
 /* attempt_run.c - the job in its runner: begun, watched, stopped, and how its result reads. */
 #include "log/log.h"
 #include "worker/attempt_priv.h"
+#include "worker/trial.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +25,7 @@ static struct json_object *input_frame(struct attempt *a, size_t i)
     return o;
 }
 
-static int64_t timeout_ms(const struct attempt *a)
+int64_t attempt_timeout_ms(const struct attempt *a)
 {
     double s = json_num(a->input, "timeout_seconds", 0);
     const struct workflow *flow = s > 0 ? NULL : host_workflow(a->w->host, a->slug);
@@ -41,7 +42,7 @@ static void put_workflow(const struct attempt *a, struct json_object *o)
     json_object_object_add(o, "settings", settings ? json_object_get(settings) : json_object_new_object());
 }
 
-static struct json_object *job_frame(struct attempt *a, int64_t limit_ms)
+struct json_object *attempt_frame(struct attempt *a, int64_t limit_ms)
 {
     char path[4200];
     struct json_object *o = json_object_new_object(), *inputs = json_object_new_array();
@@ -66,15 +67,15 @@ static void too_long(struct attempt *a)
 {
     worker_runner_drop(a->w, 0);
     attempt_report(a, VERDICT_RETRY, "the job ran longer than its limit of %.1f s and was ended",
-                   (double)timeout_ms(a) / 1000);
+                   (double)attempt_timeout_ms(a) / 1000);
 }
 
 static void begin(struct attempt *a)
 {
     struct bp_err err = {0};
-    int64_t limit = timeout_ms(a);
+    int64_t limit = attempt_timeout_ms(a);
     attempt_enter(a, ATTEMPT_RUNNING);
-    struct json_object *frame = job_frame(a, limit);
+    struct json_object *frame = attempt_frame(a, limit);
     int rc = runner_child_run(a->w->runner, frame, &err);
     json_object_put(frame);
     a->w->runner_jobs++;
@@ -83,6 +84,7 @@ static void begin(struct attempt *a)
         return;
     }
     a->w->unable_backoff.tries = 0;
+    a->began_ms = mono_ms();
     a->on_limit = too_long;
     loop_timer_after(a->limit, limit);
 }
@@ -150,7 +152,9 @@ void attempt_run(struct attempt *a)
 
 void attempt_runner_ready(struct attempt *a)
 {
-    if (a->stage == ATTEMPT_STARTING && a->awaits_runner)
+    if (a->stage == ATTEMPT_TRYING)
+        trial_runner_ready(a);
+    else if (a->stage == ATTEMPT_STARTING && a->awaits_runner)
         begin(a);
 }
 
@@ -158,6 +162,8 @@ void attempt_runner_ready(struct attempt *a)
 
 void attempt_progress(struct attempt *a, double fraction, const char *text)
 {
+    if (a->stage == ATTEMPT_TRYING)
+        return;
     a->fraction = fraction;
     a->untold = 1;
     snprintf(a->text, sizeof(a->text), "%s", text);
@@ -193,9 +199,14 @@ void attempt_stop_run(struct attempt *a, int64_t ms)
 
 void attempt_result(struct attempt *a, int rc, const char *text)
 {
+    if (a->stage == ATTEMPT_TRYING) {
+        trial_result(a, rc, text);
+        return;
+    }
     if (a->stage != ATTEMPT_RUNNING)
         return;
     loop_timer_cancel(a->limit);
+    a->run_ms = mono_ms() - a->began_ms;
     int terminal = rc == BP_BADINPUT || rc == BP_INVALID;
     if (rc != BP_OK && rc != BP_STOPPED && !terminal)
         worker_runner_drop(a->w, 1); /* after an error of the device, say: the next job gets a fresh one */
@@ -233,6 +244,10 @@ static void begin_anew(struct attempt *a)
 
 void attempt_runner_gone(struct attempt *a, const char *why, const char *fault_sha, int served_others)
 {
+    if (a->stage == ATTEMPT_TRYING) {
+        trial_runner_gone(a, why);
+        return;
+    }
     if (a->stage != ATTEMPT_RUNNING && !(a->stage == ATTEMPT_STARTING && a->awaits_runner))
         return; /* it was not this job's */
     if (a->cancelled || a->interrupted[0])

@@ -108,6 +108,8 @@ static void polled(const struct api_answer *a, void *arg)
         poll_failed(w, a);
         return;
     }
+    json_object_put(w->told); /* it took them */
+    w->told = NULL;
     if (w->warned)
         log_info(LOG_WORKER, "the controller answers again");
     w->warned = 0;
@@ -171,6 +173,8 @@ void worker_poll(struct worker *w)
     if (json_object_array_length(except) > 0)
         json_object_object_add(o, "except", json_object_get(except));
     json_object_put(except);
+    if (w->told)
+        json_object_object_add(o, "canary", json_object_get(w->told));
     w->polled_ms = mono_ms();
     w->call = api_post(w, "poll", o, wait_s * 1000 + SPARE_MS, polled, w);
 }

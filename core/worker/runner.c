@@ -62,7 +62,8 @@ static void on_gone(const char *why, int fault, void *arg)
     worker_runner_drop(w, 0);
     /* An idle runner that ends has harmed nobody, but it should not have. */
     log_write(LOG_WORKER, w->attempt ? BP_LOG_ERROR : BP_LOG_WARN, "%s", why);
-    if (fault)
+    int tried = w->attempt && attempt_is_trying(w->attempt); /* a candidate's fault is no fault of what serves */
+    if (fault && !tried)
         host_workflow_fault(w->host, slug, sha, w->attempt ? attempt_job(w->attempt) : 0, why);
     if (w->attempt)
         attempt_runner_gone(w->attempt, why, fault ? sha : NULL, served_others);

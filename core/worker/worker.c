@@ -229,6 +229,7 @@ void worker_free(struct worker *w)
     free(w->runner_rules);
     free(w->registered);
     free(w->identity);
+    json_object_put(w->told);
     explicit_bzero(w->secret, sizeof(w->secret));
     explicit_bzero(w->token, sizeof(w->token));
     w->magic = 0;

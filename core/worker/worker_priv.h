@@ -80,6 +80,7 @@ struct worker {
     int at_risk;             /* more likely than others to be taken away: it asks for short jobs only */
 
     struct attempt *attempt;  /* the lease held, or NULL */
+    struct json_object *told; /* outcomes of trials for the next poll, or NULL */
     char version_missed[200]; /* "slug version" of a plugin that was waited for in vain last */
 
     struct runner_child *runner; /* or NULL */

@@ -54,6 +54,12 @@ static void read_params(const char *text, struct wish *w)
     snprintf(w->misbehave, sizeof(w->misbehave), "%s",
              json_object_object_get_ex(o, "misbehave", &v) ? json_object_get_string(v) : "none");
     json_object_put(o);
+#ifdef TEST_COPY_MOOD /* a version that always misbehaves */
+    snprintf(w->misbehave, sizeof(w->misbehave), "%s", TEST_COPY_MOOD);
+#endif
+#ifdef TEST_COPY_SLOW_MS
+    w->step_ms += TEST_COPY_SLOW_MS;
+#endif
 }
 
 static void sleep_ms(int64_t ms)

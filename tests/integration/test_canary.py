@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A new version of a workflow on a share of real jobs: promoted when it does well, rolled back when it does not, and no
+tenant ever notices."""
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from conftest import wait_until
+
+PNG = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cfc00000030101"
+                    "0018dd8db00000000049454e44ae426082")
+SETTINGS = {"dispatch.sweepMilliseconds": "100", "canary.jobs": "5", "workflows.test-copy.maxSize": "1",
+            "workflows.test-copy.scaleToZeroMinutes": "60"}
+
+
+def version(build, name):
+    return build / "tests" / "workflows" / f"test-copy-{name}.so"
+
+
+def plugin(d):
+    return next(p for p in d.ctl("plugin") if p["name"] == "test-copy")
+
+
+def canary(d):
+    return d.ctl("plugin", "canary", "test-copy")
+
+
+def work(d, n, content=b"a line\n", params=None):
+    """n jobs through the API as a tenant; each must complete with just its input as its output."""
+    ids = [d.http.submit("test-copy", params or {}, [d.http.upload(content)])["id"] for _ in range(n)]
+    for id in ids:
+        job = wait_until(f"job {id} ends", lambda: (j := d.http.job(id))["status"] in ("completed", "failed", "cancelled") and j, timeout=60)
+        assert job["status"] == "completed" and job["attempts"] == 1, job
+        assert d.http.get_url(job["output"]["url"]).body == content
+    return ids
+
+
+def until(d, state, content=b"a line\n", params=None):
+    """Works until the canary ends; returns it."""
+    for _ in range(15):
+        if canary(d)["state"] not in ("starting", "running", "promoting"):
+            break
+        work(d, 2, content, params)
+        try:
+            wait_until("what was tried is told", lambda: canary(d)["untold"] == 0 or canary(d)["state"] != "running", timeout=20)
+        except pytest.fail.Exception:
+            pass
+    wait_until("it is decided", lambda: canary(d)["state"] not in ("running", "promoting"), timeout=20)
+    c = canary(d)
+    assert c["state"] == state, c
+    assert c["ended_ms"] >= c["started_ms"] > 0 and c["why"]
+    return c
+
+
+def events(d, name):
+    return [e for e in d.ctl("events", name, "--last", "500")]
+
+
+@pytest.fixture
+def started(daemon, test_copy, build):
+    """A daemon with one worker up, and a canary of the named version begun."""
+    def make(name, share="100%", settings=None, *words):
+        d = daemon(settings={**SETTINGS, **(settings or {})}, extra_plugins=[test_copy])
+        work(d, 1)
+        told = d.ctl("plugin", "canary", "test-copy", share, "--file", str(version(build, name)), *words)
+        assert told["state"] == "running" and told["from_version"] == "1.0"
+        return d
+    return make
+
+
+def test_a_good_candidate_is_promoted_and_serves(started, build):
+    d = started("good")
+    c = until(d, "promoted")
+    assert c["good"] == 5 and c["bad"] == 0 and c["difference"] == 0 and c["version"] == "3.0"
+    assert plugin(d)["version"] == "3.0" and plugin(d)["state"] == "running"
+    assert (d.plugins / "test-copy.so").read_bytes() == version(build, "good").read_bytes()
+    work(d, 2)
+    assert [e["state"] for e in events(d, "canary.decided")] == ["running", "promoting", "promoted"]
+    assert [e["outcome"] for e in events(d, "canary.trial")].count("good") == 5
+    assert len(events(d, "canary.started")) == 1
+    assert not (d.state / "serving" / "test-copy.canary.so").exists()
+
+
+@pytest.mark.parametrize("name, outcome, says", [("crashing", "failed", "signal"), ("failing", "failed", "bad day"),
+                                                 ("silent", "failed", "left no output"), ("v2", "differs", "another one")])
+def test_a_candidate_that_does_wrong_is_rolled_back_and_no_tenant_sees_it(started, build, test_copy, name, outcome, says):
+    d = started(name)
+    c = until(d, "rolled-back")
+    assert c["bad"] == 1 and c["good"] == 0 and says in c["why"], c
+    assert c["trials"][-1]["outcome"] == outcome and says in c["trials"][-1]["text"]
+    assert plugin(d)["version"] == "1.0" and plugin(d)["state"] == "running" and plugin(d)["generation"] == 1
+    assert (d.plugins / "test-copy.so").read_bytes() == test_copy.read_bytes()
+    work(d, 2)
+    assert len([t for t in canary(d)["trials"]]) == len(c["trials"]), "nothing is tried after its end"
+    assert not [e for e in events(d, "plugin.fault")], "a candidate's fault is no fault of what serves"
+
+
+def test_a_slow_candidate_is_rolled_back(started):
+    d = started("slow")
+    c = until(d, "rolled-back")
+    assert "slower" in c["why"] and c["new_ms"] > 400 and c["bad"] == 0, c
+    assert plugin(d)["version"] == "1.0"
+
+
+def test_a_share_of_the_jobs_is_tried(started):
+    d = started("good", "25%")
+    work(d, 8)
+    c = wait_until("two are told", lambda: (c := canary(d))["good"] == 2 and c, timeout=20)
+    assert c["marked"] == 2 and c["state"] == "running"
+    d.ctl("plugin", "canary", "test-copy", "100%")
+    work(d, 2)
+    wait_until("all are tried", lambda: canary(d)["good"] == 4, timeout=20)
+
+
+def test_outputs_are_compared_by_what_is_seen_in_them(started):
+    """Version 2 writes some bytes behind its copy: of a text another one, of a picture the same picture."""
+    d = started("v2")
+    ids = [d.http.submit("test-copy", {}, [d.http.upload(PNG)])["id"] for _ in range(5)]
+    for id in ids:
+        wait_until("it completes", lambda: d.http.job(id)["status"] == "completed", timeout=60)
+    c = wait_until("it is promoted", lambda: (c := canary(d))["state"] == "promoted" and c, timeout=30)
+    assert c["difference"] == 0 and c["good"] == 5
+
+
+def test_an_operator_aborts_or_promotes(started, build):
+    d = started("good")
+    assert d.ctl("plugin", "canary", "test-copy", "abort")["state"] == "aborted"
+    assert plugin(d)["version"] == "1.0"
+    r = d.ctl("plugin", "canary", "test-copy", "promote", json_form=False)
+    assert r.returncode == 1 and "no canary" in r.stderr
+    d.ctl("plugin", "canary", "test-copy", "10%", "--file", str(version(build, "good")))
+    assert d.ctl("plugin", "canary", "test-copy", "promote")["state"] == "promoted"
+    wait_until("it serves", lambda: plugin(d)["version"] == "3.0", timeout=15)
+    assert d.ctl("plugin", "canaries")[0]["workflow"] == "test-copy"
+    words = d.ctl("plugin", "canary", "test-copy", json_form=False).stdout
+    assert "promoted by operator" in words
+
+
+def test_a_file_beside_the_plugin_is_the_candidate(daemon, test_copy, build):
+    d = daemon(settings=SETTINGS, extra_plugins=[test_copy])
+    d.install(version(build, "good"), "test-copy.canary.so")
+    work(d, 1)
+    assert [p["name"] for p in d.ctl("plugin")].count("test-copy") == 1, "it is not brought up as a plugin"
+    assert d.ctl("plugin", "canary", "test-copy", "100%")["version"] == "3.0"
+    until(d, "promoted")
+
+
+def test_what_cannot_be_tried_is_refused_with_the_reason(daemon, test_copy, build):
+    d = daemon(settings={**SETTINGS, "scale.dryRun": "true"}, extra_plugins=[test_copy])
+
+    def refused(*words):
+        r = d.ctl("plugin", "canary", *words, json_form=False)
+        assert r.returncode == 1
+        return r.stderr
+
+    assert "very file that serves" in refused("test-copy", "10%", "--file", str(test_copy))
+    assert 'the plugin "moody"' in refused("test-copy", "10%", "--file", str(build / "tests" / "plugins" / "moody.so"))
+    assert "no such file" in refused("test-copy", "10%", "--file", "/nonexistent.so")
+    assert "no such file" in refused("test-copy", "10%")
+    assert "test-copy" in refused("test-cpy", "10%")
+    assert "more than 0" in refused("test-copy", "0%", "--file", str(version(build, "good")))
+    assert "absolute" in refused("test-copy", "10%", "--file", "x.so")
+    assert "a share like" in refused("test-copy", "ten")
+    assert "ever tried" in refused("test-copy")
+    d.ctl("plugin", "canary", "test-copy", "10%", "--file", str(version(build, "good")))
+    assert "promote or abort it first" in refused("test-copy", "10%", "--file", str(version(build, "slow")))
+
+
+def test_another_version_put_in_place_ends_it(started, build):
+    d = started("good")
+    d.install(version(build, "slow"), "test-copy.so")
+    wait_until("it serves", lambda: plugin(d)["version"] == "3.3", timeout=15)
+    work(d, 1)
+    c = canary(d)
+    assert c["state"] == "aborted" and "replaced meanwhile" in c["why"]
+
+
+def test_a_restart_goes_on_with_it(started):
+    d = started("good")
+    work(d, 2)
+    wait_until("they are told", lambda: canary(d)["good"] == 2, timeout=20)
+    d.stop()
+    d.start()
+    c = wait_until("it runs again", lambda: (c := canary(d))["state"] == "running" and c, timeout=15)
+    assert c["good"] == 2 and c["version"] == "3.0"
+    until(d, "promoted")
+
+
+def test_where_it_may_not_write_the_operator_is_told_to(started):
+    d = started("good")
+    (d.plugins / ".test-copy.so.new").mkdir()  # in the way
+    c = until(d, "passed")
+    assert "install the file yourself" in c["why"]
+    assert plugin(d)["version"] == "1.0" and plugin(d)["state"] == "running"
+    (d.plugins / ".test-copy.so.new").rmdir()
+    assert d.ctl("plugin", "canary", "test-copy", "promote")["state"] == "promoted"
+
+
+def test_a_killed_worker_loses_its_trial_and_nothing_else(started):
+    d = started("slow", "100%", {"canary.slowest": "1000"})
+    id = d.http.submit("test-copy", {"steps": 5}, [d.http.upload(b"x")])["id"]
+    wait_until("it completes", lambda: d.http.job(id)["status"] == "completed", timeout=30)
+    for pid in d.worker_pids():
+        subprocess.run(["kill", "-9", str(pid)])
+    work(d, 2)
+    assert d.http.job(id)["attempts"] == 1
