@@ -175,7 +175,9 @@ struct text {
 
 static void add(struct text *t, const char *bytes, size_t n)
 {
-    if (t->failed || n > (size_t)GRAPH_BYTES_MAX - t->n) {
+    if (t->failed || n == 0)
+        return;
+    if (n > (size_t)GRAPH_BYTES_MAX - t->n) {
         t->failed = 1;
         return;
     }

@@ -7,6 +7,19 @@
 #include <stdio.h>
 #include <strings.h>
 
+/* How many of n bytes are left without the beginning of a character whose end was cut off. */
+static size_t whole_characters(const char *text, size_t n)
+{
+    size_t tail = n;
+    while (tail > 0 && ((unsigned char)text[tail - 1] & 0xc0) == 0x80)
+        tail--;
+    if (tail == 0 || ((unsigned char)text[tail - 1] & 0xc0) != 0xc0)
+        return n;
+    unsigned char lead = (unsigned char)text[tail - 1];
+    size_t want = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    return n - (tail - 1) < want ? tail - 1 : n;
+}
+
 const char *words_line(const char *text, char *out, size_t n)
 {
     size_t k = 0;
@@ -16,20 +29,18 @@ const char *words_line(const char *text, char *out, size_t n)
             continue;
         out[k++] = (char)c;
     }
-    /* Cut in the middle of a character: take its beginning away too. */
-    size_t tail = k;
-    while (tail > 0 && ((unsigned char)out[tail - 1] & 0xc0) == 0x80)
-        tail--;
-    if (tail > 0 && ((unsigned char)out[tail - 1] & 0xc0) == 0xc0) {
-        unsigned char lead = (unsigned char)out[tail - 1];
-        size_t want = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-        if (k - (tail - 1) < want)
-            k = tail - 1;
-    }
+    k = whole_characters(out, k);
     while (k > 0 && out[k - 1] == ' ')
         k--;
     out[k] = '\0';
     return out;
+}
+
+/* err's text with its last character whole. */
+static int32_t ended(int32_t rc, struct bp_err *err)
+{
+    err->text[whole_characters(err->text, strlen(err->text))] = '\0';
+    return rc;
 }
 
 /* A part of a type's name or of a message, and what such an error means. Looked for in this order. */
@@ -64,9 +75,11 @@ int32_t words_node_error(struct json_object *data, struct bp_err *err)
     words_line(*message_text ? message_text : "no reason given", message, sizeof message);
     int32_t rc = meaning(type_text, message_text);
     if (rc == BP_NOMEM)
-        return bp_error(err, rc, "the GPU has no room for node %s (%s): %.100s; a smaller size or a larger GPU helps",
-                        id, class, message);
-    return bp_error(err, rc, "node %s (%s) failed: %s%s%s", id, class, type, *type ? ": " : "", message);
+        bp_error(err, rc, "the GPU has no room for node %s (%s): %.100s; a smaller size or a larger GPU helps", id,
+                 class, message);
+    else
+        bp_error(err, rc, "node %s (%s) failed: %s%s%s", id, class, type, *type ? ": " : "", message);
+    return ended(rc, err);
 }
 
 /* "Value not in list: ckpt_name: 'x' not in []" of one error of a node. */
@@ -91,8 +104,9 @@ static int32_t node_refused(const char *id, struct json_object *node, int more, 
              sizeof why);
     if (more > 0)
         snprintf(others, sizeof others, " (and %d more)", more);
-    return bp_error(err, BP_INVALID, "ComfyUI refuses node %s (%s): %s%s", node_id, class,
-                    *why ? why : "no reason given", others);
+    bp_error(err, BP_INVALID, "ComfyUI refuses node %s (%s): %s%s", node_id, class, *why ? why : "no reason given",
+             others);
+    return ended(BP_INVALID, err);
 }
 
 int32_t words_refusal(long status, struct json_object *answer, const char *body, struct bp_err *err)
@@ -117,7 +131,8 @@ int32_t words_refusal(long status, struct json_object *answer, const char *body,
     if (status == 413)
         return bp_error(err, BP_INVALID,
                         "the graph is larger than ComfyUI takes; start it with a larger --max-upload-size");
-    return bp_error(err, rc, "ComfyUI refuses the graph (status %ld): %s", status, *why ? why : "no reason given");
+    bp_error(err, rc, "ComfyUI refuses the graph (status %ld): %s", status, *why ? why : "no reason given");
+    return ended(rc, err);
 }
 
 /* Whether an output that a node's errors stop is `output`. */

@@ -138,6 +138,12 @@ static void long_words_end_within_their_room(void **state)
     assert_true(strlen(err.text) < sizeof err.text);
     node_error("torch.OutOfMemoryError", message);
     says("a larger GPU helps");
+    for (size_t i = 0; i + 3 < sizeof message; i += 3)
+        memcpy(message + i, "\xe2\x82\xac", 3);
+    message[1497] = '\0';
+    node_error(message, message);
+    size_t n = strlen(err.text);
+    assert_true(n > 200 && memcmp(err.text + n - 3, "\xe2\x82\xac", 3) == 0);
 }
 
 int main(void)
