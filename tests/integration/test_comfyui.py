@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Graphs as workflows, end to end: one plugin, a file of workflows.d for each, real daemon, worker, runner and sandbox."""
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -79,6 +81,19 @@ def test_progress_is_seen_and_a_cancelled_job_interrupts_comfyui(bench):
     wait_until("ComfyUI was interrupted", lambda: b.comfy.asked("POST", "/interrupt") and b.comfy.executor.remaining() == 0)
     assert b.ended(id)["status"] == "cancelled" and j["attempts"] == 1
     b.comfy.die()
+
+
+def test_the_prompt_of_a_killed_worker_is_taken_back_by_the_next_attempt(bench):
+    b = bench
+    b.define("long", wrong_settings(b.comfy.url, "hang"))
+    b.d.start()
+    id = b.submit("long")
+    first = wait_until("its prompt runs", lambda: b.comfy.executor.running, timeout=60)
+    wait_until("its progress is seen", lambda: b.d.http.job(id)["progress"] > 0, timeout=60)
+    os.kill(b.d.worker_pids()[0], signal.SIGKILL)
+    wait_until("another prompt runs", lambda: (r := b.comfy.executor.running) and r[1] != first[1], timeout=90)
+    assert b.comfy.executor.history[first[1]]["status"]["messages"][-1][0] == "execution_interrupted"
+    assert b.d.http.job(id)["attempts"] == 2 and b.comfy.executor.pending == []
 
 
 def test_what_the_model_says_reaches_the_tenant_and_only_what_may_help_is_tried_again(bench):
