@@ -260,13 +260,20 @@ static void take_frame(struct runner_child *r, struct json_object *f)
     give_up(r, 1, "the runner sent a frame that makes no sense");
 }
 
+static void give_up_frame(struct runner_child *r, const struct bp_err *err)
+{
+    char why[512];
+    snprintf(why, sizeof(why), "the runner of %s wrote what is no word to its worker: %.200s", r->name, err->text);
+    give_up(r, 1, why);
+}
+
 static void take_frames(struct runner_child *r)
 {
     struct bp_err err;
     while (!r->why[0] && !r->freed) {
         struct json_object *frame = NULL;
         if (frame_buffer_take(&r->in, &frame, &err) < 0)
-            give_up(r, 1, err.text);
+            give_up_frame(r, &err);
         if (!frame)
             return;
         take_frame(r, frame);
