@@ -163,7 +163,10 @@ static struct json_object *merge(const struct definition *d, const struct manife
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
         json_object_object_del(all, own[i]);
     sandbox_complete(defined, json_member(all, "sandbox"));
-    json_object_object_foreach(defined, key, value) json_object_object_add(all, key, json_object_get(value));
+    json_object_object_foreach(defined, key, value)
+    {
+        json_object_object_add(all, key, json_object_get(value));
+    }
     json_object_put(defined);
     json_put_str(all, "slug", d->slug);
     return all;

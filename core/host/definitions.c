@@ -80,12 +80,11 @@ void definition_take_in(struct source *s, struct vetted *v)
     const struct generation *t = NULL;
     const struct definition *d = v->definition;
     template_set(s, definition_plugin(d));
-    int rc = template_find(h, definition_plugin(d), &t, &err);
-    if (rc == BP_LATER)
+    if (template_find(h, definition_plugin(d), &t, &err) == BP_LATER)
         return; /* definitions_follow() comes back to it */
-    v->manifest = rc ? NULL : definition_apply(d, t->manifest, &err);
+    v->manifest = t ? definition_apply(d, t->manifest, &err) : NULL;
     if (!v->manifest || source_check_name(s, v->manifest, &err)) {
-        if (rc)
+        if (!t)
             definition_place(d, "plugin", &err);
         refuse(s, d, &err);
         return;

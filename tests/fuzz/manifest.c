@@ -22,7 +22,8 @@ static void use(struct manifest *m, const struct bp_err *refusal)
     }
     check(m->name && m->version && kind_name(m->kind) && m->threads >= 1 && m->batch_max >= 1);
     check(!strchr(m->name, '/') && m->name[0] != '.');
-    check((m->kind == KIND_WORKFLOW) == (m->slug != NULL));
+    check((m->kind == KIND_WORKFLOW && !m->is_template) == (m->slug != NULL));
+    check(m->listed == m->name && !m->definition);
     facet_check_manifest(m, &err);
     json_object_put(settings_resolve(m, NULL, &err));
     manifest_free(m);

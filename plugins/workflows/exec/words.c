@@ -54,7 +54,7 @@ static void list_free(char **at)
 struct making {
     const struct settings *settings;
     const struct scope *scope;
-    const char *where; /* "settings.command[2]" */
+    char where[NAME_MAX_BYTES + 32]; /* "settings.command[2]" */
     FILE *out;
     int absent;       /* a param in it is absent */
     int begins_param; /* its first bytes are a tenant's text */
@@ -216,7 +216,6 @@ struct args {
     struct making making;
     struct list list;
     int after_dashes; /* a "--" was there: nothing that follows is an option */
-    char where[64];
 };
 
 static int32_t check_dash(const struct args *a, const char *made, struct bp_err *err)
@@ -272,10 +271,9 @@ static int32_t add_group(struct args *a, struct json_object *group, struct bp_er
 static int32_t make_args(struct args *a, struct bp_err *err)
 {
     struct json_object *command = a->making.settings->command;
-    a->making.where = a->where;
     for (size_t i = 0; i < json_object_array_length(command); i++) {
         struct json_object *one = json_object_array_get_idx(command, i);
-        snprintf(a->where, sizeof a->where, "settings.command[%zu]", i);
+        snprintf(a->making.where, sizeof a->making.where, "settings.command[%zu]", i);
         int32_t rc = json_object_is_type(one, json_type_array) ? add_group(a, one, err)
                                                                : add_one(a, json_object_get_string(one), err);
         if (rc < 0)
@@ -366,18 +364,16 @@ static int finds_code(const char *name)
 
 static int32_t set_own(struct list *l, struct making *m, struct bp_err *err)
 {
-    char where[NAME_MAX_BYTES + 16];
     if (!m->settings->env)
         return BP_OK;
-    m->where = where;
     json_object_object_foreach(m->settings->env, name, value)
     {
         const char *text = json_object_get_string(value);
-        snprintf(where, sizeof where, "settings.env.%.100s", name);
+        snprintf(m->where, sizeof m->where, "settings.env.%.100s", name);
         if (!*name || strchr(name, '='))
-            return bp_error(err, BP_INVALID, "%s is no name of a variable", where);
+            return bp_error(err, BP_INVALID, "%s is no name of a variable", m->where);
         if (finds_code(name) && script_has_param(text))
-            return bp_error(err, BP_INVALID, "%s must not hold a param: programs find code by it", where);
+            return bp_error(err, BP_INVALID, "%s must not hold a param: programs find code by it", m->where);
         char *made = make_text(m, text, err);
         if (!made)
             return err->rc;
