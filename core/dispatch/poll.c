@@ -373,6 +373,12 @@ static int is_due(const struct poll *p, const char *unused)
     return p->deadline_ms <= mono_ms();
 }
 
+static int has_exceptions(const struct poll *p, const char *unused)
+{
+    (void)unused;
+    return p->except && json_object_array_length(p->except) > 0;
+}
+
 void polls_dismiss(struct dispatch *d, const char *worker_id, const char *message)
 {
     end_waiting(d->polls, is_of_worker, worker_id, message);
@@ -406,8 +412,10 @@ static void on_plugin(const struct event_msg *e, void *arg)
     struct json_object *f = event_fields(e);
     if (strcmp(json_str(f, "to", ""), "running") != 0 || strcmp(json_str(f, "kind", ""), "workflow") != 0)
         return;
-    if (strcmp(json_str(f, "from", ""), "quarantined") == 0)
+    if (strcmp(json_str(f, "from", ""), "quarantined") == 0) {
         all->released_ms = dispatch_now(all->d);
+        end_waiting(all, has_exceptions, NULL, "No jobs available"); /* it is told of the release by that */
+    }
     lanes_each(all->d, look_again, all->d);
 }
 

@@ -88,16 +88,34 @@ static struct json_object *quarantined(struct worker *w)
     return slugs;
 }
 
-/* They are tried again when an operator released a workflow at the controller. */
-static void follow_release(struct worker *w, int64_t released_ms)
+/* They are tried again, at once, when an operator released a workflow at the controller. */
+static int follow_release(struct worker *w, int64_t released_ms)
 {
     if (released_ms <= w->released_ms)
-        return;
+        return 0;
     w->released_ms = released_ms;
     struct json_object *slugs = quarantined(w);
     for (size_t i = 0; i < json_object_array_length(slugs); i++)
         host_release(w->host, json_object_get_string(json_object_array_get_idx(slugs, i)), NULL, NULL);
+    int any = json_object_array_length(slugs) > 0;
     json_object_put(slugs);
+    return any;
+}
+
+/* What the waiting poll excepted may serve again: another version of it came. */
+static void on_plugin(const struct event_msg *e, void *arg)
+{
+    struct worker *w = arg;
+    if (!w->excepts || w->phase != WORKER_POLLING || !w->call ||
+        strcmp(json_str(event_fields(e), "to", ""), "running") != 0)
+        return;
+    api_cancel(&w->call);
+    worker_poll(w);
+}
+
+void worker_watch_plugins(struct worker *w)
+{
+    w->plugins = bus_subscribe(w->bus, event_info(EVENT_PLUGIN_STATE)->name, on_plugin, w);
 }
 
 static void polled(const struct api_answer *a, void *arg)
@@ -115,8 +133,12 @@ static void polled(const struct api_answer *a, void *arg)
     w->warned = 0;
     w->backoff.tries = 0;
     w->health_told = w->health_telling;
-    follow_release(w, json_int(a->data, "released_at_ms", 0));
+    int released = follow_release(w, json_int(a->data, "released_at_ms", 0));
     struct json_object *job = json_member(a->data, "job");
+    if (!job && released) {
+        worker_poll_later(w, 0);
+        return;
+    }
     if (!job) {
         no_job(w, a);
         return;
@@ -170,7 +192,8 @@ void worker_poll(struct worker *w)
     if (w->health_telling != w->health_told || health_fault(w->health)) /* each controller must know of a fault */
         json_object_object_add(o, "capabilities", worker_capabilities(w));
     struct json_object *except = quarantined(w);
-    if (json_object_array_length(except) > 0)
+    w->excepts = json_object_array_length(except) > 0;
+    if (w->excepts)
         json_object_object_add(o, "except", json_object_get(except));
     json_object_put(except);
     if (w->told)

@@ -108,6 +108,7 @@ void worker_start(struct worker *w)
     if (worker_is_stopping(w))
         return;
     worker_watch_notices(w);
+    worker_watch_plugins(w);
     worker_identify(w);
 }
 
@@ -214,6 +215,7 @@ void worker_free(struct worker *w)
     worker_runner_drop(w, 0);
     runner_child_reap_all();
     health_free(w->health);
+    bus_unsubscribe(w->plugins);
     loop_timer_free(w->again);
     loop_timer_free(w->renew);
     loop_timer_free(w->notice);

@@ -51,8 +51,10 @@ struct worker {
     struct bp_node_identity *identity; /* NULL: no node service */
     enum worker_phase phase;
     int draining;
-    char *registered;    /* of a worker without a fleet: JSON list of the workflows it named last, or NULL */
-    int tokens;          /* how many it was given */
+    char *registered; /* of a worker without a fleet: JSON list of the workflows it named last, or NULL */
+    int tokens;       /* how many it was given */
+    struct subscription *plugins;
+    int excepts;         /* the last poll excepted workflows that are in quarantine here */
     int64_t released_ms; /* the controller's last release from quarantine that was followed */
 
     struct api_call *call;    /* register, poll or deregister */
@@ -123,6 +125,8 @@ void worker_drains(struct worker *w, int draining);
 void worker_poll_later(struct worker *w, int64_t delay_ms);
 /* A check of the device is over: the poll that waited for it begins, one of a device that broke is begun anew. */
 void worker_health_checked(struct worker *w);
+/* Polls anew when a workflow comes out of its quarantine here. */
+void worker_watch_plugins(struct worker *w);
 
 /* ---- node.c ---- */
 /* Asks the node service who we are, then calls worker_register(). */
