@@ -22,6 +22,14 @@ _bpctl()
         fi
         return
         ;;
+    "plugin canary" | "plugin canaries")
+        if [ "$COMP_CWORD" = 3 ]; then
+            COMPREPLY=($(compgen -W "$(_bpctl_names workflows workflow)" -- "$cur"))
+        else
+            COMPREPLY=($(compgen -f -W "10% promote abort --file --jobs --json" -- "$cur"))
+        fi
+        return
+        ;;
     "plugin show" | "plugin reload" | "plugin retire")
         COMPREPLY=($(compgen -W "$(_bpctl_names plugin name)" -- "$cur"))
         return

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ALERT_RULES     9
+#define ALERT_RULES     10
 #define QUEUE_DOWN_MS   30000
 #define ALERTS_MAX      64 /* that wait */
 #define RETRY_MS        15000
@@ -193,6 +193,20 @@ static void on_plugin(struct alerts *a, const struct event_msg *e)
              "The plugin %s does not serve: %s. See: bpctl plugin show %s", name, reason, name);
 }
 
+static void on_canary(struct alerts *a, const struct event_msg *e)
+{
+    const char *slug = field(e, "workflow"), *state = field(e, "state"), *version = field(e, "version");
+    if (strcmp(state, "rolled-back") == 0)
+        tell(a, "canary-rolled-back", "canary rolled back:", slug,
+             "Version %s of %s was tried on real jobs and is not taken: %.500s. No job was harmed. See: bpctl plugin "
+             "canary "
+             "%s",
+             version, slug, field(e, "reason"), slug);
+    else if (strcmp(state, "passed") == 0)
+        tell(a, "canary-passed", "canary waits:", slug,
+             "Version %s of %s did well on real jobs and waits for you: %.500s", version, slug, field(e, "reason"));
+}
+
 static void on_launch_failed(struct alerts *a, const struct event_msg *e)
 {
     struct streak *s = streak_of(a, e);
@@ -272,7 +286,7 @@ static const struct {
     {EVENT_FLEET_INSTANCE, on_instance},    {EVENT_FLEET_UNMADE, on_unmade},
     {EVENT_JOB_RETRY, on_attempt_failed},   {EVENT_JOB_FAILED, on_attempt_failed},
     {EVENT_JOB_COMPLETED, on_completed},    {EVENT_QUEUE_STATE, on_queue},
-    {EVENT_WORKER_UNHEALTHY, on_unhealthy},
+    {EVENT_WORKER_UNHEALTHY, on_unhealthy}, {EVENT_CANARY_DECIDED, on_canary},
 };
 #define RULES (sizeof rules / sizeof rules[0])
 _Static_assert(RULES == ALERT_RULES, "one subscription a rule");

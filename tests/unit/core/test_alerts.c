@@ -89,6 +89,22 @@ static void a_quarantined_plugin_is_told_with_its_reason(void **state)
     end(r);
 }
 
+static void a_canary_that_is_rolled_back_is_told_and_one_that_goes_well_not(void **state)
+{
+    struct rig *r = begin(NULL);
+    (void)state;
+    bus_publish(r->p.bus, EVENT_CANARY_DECIDED, "upscale", "2.0", "running", "10 % of the jobs are tried");
+    bus_publish(r->p.bus, EVENT_CANARY_DECIDED, "upscale", "2.0", "promoted", "it serves");
+    bus_publish(r->p.bus, EVENT_CANARY_DECIDED, "upscale", "2.1", "rolled-back", "job 7 failed on it");
+    provider_until(&r->p, &r->sink.sent, 1);
+    provider_turn(&r->p, 30);
+    assert_int_equal(r->sink.sent, 1);
+    assert_non_null(strstr(r->sink.text, "canary-rolled-back:upscale|"));
+    assert_non_null(strstr(r->sink.text, "2.1"));
+    assert_non_null(strstr(r->sink.text, "job 7 failed on it"));
+    end(r);
+}
+
 static void launches_that_fail_in_a_row_are_told_once(void **state)
 {
     struct rig *r = begin("notify.launchFailures=3");
@@ -205,6 +221,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_quarantined_plugin_is_told_with_its_reason),
+        cmocka_unit_test(a_canary_that_is_rolled_back_is_told_and_one_that_goes_well_not),
         cmocka_unit_test(launches_that_fail_in_a_row_are_told_once),
         cmocka_unit_test(a_broken_device_is_told),
         cmocka_unit_test(jobs_that_fail_one_after_another_are_told_unless_one_succeeds),
