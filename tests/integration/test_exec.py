@@ -185,6 +185,30 @@ def test_what_a_command_leaves_behind_ends_with_the_job_and_with_its_runner(benc
     wait_until("nothing is left", lambda: not any(processes("sleep", n) for n in naps))
 
 
+def test_an_interrupted_command_goes_on_from_what_it_saved(bench):
+    b = bench(**{"plugin.local": json.dumps({"bootDelaySeconds": 0, "noticeSeconds": 10, "workerArgs": ["worker.noticeSeconds=0.1"]})})
+    b.script("steps.sh", """
+        #!/bin/sh
+        i=$(cat "$BP_CHECKPOINT" 2>/dev/null || echo 0)
+        first=$i
+        trap 'echo $i > "$BP_CHECKPOINT"; exit 0' TERM
+        while [ "$i" -lt 30 ]; do
+            i=$((i + 1))
+            printf 'progress 0.%02d step %d\\n' "$i" "$i"
+            sleep 0.1
+        done
+        echo "$first" > "$BP_OUTPUT"
+    """)
+    b.define("steps", ["./steps.sh"], maxSize=2, **ANY)
+    b.d.start()
+    id = b.submit("steps")
+    at = wait_until("it is on its way", lambda: (j := b.d.http.job(id))["progress"] > 0.04 and j)
+    b.d.ctl("fleet", "inject", "steps", "interrupt", at["worker"])
+    assert int(b.output(id)) >= 5
+    job = b.d.http.job(id)
+    assert (job["attempts"], job["requeues"]) == (1, 1)
+
+
 def test_a_flood_of_output_and_a_missing_file(bench):
     b = bench()
     b.define("flood", ["sh", "-c", "head -c 200000000 /dev/zero; yes line | head -n 2000000; yes err | head -n 100000 >&2; echo ok > $BP_OUTPUT"], **ANY)

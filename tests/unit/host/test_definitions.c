@@ -290,6 +290,28 @@ static void operators_reload_and_retire_a_file_by_its_slug(void **state)
     rig_free(r);
 }
 
+static void without_auto_files_come_and_go_by_command_alone(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"plugins.auto=false", NULL};
+    struct rig *r = with_maker(sets);
+    mkdir(r->workflows, 0755);
+    rig_start(r);
+    rig_define(r, "sepia", SEPIA);
+    rig_until_log(r, "sepia.json changed; plugins.auto is off, so use bpctl plugin load");
+    assert_null(host_workflow(r->host, "sepia"));
+    host_load(r->host, "sepia.json", rig_done, r);
+    assert_int_equal(rig_outcome(r), BP_OK);
+    assert_string_equal(setting(r, "sepia", "command"), "[\"sepia\"]");
+    rig_define(r, "sepia", NULL);
+    rig_until_log(r, "sepia.json was removed; plugins.auto is off, so use bpctl plugin retire");
+    assert_non_null(host_workflow(r->host, "sepia"));
+    host_retire(r->host, "sepia", rig_done, r);
+    assert_int_equal(rig_outcome(r), BP_OK);
+    assert_null(host_workflow(r->host, "sepia"));
+    rig_free(r);
+}
+
 static void three_faults_quarantine_one_workflow_and_not_its_siblings(void **state)
 {
     (void)state;
@@ -370,6 +392,7 @@ int main(void)
         cmocka_unit_test(config_overrides_a_files_keys_and_its_settings_are_checked_again),
         cmocka_unit_test(a_file_says_a_part_of_its_sandbox_and_the_config_narrows_it),
         cmocka_unit_test(operators_reload_and_retire_a_file_by_its_slug),
+        cmocka_unit_test(without_auto_files_come_and_go_by_command_alone),
         cmocka_unit_test(three_faults_quarantine_one_workflow_and_not_its_siblings),
         cmocka_unit_test(what_serves_is_written_for_the_workers_of_this_machine),
         cmocka_unit_test(templates_that_contradict_themselves_are_refused),
