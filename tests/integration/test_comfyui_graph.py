@@ -316,6 +316,7 @@ def test_a_running_prompt_is_interrupted(comfy, driver):
     r = driver.run(settings, {}, [picture()], stop_at="KSampler: ")
     assert r.rc == STOPPED and r.output is None
     assert comfy.asked("POST", "/interrupt") and comfy.executor.remaining() == 0
+    assert comfy.executor.history == {}
 
 
 def test_a_waiting_prompt_is_taken_out_of_the_queue_and_nobody_elses_is_interrupted(comfy, driver):

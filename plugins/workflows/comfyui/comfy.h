@@ -54,10 +54,10 @@ int32_t comfy_submit(struct comfy *c, struct bp_err *err);
 int32_t comfy_queued(struct comfy *c, struct bp_err *err);
 /* Takes the job's prompts out of the queue and interrupts the one that runs; gives up after a few seconds. */
 void comfy_cancel(struct comfy *c);
-/* Asks ComfyUI to forget the results it keeps and to let go of its models' memory, for the next attempt. */
-void comfy_free_memory(struct comfy *c);
-/* Takes the prompt, with what a tenant wrote into it, out of the history. */
-void comfy_forget(struct comfy *c);
+/* After the prompt, which gave rc: takes it, with what a tenant wrote into it, out of the history. Where the GPU had no
+ * room (BP_NOMEM) or a result that was kept had no file (BP_NOTFOUND), ComfyUI is asked to let go of its models and of
+ * what it keeps, for the next attempt. */
+void comfy_tidy(struct comfy *c, int32_t rc);
 
 /* [watch.c] Waits until the prompt is over and tells how far it is. BP_OK: *history is the caller's, it has the entry.
  */

@@ -143,10 +143,7 @@ static int32_t run_prompt(struct comfy *c, struct bp_err *err)
         comfy_cancel(c); /* it may be there though its answer never came */
     if (rc == BP_OK)
         rc = conclude(c, history, err);
-    if (history && rc != BP_STOPPED)
-        comfy_forget(c);
-    if (rc == BP_NOMEM || rc == BP_NOTFOUND)
-        comfy_free_memory(c);
+    comfy_tidy(c, rc);
     json_object_put(history);
     events_close(&c->events);
     return rc;

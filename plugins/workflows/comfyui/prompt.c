@@ -150,11 +150,17 @@ static int32_t take_back(struct comfy *c, struct bp_err *err)
     return rc;
 }
 
+/* From now on nothing that is asked of ComfyUI is stopped, and so nothing may take long. */
+static void hurry(struct comfy *c)
+{
+    c->cancelling = 1;
+    http_hurry(c->http, CANCEL_MS / 1000);
+}
+
 void comfy_cancel(struct comfy *c)
 {
     struct bp_err ignored;
-    c->cancelling = 1;
-    http_hurry(c->http, CANCEL_MS / 1000);
+    hurry(c);
     if (take_back(c, &ignored) != 1)
         bp_job_log(c->job, BP_LOG_WARN, "ComfyUI at %.100s may still be at work on prompt %.100s", c->set.url,
                    c->prompt_id[0] ? c->prompt_id : c->client_id);
@@ -180,7 +186,7 @@ int32_t comfy_submit(struct comfy *c, struct bp_err *err)
     return rc;
 }
 
-void comfy_free_memory(struct comfy *c)
+static void free_memory(struct comfy *c)
 {
     struct answer a;
     struct bp_err ignored;
@@ -192,8 +198,14 @@ void comfy_free_memory(struct comfy *c)
     json_object_put(body);
 }
 
-void comfy_forget(struct comfy *c)
+void comfy_tidy(struct comfy *c, int32_t rc)
 {
     struct bp_err ignored;
-    post_id(c, "/history", "delete", c->prompt_id, 1, &ignored);
+    if (rc == BP_LATER) /* nobody is there */
+        return;
+    hurry(c);
+    if (c->prompt_id[0])
+        post_id(c, "/history", "delete", c->prompt_id, 1, &ignored);
+    if (rc == BP_NOMEM || rc == BP_NOTFOUND)
+        free_memory(c);
 }
