@@ -34,6 +34,7 @@ class Script:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     comfy = None
 
     def log_message(self, *args):
