@@ -14,7 +14,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+#ifndef MUTATIONS       /* fewer where an input takes long */
 #define MUTATIONS 20000 /* of all inputs together: a second or so under a sanitizer */
+#endif
 #define INPUT_MAX 65536
 
 struct input {
