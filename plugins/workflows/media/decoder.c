@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define MAX_THREADS 16
+#define TIME_MAX    (1LL << 60)
 #define SHAPE_SLACK 0.02 /* how much the sides' ratio may change within a video */
 #define END_SLACK_S 0.1  /* how much earlier than the file says its last packet may come */
 
@@ -20,6 +21,13 @@ static const enum AVCodecID codecs[] = {
     AV_CODEC_ID_GIF,     AV_CODEC_ID_APNG,       AV_CODEC_ID_PNG,        AV_CODEC_ID_FFV1,      AV_CODEC_ID_HUFFYUV,
     AV_CODEC_ID_FFVHUFF, AV_CODEC_ID_UTVIDEO,    AV_CODEC_ID_RAWVIDEO,   AV_CODEC_ID_DVVIDEO,   AV_CODEC_ID_CFHD,
     AV_CODEC_ID_V210,    AV_CODEC_ID_QTRLE};
+
+/* In another time base, and not so far from 0 that sums of such times overflow. */
+static int64_t rescaled(int64_t time, AVRational from, AVRational to)
+{
+    int64_t t = av_rescale_q(time, from, to);
+    return t < -TIME_MAX ? -TIME_MAX : t > TIME_MAX ? TIME_MAX : t;
+}
 
 static int32_t thread_count(const struct bp_video_limits *limits)
 {
@@ -76,7 +84,7 @@ int32_t decoder_open(struct decoder *d, const char *path, const struct bp_video_
             "the video is Dolby Vision without a picture for other players (profile 5), which is not taken");
     AVRational rate = d->file.video->avg_frame_rate;
     if (rate.num > 0 && rate.den > 0)
-        d->step = av_rescale_q(1, av_inv_q(rate), d->file.base);
+        d->step = rescaled(1, av_inv_q(rate), d->file.base);
     if (d->step < 1)
         d->step = 1;
     return open_codec(d, err);
@@ -143,9 +151,10 @@ static void note_end(struct decoder *d, const AVPacket *p)
     int64_t t = p->pts == AV_NOPTS_VALUE ? p->dts : p->pts;
     if (t == AV_NOPTS_VALUE)
         return;
-    t = av_rescale_q(t + (p->duration > 0 ? p->duration : 0), f->streams[p->stream_index]->time_base, AV_TIME_BASE_Q);
+    t = rescaled(t, f->streams[p->stream_index]->time_base, AV_TIME_BASE_Q);
+    t += rescaled(p->duration > 0 ? p->duration : 0, f->streams[p->stream_index]->time_base, AV_TIME_BASE_Q);
     if (f->start_time != AV_NOPTS_VALUE)
-        t -= f->start_time;
+        t -= rescaled(f->start_time, AV_TIME_BASE_Q, AV_TIME_BASE_Q);
     if (t > d->end_us)
         d->end_us = t;
 }
@@ -237,8 +246,8 @@ static int64_t time_of(const struct decoder *d, const AVFrame *f)
     int64_t last = d->frames ? d->time : -d->step;
     if (f->best_effort_timestamp == AV_NOPTS_VALUE)
         return last + d->step;
-    int64_t origin = av_rescale_q(d->file.origin_us, AV_TIME_BASE_Q, d->file.base);
-    int64_t t = av_rescale_q(f->best_effort_timestamp, d->file.video->time_base, d->file.base) - origin;
+    int64_t origin = rescaled(d->file.origin_us, AV_TIME_BASE_Q, d->file.base);
+    int64_t t = rescaled(f->best_effort_timestamp, d->file.video->time_base, d->file.base) - origin;
     return d->frames && t <= last ? last + 1 : t;
 }
 
@@ -268,7 +277,7 @@ static void describe(const struct decoder *d, const AVFrame *raw, const AVFrame 
         out->strides[i] = f->linesize[i];
     }
     if (raw->pkt_duration > 0)
-        out->duration = av_rescale_q(raw->pkt_duration, d->file.video->time_base, d->file.base);
+        out->duration = rescaled(raw->pkt_duration, d->file.video->time_base, d->file.base);
 }
 
 /* A frame that is whole. */

@@ -58,7 +58,7 @@ static void read_colours(const struct container *c, const AVFrame *f, struct bp_
         m->full_range = 0;
     }
     guess_colours(m, f->height);
-    int site = f->chroma_location;
+    int site = (int)f->chroma_location;
     m->chroma = site == AVCHROMA_LOC_CENTER    ? BP_CHROMA_CENTRE
                 : site == AVCHROMA_LOC_TOPLEFT ? BP_CHROMA_TOP_LEFT
                                                : BP_CHROMA_LEFT;
@@ -68,7 +68,8 @@ static uint32_t scaled(AVRational r, int64_t units)
 {
     if (r.den == 0 || r.num < 0)
         return 0;
-    return (uint32_t)av_rescale(r.num, units, r.den > 0 ? r.den : 1);
+    int64_t v = av_rescale(r.num, units, r.den > 0 ? r.den : 1);
+    return v > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)v;
 }
 
 static void read_mastering(const AVMasteringDisplayMetadata *d, struct bp_video_meta *m)

@@ -73,6 +73,13 @@ static int64_t shown_for(const struct writer *w, const struct packet *k)
     return last > 0 ? k->time - w->times[last - 1] : 1;
 }
 
+static int32_t mux_result(const struct writer *w, int r, struct bp_err *err)
+{
+    if (r >= 0)
+        return BP_OK;
+    return w->sound ? sound_fail(err, r) : av_fail(err, BP_IO, "writing the MP4 file", r);
+}
+
 static int32_t write_packet(struct writer *w, uint64_t i, uint64_t offset, struct bp_err *err)
 {
     const struct bp_video *v = w->video;
@@ -91,8 +98,7 @@ static int32_t write_packet(struct writer *w, uint64_t i, uint64_t offset, struc
     packet->duration = av_rescale_q(shown_for(w, k), v->base, to);
     packet->flags = k->key ? AV_PKT_FLAG_KEY : 0;
     packet->stream_index = w->stream->index;
-    int r = av_write_frame(w->mp4, packet);
-    return r < 0 ? av_fail(err, BP_IO, "writing the MP4 file", r) : BP_OK;
+    return mux_result(w, av_write_frame(w->mp4, packet), err);
 }
 
 /* The MP4's edit lists, which say where a stream starts, count in units as fine as the video's. */
@@ -106,7 +112,7 @@ static int32_t write_head(struct writer *w, struct bp_err *err)
     av_dict_set_int(&options, "movie_timescale", units, 0);
     int r = avformat_write_header(w->mp4, &options);
     av_dict_free(&options);
-    return r < 0 ? av_fail(err, BP_IO, "writing the MP4 file", r) : BP_OK;
+    return mux_result(w, r, err);
 }
 
 static int32_t write_all(struct writer *w, struct bp_err *err)
@@ -125,8 +131,7 @@ static int32_t write_all(struct writer *w, struct bp_err *err)
         rc = sound_write_until(w->sound, 1e18, err);
     if (rc != BP_OK)
         return rc;
-    int r = av_write_trailer(w->mp4);
-    return r < 0 ? av_fail(err, BP_IO, "writing the MP4 file", r) : BP_OK;
+    return mux_result(w, av_write_trailer(w->mp4), err);
 }
 
 static int32_t write_file(struct writer *w, const char *path, struct bp_err *err)

@@ -5,10 +5,12 @@
 #include "video.h"
 
 #include <bp/workflow.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define MAX_COPIED 16
+#define TIME_MAX   (1LL << 53) /* further from 0 no packet is meant to be */
 
 /* One stream and where it goes. */
 struct copied {
@@ -54,6 +56,16 @@ static void note_dropped(struct bp_video_sound *what, enum AVCodecID id)
     snprintf(what->dropped_codecs + n, sizeof what->dropped_codecs - n, "%s%s", n ? ", " : "", avcodec_get_name(id));
 }
 
+/* Can the MP4 hold it, and does the file say enough of it? */
+static int32_t fits(const struct sound *s, const AVCodecParameters *p)
+{
+    int needs_head = p->codec_id == AV_CODEC_ID_OPUS || p->codec_id == AV_CODEC_ID_FLAC ||
+                     p->codec_id == AV_CODEC_ID_ALAC || p->codec_id == AV_CODEC_ID_VORBIS;
+    return s->n < MAX_COPIED && p->sample_rate > 0 && p->ch_layout.nb_channels > 0 &&
+           (p->extradata_size > 0 || !needs_head) &&
+           avformat_query_codec(s->mp4->oformat, p->codec_id, FF_COMPLIANCE_NORMAL) == 1;
+}
+
 static int32_t add_streams(struct sound *s, struct bp_err *err)
 {
     int32_t rc = BP_OK;
@@ -62,7 +74,7 @@ static int32_t add_streams(struct sound *s, struct bp_err *err)
         from->discard = AVDISCARD_ALL;
         if (from->codecpar->codec_type != AVMEDIA_TYPE_AUDIO)
             continue;
-        if (s->n == MAX_COPIED || avformat_query_codec(s->mp4->oformat, from->codecpar->codec_id, 0) != 1) {
+        if (!fits(s, from->codecpar)) {
             note_dropped(s->what, from->codecpar->codec_id);
             continue;
         }
@@ -71,6 +83,15 @@ static int32_t add_streams(struct sound *s, struct bp_err *err)
     }
     s->what->streams = s->n;
     return rc;
+}
+
+int32_t sound_fail(struct bp_err *err, int av_result)
+{
+    int damaged = av_result == AVERROR_INVALIDDATA || av_result == AVERROR(EINVAL) || av_result == AVERROR_PATCHWELCOME;
+    return av_fail(err, damaged ? BP_BADINPUT : BP_IO,
+                   damaged ? "putting the video's sound into an MP4, which would take it undamaged,"
+                           : "writing the MP4 file with its sound",
+                   av_result);
 }
 
 int32_t sound_open(struct bp_video_sound *what, const struct bp_video_limits *limits, AVFormatContext *mp4,
@@ -107,6 +128,9 @@ static int place(const struct sound *s, struct copied *c, AVPacket *p)
         p->pts = p->dts != AV_NOPTS_VALUE ? p->dts : c->expected != AV_NOPTS_VALUE ? c->expected : c->origin;
     if (p->dts == AV_NOPTS_VALUE)
         p->dts = p->pts;
+    p->duration = p->duration < 0 || p->duration > TIME_MAX ? 0 : p->duration;
+    if (p->pts < -TIME_MAX || p->pts > TIME_MAX || p->dts < -TIME_MAX || p->dts > TIME_MAX)
+        return 0;
     c->expected = p->pts + p->duration;
     p->pts -= c->origin;
     p->dts -= c->origin;
@@ -146,7 +170,7 @@ static int32_t write_packet(struct sound *s, struct bp_err *err)
     s->held = 0;
     int r = av_write_frame(s->mp4, p);
     av_packet_unref(p);
-    return r < 0 ? av_fail(err, BP_IO, "writing the sound into the MP4 file", r) : BP_OK;
+    return r < 0 ? sound_fail(err, r) : BP_OK;
 }
 
 int32_t sound_write_until(struct sound *s, double seconds, struct bp_err *err)

@@ -36,6 +36,8 @@ int32_t sound_open(struct bp_video_sound *what, const struct bp_video_limits *li
                    struct sound **out, struct bp_err *err);
 /* Writes all packets that come before `seconds` of the video's time. */
 int32_t sound_write_until(struct sound *s, double seconds, struct bp_err *err);
+/* What it means that the muxer failed with sound given to it: BP_BADINPUT when it did not like that, else BP_IO. */
+int32_t sound_fail(struct bp_err *err, int av_result);
 void sound_close(struct sound **sound);
 
 #endif
