@@ -225,6 +225,28 @@ static void a_later_one_of_higher_priority_comes_first(void **state)
     fake_host_free(ops[1].u.lease.memory);
 }
 
+/* It is too large to be kept for the lease. */
+static void content_that_is_not_remembered_is_read(void **state)
+{
+    (void)state;
+    static char params[6000];
+    const char *t = "t";
+    memset(params, ' ', sizeof params - 1);
+    params[0] = '{';
+    params[sizeof params - 2] = '}';
+    struct bp_op op = submit_of("acme");
+    op.u.submit.params = params;
+    batch(h, &op, 1);
+    struct bp_op ops[] = {submit_of("acme"), lease_of(&t)};
+    batch(h, ops, 2);
+    assert_int_equal(ops[1].u.lease.jobs[0].id, op.u.submit.id);
+    assert_string_equal(ops[1].u.lease.jobs[0].params, params);
+    fake_host_free(ops[1].u.lease.memory);
+    assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches WHERE status=3 AND lease_token='t'"), 1);
+    assert_int_equal(complete(h, op.u.submit.id, "t"), BP_OK);
+    assert_int_equal(queue_lease(h, "w", "u"), ops[0].u.submit.id);
+}
+
 static void many_rounds_lose_and_double_nothing(void **state)
 {
     (void)state;
@@ -416,6 +438,7 @@ int main(void)
         CASE(a_job_for_a_worker_that_waits_is_born_leased),
         CASE(one_that_waits_longer_comes_first),
         CASE(a_later_one_of_higher_priority_comes_first),
+        CASE(content_that_is_not_remembered_is_read),
         CASE(many_rounds_lose_and_double_nothing),
         CASE(the_commit_whose_answer_was_lost_counts_once),
         CASE(a_worker_has_no_more_leases_than_it_may_at_two_controllers),

@@ -230,8 +230,8 @@ void batch_forget_rows(struct store *s)
 
 static void rows_each(struct batch *b, void (*fn)(struct sql *q))
 {
-    struct sql *rows[] = {&b->jobs,         &b->keys,     &b->events,    &b->samples, &b->interruptions, &b->seconds,
-                          &b->dependencies, &b->webhooks, &b->withdrawn, &b->made,    &b->outbox};
+    struct sql *rows[] = {&b->jobs,    &b->outputs,      &b->keys,     &b->events,    &b->samples, &b->interruptions,
+                          &b->seconds, &b->dependencies, &b->webhooks, &b->withdrawn, &b->made,    &b->outbox};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         fn(rows[i]);
 }

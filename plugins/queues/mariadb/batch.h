@@ -151,8 +151,8 @@ struct batch {
     struct submit_plan *plans; /* by operation of the segment */
     uint32_t n_plans;
     struct key_known *keys_known;
-    /* Rows to insert, commas between. jobs: contents and outputs, of tenants in no pool. */
-    struct sql jobs, keys, events, samples, interruptions, seconds, dependencies, webhooks, outbox;
+    /* Rows to insert, commas between. jobs and outputs: of tenants in no pool. */
+    struct sql jobs, outputs, keys, events, samples, interruptions, seconds, dependencies, webhooks, outbox;
 };
 
 /* Forgets the rows in memory: all is written. */

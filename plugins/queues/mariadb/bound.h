@@ -32,9 +32,9 @@ struct place {
     int64_t id;
 };
 
-#define KNOWN_MAX 128
+#define KNOWN_MAX 256
 /* So many are read at least of a queue that may be long, while nobody else wants them. */
-#define KNOWN_READ 64
+#define KNOWN_READ 128
 
 struct bound {
     int64_t workflow_id;

@@ -47,7 +47,7 @@ int32_t content_output(struct store *s, const struct job *j)
     const struct bp_job_row *r = &j->row;
     struct pool *p = j->pool;
     if (pool_central(p)) {
-        sql_add(rows_begin(&s->batch.jobs), "(%l,NULL,NULL,NULL,NULL,%s,%s)", r->id, r->output, r->provider_job_id);
+        sql_add(rows_begin(&s->batch.outputs), "(%l,NULL,NULL,NULL,NULL,%s,%s)", r->id, r->output, r->provider_job_id);
         return batch_spill(s);
     }
     if (p->far) {

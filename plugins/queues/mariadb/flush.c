@@ -13,38 +13,49 @@
 
 /* How rows of a buffer become a statement. */
 struct table {
-    struct sql *rows;
+    struct sql *rows, *more; /* more: further rows of the same statement, or NULL */
     const char *before, *after;
 };
 #define N_TABLES 7
 
-/* In the order they are written. */
+/* In the order they are written; new contents before outputs, which may be of the same job. */
 static void tables(struct batch *b, struct table t[N_TABLES])
 {
     const struct table all[N_TABLES] = {
-        {&b->jobs,
+        {&b->jobs, &b->outputs,
          "INSERT INTO ai_jobs (id, params, inputs, idempotency_key, unique_key, output, provider_job_id) VALUES ",
          " ON DUPLICATE KEY UPDATE params=COALESCE(VALUES(params),params), inputs=COALESCE(VALUES(inputs),inputs), "
          "idempotency_key=COALESCE(VALUES(idempotency_key),idempotency_key), "
          "unique_key=COALESCE(VALUES(unique_key),unique_key), output=VALUES(output), "
          "provider_job_id=VALUES(provider_job_id);"},
-        {&b->keys, "INSERT INTO idempotency_keys (tenant_id, key_hash, dispatch_id, request_hash) VALUES ", ";"},
-        {&b->outbox, "INSERT INTO pool_outbox (pool, dispatch_id) VALUES ", ";"},
-        {&b->events, "INSERT INTO job_events (job_id, at_ms, what, who, detail) VALUES ", ";"},
-        {&b->interruptions, "INSERT IGNORE INTO workflow_interruptions VALUES ", ";"},
-        {&b->dependencies, "INSERT INTO job_dependencies (job_id, after_id) VALUES ", ";"},
-        {&b->webhooks, "INSERT INTO webhook_deliveries (job_id, tenant_id, finished_ms, due_ms) VALUES ",
+        {&b->keys, NULL, "INSERT INTO idempotency_keys (tenant_id, key_hash, dispatch_id, request_hash) VALUES ", ";"},
+        {&b->outbox, NULL, "INSERT INTO pool_outbox (pool, dispatch_id) VALUES ", ";"},
+        {&b->events, NULL, "INSERT INTO job_events (job_id, at_ms, what, who, detail) VALUES ", ";"},
+        {&b->interruptions, NULL, "INSERT IGNORE INTO workflow_interruptions VALUES ", ";"},
+        {&b->dependencies, NULL, "INSERT INTO job_dependencies (job_id, after_id) VALUES ", ";"},
+        {&b->webhooks, NULL, "INSERT INTO webhook_deliveries (job_id, tenant_id, finished_ms, due_ms) VALUES ",
          " ON DUPLICATE KEY UPDATE finished_ms=VALUES(finished_ms), due_ms=VALUES(due_ms), attempts=0;"},
     };
     memcpy(t, all, sizeof all);
 }
 
+static bool any_rows(const struct sql *rows)
+{
+    return rows && (rows->n || rows->failed);
+}
+
 static void table_write(struct store *s, const struct table *t)
 {
-    if (!t->rows->n && !t->rows->failed)
+    if (!any_rows(t->rows) && !any_rows(t->more))
         return;
     sql_add(&s->q, "%r", t->before);
     sql_join(&s->q, t->rows);
+    if (any_rows(t->rows) && any_rows(t->more))
+        sql_bytes(&s->q, ",", 1);
+    if (any_rows(t->more)) {
+        sql_join(&s->q, t->more);
+        sql_clear(t->more);
+    }
     sql_add(&s->q, "%r", t->after);
     sql_clear(t->rows);
 }
@@ -56,7 +67,7 @@ int32_t batch_spill(struct store *s)
     int32_t rc = BP_OK;
     tables(&s->batch, t);
     for (int i = 0; i < N_TABLES; i++)
-        full = full || t[i].rows->n >= SPILL_BYTES;
+        full = full || t[i].rows->n >= SPILL_BYTES || (t[i].more && t[i].more->n >= SPILL_BYTES);
     s->batch.wrote = s->batch.wrote || full;
     for (int i = 0; full && !s->batch.blind && !rc && i < N_TABLES; i++) {
         sql_clear(&s->q);
@@ -371,11 +382,12 @@ static void tables_write(struct store *s, bool windows)
 /* Sends the text that was built, with the end of the transaction when that may be. */
 static int32_t flush_send(struct store *s, struct wants *w, bool commit)
 {
+    size_t from = s->batch.blind ? s->batch.body : 0, to = s->q.n;
     if (commit)
         sql_add(&s->q, "%r", batch_end_text(s));
     s->committing = commit && s->batch.wrote;
-    bool sent = s->q.n || s->q.failed;
-    int32_t rc = !sent ? BP_OK : s->batch.blind ? shapes_send_whole(s, s->batch.body) : shapes_send(s, 0, s->q.n);
+    bool sent = s->q.n || s->q.failed, whole = s->batch.blind && w->answers == 0;
+    int32_t rc = !sent ? BP_OK : whole ? shapes_send_whole(s, from) : shapes_send(s, from, to);
     rc = rc ? rc : contents_take(s, w);
     if (!rc && sent)
         rc = query_end(s);
@@ -401,8 +413,6 @@ int32_t batch_flush(struct store *s, bool last)
     bool windows = !s->batch.read_only && windows_due(s);
     int32_t rc = windows && !s->batch.blind ? batch_begin(s) : BP_OK;
     rc = rc ? rc : contents_wanted(s, &w);
-    if (!rc && s->batch.blind && w.n)
-        rc = blind_give_up(s);
     rc = rc ? rc : changes_write(s, windows);
     if (rc)
         return rc;

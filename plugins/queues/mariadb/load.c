@@ -140,7 +140,7 @@ static void load_text(struct store *s, struct load *l)
     }
     for (size_t i = 0; i < b->n_fronts; i++) {
         b->fronts[i].limit = (uint32_t)b->fronts[i].want + 1;
-        if (!b->fronts[i].by_id && b->fronts[i].limit < KNOWN_READ && bounds_quiet(s))
+        if (!b->fronts[i].by_id && b->fronts[i].limit < KNOWN_READ && bounds_quiet(s) && !pools_any(s))
             b->fronts[i].limit = KNOWN_READ;
         if (!b->fronts[i].unread)
             front_add(s, &b->fronts[i]);
@@ -294,7 +294,7 @@ static int32_t insert_take(struct store *s, uint32_t n)
         j->row.id = column_int(&r, 0);
         if (plans[i].known && !plans[i].known->id)
             plans[i].known->id = j->row.id;
-        s->recall.next_id = j->row.id + 1;
+        s->recall.next_id = s->ids_in_row ? j->row.id + 1 : 0;
         rc = batch_add(s, j);
     }
     reply_done(&r);

@@ -19,7 +19,7 @@ static int32_t server_read(struct store *s, struct server *v)
     struct reply r;
     sql_clear(&s->q);
     sql_add(&s->q, "SELECT @@version, @@read_only, @@max_allowed_packet, @@log_bin, @@binlog_format, @@tx_isolation, "
-                   "@@innodb_read_only, @@innodb_flush_log_at_trx_commit, @@sync_binlog");
+                   "@@innodb_read_only, @@innodb_flush_log_at_trx_commit, @@sync_binlog, @@auto_increment_increment");
     int32_t rc = query_one(s, &s->q, &r);
     if (!rc && reply_next(&r)) {
         strncpy(v->version, r.row[0], sizeof v->version - 1);
@@ -31,6 +31,7 @@ static int32_t server_read(struct store *s, struct server *v)
         v->innodb_read_only = column_int(&r, 6);
         v->flush_log = column_int(&r, 7);
         v->sync_binlog = column_int(&r, 8);
+        s->ids_in_row = column_int(&r, 9) == 1;
     }
     reply_done(&r);
     return rc;

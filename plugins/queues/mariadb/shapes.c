@@ -8,7 +8,7 @@
 
 #define SHAPES_MAX 1024 /* places, in sets; a shape may be in any place of its set */
 #define SET        8
-#define USES_MIN   3
+#define USES_MIN   2
 #define VALUES_MAX 300       /* of a text: with more, handing values over costs what reading the statements did */
 #define LONG_BYTES 8192      /* such a text is kept only while all are less than */
 #define BYTES_MAX  (4 << 20) /* that much */

@@ -56,6 +56,7 @@ struct store {
     struct recent recent;
     struct recall recall;
     int64_t blind_rest_ms; /* monotonic; no blind batch before */
+    bool ids_in_row;       /* the server numbers new rows 1, 2, 3: it shares them out to no other server */
     bool hasty;            /* no statement of the session waits for a lock */
     struct windows windows;
     struct bounds bounds;
