@@ -120,7 +120,7 @@ static void leases_pass_over_no_leased_jobs(int n)
 static void a_long_queue_is_read_from_where_it_begins(void **state)
 {
     (void)state;
-    leases_pass_over_no_leased_jobs(300);
+    leases_pass_over_no_leased_jobs(600);
 }
 
 static void a_short_queue_is_read_by_its_jobs(void **state)
@@ -162,19 +162,19 @@ static void its_own_jobs_keep_their_order_in_a_short_queue(void **state)
 static void its_own_jobs_keep_their_order_in_a_long_queue(void **state)
 {
     (void)state;
-    jobs_of_one_controller_keep_their_order(300);
+    jobs_of_one_controller_keep_their_order(600);
 }
 
 static void a_queue_that_grows_long_keeps_its_order(void **state)
 {
     (void)state;
     int64_t next = filled(4), last = 0;
-    for (int i = 0; i < 300; i++)
+    for (int i = 0; i < 600; i++)
         last = submit(h, i == 40 ? 1 : 0);
-    assert_int_equal(queue_lease(h, "w", "a"), last - 259);
+    assert_int_equal(queue_lease(h, "w", "a"), last - 559);
     assert_int_equal(queue_lease(h, "w", "b"), next);
     assert_int_equal(queue_lease(h, "w", "c"), next + 1);
-    assert_int_equal(queue_lease(h, "w", "d"), last - 299);
+    assert_int_equal(queue_lease(h, "w", "d"), last - 599);
 }
 
 static void jobs_of_others_keep_their_order(int n)
@@ -200,7 +200,7 @@ static void jobs_of_others_keep_their_order_in_a_short_queue(void **state)
 static void jobs_of_others_keep_their_order_in_a_long_queue(void **state)
 {
     (void)state;
-    jobs_of_others_keep_their_order(300);
+    jobs_of_others_keep_their_order(600);
 }
 
 static void a_job_of_another_in_a_queue_taken_for_empty_is_leased_at_once(void **state)

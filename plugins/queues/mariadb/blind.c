@@ -189,14 +189,14 @@ static int32_t plan(struct store *s, struct bp_op *const *ops, uint32_t n)
 static int32_t take(struct store *s, struct bp_op *const *ops, uint32_t n)
 {
     int32_t rc = BP_OK;
-    for (uint32_t i = 0; !rc && i < n; i++) {
-        if (ops[i]->kind == BP_OP_COMPLETE)
-            rc = take_completed(s, &ops[i]->u.complete);
+    for (uint32_t i = 0; !rc && i < n; i++)
         if (ops[i]->kind == BP_OP_LEASE)
             rc = take_wants(s, &ops[i]->u.lease);
-    }
     for (size_t i = 0; !rc && i < s->batch.n_fronts; i++)
         rc = take_front(s, &s->batch.fronts[i]);
+    for (uint32_t i = 0; !rc && i < n; i++)
+        if (ops[i]->kind == BP_OP_COMPLETE)
+            rc = take_completed(s, &ops[i]->u.complete);
     return rc ? rc : plan(s, ops, n);
 }
 

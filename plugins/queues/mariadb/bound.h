@@ -32,9 +32,10 @@ struct place {
     int64_t id;
 };
 
-#define KNOWN_MAX 256
-/* So many are read at least of a queue that may be long, while nobody else wants them. */
-#define KNOWN_READ 128
+#define KNOWN_MAX 512
+/* So many are read of a queue that may be long, while nobody else wants them: enough for some batches more. */
+#define KNOWN_READ  128
+#define KNOWN_AHEAD 3
 
 struct bound {
     int64_t workflow_id;

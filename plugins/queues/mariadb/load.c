@@ -108,6 +108,16 @@ static const char *lock(const struct store *s)
     return s->batch.read_only ? "" : " FOR UPDATE";
 }
 
+/* What is read now is known for the next batches, see blind.h. */
+static uint32_t front_limit(const struct store *s, const struct front *f)
+{
+    uint32_t want = (uint32_t)f->want + 1, ahead = KNOWN_AHEAD * want;
+    if (f->by_id || pools_any(s) || !bounds_quiet(s))
+        return want;
+    ahead = ahead < KNOWN_READ ? KNOWN_READ : ahead > KNOWN_MAX ? KNOWN_MAX : ahead;
+    return want > ahead ? want : ahead;
+}
+
 static void load_text(struct store *s, struct load *l)
 {
     struct batch *b = &s->batch;
@@ -139,9 +149,7 @@ static void load_text(struct store *s, struct load *l)
         sql_add(q, ";");
     }
     for (size_t i = 0; i < b->n_fronts; i++) {
-        b->fronts[i].limit = (uint32_t)b->fronts[i].want + 1;
-        if (!b->fronts[i].by_id && b->fronts[i].limit < KNOWN_READ && bounds_quiet(s) && !pools_any(s))
-            b->fronts[i].limit = KNOWN_READ;
+        b->fronts[i].limit = front_limit(s, &b->fronts[i]);
         if (!b->fronts[i].unread)
             front_add(s, &b->fronts[i]);
     }
