@@ -8,7 +8,8 @@
 #include "plan.h"
 #include "special.h"
 
-#define REST_MS     100         /* after one that met what it did not expect */
+#define REST_MS     100   /* after one that met what it did not expect */
+#define ALONE_MS    30000 /* without a word of another controller, each of which says something every few seconds */
 #define BYTES_MAX   (128 << 10) /* of content: the text goes out at once */
 #define OPS_MAX     256
 #define SIGNAL_TEXT " THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO=30001, MESSAGE_TEXT='not as remembered'; END IF;"
@@ -206,6 +207,14 @@ int32_t blind_give_up(struct store *s)
 {
     s->batch.given_up = true;
     return BP_LATER;
+}
+
+int32_t blind_waits(struct store *s)
+{
+    if (store_clock_ms() - s->bounds.moved_ms > ALONE_MS)
+        return BP_OK;
+    s->blind_rest_ms = store_clock_ms() + REST_MS;
+    return blind_give_up(s);
 }
 
 static int32_t run(struct store *s, struct bp_op *const *ops, uint32_t n)

@@ -36,6 +36,8 @@ void blind_begin_text(struct store *s, bool windows);
 void blind_count_text(struct store *s, size_t rows);
 /* The batch does not fit after all; returns an rc that ends it. */
 int32_t blind_give_up(struct store *s);
+/* It needs an answer before it can commit, and holds its locks until then; ends the batch when others would wait. */
+int32_t blind_waits(struct store *s);
 /* The batch is written: takes over what it taught. */
 void blind_written(struct store *s);
 /* Adds to a text what lets the session wait for locks again, when it does not. */

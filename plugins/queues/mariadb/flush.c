@@ -413,6 +413,8 @@ int32_t batch_flush(struct store *s, bool last)
     bool windows = !s->batch.read_only && windows_due(s);
     int32_t rc = windows && !s->batch.blind ? batch_begin(s) : BP_OK;
     rc = rc ? rc : contents_wanted(s, &w);
+    if (!rc && s->batch.blind && w.n)
+        rc = blind_waits(s);
     rc = rc ? rc : changes_write(s, windows);
     if (rc)
         return rc;

@@ -7,6 +7,7 @@
 
 #include "content.h"
 #include "depend.h"
+#include "open.h"
 #include "ops.h"
 #include "plan.h"
 #include "share.h"
@@ -112,7 +113,7 @@ static const char *lock(const struct store *s)
 static uint32_t front_limit(const struct store *s, const struct front *f)
 {
     uint32_t want = (uint32_t)f->want + 1, ahead = KNOWN_AHEAD * want;
-    if (f->by_id || pools_any(s) || !bounds_quiet(s))
+    if (f->by_id || pools_any(s) || !bounds_quiet(s) || store_clock_ms() < s->blind_rest_ms)
         return want;
     ahead = ahead < KNOWN_READ ? KNOWN_READ : ahead > KNOWN_MAX ? KNOWN_MAX : ahead;
     return want > ahead ? want : ahead;
