@@ -64,7 +64,8 @@ void generation_begin(struct host *h, struct source *s, struct vetted *v, struct
     g->outcome = *o;
     g->deadline_ms = mono_ms() + config_int(h->config, CONFIG_PLUGINS_START_TIMEOUT_S) * 1000;
     generation_move(g, VETTED, NULL);
-    self_make(g);
+    if (!g->manifest->definition) /* no code of a plugin is ever handed one's */
+        self_make(g);
     int in_process = g->manifest->kind != KIND_WORKFLOW ||
                      (h->role == HOST_CONTROLLER && manifest_has_facet(g->manifest, "bp.scaling/1"));
     if (g->manifest->slug) {

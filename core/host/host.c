@@ -361,7 +361,8 @@ void host_free(struct host *h)
     }
     generations_free(h);
     for (struct generation *g = h->generations; g; g = g->next)
-        self_detach(g->self);
+        if (g->self)
+            self_detach(g->self);
     if (h->generations)
         return; /* a thread that never came back still looks at it */
     lists_free(h);
