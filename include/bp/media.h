@@ -69,6 +69,17 @@ struct bp_video_meta {
 #define BP_VIDEO_CAMERA  0 /* a camera over one picture: smooth, no cuts */
 #define BP_VIDEO_FOOTAGE 1 /* anything */
 
+/* Which part of the machine decodes or encodes. */
+#define BP_ENGINE_SOFTWARE 0 /* the CPU: every format, the same bytes each time, damage in files is found */
+#define BP_ENGINE_AUTO     1 /* an NVIDIA GPU's encoder or decoder where it opens for this video, else the CPU */
+#define BP_ENGINE_HARDWARE 2 /* the GPU's; an error where it does not open */
+
+struct bp_device;
+
+/* The engine for a device by an operator's word: "auto" (also "" and NULL): AUTO on a CUDA device, SOFTWARE on a CPU;
+ * "software", "hardware". Another word is taken as "auto". */
+int32_t bp_engine_for(const struct bp_device *dev, const char *wish);
+
 /* A video to be encoded. Members behind `threads` may be left zero. */
 struct bp_video_spec {
     int32_t width, height; /* even */
@@ -83,6 +94,7 @@ struct bp_video_spec {
     struct bp_ratio time_base;
     struct bp_video_meta meta;
     const char *temp_dir; /* encoded video beyond 64 MiB goes to a nameless file in here; NULL: all stays in memory */
+    int32_t engine;       /* BP_ENGINE_*; the GPU's encoder is tried by opening it */
 };
 
 /* One picture in NV12: height rows of luma, then height / 2 rows of interleaved U V. Stride = width. BT.709, video
@@ -113,6 +125,8 @@ struct bp_video_limits;
  * numbered from 0 in the order given.
  */
 int32_t bp_video_open(const struct bp_video_spec *spec, struct bp_video **out, struct bp_err *err);
+/* What encodes it: "libx264", "h264_nvenc". Borrowed until the close. */
+const char *bp_video_encoder(const struct bp_video *video);
 /* Takes the next frame; its pixels may be overwritten as soon as this returns. */
 int32_t bp_video_add(struct bp_video *video, const struct bp_frame *frame, struct bp_err *err);
 /* The same for BP_VIDEO_PLANAR8 and _PLANAR10; of the spec's size. With a time base, frame->time must be greater than
@@ -165,6 +179,7 @@ struct bp_video_limits {
     int64_t max_frames;
     int32_t max_streams; /* 0: 32 */
     int32_t threads;     /* to decode with; 0: as many as there are cores, at most 16 */
+    int32_t engine;      /* BP_ENGINE_*: the GPU's decoder finds less of what is damaged */
 };
 
 struct bp_video_info {

@@ -35,6 +35,10 @@ int32_t bp_param_b_or(const struct bp_job *job, const char *name, int32_t fallba
 /* Copies a string param to out (n >= 1 bytes, NUL-terminated, cut when too long) and returns out. */
 const char *bp_param_s(const struct bp_job *job, const char *name, char *out, uint32_t n);
 
+/* A setting of the plugin (plugin.<name>.<key>, a string of its manifest's `config`), as bp_param_s; "" where there is
+ * none. */
+const char *bp_config_s(const char *name, char *out, uint32_t n);
+
 /* Fractions (0..1) and "<what> <done> of <all>"; BP_OK or BP_STOPPED as bp_job.progress. */
 int32_t bp_job_progress(const struct bp_job *job, const char *what, int64_t done, int64_t all);
 
@@ -55,12 +59,17 @@ void bp_kernels_close(struct bp_kernels **kernels);
 int32_t bp_kernels_run(const struct bp_kernels *kernels, const char *name, struct bp_grid grid, const void *args,
                        uint32_t args_bytes, struct bp_err *err);
 
-/* A workflow without shared state needs no instance: the runner's bp_self is kept for nothing. */
+/* Keeps what bp_config_s() reads, in a plugin that is linked with it. One plugin has one start. */
+__attribute__((weak)) void bp_workflow_keep(struct bp_self *self, const struct bp_host *host);
+
+/* A workflow without shared state needs no instance. */
 #define BP_WORKFLOW(name_, ...)                                                                                        \
     static int32_t bp_workflow_start(struct bp_self *self, const struct bp_host *host, void **inst,                    \
                                      struct bp_err *err)                                                               \
     {                                                                                                                  \
-        (void)self, (void)host, (void)err;                                                                             \
+        (void)err;                                                                                                     \
+        if (bp_workflow_keep)                                                                                          \
+            bp_workflow_keep(self, host);                                                                              \
         *inst = NULL;                                                                                                  \
         return BP_OK;                                                                                                  \
     }                                                                                                                  \

@@ -59,11 +59,14 @@ static void make_tag(struct work *w, const struct bp_image *image)
 static int32_t open_video(struct work *w, struct bp_err *err)
 {
     const struct request *r = &w->request;
+    char wish[16];
     struct bp_video_spec spec = {.width = r->width,
                                  .height = r->height,
                                  .fps = r->fps,
                                  .quality = QUALITY,
-                                 .key_interval = r->fps * KEY_SECONDS};
+                                 .key_interval = r->fps * KEY_SECONDS,
+                                 .engine =
+                                     bp_engine_for(w->scene.kernels->dev, bp_config_s("engine", wish, sizeof wish))};
     return bp_video_open(&spec, &w->video, err);
 }
 
@@ -184,8 +187,10 @@ static int32_t prepare(struct work *w, const struct kernels *kernels, struct bp_
     bp_image_free(&image);
     if (rc == BP_OK)
         rc = open_video(w, err);
-    if (rc == BP_OK)
-        restore(w);
+    if (rc != BP_OK)
+        return rc;
+    bp_job_log(w->job, BP_LOG_DEBUG, "encodes with %s", bp_video_encoder(w->video));
+    restore(w);
     return rc;
 }
 

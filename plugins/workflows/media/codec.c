@@ -67,7 +67,7 @@ static void set_x265(AVCodecContext *c, const struct bp_video_spec *s)
     av_opt_set(c->priv_data, "x265-params", params, 0);
 }
 
-static enum AVPixelFormat pixel_format(const struct bp_video_spec *s)
+enum AVPixelFormat codec_format(const struct bp_video_spec *s)
 {
     return s->format == BP_VIDEO_NV12      ? AV_PIX_FMT_NV12
            : s->format == BP_VIDEO_PLANAR8 ? AV_PIX_FMT_YUV420P
@@ -75,21 +75,17 @@ static enum AVPixelFormat pixel_format(const struct bp_video_spec *s)
 }
 
 /* Groups of pictures are closed, so that a video can be cut and continued at each key frame. */
-static void configure(AVCodecContext *c, const struct bp_video_spec *s)
+void codec_configure(AVCodecContext *c, const struct bp_video_spec *s)
 {
     c->width = s->width;
     c->height = s->height;
-    c->pix_fmt = pixel_format(s);
+    c->pix_fmt = codec_format(s);
     c->time_base = (AVRational){1, s->fps};
     c->framerate = (AVRational){s->fps, 1};
     c->gop_size = s->key_interval;
     c->thread_count = s->threads;
     c->flags |= AV_CODEC_FLAG_GLOBAL_HEADER | (int)AV_CODEC_FLAG_CLOSED_GOP;
     meta_configure(&s->meta, c);
-    if (c->codec_id == AV_CODEC_ID_HEVC)
-        set_x265(c, s);
-    else
-        set_x264(c, s);
 }
 
 /* 10 bits as H.265, which players show; where FFmpeg has no x265, as H.264's High 10, which some do. */
@@ -99,17 +95,33 @@ static const AVCodec *find_encoder(const struct bp_video_spec *s)
     return found ? found : avcodec_find_encoder_by_name("libx264");
 }
 
-int32_t codec_open(struct bp_video *v, struct bp_err *err)
+static int32_t open_software(struct bp_video *v, struct bp_err *err)
 {
     const AVCodec *encoder = find_encoder(&v->spec);
     if (!encoder)
         return bp_error(err, BP_FAIL, "this machine's FFmpeg has no libx264; install libavcodec with x264");
     v->codec = avcodec_alloc_context3(encoder);
-    v->frame = av_frame_alloc();
-    v->packet = av_packet_alloc();
-    if (!v->codec || !v->frame || !v->packet)
+    if (!v->codec)
         return bp_error(err, BP_NOMEM, "no memory for a video encoder");
-    configure(v->codec, &v->spec);
+    codec_configure(v->codec, &v->spec);
+    if (v->codec->codec_id == AV_CODEC_ID_HEVC)
+        set_x265(v->codec, &v->spec);
+    else
+        set_x264(v->codec, &v->spec);
     int r = avcodec_open2(v->codec, encoder, NULL);
     return r < 0 ? av_fail(err, BP_FAIL, "opening the video encoder", r) : BP_OK;
+}
+
+int32_t codec_open(struct bp_video *v, struct bp_err *err)
+{
+    struct bp_err why = {0};
+    v->frame = av_frame_alloc();
+    v->packet = av_packet_alloc();
+    if (!v->frame || !v->packet)
+        return bp_error(err, BP_NOMEM, "no memory for a video encoder");
+    if (v->spec.engine != BP_ENGINE_SOFTWARE && engine_open(v, &why) == BP_OK)
+        return BP_OK;
+    if (v->spec.engine == BP_ENGINE_HARDWARE)
+        return bp_error(err, BP_UNSUPPORTED, "%.250s", why.text);
+    return open_software(v, err);
 }

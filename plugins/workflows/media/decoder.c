@@ -2,6 +2,7 @@
 #include "decoder.h"
 
 #include "meta.h"
+#include "video.h"
 
 #include <bp/workflow.h>
 #include <math.h>
@@ -50,25 +51,50 @@ static const AVCodec *find_codec(const struct decoder *d, struct bp_err *err)
     return NULL;
 }
 
+/* 0 or AVERROR; then d->codec is NULL. */
+static int try_codec(struct decoder *d, const AVCodec *codec)
+{
+    d->codec = avcodec_alloc_context3(codec);
+    if (!d->codec)
+        return AVERROR(ENOMEM);
+    int r = avcodec_parameters_to_context(d->codec, d->file.video->codecpar);
+    d->codec->pkt_timebase = d->file.video->time_base;
+    d->codec->max_pixels = d->limits.max_pixels;
+    d->codec->thread_count = thread_count(&d->limits);
+    d->codec->err_recognition = AV_EF_CRCCHECK;
+    if (r >= 0)
+        r = avcodec_open2(d->codec, codec, NULL);
+    if (r < 0)
+        avcodec_free_context(&d->codec);
+    return r;
+}
+
+/* 1: the GPU decodes. */
+static int try_gpu(struct decoder *d)
+{
+    const AVCodec *codec = d->limits.engine != BP_ENGINE_SOFTWARE ? engine_decoder(d->file.video->codecpar) : NULL;
+    return codec && try_codec(d, codec) >= 0;
+}
+
 static int32_t open_codec(struct decoder *d, struct bp_err *err)
 {
     const AVCodec *found = find_codec(d, err);
     if (!found)
         return err->rc;
-    d->codec = avcodec_alloc_context3(found);
     d->packet = av_packet_alloc();
-    if (!d->codec || !d->packet || avcodec_parameters_to_context(d->codec, d->file.video->codecpar) < 0)
+    if (!d->packet)
         return bp_error(err, BP_NOMEM, "no memory to decode a video");
-    d->codec->pkt_timebase = d->file.video->time_base;
-    d->codec->max_pixels = d->limits.max_pixels;
-    d->codec->thread_count = thread_count(&d->limits);
-    d->codec->err_recognition = AV_EF_CRCCHECK;
-    int r = avcodec_open2(d->codec, found, NULL);
+    if (try_gpu(d))
+        return BP_OK;
+    if (d->limits.engine == BP_ENGINE_HARDWARE)
+        return bp_error(err, BP_UNSUPPORTED, "the GPU's video decoder does not open for this video (%s)",
+                        avcodec_get_name(found->id));
+    int r = try_codec(d, found);
     if (r == AVERROR(ENOMEM))
         return bp_error(err, BP_NOMEM, "no memory to decode a video");
     if (r < 0)
         return bp_error(err, BP_BADINPUT, "the video's %s cannot be decoded: its parameters are damaged or unknown",
-                        avcodec_get_name(d->codec->codec_id));
+                        avcodec_get_name(found->id));
     return BP_OK;
 }
 

@@ -53,6 +53,7 @@ void bp_video_close(struct bp_video **video)
     *video = NULL;
     avcodec_free_context(&v->codec);
     av_frame_free(&v->frame);
+    av_frame_free(&v->wide);
     av_packet_free(&v->packet);
     packets_free(&v->packets);
     free(v);
@@ -101,12 +102,15 @@ static int32_t encode(struct bp_video *v, int r, int64_t time, int64_t duration,
         r = AVERROR_BUG;
     v->in_flight[v->frames % VIDEO_IN_FLIGHT].time = time;
     v->in_flight[v->frames % VIDEO_IN_FLIGHT].duration = duration > 0 ? duration : 0;
-    f->format = v->codec->pix_fmt;
+    f->format = codec_format(&v->spec);
     f->width = v->spec.width;
     f->height = v->spec.height;
-    f->pts = v->frames;
+    if (r >= 0 && v->wide)
+        r = engine_widen(v);
+    AVFrame *given = v->wide ? v->wide : f;
+    given->pts = v->frames;
     if (r >= 0)
-        r = avcodec_send_frame(v->codec, f);
+        r = avcodec_send_frame(v->codec, given);
     av_frame_unref(f);
     if (r < 0)
         return av_fail(err, BP_FAIL, "encoding the video", r);
@@ -165,6 +169,11 @@ int32_t bp_video_finish(struct bp_video *v, struct bp_err *err)
         return av_fail(err, BP_FAIL, "encoding the video's end", r);
     v->finished = 1;
     return collect(v, err);
+}
+
+const char *bp_video_encoder(const struct bp_video *v)
+{
+    return v->codec->codec->name;
 }
 
 int64_t bp_video_frames(const struct bp_video *v)

@@ -15,6 +15,7 @@ struct bp_video {
     AVRational base;           /* of the frames' times */
     AVCodecContext *codec;     /* which counts in frames */
     AVFrame *frame;
+    AVFrame *wide; /* the frame as the GPU's encoder takes 10 bits; NULL: it takes `frame` as it is */
     AVPacket *packet;
     struct packets packets;
     int64_t frames; /* added, restored ones included */
@@ -27,6 +28,17 @@ struct bp_video {
 
 /* Opens v->codec as v->spec says. */
 int32_t codec_open(struct bp_video *v, struct bp_err *err);
+
+/* Format, sizes, times, colours: what all encoders are told. */
+enum AVPixelFormat codec_format(const struct bp_video_spec *s);
+void codec_configure(AVCodecContext *c, const struct bp_video_spec *s);
+
+/* engine.c: opens the GPU's encoder for v->spec into v->codec. On error v->codec is NULL, and err says what it said. */
+int32_t engine_open(struct bp_video *v, struct bp_err *err);
+/* v->frame (10 bits, planar) into v->wide. 0 or AVERROR. */
+int engine_widen(struct bp_video *v);
+/* The GPU's decoder for a stream, NULL: FFmpeg has none for it. */
+const AVCodec *engine_decoder(const AVCodecParameters *stream);
 
 /* The sound that goes with a video: packets of the source's streams, in order, for streams of the MP4. */
 struct sound;

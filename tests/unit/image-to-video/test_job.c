@@ -179,6 +179,26 @@ static void a_full_disk_is_not_the_tenants_fault(void **state)
     assert_int_equal(driver_run(*state, "photo.png", "{" SMALL "}", "nowhere/x.mp4", &err), BP_IO);
 }
 
+static const char *by_force(struct bp_self *self)
+{
+    (void)self;
+    return "{\"engine\":\"hardware\"}";
+}
+
+/* There is no NVENC here, so that the operator's word shows in what becomes of the job. */
+static void the_operator_says_who_encodes(void **state)
+{
+    static const struct bp_host host = {.size = sizeof host, .abi = BP_ABI_VERSION, .config = by_force};
+    struct driver *d = *state;
+    struct bp_err err;
+    void *inst;
+    assert_int_equal(d->plugin->start(NULL, &host, &inst, &err), BP_OK);
+    assert_int_equal(driver_run(d, "photo.png", "{" SMALL "}", "e.mp4", &err), BP_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "GPU's video encoder"));
+    assert_int_equal(d->plugin->start(NULL, NULL, &inst, &err), BP_OK);
+    assert_int_equal(driver_run(d, "photo.png", "{" SMALL "}", "e.mp4", &err), BP_OK);
+}
+
 /* What the fake GPU shall compute, and then so late that whoever does not wait gets something else. */
 static void teach(void)
 {
@@ -252,6 +272,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bad_input_is_terminal_and_said_in_words, setup, teardown),
         cmocka_unit_test_setup_teardown(a_param_out_of_range_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_is_not_the_tenants_fault, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_operator_says_who_encodes, setup, teardown),
         cmocka_unit_test_setup_teardown(a_gpu_gives_the_bytes_that_the_cpu_gives, setup, teardown),
         cmocka_unit_test_setup_teardown(a_gpu_that_fails_fails_the_job_and_nothing_else, setup, teardown),
     };
