@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cm.h"
@@ -424,6 +425,75 @@ static void a_delivery_is_given_to_one(void **state)
     assert_int_equal(database_int("SELECT COUNT(*) FROM DB.job_events WHERE what=13"), ROUNDS);
 }
 
+/* ---- turns ---- */
+
+#define ROOM 3
+
+static void pause_of(int number, int round)
+{
+    struct timespec t = {0, ((number * 7 + round * 13) % 9) * 30 * 1000000L};
+    nanosleep(&t, NULL);
+}
+
+/* Bursts and pauses, so that each is alone now and then and takes what it knows for true: of one worker all share. */
+static void works_in_turns(struct fake_host *h, int number)
+{
+    const char *workflow = "a", *key = "k";
+    for (int i = 0; i < ROUNDS; i++) {
+        char token[32];
+        const char *tokens = token;
+        struct bp_op sub = submit_of("acme"), op = {.kind = BP_OP_LEASE};
+        snprintf(token, sizeof token, "turn-%d-%d", number, i);
+        if (i % 4 == 0)
+            pause_of(number, i);
+        MUST(run(h, &sub) == BP_OK && sub.u.submit.id > 0);
+        op.u.lease = (struct bp_op_lease){.worker_id = "shared", .workflows = &workflow, .n_workflows = 1, .max = 1};
+        op.u.lease.tokens = &tokens;
+        op.u.lease.output_keys = &key;
+        op.u.lease.ttl_ms = 60000;
+        MUST(run(h, &op) == BP_OK);
+        MUST(op.u.lease.live_leases <= ROOM);
+        if (!op.u.lease.count)
+            continue;
+        MUST(database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches WHERE status=3") <= ROOM);
+        struct bp_op end = {.kind = BP_OP_COMPLETE};
+        end.u.complete =
+            (struct bp_op_complete){.id = op.u.lease.jobs[0].id, .token = token, .worker_id = "shared", .output = "{}"};
+        MUST(run(h, &end) == BP_OK && !end.u.complete.replay);
+        fake_host_free(op.u.lease.memory);
+    }
+}
+
+static void controllers_that_work_in_turns_lose_and_double_nothing(void **state)
+{
+    (void)state;
+    struct fake_host *h = start();
+    struct bp_op room = {.kind = BP_OP_WORKER_SET};
+    queue_worker(h, "shared");
+    room.u.worker_set =
+        (struct bp_op_worker_set){.worker_id = "shared", .approved = -1, .draining = -1, .max_concurrency = ROOM};
+    assert_int_equal(run(h, &room), BP_OK);
+    together(CONTROLLERS, works_in_turns);
+    fake_host_stop(h);
+    assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches"), CONTROLLERS * ROUNDS);
+    assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_jobs"), CONTROLLERS * ROUNDS);
+    assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches WHERE status=3"), 0);
+    /* each job is where its timeline says */
+    assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches d WHERE (SELECT "
+                                  "GROUP_CONCAT(e.what ORDER BY e.seq) FROM DB.job_events e WHERE e.job_id = d.id) <> "
+                                  "IF(d.status=4, '1,2,8', '1')"),
+                     0);
+    assert_int_equal(database_int("SELECT SUM(completed) FROM DB.dispatch_counters WHERE owner=1"),
+                     database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches WHERE status=4"));
+    assert_int_equal(database_int("SELECT SUM(queued) FROM DB.dispatch_counters WHERE owner=1"),
+                     database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches WHERE status=2"));
+    /* nor did the worker ever hold more than it may */
+    assert_int_equal(
+        database_int("SELECT COUNT(*) FROM (SELECT SUM(IF(what=2,1,IF(what=8,-1,0))) OVER (ORDER BY seq) AS "
+                     "held FROM DB.job_events) x WHERE held > 3"),
+        0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -437,6 +507,7 @@ int main(void)
         cmocka_unit_test_setup(share_tags_given_at_several_follow_each_other, fresh),
         cmocka_unit_test_setup(no_job_waits_for_one_that_completed_meanwhile, fresh),
         cmocka_unit_test_setup(a_delivery_is_given_to_one, fresh),
+        cmocka_unit_test_setup(controllers_that_work_in_turns_lose_and_double_nothing, fresh),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
