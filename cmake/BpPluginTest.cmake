@@ -25,11 +25,12 @@ function(bp_add_plugin_test name)
   set_tests_properties(test-${name} PROPERTIES TIMEOUT 300 LABELS plugin ENVIRONMENT CMOCKA_MESSAGE_OUTPUT=STDOUT)
 endfunction()
 
-# bp_add_queue_test(NAME GROUPS group ... [WITHOUT case ...] [SETTINGS json]): the named groups of the conformance suite of
-# bp/queue.h, each a test NAME.GROUP of the queue plugin NAME. The installed libexec/bpd/queue_conformance --list prints the
-# groups and their cases; '*' in a case's name stands for anything.
+# bp_add_queue_test(NAME GROUPS group ... [PARTIAL] [WITHOUT case ...] [SETTINGS json]): the named groups of the conformance
+# suite of bp/queue.h, each a test NAME.GROUP of the queue plugin NAME. PARTIAL: cases that need what the plugin answers with
+# BP_UNSUPPORTED do not count. The installed libexec/bpd/queue_conformance --list prints the groups and their cases; '*' in
+# a case's name stands for anything.
 function(bp_add_queue_test name)
-  cmake_parse_arguments(T "" "SETTINGS" "GROUPS;WITHOUT" ${ARGN})
+  cmake_parse_arguments(T "PARTIAL" "SETTINGS" "GROUPS;WITHOUT" ${ARGN})
   list(TRANSFORM T_WITHOUT PREPEND -)
   if((DEFINED BUILD_TESTING AND NOT BUILD_TESTING) OR (DEFINED BP_TESTS AND NOT BP_TESTS))
     return()
@@ -37,8 +38,12 @@ function(bp_add_queue_test name)
   if(NOT T_SETTINGS)
     set(T_SETTINGS "{}")
   endif()
+  set(partial)
+  if(T_PARTIAL)
+    set(partial --partial)
+  endif()
   foreach(group ${T_GROUPS})
-    add_test(NAME ${name}.${group} COMMAND bpd::queue_conformance $<TARGET_FILE:plugin-${name}> ${T_SETTINGS} ${group} ${T_WITHOUT})
+    add_test(NAME ${name}.${group} COMMAND bpd::queue_conformance ${partial} $<TARGET_FILE:plugin-${name}> ${T_SETTINGS} ${group} ${T_WITHOUT})
     set_tests_properties(${name}.${group} PROPERTIES TIMEOUT 300 LABELS plugin)
   endforeach()
 endfunction()

@@ -135,10 +135,25 @@ static const char *host_state_dir(struct bp_self *self)
     return of(self)->dir;
 }
 
+static int32_t is_event(const char *name)
+{
+#undef BP_EVENT
+#define BP_EVENT(id, event, help, fields) event,
+    static const char *const events[] = {
+#include <bp/event.def>
+    };
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
+        if (strcmp(events[i], name) == 0)
+            return 1;
+    return 0;
+}
+
 static int32_t host_emit(struct bp_self *self, const char *event, const char *fields, struct bp_err *err)
 {
     if (!event || !fields || fields[0] != '{')
         return bp_error(err, BP_INVALID, "an event needs a name and its fields as a JSON object");
+    if (!is_event(event))
+        return bp_error(err, BP_INVALID, "there is no event %.60s; bp/event.def has all there are", event);
     test_note(of(self), &of(self)->events, "%s %s", event, fields);
     return BP_OK;
 }

@@ -21,7 +21,9 @@ struct world {
     const char *plugin, *settings;
     char dir[256];
     struct fake_host *host;
-    int64_t now; /* ms; begins at WORLD_BEGIN */
+    int64_t now;   /* ms; begins at WORLD_BEGIN */
+    int32_t lacks; /* the last kind of operation that was answered with BP_UNSUPPORTED; 0: none */
+    bool partial;  /* a case that fails when something is unsupported is left out */
     uint64_t random;
 };
 extern struct world world;

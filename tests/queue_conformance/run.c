@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * queue_conformance PLUGIN.so [SETTINGS-JSON] [NAME...]: proves the promises of bp/queue.h for any queue plugin.
+ * queue_conformance [--partial] PLUGIN.so [SETTINGS-JSON] [NAME...]: proves the promises of bp/queue.h for any queue
+ * plugin.
  *
  * Each case runs in a child process with a state directory of its own. NAME selects cases whose name or group it is;
  * '*' in it stands for anything, and a '-' before it leaves them out. In the settings @CASE@ stands for a name no other
- * case has, for plugins whose queue lies outside of the state directory. --list prints them. Exit 0: all passed; 1:
- * some failed; 2: usage.
+ * case has, for plugins whose queue lies outside of the state directory. --list prints them. --partial leaves out what
+ * the plugin does not offer: a case that fails after an operation was answered with BP_UNSUPPORTED. Exit 0: all passed;
+ * 1: some failed; 2: usage.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -19,6 +21,8 @@
 
 #define CASES_MAX    512
 #define CASE_SECONDS 120
+
+enum outcome { PASSED, FAILED, LEFT_OUT }; /* also the exit status of a case's process */
 
 static struct entry {
     const char *group, *name;
@@ -36,13 +40,18 @@ void case_add(const char *group, const char *name, void (*fn)(void))
 void case_failed(const char *file, int line, const char *fmt, ...)
 {
     va_list ap;
+    if (world.partial && world.lacks) {
+        printf("    it does not offer operation %d as it is asked for here\n", world.lacks);
+        fflush(stdout);
+        _exit(LEFT_OUT);
+    }
     printf("    %s:%d: ", file, line);
     va_start(ap, fmt);
     vprintf(fmt, ap);
     va_end(ap);
     printf("\n");
     fflush(stdout);
-    _exit(1);
+    _exit(FAILED);
 }
 
 static void directory_remove(const char *dir)
@@ -92,7 +101,7 @@ static void case_run(const struct entry *c)
     exit(0);
 }
 
-static bool case_passes(const struct entry *c)
+static enum outcome case_outcome(const struct entry *c)
 {
     int status = 0;
     const char *tmp = getenv("TMPDIR");
@@ -110,7 +119,7 @@ static bool case_passes(const struct entry *c)
     directory_remove(world.dir);
     if (WIFSIGNALED(status))
         printf("    killed by signal %d\n", WTERMSIG(status));
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return !WIFEXITED(status) || WEXITSTATUS(status) > LEFT_OUT ? FAILED : (enum outcome)WEXITSTATUS(status);
 }
 
 static bool matches(const struct entry *c, const char *pattern)
@@ -146,12 +155,16 @@ static int list(void)
 
 int main(int argc, char **argv)
 {
-    int first = 2, ran = 0, failed = 0;
+    static const char *const words[] = {"ok  ", "FAIL", "n/a "};
+    int first = 2, count[LEFT_OUT + 1] = {0};
     qsort(cases, n_cases, sizeof *cases, by_group);
     if (argc == 2 && strcmp(argv[1], "--list") == 0)
         return list();
+    world.partial = argc > 1 && strcmp(argv[1], "--partial") == 0;
+    argc -= world.partial;
+    argv += world.partial;
     if (argc < 2 || argv[1][0] == '-') {
-        fprintf(stderr, "usage: queue_conformance PLUGIN.so [SETTINGS-JSON] [[-]NAME...] | --list\n");
+        fprintf(stderr, "usage: queue_conformance [--partial] PLUGIN.so [SETTINGS-JSON] [[-]NAME...] | --list\n");
         return 2;
     }
     world.plugin = argv[1];
@@ -160,11 +173,11 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < n_cases; i++) {
         if (!selected(&cases[i], argv + first, argc - first))
             continue;
-        bool ok = case_passes(&cases[i]);
-        printf("%s %s.%s\n", ok ? "ok  " : "FAIL", cases[i].group, cases[i].name);
-        ran++;
-        failed += !ok;
+        enum outcome o = case_outcome(&cases[i]);
+        printf("%s %s.%s\n", words[o], cases[i].group, cases[i].name);
+        count[o]++;
     }
-    printf("%d cases, %d failed\n", ran, failed);
-    return ran == 0 ? 2 : failed > 0;
+    printf("%d cases, %d failed", count[PASSED] + count[FAILED], count[FAILED]);
+    printf(count[LEFT_OUT] ? ", %d left out\n" : "\n", count[LEFT_OUT]);
+    return count[PASSED] + count[FAILED] == 0 ? 2 : count[FAILED] > 0;
 }

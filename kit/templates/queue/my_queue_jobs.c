@@ -251,6 +251,7 @@ int32_t op_lease(struct my_queue_plugin *q, struct bp_op *op)
     void *given[64];
     struct list rows = {given, 0, 64};
     l->count = 0;
+    l->emptied = 0;
     l->jobs = NULL;
     if (!w || !w->row.approved || w->row.draining)
         return refuse(op, BP_DENIED, "worker %.100s is not registered, not approved or draining", l->worker_id);
@@ -261,6 +262,7 @@ int32_t op_lease(struct my_queue_plugin *q, struct bp_op *op)
         l->live_leases++;
         given[rows.n++] = j;
     }
+    l->emptied = rows.n > 0 && !first_of(q, l);
     struct part part = {&rows, &job_shape, NULL};
     pack(q, &part, 1, &l->memory);
     l->count = (uint32_t)rows.n;

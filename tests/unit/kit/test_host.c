@@ -40,6 +40,40 @@ static void its_state_directory_is_its_own_and_goes_with_it(void **state)
     assert_int_equal(stat(dir, &st), -1);
 }
 
+/* A host function called as a plugin does, by a start() of our own. */
+static int32_t emit_start(struct bp_self *self, const struct bp_host *host, void **inst, struct bp_err *e)
+{
+    *inst = NULL;
+    assert_int_equal(host->emit(self, "plugin.fault", "{\"plugin\":\"x\",\"what\":\"y\"}", e), BP_OK);
+    assert_int_equal(host->emit(self, "plugin.faulty", "{}", e), BP_INVALID);
+    assert_non_null(strstr(e->text, "no event plugin.faulty"));
+    assert_int_equal(host->emit(self, "plugin.fault", "[]", e), BP_INVALID);
+    return BP_OK;
+}
+
+static void emit_stop(void *inst)
+{
+    (void)inst;
+}
+
+static const void *emit_facet(void *inst, const char *id)
+{
+    (void)inst, (void)id;
+    return NULL;
+}
+
+BP_PLUGIN("emitter", emit_start, emit_stop, emit_facet);
+
+/* NULL as a file's name is this program, whose own table is found when it exports it. */
+static void events_are_those_of_the_table(void **state)
+{
+    (void)state;
+    struct bp_test *t;
+    assert_int_equal(bp_test_open(NULL, NULL, &t, &err), BP_OK);
+    assert_string_equal(bp_test_events(t), "plugin.fault {\"plugin\":\"x\",\"what\":\"y\"}\n");
+    assert_int_equal(bp_test_close(&t, &err), BP_OK);
+}
+
 static void members_of_settings_are_read_by_name(void **state)
 {
     (void)state;
@@ -61,6 +95,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_no_plugin_is_told),
         cmocka_unit_test(its_state_directory_is_its_own_and_goes_with_it),
+        cmocka_unit_test(events_are_those_of_the_table),
         cmocka_unit_test(members_of_settings_are_read_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
