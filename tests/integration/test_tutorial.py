@@ -8,6 +8,7 @@ order, runs of spaces and '...' stand for anything), `there: FILE` what a file h
 import pathlib
 import re
 import subprocess
+import threading
 
 import pytest
 
@@ -25,6 +26,8 @@ class Shell:
     def __init__(self, cwd, env):
         self.bash = subprocess.Popen(["bash"], cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                      stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        self.watchdog = threading.Timer(300 * SLOW, self.bash.kill)  # a block may wait for what never comes
+        self.watchdog.start()
 
     def run(self, script):
         """What it printed. Stops at the first command that fails, as a reader would."""
@@ -39,6 +42,7 @@ class Shell:
         pytest.fail(f"the shell ended in:\n{script}\n{''.join(lines)}")
 
     def close(self):
+        self.watchdog.cancel()
         self.bash.stdin.close()
         try:
             self.bash.wait(20 * SLOW)
