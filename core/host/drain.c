@@ -95,7 +95,7 @@ void generation_remove(struct generation *g, const char *reason)
 
 void generation_disown(struct generation *g, const struct bp_err *err)
 {
-    if (g->workflow)
+    if (g->manifest->kind == KIND_WORKFLOW)
         generation_remove(g, err->text);
     else
         log_error(LOG_HOST,

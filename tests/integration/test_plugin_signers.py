@@ -169,3 +169,43 @@ def test_settings_of_a_signed_plugin_still_change_by_reload(signed, release):
     before = plugin(signed, "local")["generation"]
     signed.ctl("config", "reload")
     wait_until("a new generation runs", lambda: plugin(signed, "local")["generation"] > before and plugin(signed, "local")["state"] == "running", timeout=15)
+
+
+def test_a_candidate_must_be_signed_and_takes_its_signature_along(signed, build, release):
+    newer = signed.dir / "newer.so"
+    shutil.copyfile(build / "tests" / "workflows" / "test-copy-good.so", newer)
+    r = signed.ctl("plugin", "canary", "test-copy", "10%", "--file", str(newer), json_form=False)
+    assert r.returncode == 1 and "no signature" in r.stderr
+    release.sign(newer)
+    signed.ctl("plugin", "canary", "test-copy", "10%", "--file", str(newer))
+    signed.stop()
+    signed.start()
+    wait_until("it is taken up again", lambda: signed.ctl("plugin", "canary", "test-copy")["state"] == "running", timeout=15)
+    assert signed.ctl("plugin", "canary", "test-copy", "promote")["state"] == "promoted"
+    assert plugin(signed, "test-copy")["version"] == "3.0" and plugin(signed, "test-copy")["reason"] == ""
+    assert (signed.plugins / "test-copy.so.sig").read_text() == (signed.dir / "newer.so.sig").read_text()
+
+
+def test_a_workflow_of_a_file_goes_by_the_signature_of_its_template(daemon, build, release, stranger):
+    d = daemon(settings={**FAST, "plugins.auto": "true"}, extra_plugins=[build / "tests" / "plugins" / "mould.so"], start=False)
+    d.settings["plugins.workflowsDir"] = str(d.dir / "workflows.d")
+    (d.dir / "workflows.d").mkdir(mode=0o755)
+    (d.dir / "workflows.d" / "mine.json").write_text('{"plugin": "mould"}')
+    (d.dir / "workflows.d" / "mine.json").chmod(0o644)
+    config, plain = d.dir / "bpd.json", d.command
+    trust = lambda *signers: config.write_text(json.dumps({"plugins": {"signers": [s.entry for s in signers]}}))
+    trust(release)
+    d.command = lambda: [*plain(), "--config", str(config)]
+    for file in d.plugins.glob("*.so"):
+        release.sign(file)
+    d.start()
+    wait_until("it serves", lambda: any(w["workflow"] == "mine" for w in d.ctl("workflows")), timeout=15)
+    trust(release, stranger)
+    d.ctl("config", "reload")
+    assert plugin(d, "mine")["state"] == "running" and plugin(d, "mine")["generation"] == 1
+    trust(stranger)
+    d.ctl("config", "reload")
+    wait_until("both are gone", lambda: not d.ctl("workflows"), timeout=15)
+    trust(release)
+    d.ctl("config", "reload")
+    wait_until("both are back", lambda: any(w["workflow"] == "mine" for w in d.ctl("workflows")), timeout=15)
