@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -229,7 +230,7 @@ static void put_speed(struct json_object *o, const struct canary_counts *n)
     json_put_int(o, "old_ms", n->old_ms / n->timed);
     json_put_int(o, "new_ms", n->new_ms / n->timed);
     if (n->old_ms > 0)
-        json_put_num(o, "ratio", (double)(n->new_ms * 100 / n->old_ms) / 100);
+        json_put_num(o, "ratio", round((double)n->new_ms / (double)n->old_ms * 100) / 100);
 }
 
 struct json_object *canary_json(const struct canaries *all, const struct canary *c)

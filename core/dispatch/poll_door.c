@@ -22,7 +22,6 @@ enum {
     F_JOBS,
     F_RISK,
     F_EXCEPT,
-    F_CANARY,
     N_FIELDS
 };
 static const struct input_rule rules[N_FIELDS] = {
@@ -36,7 +35,6 @@ static const struct input_rule rules[N_FIELDS] = {
     [F_JOBS] = {"max_jobs", INPUT_INTEGER, 0, 1, JOBS_MAX},
     [F_RISK] = {"at_risk", INPUT_TRUTH, 0, 0, 0},
     [F_EXCEPT] = {"except", INPUT_LIST, 0, 0, 0},
-    [F_CANARY] = {"canary", INPUT_LIST, 0, 0, 0},
 };
 
 /* Which provider the jobs are said to be for: ours, unless the worker takes only others; jobs go by workflow alone. */
@@ -152,7 +150,6 @@ void dispatch_worker_poll(struct dispatch *d, const struct worker_call *c, dispa
         ask_invalid(&p->ask, input_fields(&in));
     } else {
         note_changes(p, &in, c->ip);
-        canary_heard(d, p->worker->worker_id, in.value[F_CANARY].given ? in.value[F_CANARY].json : NULL);
         poll_begin(p, &in);
     }
     input_close(&in);

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from client import FieldWorker
 from conftest import wait_until
 
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cfc00000030101"
@@ -94,7 +95,14 @@ def test_a_candidate_that_does_wrong_is_rolled_back_and_no_tenant_sees_it(starte
     assert (d.plugins / "test-copy.so").read_bytes() == test_copy.read_bytes()
     work(d, 2)
     assert len([t for t in canary(d)["trials"]]) == len(c["trials"]), "nothing is tried after its end"
-    assert not [e for e in events(d, "plugin.fault")], "a candidate's fault is no fault of what serves"
+
+
+def test_faults_of_a_candidate_do_not_quarantine_what_serves(started):
+    """Three faults of a plugin within ten minutes take it out of a worker: a candidate's are not its."""
+    d = started("crashing", "100%", {"canary.failures": "5"})
+    c = until(d, "rolled-back")
+    assert c["bad"] == 5
+    work(d, 2)
 
 
 def test_a_slow_candidate_is_rolled_back(started):
@@ -206,3 +214,52 @@ def test_a_killed_worker_loses_its_trial_and_nothing_else(started):
         subprocess.run(["kill", "-9", str(pid)])
     work(d, 2)
     assert d.http.job(id)["attempts"] == 1
+
+
+def test_a_candidate_that_hangs_is_ended_and_rolled_back(started):
+    d = started("hanging")
+    id = d.http.submit("test-copy", {}, [d.http.upload(b"x")])["id"]
+    wait_until("the tenant does not wait for it", lambda: d.http.job(id)["status"] == "completed", timeout=8)
+    c = wait_until("it is rolled back", lambda: (c := canary(d))["state"] == "rolled-back" and c, timeout=40)
+    assert "ran for more than" in c["why"]
+    work(d, 1)
+
+
+def test_the_workflow_of_a_file_is_tried_with_its_settings(daemon, build):
+    files = [build / "tests" / "plugins" / f"{n}.so" for n in ("mould", "mould-v2")]
+    d = daemon(settings={**SETTINGS, "canary.jobs": "2", "workflows.mine.maxSize": "1"}, extra_plugins=files[:1], start=False)
+    d.settings["plugins.workflowsDir"] = str(d.dir / "workflows.d")
+    (d.dir / "workflows.d").mkdir(mode=0o755)
+    (d.dir / "workflows.d" / "mine.json").write_text('{"plugin": "mould", "settings": {"grace": 5}}')
+    (d.dir / "workflows.d" / "mine.json").chmod(0o644)
+    d.start()
+    wait_until("it serves", lambda: any(w["workflow"] == "mine" for w in d.ctl("workflows")), timeout=15)
+    assert d.ctl("plugin", "canary", "mine", "100%", "--file", str(files[1]))["state"] == "running"
+    ids = [d.http.submit("mine", {}, [d.http.upload(PNG, mime="image/png")])["id"] for _ in range(2)]
+    for id in ids:
+        wait_until("it completes", lambda: d.http.job(id)["status"] == "completed", timeout=40)
+    wait_until("it is promoted", lambda: d.ctl("plugin", "canary", "mine")["state"] == "promoted", timeout=30)
+    assert (d.plugins / "mould.so").read_bytes() == files[1].read_bytes()
+    wait_until("the file's workflow follows", lambda: [p["version"] for p in d.ctl("plugin") if p["name"] == "mine"][-1] == "2.0.0", timeout=15)
+
+
+def test_a_field_worker_that_ignores_the_mark_works_as_ever_and_lies_are_checked(daemon, test_copy, build):
+    d = daemon(settings={**SETTINGS, "scale.dryRun": "true"}, extra_plugins=[test_copy])
+    d.ctl("plugin", "canary", "test-copy", "100%", "--file", str(version(build, "good")))
+    w = FieldWorker(d.http, d.secret(), "i-0aaaaaaaaaaaaaaa1")
+    assert w.register(fleet="test-copy").status == 200
+    id = d.http.submit("test-copy", {}, [d.http.upload(b"x")])["id"]
+    job = w.run_one(b"x")
+    assert job["canary"]["sha256"] == canary(d)["sha256"] and job["dispatch_id"] == id
+    assert d.http.job(id)["status"] == "completed"
+    good = {"workflow": "test-copy", "sha256": job["canary"]["sha256"], "job": id, "outcome": "ran", "difference": 0}
+    for nonsense in (7, "x", {}, [], [1, None, "x", []], [{}], [{"workflow": 5, "sha256": [], "job": {}}],
+                     [{**good, "sha256": "0" * 64}], [{**good, "workflow": "other"}]):
+        assert w.poll(canary=nonsense).status == 200
+    assert canary(d)["untold"] == 1 and canary(d)["good"] == 0
+    for _ in range(3):
+        assert w.poll(canary=[good]).status == 200
+    c = canary(d)
+    assert c["good"] == 1 and c["untold"] == 0, "a poll that is sent again counts once"
+    assert w.poll(canary=[{**good, "job": id + 1, "difference": -1e300, "old_ms": -5, "new_ms": 1e30}]).status == 200
+    assert canary(d)["state"] == "rolled-back"
