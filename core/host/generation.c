@@ -206,10 +206,14 @@ void generation_free(struct generation *g)
     while (*at != g)
         at = &(*at)->next;
     *at = g->next;
-    if (g->later && g->last == REFUSED)
-        self_free(g->self); /* it left nothing behind, and there may be any number of such tries */
+    /* No code of it ran here, or it left nothing behind: there may be any number of such tries and replacements. */
+    if (!g->api || (g->later && g->last == REFUSED))
+        self_free(g->self);
     else
         self_bury(g->host, g->self);
+    if (!g->api) /* what is mapped is found again under its name when the same content comes back */
+        tidy_later(g->host, g->copy);
+    tidy(g->host);
     workflow_free(g->workflow);
     manifest_free(g->manifest);
     json_object_put(g->settings);

@@ -348,6 +348,9 @@ static void lists_free(struct host *h)
     candidates_free(h);
     free(h->dirs);
     free(h->workflows);
+    for (uint32_t i = 0; i < h->n_old_copies; i++)
+        free(h->old_copies[i]);
+    free(h->old_copies);
 }
 
 void host_free(struct host *h)

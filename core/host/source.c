@@ -313,6 +313,9 @@ static void vetted(void *args, const struct bp_err *err, void *arg)
     else
         (s->is_definition ? definition_take_in : take_in)(s, &v->out);
     s->force = s->recheck = 0;
+    if (v && v->out.copy.path[0] && !v->out.copy.fresh)
+        tidy_later(s->host, v->out.copy.path); /* unless a generation has it now */
+    tidy(s->host);
 }
 
 static struct vetting *vetting_new(struct source *s)

@@ -131,6 +131,8 @@ struct host {
     int route_told[FACETS];           /* the doubt about its provider was logged */
     struct generation **workflows;    /* serving ones, in slug order */
     uint32_t n_workflows, workflows_room;
+    char **old_copies; /* of generations that are gone, to be removed */
+    uint32_t n_old_copies;
     struct bp_self **selves; /* of ended generations: a stray thread of a plugin may still log */
     uint32_t n_selves;
     int started, scanned, open; /* open: found at first and neither running nor refused yet */
@@ -238,6 +240,12 @@ void routes_update(struct host *h);
 void routes_drop(struct generation *g);
 void routes_warn_unknown(struct host *h);
 const struct offer *generation_offer(const struct generation *g, const char *facet);
+
+/* ---- tidy.c ---- */
+/* A generation of this copy is gone. */
+void tidy_later(struct host *h, const char *copy);
+/* Removes copies that no generation has, unless a file is being vetted. */
+void tidy(struct host *h);
 
 /* ---- workflow.c ---- */
 struct workflow *workflow_build(const struct generation *g, const struct config *c, struct bp_err *err);

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SETTLE_MS  150
+#define SETTLE_MS  30
 #define RESCAN_MS  5000
 #define TIMEOUT_MS 60000
 #define MASK       (IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_ATTRIB)

@@ -72,13 +72,32 @@ static void on_gone(const char *why, int fault, void *arg)
 static const struct runner_events events = {
     .ready = on_ready, .progress = on_progress, .checkpoint = on_checkpoint, .result = on_result, .gone = on_gone};
 
+static void leave_files(struct worker *w)
+{
+    scratch_remove(w->runner_dir);
+    w->runner_dir[0] = '\0';
+    if (w->runner_link[0])
+        unlink(w->runner_link);
+    w->runner_link[0] = '\0';
+}
+
+/* The host removes the file when another version came, perhaps before the runner has opened it. Not in the runner's
+ * own directory, where it could be written. Without a link the file itself has to do. */
+static const char *keep_file(struct worker *w)
+{
+    snprintf(w->runner_link, sizeof(w->runner_link), "%s.so", w->runner_dir);
+    if (link(w->runner_file, w->runner_link) == 0)
+        return w->runner_link;
+    w->runner_link[0] = '\0';
+    return w->runner_file;
+}
+
 void worker_runner_drop(struct worker *w, int politely)
 {
     struct runner_child *gone = w->runner;
     w->runner = NULL;
     runner_child_free(gone, politely);
-    scratch_remove(w->runner_dir);
-    w->runner_dir[0] = '\0';
+    leave_files(w);
 }
 
 #define READS_MAX 32
@@ -95,7 +114,7 @@ static void list_reads(struct worker *w, const struct workflow *flow, const char
 {
     const char *const *paths;
     uint32_t n = config_strs(w->config, CONFIG_WORKER_READ_PATHS, &paths), used = 0;
-    out[used++] = w->runner_file;
+    out[used++] = w->runner_link[0] ? w->runner_link : w->runner_file;
     if (*settings_dir_of(flow))
         out[used++] = settings_dir_of(flow);
     for (uint32_t i = 0; i < n && i < READS_MAX; i++)
@@ -156,12 +175,13 @@ static int start(struct worker *w, const struct workflow *flow, struct bp_err *e
     w->runner_jobs = 0;
     free(w->runner_rules);
     w->runner_rules = rules_text(flow);
+    const char *file = keep_file(w);
     list_reads(w, flow, read);
     write[2] = kernels_of(w, kernels, sizeof(kernels));
     struct runner_child_spec spec = {
         .loop = w->loop,
         .runner = w->runner_path,
-        .file = w->runner_file,
+        .file = file,
         .name = w->runner_plugin,
         .device = config_str(w->config, CONFIG_WORKER_DEVICE),
         .config = settings ? json_text(settings) : "{}",
@@ -180,8 +200,7 @@ static int start(struct worker *w, const struct workflow *flow, struct bp_err *e
     w->runner = runner_child_start(&spec, err);
     if (w->runner)
         return BP_LATER;
-    scratch_remove(w->runner_dir);
-    w->runner_dir[0] = '\0';
+    leave_files(w);
     return err->rc;
 }
 

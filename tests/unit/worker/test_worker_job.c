@@ -127,7 +127,7 @@ static void a_runner_is_started_before_there_is_a_job(void **state)
     rig_until(r, rig_polls);
     fake_wake(r->fake);
     rig_until(r, rig_completed);
-    assert_int_equal(system("test $(ls state/work | grep -c '^runner') = 1"), 0);
+    assert_int_equal(system("test $(find state/work -maxdepth 1 -type d -name 'runner*' | wc -l) = 1"), 0);
     rig_free(r);
 }
 
