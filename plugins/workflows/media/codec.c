@@ -36,7 +36,8 @@ static void set_x264(AVCodecContext *c, const struct bp_video_spec *s)
     snprintf(params, sizeof params, "%s%s", s->content == BP_VIDEO_CAMERA ? X264_CAMERA : X264_FOOTAGE,
              x264_safe_code());
     av_opt_set(c->priv_data, "preset", "veryfast", 0);
-    av_opt_set(c->priv_data, "profile", s->format == BP_VIDEO_PLANAR10 ? "high10" : "high", 0);
+    if (s->quality > 0) /* without any loss it is a profile of its own */
+        av_opt_set(c->priv_data, "profile", s->format == BP_VIDEO_PLANAR10 ? "high10" : "high", 0);
     av_opt_set_int(c->priv_data, "crf", s->quality, 0);
     av_opt_set(c->priv_data, "x264-params", params, 0);
 }

@@ -19,7 +19,7 @@ int32_t request_read(const struct bp_job *job, struct request *out, struct bp_er
     memset(out, 0, sizeof *out);
     if (read_number(job, "factor", 2, 2, 4, &factor, err) != BP_OK ||
         read_number(job, "sharpness", 0.4, 0, 1, &out->sharpness, err) != BP_OK ||
-        read_number(job, "quality", 18, 0, 40, &quality, err) != BP_OK)
+        read_number(job, "quality", 18, 1, 40, &quality, err) != BP_OK)
         return BP_INVALID;
     out->factor = (int32_t)factor;
     out->quality = (int32_t)quality;
