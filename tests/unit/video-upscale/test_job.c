@@ -229,7 +229,7 @@ static void a_gpu_that_fails_fails_the_job_and_nothing_else(void **state)
     assert_int_equal(same_frames("s.mp4", "g.mp4", 2), 50);
     setenv("FAKECUDA_FAIL", "cuLaunchKernel=700", 1);
     assert_int_equal(driver_run(&d, "s.mp4", "{}", "g2.mp4", &err), BP_IO);
-    setenv("FAKECUDA_FAIL", "cuMemAlloc_v2=2", 1);
+    setenv("FAKECUDA_FAIL", "cuMemsetD8_v2=2", 1);
     assert_int_equal(driver_run(&d, "s.mp4", "{}", "g2.mp4", &err), BP_NOMEM);
     unsetenv("FAKECUDA_FAIL");
     run_job(&d, "s.mp4", "{}", "g2.mp4");
