@@ -318,10 +318,23 @@ static void ask(struct store *s)
     s->bounds.asked_ms = store_clock_ms();
 }
 
+/* How far the other controllers are; locked, so that they begin nothing before this ends. */
 static void others(struct store *s, const char *lock)
 {
-    sql_add(&s->q, "IF (SELECT COALESCE(SUM(batch),0) FROM writers WHERE id<>%l%r)<>%l" SIGNAL_TEXT, s->writer_id, lock,
+    sql_add(&s->q, "(SELECT COALESCE(SUM(batch),0) FROM writers WHERE id<>%l%r)<>%l" SIGNAL_TEXT, s->writer_id, lock,
             s->bounds.others);
+}
+
+static void begin(struct store *s)
+{
+    if (!s->batch.begun) {
+        sql_add(&s->q, "IF ");
+        others(s, "");
+        return;
+    }
+    sql_add(&s->q, "START TRANSACTION;UPDATE writers SET batch=%l, seen_ms=%l WHERE id=%l;IF ROW_COUNT()<>1 OR ",
+            s->batch_no, s->host->now_ms(s->self), s->writer_id);
+    others(s, " LOCK IN SHARE MODE");
 }
 
 void blind_begin_text(struct store *s, bool windows)
@@ -335,12 +348,7 @@ void blind_begin_text(struct store *s, bool windows)
     b->body = s->q.n;
     if (b->ask)
         ask(s);
-    if (b->begun)
-        sql_add(&s->q,
-                "START TRANSACTION;INSERT INTO writers (id, batch, seen_ms) VALUES (%l,%l,%l) ON DUPLICATE KEY UPDATE "
-                "batch=VALUES(batch), seen_ms=VALUES(seen_ms);",
-                s->writer_id, s->batch_no, s->host->now_ms(s->self));
-    others(s, b->begun ? " LOCK IN SHARE MODE" : "");
+    begin(s);
     inserts(s);
 }
 
