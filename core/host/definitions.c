@@ -58,7 +58,7 @@ static void template_gone(const struct source *s, const char *slug)
     char why[128];
     const struct plugin *p = plugin_find(s->host, slug);
     struct generation *g = p && strcmp(p->file, s->path) == 0 ? p->current : NULL;
-    if (!g || g->state != RUNNING)
+    if (!g || !generation_is_up(g))
         return;
     const struct plugin *t = plugin_find(s->host, g->manifest->name);
     if (t && (t->current || t->coming))
@@ -93,6 +93,7 @@ void definition_take_in(struct source *s, struct vetted *v)
     v->given = strdup("");
     assert(v->settings && v->given);
     memcpy(v->copy.path, t->copy, strlen(t->copy) + 1);
+    memcpy(v->code, t->code, sizeof(v->code));
     definition_sha(d, t->sha, v->copy.sha);
     source_bring_up(s, v);
 }

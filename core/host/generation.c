@@ -38,7 +38,8 @@ static struct generation *generation_new(struct host *h, struct source *s, struc
     g->file = strdup(s->path);
     g->copy = strdup(v->copy.path);
     g->sha = strdup(v->copy.sha);
-    assert(g->file && g->copy && g->sha);
+    g->code = strdup(v->code[0] ? v->code : v->copy.sha);
+    assert(g->file && g->copy && g->sha && g->code);
     g->next = h->generations;
     h->generations = g;
     p->coming = g;
@@ -223,6 +224,7 @@ void generation_free(struct generation *g)
     free(g->file);
     free(g->copy);
     free(g->sha);
+    free(g->code);
     free(g->reason);
     memset(g, 0xdb, sizeof(*g));
     free(g);

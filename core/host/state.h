@@ -68,7 +68,8 @@ struct generation {
     struct manifest *manifest;
     struct json_object *settings;
     char *given, *file, *copy, *sha; /* given: config plugin.<name> as it was */
-    char *signature;                 /* text of its .sig file, or NULL */
+    char *code;      /* SHA-256 of the copy; sha is of all that makes it what it is, a file of workflows.d too */
+    char *signature; /* text of its .sig file, or NULL */
     char *reason;
     struct actor *actor;
     struct queue_watch *faults;

@@ -21,6 +21,7 @@ struct vet_spec {
 
 struct vetted {
     struct definition *definition; /* of a file of workflows.d, else NULL; the rest then comes with its plugin */
+    char code[65];                 /* of the same: SHA-256 of the plugin's file; copy.sha is of both */
     struct manifest *manifest;
     struct json_object *settings; /* resolved, without "_bpd" */
     char *given;                  /* text of config plugin.<name> as it was, to see later whether it changed */

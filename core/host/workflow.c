@@ -41,7 +41,7 @@ static void fill(struct workflow *w, const struct generation *g, struct json_obj
     w->listed = g->plugin->name;
     w->version = g->manifest->version;
     w->file = g->copy;
-    w->sha = g->sha;
+    w->sha = g->code;
     w->generation = g->number;
     w->params = json_member(merged, "params");
     w->settings_dir = json_str(merged, "settingsDir", NULL);

@@ -71,6 +71,10 @@ static void files_found_at_first_are_workflows_when_the_host_has_settled(void **
     assert_int_equal(flow(r, "crop")->max_size, 2);
     assert_string_equal(setting(r, "crop", "grace"), "9");
     assert_string_equal(flow(r, "crop")->file, flow(r, "sepia")->file);
+    /* A worker tells which code failed: it must know it by the same name, whatever it reads of the file. */
+    assert_string_equal(flow(r, "crop")->sha, flow(r, "sepia")->sha);
+    assert_string_not_equal(rig_entry(r, "crop", "running", "sha256"), flow(r, "crop")->sha);
+    assert_string_equal(rig_entry(r, "maker", "running", "sha256"), flow(r, "crop")->sha);
     assert_string_equal(rig_entry(r, "maker", "running", "template"), "true");
     assert_string_equal(rig_entry(r, "crop", "running", "plugin"), "maker");
     assert_null(host_workflow(r->host, "maker"));
