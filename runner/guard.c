@@ -22,7 +22,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define COUNT_AGAIN_MS 50
+#define COUNT_AGAIN_MS 10
 
 static void answer(int listener, uint64_t id, int error, uint32_t flags)
 {
@@ -36,11 +36,12 @@ static int may_be_born(struct guard *g)
 {
     if (g->rules->processes <= 0 || g->estimate + 1 <= g->rules->processes)
         return 1;
-    if (tree_now_ms() - g->counted_ms < COUNT_AGAIN_MS)
-        return 0;
+    if (g->full && tree_now_ms() - g->counted_ms < COUNT_AGAIN_MS)
+        return 0; /* a bomb does not get a count for each of its tries */
     g->estimate = tree_count(g->root);
     g->counted_ms = tree_now_ms();
-    return g->estimate + 1 <= g->rules->processes;
+    g->full = g->estimate + 1 > g->rules->processes;
+    return !g->full;
 }
 
 static void on_birth(struct guard *g, const struct seccomp_notif *call)

@@ -20,6 +20,7 @@ struct guard {
     pid_t root;           /* whose descendants are counted */
     int64_t estimate;     /* of them: the last count and the births since */
     int64_t counted_ms;   /* monotonic */
+    int full;             /* the last count was as many as may be */
     int64_t refused;      /* births */
     char connect_to[128]; /* the last address that was refused, "" none */
 };

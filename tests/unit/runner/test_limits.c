@@ -90,6 +90,16 @@ static void a_fork_bomb_stops_at_the_limit_and_leaves_nothing(void **state)
     assert_int_equal(relics(), before);
 }
 
+/* However many are born, only those that live count. */
+static void programs_that_end_make_room_for_others(void **state)
+{
+    (void)state;
+    assert_int_equal(breaking_try_once("test-open",
+                                       "{\"mode\":\"exec\",\"to\":\"i=0; while [ $i -lt 1000 ]; do ( : ) || "
+                                       "exit 9; i=$((i+1)); done\"}"),
+                     0);
+}
+
 static void what_left_its_group_and_its_parent_ends_too(void **state)
 {
     (void)state;
@@ -134,6 +144,7 @@ int main(void)
         cmocka_unit_test(a_full_directory_ends_it_whether_its_files_have_names_or_not),
         cmocka_unit_test(a_file_too_large_is_an_error_of_write),
         cmocka_unit_test(a_fork_bomb_stops_at_the_limit_and_leaves_nothing),
+        cmocka_unit_test(programs_that_end_make_room_for_others),
         cmocka_unit_test(what_left_its_group_and_its_parent_ends_too),
         cmocka_unit_test(it_ends_as_soon_as_nobody_listens),
         cmocka_unit_test(too_many_threads_end_it),
