@@ -4,7 +4,7 @@
  * CPU device. Prints seconds and seconds of CPU. Beside it: ffmpeg -vf scale -f null (video_upscale.sh).
  */
 #include "device/device.h"
-#include "upscaler.h"
+#include "one_frame.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,12 +40,12 @@ static int32_t read_frame(const char *path, struct bp_video_info *info, struct b
     return rc;
 }
 
-static int32_t draw(struct upscaler *u, const struct bp_video_frame *in, int frames, struct bp_err *err)
+static int32_t draw(struct one_frame *u, const struct bp_video_frame *in, int frames, struct bp_err *err)
 {
     struct bp_video_frame out;
     int32_t rc = BP_OK;
     for (int i = 0; i < frames && rc == BP_OK; i++)
-        rc = upscaler_draw(u, in, &out, err);
+        rc = one_frame_draw(u, in, &out, err);
     return rc;
 }
 
@@ -58,7 +58,7 @@ int main(int argc, char **argv)
     struct bp_device *dev = NULL;
     struct bp_err err = {0};
     struct kernels kernels = {0};
-    struct upscaler u = {0};
+    struct one_frame u = {0};
     struct bp_video_info info;
     struct bp_video_frame in;
     int factor = atoi(argv[2]), frames = atoi(argv[3]);
@@ -70,7 +70,7 @@ int main(int argc, char **argv)
     if (rc == BP_OK)
         rc = read_frame(argv[1], &info, &in, &err);
     if (rc == BP_OK)
-        rc = upscaler_init(&u, &kernels, &info, factor, 0.4, &err);
+        rc = one_frame_init(&u, &kernels, &info, factor, 0.4, &err);
     if (rc == BP_OK)
         rc = draw(&u, &in, 1, &err); /* memory is touched once before */
     double wall = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);

@@ -6,6 +6,7 @@
 #include "request.h"
 #include "upscaler.h"
 
+#include <bp/pipeline.h>
 #include <bp/workflow.h>
 #include <math.h>
 #include <stdio.h>
@@ -32,6 +33,10 @@ struct work {
     struct upscaler upscaler;
     struct bp_video *video;
     uint8_t tag[16]; /* says of which video and params a checkpoint is */
+    struct {
+        int64_t time, duration;
+    } shown[BP_PIPELINE_SLOTS_MAX]; /* of the frame in each slot */
+    int32_t engine;                 /* BP_ENGINE_* */
     time_t saved_s;
     int64_t saved_frames;
 };
@@ -133,7 +138,8 @@ static int32_t open_video(struct work *w, struct bp_err *err)
                                  .content = BP_VIDEO_FOOTAGE,
                                  .time_base = w->info->time_base,
                                  .meta = w->info->meta,
-                                 .temp_dir = w->job->temp_dir};
+                                 .temp_dir = w->job->temp_dir,
+                                 .engine = w->engine};
     return bp_video_open(&spec, &w->video, err);
 }
 
@@ -195,30 +201,68 @@ static int32_t stop(struct work *w, struct bp_err *err)
     return bp_error(err, BP_STOPPED, "stopped after frame %lld", (long long)bp_video_frames(w->video));
 }
 
-/* How many frames there will be: what the file says, and never fewer than there are already. */
-static int64_t expected_frames(const struct work *w)
+/* How many there will be is what the file says, and never fewer than there are already. */
+static int32_t begin_frame(void *arg, int64_t frame, struct bp_err *err)
 {
-    int64_t done = bp_video_frames(w->video);
-    return w->info->frames > done ? w->info->frames : done + 1;
+    const struct work *w = arg;
+    (void)err;
+    return bp_job_progress(w->job, "frame", frame, w->info->frames > frame ? w->info->frames : frame + 1);
+}
+
+/* On a thread of its own, which alone touches the reader until the pipeline has ended. */
+static int32_t read_frame(void *arg, struct bp_pipeline_slot *slot, struct bp_err *err)
+{
+    struct work *w = arg;
+    struct bp_video_frame frame;
+    int32_t rc = bp_video_reader_next(w->reader, &frame, err);
+    if (rc == BP_NOTFOUND) {
+        slot->over = 1;
+        return BP_OK;
+    }
+    if (rc != BP_OK)
+        return rc;
+    w->shown[slot->index].time = frame.time;
+    w->shown[slot->index].duration = frame.duration;
+    upscaler_pack(&w->upscaler, &frame, slot->in);
+    return BP_OK;
+}
+
+static int32_t launch_frame(void *arg, const struct bp_pipeline_slot *slot, struct bp_err *err)
+{
+    const struct work *w = arg;
+    return upscaler_launch(&w->upscaler, &slot->device_in, &slot->device_out, slot->queue, err);
+}
+
+/* On a thread of its own, which alone touches the video until the pipeline has ended. */
+static int32_t encode_frame(void *arg, const struct bp_pipeline_slot *slot, struct bp_err *err)
+{
+    struct work *w = arg;
+    struct bp_video_frame frame = upscaler_frame(&w->upscaler, slot->out);
+    frame.time = w->shown[slot->index].time;
+    frame.duration = w->shown[slot->index].duration;
+    int32_t rc = bp_video_add_planar(w->video, &frame, err);
+    if (rc == BP_OK)
+        save_sometimes(w);
+    return rc;
 }
 
 static int32_t draw_all(struct work *w, struct bp_err *err)
 {
-    struct bp_video_frame in, out;
-    int32_t rc = BP_OK;
+    struct bp_pipeline pipeline = {.dev = w->upscaler.kernels->dev,
+                                   .arg = w,
+                                   .first = bp_video_frames(w->video),
+                                   .end = -1,
+                                   .in_bytes = w->upscaler.in_bytes,
+                                   .out_bytes = w->upscaler.out_bytes,
+                                   .begin = begin_frame,
+                                   .source = read_frame,
+                                   .launch = launch_frame,
+                                   .sink = encode_frame};
     w->saved_s = now_s();
-    while (rc == BP_OK) {
-        if (bp_job_progress(w->job, "frame", bp_video_frames(w->video), expected_frames(w)) == BP_STOPPED)
-            return stop(w, err);
-        rc = bp_video_reader_next(w->reader, &in, err);
-        if (rc == BP_OK)
-            rc = upscaler_draw(&w->upscaler, &in, &out, err);
-        if (rc == BP_OK)
-            rc = bp_video_add_planar(w->video, &out, err);
-        if (rc == BP_OK)
-            save_sometimes(w);
-    }
-    return rc == BP_NOTFOUND ? bp_video_finish(w->video, err) : rc;
+    int32_t rc = bp_pipeline_run(&pipeline, NULL, err);
+    if (rc == BP_STOPPED)
+        return stop(w, err);
+    return rc == BP_OK ? bp_video_finish(w->video, err) : rc;
 }
 
 static int32_t write_result(struct work *w, struct bp_err *err)
@@ -237,9 +281,12 @@ static int32_t write_result(struct work *w, struct bp_err *err)
 
 static int32_t prepare(struct work *w, const struct kernels *kernels, struct bp_err *err)
 {
+    char wish[16];
+    w->engine = bp_engine_for(kernels->dev, bp_config_s("engine", wish, sizeof wish));
+    struct bp_video_limits limits = {.engine = w->engine};
     int32_t rc = make_tag(w, err);
     if (rc == BP_OK)
-        rc = bp_video_reader_open(w->job->inputs[0].path, NULL, &w->reader, err);
+        rc = bp_video_reader_open(w->job->inputs[0].path, &limits, &w->reader, err);
     if (rc != BP_OK)
         return rc;
     w->info = bp_video_reader_info(w->reader);
@@ -247,9 +294,8 @@ static int32_t prepare(struct work *w, const struct kernels *kernels, struct bp_
     if (rc != BP_OK)
         return rc;
     log_losses(w);
-    rc = upscaler_init(&w->upscaler, kernels, w->info, w->request.factor, w->request.sharpness, err);
-    if (rc == BP_OK)
-        rc = open_video(w, err);
+    upscaler_init(&w->upscaler, kernels, w->info, w->request.factor, w->request.sharpness);
+    rc = open_video(w, err);
     return rc == BP_OK ? restore(w, err) : rc;
 }
 
@@ -267,7 +313,6 @@ static int32_t run(void *state, const struct bp_job *job, struct bp_err *err)
     if (rc == BP_OK)
         rc = write_result(&w, err);
     bp_video_close(&w.video);
-    upscaler_free(&w.upscaler);
     bp_video_reader_close(&w.reader);
     return rc;
 }

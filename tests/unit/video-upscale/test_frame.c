@@ -8,7 +8,7 @@
 #include <cmocka.h>
 // clang-format on
 #include "device/device.h"
-#include "upscaler.h"
+#include "one_frame.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -218,13 +218,13 @@ static void check(struct fixture *f, int32_t width, int32_t height, int32_t dept
 {
     struct picture p = make_picture(width, height, depth);
     struct bp_video_info info = {.width = width, .height = height, .depth = depth, .meta = {.chroma = chroma}};
-    struct upscaler u;
+    struct one_frame u;
     struct bp_video_frame out;
     struct bp_err err;
-    assert_int_equal(upscaler_init(&u, &f->kernels, &info, factor, 0.7, &err), BP_OK);
-    assert_int_equal(upscaler_draw(&u, &p.frame, &out, &err), BP_OK);
+    assert_int_equal(one_frame_init(&u, &f->kernels, &info, factor, 0.7, &err), BP_OK);
+    assert_int_equal(one_frame_draw(&u, &p.frame, &out, &err), BP_OK);
     compare(&p.frame, &out, factor, 0.7, chroma);
-    upscaler_free(&u);
+    one_frame_free(&u);
     free(p.memory);
 }
 
@@ -264,18 +264,18 @@ static void all_cpu_levels_draw_the_same_bytes(void **state)
             for (int32_t level = 0; level <= f->dev->cpu_level; level++) {
                 struct bp_device dev = *f->dev;
                 struct kernels kernels;
-                struct upscaler u;
+                struct one_frame u;
                 struct bp_video_frame out;
                 struct bp_err err;
                 dev.cpu_level = level;
                 assert_int_equal(kernels_load(&dev, &kernels, &err), BP_OK);
-                assert_int_equal(upscaler_init(&u, &kernels, &info, factor, 1, &err), BP_OK);
-                assert_int_equal(upscaler_draw(&u, &p.frame, &out, &err), BP_OK);
+                assert_int_equal(one_frame_init(&u, &kernels, &info, factor, 1, &err), BP_OK);
+                assert_int_equal(one_frame_draw(&u, &p.frame, &out, &err), BP_OK);
                 if (first)
-                    assert_memory_equal(first, u.pixels, u.out.bytes);
+                    assert_memory_equal(first, u.pixels, u.upscaler.out_bytes);
                 else
-                    first = malloc(u.out.bytes), memcpy(first, u.pixels, u.out.bytes);
-                upscaler_free(&u);
+                    first = malloc(u.upscaler.out_bytes), memcpy(first, u.pixels, u.upscaler.out_bytes);
+                one_frame_free(&u);
                 kernels_unload(&kernels);
             }
             free(first);
@@ -293,15 +293,15 @@ static void what_is_flat_stays_as_it_is(void **state)
         memset(pixels, levels[i], sizeof pixels);
         struct bp_video_frame in = {{pixels, pixels, pixels}, {64, 64, 64}, 64, 32, 8, 0, 0, 0}, out;
         struct bp_video_info info = {.width = 64, .height = 32, .depth = 8};
-        struct upscaler u;
+        struct one_frame u;
         struct bp_err err;
-        assert_int_equal(upscaler_init(&u, &f->kernels, &info, 3, 1, &err), BP_OK);
-        assert_int_equal(upscaler_draw(&u, &in, &out, &err), BP_OK);
+        assert_int_equal(one_frame_init(&u, &f->kernels, &info, 3, 1, &err), BP_OK);
+        assert_int_equal(one_frame_draw(&u, &in, &out, &err), BP_OK);
         for (int plane = 0; plane < 3; plane++)
             for (int32_t y = 0; y < plane_height(&out, plane); y++)
                 for (int32_t x = 0; x < plane_width(&out, plane); x++)
                     assert_int_equal((int)sample(&out, plane, x, y), levels[i]);
-        upscaler_free(&u);
+        one_frame_free(&u);
     }
 }
 

@@ -9,7 +9,9 @@
 // clang-format on
 #include "driver.h"
 #include "pictures.h"
+#include "video_upscale.kernel.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,7 +142,7 @@ static void an_animation_becomes_a_video(void **state)
 static void a_stopped_job_goes_on_at_its_frame(void **state)
 {
     struct driver *d = *state;
-    static const int stops[] = {2, 20, 51};
+    static const int stops[] = {2, 20, 50};
     struct bp_err err;
     video_make(TEST SOUND "-pix_fmt yuv420p", "s.mp4");
     run_job(d, "s.mp4", "{}", "whole.mp4");
@@ -170,11 +172,11 @@ static void a_checkpoint_of_another_video_or_factor_is_not_used(void **state)
     d->stop_after = 0;
     run_job(d, "t.mp4", "{}", "r.mp4");
     assert_non_null(strstr(d->last_log, "another job"));
-    assert_int_equal(d->n_progress, 52);
+    assert_int_equal(d->n_progress, 51);
     run_job(d, "s.mp4", "{\"sharpness\":0}", "r.mp4");
-    assert_int_equal(d->n_progress, 52);
+    assert_int_equal(d->n_progress, 51);
     run_job(d, "s.mp4", "{}", "r.mp4");
-    assert_int_equal(d->n_progress, 52 - 9);
+    assert_int_equal(d->n_progress, 51 - 9);
 }
 
 static void what_cannot_be_made_larger_is_refused_in_words(void **state)
@@ -217,22 +219,84 @@ static void a_full_disk_is_not_the_tenants_fault(void **state)
     assert_int_equal(driver_run(*state, "s.mp4", "{}", "nowhere/x.mp4", &err), BP_IO);
 }
 
-/* The fake GPU computes nothing, but every call a job makes of it is seen and may fail. */
+static const char *by_force(struct bp_self *self)
+{
+    (void)self;
+    return "{\"engine\":\"hardware\"}";
+}
+
+/* There is no NVDEC and no NVENC here, so that the operator's word shows in what becomes of the job. */
+static void the_operator_says_who_decodes_and_encodes(void **state)
+{
+    static const struct bp_host host = {.size = sizeof host, .abi = BP_ABI_VERSION, .config = by_force};
+    struct driver *d = *state;
+    struct bp_err err;
+    void *inst;
+    video_make(TEST "-pix_fmt yuv420p", "s.mp4");
+    assert_int_equal(d->plugin->start(NULL, &host, &inst, &err), BP_OK);
+    assert_int_equal(driver_run(d, "s.mp4", "{}", "e.mp4", &err), BP_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "GPU's video decoder"));
+    assert_int_equal(d->plugin->start(NULL, NULL, &inst, &err), BP_OK);
+    run_job(d, "s.mp4", "{}", "e.mp4");
+}
+
+/* What the fake GPU shall compute, and then so late that whoever does not wait gets something else. */
+static void teach(void)
+{
+    void *lib = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+    assert_non_null(lib);
+    void (*fn)(const struct bp_kernel_image *) = (void (*)(const struct bp_kernel_image *))dlsym(lib, "fakecuda_teach");
+    assert_non_null(fn);
+    fn(&video_upscale_kernels);
+    dlclose(lib);
+    setenv("FAKECUDA_ASYNC", "late", 1);
+}
+
+static void a_gpu_gives_the_bytes_that_the_cpu_gives(void **state)
+{
+    struct driver d;
+    struct bp_err err = {0};
+    video_make(TEST "-pix_fmt yuv420p", "s.mp4");
+    assert_int_equal(driver_open(&d, PLUGIN_SO, "cuda", &err), BP_OK);
+    teach();
+    for (int factor = 2; factor <= 4; factor++) {
+        char params[64];
+        size_t n[2];
+        snprintf(params, sizeof params, "{\"factor\":%d}", factor);
+        run_job(*state, "s.mp4", params, "cpu.mp4");
+        run_job(&d, "s.mp4", params, "gpu.mp4");
+        uint8_t *cpu = file_read("cpu.mp4", &n[0]), *gpu = file_read("gpu.mp4", &n[1]);
+        assert_int_equal(n[0], n[1]);
+        assert_memory_equal(cpu, gpu, n[0]);
+        free(cpu);
+        free(gpu);
+    }
+    driver_close(&d);
+    unsetenv("FAKECUDA_ASYNC");
+}
+
+/* Factors differ, so that no memory of an earlier job fits. */
 static void a_gpu_that_fails_fails_the_job_and_nothing_else(void **state)
 {
+    static const struct {
+        const char *fail;
+        int32_t rc;
+    } cases[] = {{"cuMemAlloc_v2=2", BP_NOMEM}, {"cuLaunchKernel=700", BP_IO}, {"cuMemcpyDtoHAsync_v2=700", BP_IO}};
     struct driver d;
     struct bp_err err = {0};
     (void)state;
     video_make(TEST "-pix_fmt yuv420p", "s.mp4");
     assert_int_equal(driver_open(&d, PLUGIN_SO, "cuda", &err), BP_OK);
-    run_job(&d, "s.mp4", "{}", "g.mp4");
-    assert_int_equal(same_frames("s.mp4", "g.mp4", 2), 50);
-    setenv("FAKECUDA_FAIL", "cuLaunchKernel=700", 1);
-    assert_int_equal(driver_run(&d, "s.mp4", "{}", "g2.mp4", &err), BP_IO);
-    setenv("FAKECUDA_FAIL", "cuMemsetD8_v2=2", 1);
-    assert_int_equal(driver_run(&d, "s.mp4", "{}", "g2.mp4", &err), BP_NOMEM);
-    unsetenv("FAKECUDA_FAIL");
-    run_job(&d, "s.mp4", "{}", "g2.mp4");
+    for (int i = 0; i < 3; i++) {
+        char params[64];
+        snprintf(params, sizeof params, "{\"factor\":%d}", 2 + i);
+        setenv("FAKECUDA_FAIL", cases[i].fail, 1);
+        assert_int_equal(driver_run(&d, "s.mp4", params, "g.mp4", &err), cases[i].rc);
+        assert_non_null(strstr(err.text, "CUDA_ERROR_"));
+        unsetenv("FAKECUDA_FAIL");
+        run_job(&d, "s.mp4", params, "g.mp4");
+        assert_int_equal(same_frames("s.mp4", "g.mp4", 2 + i), 50);
+    }
     driver_close(&d);
 }
 
@@ -248,6 +312,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_cannot_be_made_larger_is_refused_in_words, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_input_is_terminal_and_said_in_words, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_is_not_the_tenants_fault, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_operator_says_who_decodes_and_encodes, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_gpu_gives_the_bytes_that_the_cpu_gives, setup, teardown),
         cmocka_unit_test_setup_teardown(a_gpu_that_fails_fails_the_job_and_nothing_else, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
