@@ -150,6 +150,7 @@ void dispatch_worker_poll(struct dispatch *d, const struct worker_call *c, dispa
         ask_invalid(&p->ask, input_fields(&in));
     } else {
         note_changes(p, &in, c->ip);
+        canary_heard(d, p->worker->worker_id, json_member(c->body, "canary"));
         poll_begin(p, &in);
     }
     input_close(&in);
