@@ -9,8 +9,8 @@ from conftest import wait_until
 def test_an_installation_runs_with_its_own_plugins_and_runner(build, short_dir):
     prefix, state = short_dir / "prefix", short_dir / "state"
     subprocess.run(["cmake", "--install", str(build), "--prefix", str(prefix)], check=True, capture_output=True)
-    for path in ("sbin/bpd", "bin/bpctl", "libexec/bpd/bp-runner", "include/bp/plugin.h", "lib/systemd/system/bpd.service",
-                 "share/bpd/aws/controller.json", "share/bpd/aws/worker.json"):
+    for path in ("sbin/bpd", "bin/bpctl", "libexec/bpd/bp-runner", "libexec/bpd/bp-compare.so", "include/bp/plugin.h",
+                 "lib/systemd/system/bpd.service", "share/bpd/aws/controller.json", "share/bpd/aws/worker.json"):
         assert (prefix / path).exists(), path
     env = {"PATH": os.environ["PATH"], "HOME": str(short_dir), "BPD_STATE_DIR": str(state), "BPD_HTTP_LISTEN": "127.0.0.1:0"}
     bpd = subprocess.Popen([str(prefix / "sbin/bpd")], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
