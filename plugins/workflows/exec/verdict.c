@@ -21,6 +21,8 @@ static const char *remedy_of(int why)
     case EACCES:
     case EPERM:
         return "; is it executable, and does the workflow's \"sandbox\" allow it (exec, read)?";
+    case E2BIG:
+        return "; let the command read the params from {paramsFile}";
     default:
         return "";
     }
@@ -49,7 +51,8 @@ int32_t verdict_of(const struct child_report *end, const struct settings *s, con
         snprintf(how, sizeof how, "the command was ended by signal %d (%.40s)", end->value, strsignal(end->value));
         return say(BP_FAIL, how, l, err);
     case CHILD_NOT_STARTED:
-        return bp_error(err, BP_FAIL, "cannot run %.100s: %s%s", program, strerror(end->value), remedy_of(end->value));
+        return bp_error(err, end->value == E2BIG ? BP_BADINPUT : BP_FAIL, "cannot run %.100s: %s%s", program,
+                        strerror(end->value), remedy_of(end->value));
     case CHILD_LOST:
         break;
     }

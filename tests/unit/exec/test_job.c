@@ -228,6 +228,22 @@ static void a_file_that_is_no_program_is_told(void **state)
     assert_non_null(strstr(r->err.text, "Exec format error; a script begins with a line #!"));
 }
 
+static void a_param_too_long_for_an_argument_is_bad_input(void **state)
+{
+    (void)state;
+    static char params[300000];
+    struct rig *r = fresh();
+    int n = snprintf(params, sizeof params, "{\"p\": \"");
+    memset(params + n, 'x', 200000);
+    snprintf(params + n + 200000, 10, "\"}");
+    r->job.params = params;
+    assert_int_equal(run(r, "{\"command\": [\"true\", \"{params.p}\"]}"), BP_BADINPUT);
+    assert_non_null(strstr(r->err.text, "Argument list too long; let the command read the params from {paramsFile}"));
+    r = fresh();
+    r->job.params = params;
+    assert_int_equal(run(r, "{\"command\": [\"wc\", \"-c\", \"{paramsFile}\"]}"), BP_OK);
+}
+
 static void a_missing_output_is_told_by_its_name(void **state)
 {
     (void)state;
@@ -389,6 +405,7 @@ int main(void)
         cmocka_unit_test(progress_and_log_come_out_of_its_lines),
         cmocka_unit_test(a_failure_is_told_with_its_last_words),
         cmocka_unit_test(a_file_that_is_no_program_is_told),
+        cmocka_unit_test(a_param_too_long_for_an_argument_is_bad_input),
         cmocka_unit_test(a_missing_output_is_told_by_its_name),
         cmocka_unit_test(a_job_told_to_stop_ends_the_command_and_keeps_its_checkpoint),
         cmocka_unit_test(one_that_does_not_listen_is_killed),
