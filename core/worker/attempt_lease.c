@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define TELL_MS     1000 /* progress goes out at most so often */
+#define TELL_OLD_MS 5000 /* and so often when nothing is new: its answer may say that the job is cancelled */
 #define BEAT_MIN_MS 50
 
 static void beat(void *arg);
@@ -193,14 +194,14 @@ static void tell_now(void *arg)
     json_put_str(body, "text", a->text);
     if (a->key_untold)
         json_put_str(body, "checkpoint_key", json_str(a->input, "checkpoint_key", NULL));
-    a->untold = a->key_untold = 0;
+    a->untold = a->news = a->key_untold = 0;
     a->told_ms = mono_ms();
     a->tell_call = api_post(a->w, "progress", body, API_TIMEOUT_MS, told, a);
 }
 
 void attempt_tell(struct attempt *a)
 {
-    int64_t since = mono_ms() - a->told_ms;
+    int64_t since = mono_ms() - a->told_ms, rest = a->news || a->key_untold ? TELL_MS : TELL_OLD_MS;
     if (!a->tell_call && a->stage != ATTEMPT_REPORTING)
-        loop_timer_after(a->tell, since >= TELL_MS ? 0 : TELL_MS - since);
+        loop_timer_after(a->tell, since >= rest ? 0 : rest - since);
 }

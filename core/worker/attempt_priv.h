@@ -45,6 +45,7 @@ struct attempt {
     double fraction;
     char text[256];
     int untold; /* progress since the last call */
+    int news;   /* and it is another than what was told */
 
     /* attempt_files.c */
     struct http_client_call *transfer;

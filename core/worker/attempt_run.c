@@ -164,6 +164,7 @@ void attempt_progress(struct attempt *a, double fraction, const char *text)
 {
     if (a->stage == ATTEMPT_TRYING)
         return;
+    a->news |= fraction != a->fraction || strncmp(a->text, text, sizeof(a->text) - 1) != 0;
     a->fraction = fraction;
     a->untold = 1;
     snprintf(a->text, sizeof(a->text), "%s", text);

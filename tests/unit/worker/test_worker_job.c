@@ -51,6 +51,16 @@ static void heartbeats_and_progress_go_on_while_the_job_runs(void **state)
     rig_free(r);
 }
 
+static void progress_that_says_nothing_new_is_told_less_often(void **state)
+{
+    (void)state;
+    struct rig *r = begin("{\"misbehave\":\"repeat\"}", NULL);
+    rig_until(r, rig_completed);
+    /* Once the first, once the last, which is another; in between 2.5 s of the same. */
+    assert_true(fake_count(r->fake, "progress") <= 2);
+    rig_free(r);
+}
+
 static void params_inputs_and_attempt_reach_the_job(void **state)
 {
     (void)state;
@@ -418,6 +428,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_is_fetched_run_uploaded_and_completed),
         cmocka_unit_test(heartbeats_and_progress_go_on_while_the_job_runs),
+        cmocka_unit_test(progress_that_says_nothing_new_is_told_less_often),
         cmocka_unit_test(params_inputs_and_attempt_reach_the_job),
         cmocka_unit_test(the_runner_has_no_secret_no_network_and_no_file_of_ours),
         cmocka_unit_test(a_second_job_gets_the_same_runner),

@@ -159,6 +159,10 @@ static int32_t misbehave(const struct bp_job *job, const struct wish *w, struct 
         sleep_ms(1000);
     for (int i = 0; !strcmp(w->misbehave, "flood") && i < 20000; i++)
         job->log(job->ctx, BP_LOG_INFO, "a line of the flood");
+    for (int i = 0; !strcmp(w->misbehave, "repeat") && i < 25; i++) {
+        job->progress(job->ctx, 0.5, "nothing new");
+        sleep_ms(100);
+    }
     if (!strcmp(w->misbehave, "bad_input"))
         return fail(err, BP_BADINPUT, "the photo is not a photo");
     if (!strcmp(w->misbehave, "invalid"))
