@@ -19,7 +19,7 @@
  * - progress: fraction, text; at most ten a second
  * - checkpoint: bytes; the file checkpoint_out was replaced
  * - log: level, text
- * - result: rc, text, run_ms
+ * - result: rc, text, run_ms, spent (true: it can run no other job, its device is broken)
  */
 #ifndef RUNNER_FRAME_H
 #define RUNNER_FRAME_H

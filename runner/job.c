@@ -223,6 +223,19 @@ static void put_outcome(struct json_object *f, int32_t result, const struct bp_e
     session_put_text(f, "text", result == BP_OK ? "" : text);
 }
 
+/* An error that a kernel left behind spoils all that comes after it in this process, so this job is asked for it and
+ * not the next. Then what it says of its success counts for nothing. */
+static int32_t look_at_device(const struct session *s, struct json_object *f, int32_t result, struct bp_err *outcome)
+{
+    struct bp_err sick = {0};
+    if (s->device->sync(s->device, &sick) == BP_OK)
+        return result;
+    json_put_bool(f, "spent", 1);
+    if (result != BP_OK)
+        return result;
+    return err_set(outcome, BP_IO, "the job broke its device, so its output cannot be trusted: %.180s", sick.text);
+}
+
 int job_run(struct session *s, struct json_object *frame, struct bp_err *err)
 {
     struct run r = {.session = s, .told_ms = -PROGRESS_MS};
@@ -236,6 +249,7 @@ int job_run(struct session *s, struct json_object *frame, struct bp_err *err)
     free(r.loaded);
     outcome.text[sizeof(outcome.text) - 1] = '\0';
     struct json_object *f = session_frame("result");
+    result = look_at_device(s, f, result, &outcome);
     json_put_int(f, "rc", result > 0 ? BP_FAIL : result);
     put_outcome(f, result, &outcome);
     json_put_int(f, "run_ms", now_ms() - began);

@@ -35,6 +35,8 @@ void attempt_runner_ready(struct attempt *a);
 void attempt_progress(struct attempt *a, double fraction, const char *text);
 void attempt_checkpoint_saved(struct attempt *a);
 void attempt_result(struct attempt *a, int rc, const char *text);
+/* Should this attempt fail, that is the fault of this code. */
+void attempt_is_fault(struct attempt *a, const char *sha);
 void attempt_runner_gone(struct attempt *a, const char *why, const char *fault_sha, int served_others);
 
 #endif

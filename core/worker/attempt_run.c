@@ -225,10 +225,16 @@ void attempt_result(struct attempt *a, int rc, const char *text)
     }
 }
 
+void attempt_is_fault(struct attempt *a, const char *sha)
+{
+    a->fault = 1;
+    snprintf(a->fault_sha, sizeof(a->fault_sha), "%s", sha);
+}
+
 static void gone_for_good(struct attempt *a, const char *why, const char *fault_sha)
 {
-    a->fault = fault_sha != NULL;
-    snprintf(a->fault_sha, sizeof(a->fault_sha), "%s", fault_sha ? fault_sha : "");
+    if (fault_sha)
+        attempt_is_fault(a, fault_sha);
     attempt_report(a, VERDICT_RETRY, "%s", why);
 }
 

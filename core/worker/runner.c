@@ -45,9 +45,23 @@ static void on_checkpoint(void *arg)
         attempt_checkpoint_saved(w->attempt);
 }
 
-static void on_result(int rc, const char *text, void *arg)
+/* A candidate's fault is no fault of what serves. */
+static void count_fault(struct worker *w, const char *why)
+{
+    if (!w->attempt || !attempt_is_trying(w->attempt))
+        host_workflow_fault(w->host, w->runner_slug, w->runner_sha, w->attempt ? attempt_job(w->attempt) : 0, why);
+}
+
+static void on_result(int rc, const char *text, int spent, void *arg)
 {
     struct worker *w = arg;
+    if (spent) {
+        worker_runner_drop(w, 0);
+        log_error(LOG_WORKER, "a runner of %s is replaced, its device is broken in it: %s", w->runner_plugin, text);
+        count_fault(w, text);
+    }
+    if (w->attempt && spent)
+        attempt_is_fault(w->attempt, w->runner_sha);
     if (w->attempt)
         attempt_result(w->attempt, rc, text);
 }
@@ -55,18 +69,14 @@ static void on_result(int rc, const char *text, void *arg)
 static void on_gone(const char *why, int fault, void *arg)
 {
     struct worker *w = arg;
-    char slug[sizeof(w->runner_slug)], sha[sizeof(w->runner_sha)];
     int served_others = w->runner_jobs > 1;
-    snprintf(slug, sizeof(slug), "%s", w->runner_slug);
-    snprintf(sha, sizeof(sha), "%s", w->runner_sha);
     worker_runner_drop(w, 0);
     /* An idle runner that ends has harmed nobody, but it should not have. */
     log_write(LOG_WORKER, w->attempt ? BP_LOG_ERROR : BP_LOG_WARN, "%s", why);
-    int tried = w->attempt && attempt_is_trying(w->attempt); /* a candidate's fault is no fault of what serves */
-    if (fault && !tried)
-        host_workflow_fault(w->host, slug, sha, w->attempt ? attempt_job(w->attempt) : 0, why);
+    if (fault)
+        count_fault(w, why);
     if (w->attempt)
-        attempt_runner_gone(w->attempt, why, fault ? sha : NULL, served_others);
+        attempt_runner_gone(w->attempt, why, fault ? w->runner_sha : NULL, served_others);
 }
 
 static const struct runner_events events = {

@@ -228,7 +228,7 @@ static void say_result(struct runner_child *r, struct json_object *f)
     }
     int64_t rc = json_int(f, "rc", BP_FAIL);
     r->state = CHILD_READY;
-    r->on.result(rc > 0 || rc < -99 ? BP_FAIL : (int)rc, json_str(f, "text", ""), r->arg);
+    r->on.result(rc > 0 || rc < -99 ? BP_FAIL : (int)rc, json_str(f, "text", ""), json_truth(f, "spent", 0), r->arg);
 }
 
 static void say_error(struct runner_child *r, struct json_object *f)

@@ -20,7 +20,8 @@ struct runner_events {
     void (*ready)(const char *device, const char *device_name, const char *open, void *arg);
     void (*progress)(double fraction, const char *text, void *arg);
     void (*checkpoint)(void *arg); /* the file named in the job frame was replaced */
-    void (*result)(int rc, const char *text, void *arg);
+    /* spent: it can run no other job, for the device is broken in it. */
+    void (*result)(int rc, const char *text, int spent, void *arg);
     /* It ended, or was killed because of what it sent. fault: 1 when that is the plugin's doing (a crash), 0 when it is
      * the machine's (no device, no memory to start). Nothing follows. */
     void (*gone)(const char *why, int fault, void *arg);

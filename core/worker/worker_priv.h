@@ -86,7 +86,7 @@ struct worker {
     char version_missed[200]; /* "slug version" of a plugin that was waited for in vain last */
 
     struct runner_child *runner; /* or NULL */
-    char runner_link[4200]; /* another name of runner_file, that stays when the host removes that; "" none */
+    char runner_link[4200];      /* another name of runner_file, that stays when the host removes that; "" none */
     char runner_file[4096], runner_plugin[128], runner_dir[4096];
     char *runner_rules; /* what its sandbox leaves open, as text */
     char runner_slug[129], runner_sha[65];

@@ -11,6 +11,7 @@
  *   FAKECUDA_WRONG=1                kernels compute wrongly (kernels.c)
  *   FAKECUDA_LOG=path               one line is appended for each call
  *
+ * fakecuda_break(result) is what a kernel does that spoils its context: all calls after it fail with that.
  * fakecuda_live() says how many things (allocations, modules, contexts, streams...) were not given back.
  */
 #include "fake.h"
@@ -20,10 +21,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int initialized, retained, live;
+static int initialized, retained, live, broken;
 static CUcontext current;
 
 EXPORT int fakecuda_live(void);
+EXPORT void fakecuda_break(int result);
 EXPORT CUresult cuInit(unsigned int flags);
 EXPORT CUresult cuDeviceGetCount(int *count);
 EXPORT CUresult cuDeviceGet(CUdevice *device, int ordinal);
@@ -74,8 +76,16 @@ void fake_record(const char *fmt, ...)
     fclose(f);
 }
 
+/* From now on every call fails, as after a kernel that reached outside its memory. */
+void fakecuda_break(int result)
+{
+    broken = result;
+}
+
 CUresult fake_answer(const char *function, int otherwise)
 {
+    if (broken)
+        return (CUresult)broken;
     const char *wanted = getenv("FAKECUDA_FAIL");
     size_t n = strlen(function);
     if (wanted && strncmp(wanted, function, n) == 0 && wanted[n] == '=')

@@ -121,6 +121,26 @@ static void a_check_that_crashes_is_a_fault(void **state)
     rig_free(r);
 }
 
+/* It says it is done; but what it computed is void, and the next job must not meet its context. */
+static void a_broken_context_costs_its_job_and_the_next_gets_a_fresh_runner(void **state)
+{
+    struct rig *r = rig_new((const char *const[]){GPU, "worker.healthSeconds=3600", NULL});
+    (void)state;
+    fake_add_job(r->fake, 7, "{\"misbehave\":\"break_gpu\"}", 1);
+    fake_add_job(r->fake, 8, "{\"report\":true}", 1);
+    worker_start(r->worker);
+    rig_until(r, rig_completed);
+    struct json_object *f = fake_last(r->fake, "fail");
+    assert_int_equal(json_int(f, "dispatch_id", 0), 7);
+    assert_true(json_truth(f, "retryable", 0));
+    assert_true(json_truth(f, "fault", 0));
+    assert_non_null(strstr(json_str(f, "error_message", ""), "CUDA_ERROR_ILLEGAL_ADDRESS"));
+    assert_int_equal(json_int(fake_last(r->fake, "complete"), "dispatch_id", 0), 8);
+    assert_int_equal(fake_tried(r->fake, "fail"), 1);
+    assert_int_equal(rig_faults(), 1);
+    rig_free(r);
+}
+
 static void without_a_period_nothing_is_checked(void **state)
 {
     struct rig *r = rig_new((const char *const[]){GPU, "worker.healthSeconds=0", NULL});
@@ -141,6 +161,7 @@ int main(void)
         cmocka_unit_test_setup(a_waiting_poll_of_a_gpu_that_breaks_is_given_up, setup),
         cmocka_unit_test_setup(a_failed_job_of_a_gpu_that_broke_ends_the_polls, setup),
         cmocka_unit_test_setup(a_check_that_crashes_is_a_fault, setup),
+        cmocka_unit_test_setup(a_broken_context_costs_its_job_and_the_next_gets_a_fresh_runner, setup),
         cmocka_unit_test_setup(without_a_period_nothing_is_checked, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
