@@ -31,8 +31,9 @@
 #define SCOPE_ABSTRACT_SOCKETS (1ULL << 0) /* since version 6 */
 #define SCOPE_SIGNALS          (1ULL << 1)
 
-#define VERSION_QUESTION 1U
-#define RULE_PATH        1
+#define VERSION_QUESTION     1U
+#define RESTRICT_ALL_THREADS (1U << 3) /* since version 8 */
+#define RULE_PATH            1
 
 struct ruleset_attr {
     uint64_t fs, net, scoped;
@@ -205,6 +206,14 @@ static int lacking(const struct ruleset *r, const struct sandbox_rules *rules, s
     return BP_OK;
 }
 
+/* Threads of a GPU's driver are there already: a kernel that can takes them in, too. */
+static long restrict_all(const struct ruleset *r)
+{
+    if (r->version >= 8 && syscall(SYS_landlock_restrict_self, r->fd, RESTRICT_ALL_THREADS) == 0)
+        return 0;
+    return syscall(SYS_landlock_restrict_self, r->fd, 0);
+}
+
 int sandbox_files(const struct sandbox_rules *rules, struct bp_err *err)
 {
     struct ruleset r = {.fd = -1};
@@ -219,7 +228,7 @@ int sandbox_files(const struct sandbox_rules *rules, struct bp_err *err)
     if (ruleset_make(&r, rules) < 0)
         return err_set(err, BP_FAIL, "sandbox: make a Landlock ruleset: %s", strerror(errno));
     int rc = fill(&r, rules, err);
-    if (rc == BP_OK && syscall(SYS_landlock_restrict_self, r.fd, 0) != 0)
+    if (rc == BP_OK && restrict_all(&r) != 0)
         rc = err_set(err, BP_FAIL, "sandbox: enforce the Landlock ruleset: %s", strerror(errno));
     close(r.fd);
     return rc == BP_OK ? lacking(&r, rules, err) : rc;

@@ -135,6 +135,10 @@ static int check_apart(const char *file, const struct manifest *m)
 {
     char dir[] = "/tmp/bp-probe.XXXXXX";
     int status = 0;
+    sigset_t term, before;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    sigprocmask(SIG_BLOCK, &term, &before); /* until there is somebody to end */
     if (!mkdtemp(dir)) {
         fprintf(stderr, "make a directory %s: %s\n", dir, strerror(errno));
         return 1;
@@ -142,11 +146,14 @@ static int check_apart(const char *file, const struct manifest *m)
     tried = fork();
     if (tried == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        sigprocmask(SIG_SETMASK, &before, NULL);
         exit(check(file, dir, m));
     }
     if (tried < 0)
         fprintf(stderr, "start a process: %s\n", strerror(errno));
-    signal(SIGTERM, on_term);
+    if (tried > 0)
+        signal(SIGTERM, on_term);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     while (tried > 0 && waitpid(tried, &status, 0) < 0 && errno == EINTR)
         ;
     nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);

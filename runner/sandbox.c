@@ -62,7 +62,8 @@ int sandbox_calls(const struct sandbox_rules *rules, int on_cpu, int *listener, 
     int64_t addresses = on_cpu && !rules->exec && !SANDBOX_SANITIZED ? rules->address_bytes : 0;
     if (addresses > 0 && limit(RLIMIT_AS, addresses) < 0)
         return err_set(err, BP_FAIL, "limit addresses to %lld bytes: %s", (long long)addresses, strerror(errno));
-    if (rules->memory_bytes > 0 && !SANDBOX_SANITIZED && limit(RLIMIT_DATA, rules->memory_bytes) < 0)
+    /* A GPU's driver maps what it likes; the warden looks at what is used. */
+    if (on_cpu && rules->memory_bytes > 0 && !SANDBOX_SANITIZED && limit(RLIMIT_DATA, rules->memory_bytes) < 0)
         return err_set(err, BP_FAIL, "limit memory to %lld bytes: %s", (long long)rules->memory_bytes, strerror(errno));
     return filter_install(rules, listener, err);
 }

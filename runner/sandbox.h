@@ -3,8 +3,8 @@
  * sandbox.h - what a runner takes away from itself before any code of a plugin runs in it. What was taken away never
  * comes back in this process or in a child of it.
  *
- * In three steps, for opening a GPU needs a little more than a job does: privileges and files first, then, once the
- * device is open, calls and memory. docs/architecture.md says which kernel enforces what.
+ * In three steps, for opening a GPU needs a little more than a job does: privileges first, files before the CPU and
+ * after a GPU is opened, then calls and memory. docs/architecture.md says which kernel enforces what.
  */
 #ifndef RUNNER_SANDBOX_H
 #define RUNNER_SANDBOX_H

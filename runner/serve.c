@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define OPEN_WAIT_MS 30000
 #define TEXT_BYTES   4000
@@ -71,23 +69,6 @@ static int tolerate(struct session *s, int rc, struct bp_err *err)
     return BP_OK;
 }
 
-/* Device files that are not there yet are made by the driver with a program that needs privileges: before they are
- * gone, in a process that does nothing else. */
-static void wake_driver(const char *device)
-{
-    if (strcmp(device, "cpu") == 0 || access("/dev/nvidia-uvm", F_OK) == 0 ||
-        access("/usr/bin/nvidia-modprobe", X_OK) != 0)
-        return;
-    pid_t pid = fork();
-    if (pid == 0) {
-        struct bp_device *dev = NULL;
-        struct bp_err ignored = {0};
-        _exit(device_open(device, &dev, &ignored) < 0);
-    }
-    if (pid > 0)
-        waitpid(pid, NULL, 0);
-}
-
 /* Without the directory kernels are compiled, which only takes longer. */
 static void keep_kernels(struct session *s, struct json_object *frame)
 {
@@ -97,17 +78,29 @@ static void keep_kernels(struct session *s, struct json_object *frame)
         plugin_log(BP_LOG_WARN, err.text);
 }
 
-static int open_device(struct session *s, struct json_object *frame, struct bp_err *note, struct bp_err *err)
+/*
+ * A GPU is opened before files are taken away: its driver may look anywhere, and start a program to make device files.
+ * The CPU after, for its threads run the plugin's kernels. "auto": the GPU if it opens, else the CPU, and note says
+ * why.
+ */
+static int open_within(struct session *s, const char *which, struct bp_err *note, struct bp_err *err)
 {
-    const char *device = json_str(frame, "device", "auto");
-    int listener = -1;
-    wake_driver(device);
-    int rc = tolerate(s, sandbox_files(s->rules, err), err);
-    if (rc == BP_OK)
-        rc = device_open(device, &s->device, err);
-    if (rc < 0)
+    int rc = strcmp(which, "cpu") == 0 ? BP_UNSUPPORTED
+                                       : device_open(strcmp(which, "auto") ? which : "cuda", &s->device, err);
+    if (rc < 0 && strcmp(which, "auto") != 0 && strcmp(which, "cpu") != 0)
         return rc;
     *note = *err;
+    memset(err, 0, sizeof(*err));
+    rc = tolerate(s, sandbox_files(s->rules, err), err);
+    return rc < 0 || s->device ? rc : device_open("cpu", &s->device, err);
+}
+
+static int open_device(struct session *s, struct json_object *frame, struct bp_err *note, struct bp_err *err)
+{
+    int listener = -1;
+    int rc = open_within(s, json_str(frame, "device", "auto"), note, err);
+    if (rc < 0)
+        return rc;
     memset(err, 0, sizeof(*err));
     keep_kernels(s, frame);
     rc = tolerate(s, sandbox_calls(s->rules, s->device->kind == BP_DEVICE_CPU, &listener, err), err);

@@ -16,7 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PROBE_TEXT 200
+#define PROBE_TEXT  200
+#define PATIENCE_MS 1000 /* from being told to end to the end */
 
 struct probe {
     struct generation *generation;
@@ -133,8 +134,9 @@ static void exited(int fd, short what, void *arg)
 static void too_slow(void *arg)
 {
     struct probe *p = arg;
+    kill(p->pid, p->killed ? SIGKILL : SIGTERM); /* told so, it takes its child and its directory with it */
     p->killed = 1;
-    kill(p->pid, SIGKILL);
+    loop_timer_after(p->limit, PATIENCE_MS);
 }
 
 int probe_start(struct generation *g, struct bp_err *err)
@@ -175,6 +177,8 @@ int probe_wait(const char *runner, const char *file, int64_t limit_ms, struct bp
         struct pollfd ended = {.fd = pidfd_open(p.pid, 0), .events = POLLIN};
         p.killed = ended.fd < 0 || poll(&ended, 1, (int)limit_ms) == 0;
         if (p.killed)
+            kill(p.pid, SIGTERM);
+        if (p.killed && (ended.fd < 0 || poll(&ended, 1, PATIENCE_MS) == 0))
             kill(p.pid, SIGKILL);
         while (waitid(P_PID, (id_t)p.pid, &si, WEXITED) < 0 && errno == EINTR)
             ;
@@ -191,5 +195,6 @@ int probe_wait(const char *runner, const char *file, int64_t limit_ms, struct bp
 
 void probe_cancel(struct generation *g)
 {
-    kill(g->probe->pid, SIGKILL);
+    kill(g->probe->pid, SIGTERM);
+    loop_timer_after(g->probe->limit, PATIENCE_MS);
 }
