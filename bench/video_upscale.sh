@@ -93,3 +93,18 @@ done | tee "$tmp/table"
 awk -F '[|, ]+' '{n[$3]++; for (k = 0; k < 3; k++) {p[$3, k] += $(4 + 3 * k); s[$3, k] += $(6 + 3 * k)}}
     END {for (f = 2; f <= 4; f++) if (n[f]) {printf "| mean of %d | %d |", n[f], f
         for (k = 0; k < 3; k++) printf " %.2f dB, %.4f |", p[f, k] / n[f], s[f, k] / n[f]; print ""}}' "$tmp/table"
+
+# The docs' sample: letters and lines at an angle, averaged down by 4 and enlarged by 4, bicubic, Lanczos and ours.
+root=$(cd "$(dirname "$0")/.." && pwd)
+run -f lavfi -i color=white:s=960x480 -vf "drawtext=text='bpd 4x':fontsize=230:fontcolor=black:x=60:y=90,
+    drawgrid=w=960:h=48:t=5:color=black@0.8,rotate=0.21:fillcolor=white,format=yuv420p,scale=240:120:flags=area" \
+    -frames:v 5 -c:v ffv1 "$tmp/small.mkv"
+"$build/bench/image_to_video" "$plugin" "$tmp/small.mkv" '{"factor":4,"quality":1}' "$tmp/ours.mkv" >/dev/null
+for how in bicubic lanczos; do
+    run -i "$tmp/small.mkv" -vf "scale=960:480:flags=$how" -frames:v 1 -c:v ffv1 "$tmp/$how.mkv"
+done
+crop="format=gray,crop=260:220:300:100"
+run -i "$tmp/bicubic.mkv" -i "$tmp/lanczos.mkv" -i "$tmp/ours.mkv" \
+    -lavfi "[0:v]${crop}[a];[1:v]${crop}[b];[2:v]${crop}[c];[a][b][c]hstack=3" -frames:v 1 -update 1 \
+    "$root/docs/img/video-upscale.png"
+ls -l "$root/docs/img/video-upscale.png"

@@ -154,14 +154,16 @@ int32_t bp_video_write(const struct bp_video *video, const char *path, struct bp
 struct bp_video_sound {
     const char *source;      /* the file it is in */
     double from_s, until_s;  /* the part of the source's time that the video shows; until_s 0: to its end */
-    int32_t streams;         /* out: how many were copied */
-    int32_t dropped;         /* out: how many were not, because an MP4 cannot hold them */
+    int32_t streams;         /* out: how many the video has */
+    int32_t recoded;         /* out: how many of them were encoded anew, as AAC, because an MP4 cannot hold theirs */
+    int32_t dropped;         /* out: how many were not, because they cannot be encoded anew either */
     char dropped_codecs[64]; /* out: "pcm_s16le, wmav2" */
 };
 
 /*
- * The same with the source's sound copied packet by packet, unchanged, at its times less from_s. limits as for
- * bp_video_reader_open(). BP_BADINPUT when the source cannot be read as far as the video goes.
+ * The same with the source's sound copied packet by packet, unchanged, at its times less from_s. PCM, WMA, AMR and the
+ * like become AAC. limits as for bp_video_reader_open(). BP_BADINPUT when the source cannot be read as far as the video
+ * goes.
  */
 int32_t bp_video_write_with(const struct bp_video *video, const char *path, struct bp_video_sound *sound,
                             const struct bp_video_limits *limits, struct bp_err *err);

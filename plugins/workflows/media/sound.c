@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sound beside a video: copied packet by packet from the file the video was made of. */
+/* Sound beside a video: copied packet by packet from the file the video was made of, or encoded anew where an MP4
+ * cannot hold it. */
 #include "av.h"
 #include "container.h"
+#include "recoder.h"
 #include "video.h"
 
 #include <bp/workflow.h>
@@ -16,9 +18,10 @@
 struct copied {
     const AVStream *from;
     AVStream *to;
-    int64_t origin;   /* what its times lose, in its own time base */
-    int64_t next;     /* decoding time that the next packet may have at the least, in `to`'s */
-    int64_t expected; /* when it is likely, in `from`'s, for packets that do not say */
+    struct recoder *recoder; /* NULL: packets go as they are */
+    int64_t origin;          /* what its times lose, in its own time base */
+    int64_t next;            /* decoding time that the next packet may have at the least, in `to`'s */
+    int64_t expected;        /* when it is likely, in `from`'s, for packets that do not say */
 };
 
 struct sound {
@@ -28,21 +31,26 @@ struct sound {
     struct copied streams[MAX_COPIED];
     int32_t n;
     AVPacket *packet; /* read and not yet written, when `held` */
-    int32_t held, ended;
+    int32_t held, ended, finished;
 };
 
-static int32_t add_stream(struct sound *s, const AVStream *from, struct bp_err *err)
+/* recoder: moves into the stream, also after an error. */
+static int32_t add_stream(struct sound *s, const AVStream *from, struct recoder *recoder, struct bp_err *err)
 {
+    s->streams[s->n].recoder = recoder;
     AVStream *to = avformat_new_stream(s->mp4, NULL);
     if (!to || avcodec_parameters_copy(to->codecpar, from->codecpar) < 0)
         return bp_error(err, BP_NOMEM, "no memory to copy the video's sound");
     to->codecpar->codec_tag = 0; /* an MP4 has its own */
     to->time_base = from->time_base;
+    if (recoder && recoder_describe(recoder, to, err) != BP_OK)
+        return BP_NOMEM;
     to->disposition = from->disposition;
     av_dict_copy(&to->metadata, from->metadata, 0);
     int64_t origin_us = s->file.origin_us + (int64_t)(s->what->from_s * 1e6);
     s->streams[s->n++] = (struct copied){.from = from,
                                          .to = to,
+                                         .recoder = recoder,
                                          .origin = av_rescale_q(origin_us, AV_TIME_BASE_Q, from->time_base),
                                          .next = INT64_MIN,
                                          .expected = AV_NOPTS_VALUE};
@@ -61,8 +69,7 @@ static int32_t fits(const struct sound *s, const AVCodecParameters *p)
 {
     int needs_head = p->codec_id == AV_CODEC_ID_OPUS || p->codec_id == AV_CODEC_ID_FLAC ||
                      p->codec_id == AV_CODEC_ID_ALAC || p->codec_id == AV_CODEC_ID_VORBIS;
-    return s->n < MAX_COPIED && p->sample_rate > 0 && p->ch_layout.nb_channels > 0 &&
-           (p->extradata_size > 0 || !needs_head) &&
+    return p->sample_rate > 0 && p->ch_layout.nb_channels > 0 && (p->extradata_size > 0 || !needs_head) &&
            avformat_query_codec(s->mp4->oformat, p->codec_id, FF_COMPLIANCE_NORMAL) == 1;
 }
 
@@ -74,12 +81,15 @@ static int32_t add_streams(struct sound *s, struct bp_err *err)
         from->discard = AVDISCARD_ALL;
         if (from->codecpar->codec_type != AVMEDIA_TYPE_AUDIO)
             continue;
-        if (!fits(s, from->codecpar)) {
+        struct recoder *recoder = NULL;
+        struct bp_err why;
+        if (s->n == MAX_COPIED || (!fits(s, from->codecpar) && recoder_open(from, &recoder, &why) != BP_OK)) {
             note_dropped(s->what, from->codecpar->codec_id);
             continue;
         }
         from->discard = AVDISCARD_DEFAULT;
-        rc = add_stream(s, from, err);
+        s->what->recoded += recoder != NULL;
+        rc = add_stream(s, from, recoder, err);
     }
     s->what->streams = s->n;
     return rc;
@@ -98,7 +108,7 @@ int32_t sound_open(struct bp_video_sound *what, const struct bp_video_limits *li
                    struct sound **out, struct bp_err *err)
 {
     struct bp_video_limits complete = container_limits(limits);
-    what->streams = what->dropped = 0;
+    what->streams = what->dropped = what->recoded = 0;
     what->dropped_codecs[0] = 0;
     struct sound *s = calloc(1, sizeof *s);
     if (!s)
@@ -155,11 +165,10 @@ static int32_t read_packet(struct sound *s, struct bp_err *err)
     return BP_OK;
 }
 
-static int32_t write_packet(struct sound *s, struct bp_err *err)
+/* Writes a packet whose times are in `base`; it is empty afterwards. */
+static int32_t write_packet(struct sound *s, struct copied *c, AVPacket *p, AVRational base, struct bp_err *err)
 {
-    struct copied *c = stream_of(s, s->packet);
-    AVPacket *p = s->packet;
-    av_packet_rescale_ts(p, c->from->time_base, c->to->time_base);
+    av_packet_rescale_ts(p, base, c->to->time_base);
     if (p->dts < c->next) /* a writer takes only times that grow */
         p->dts = c->next;
     if (p->pts < p->dts)
@@ -167,10 +176,48 @@ static int32_t write_packet(struct sound *s, struct bp_err *err)
     c->next = p->dts + 1;
     p->stream_index = c->to->index;
     p->pos = -1;
-    s->held = 0;
     int r = av_write_frame(s->mp4, p);
     av_packet_unref(p);
     return r < 0 ? sound_fail(err, r) : BP_OK;
+}
+
+/* What of the stream is encoded by now. */
+static int32_t write_recoded(struct sound *s, struct copied *c, struct bp_err *err)
+{
+    for (;;) {
+        int32_t rc = recoder_take(c->recoder, s->packet, err);
+        if (rc == BP_NOTFOUND)
+            return BP_OK;
+        if (rc == BP_OK)
+            rc = write_packet(s, c, s->packet, (AVRational){1, recoder_rate(c->recoder)}, err);
+        if (rc != BP_OK)
+            return rc;
+    }
+}
+
+/* Writes the packet that is held, or what becomes of it. */
+static int32_t write_held(struct sound *s, struct bp_err *err)
+{
+    struct copied *c = stream_of(s, s->packet);
+    s->held = 0;
+    if (!c->recoder)
+        return write_packet(s, c, s->packet, c->from->time_base, err);
+    int32_t rc = recoder_put(c->recoder, s->packet, c->from->time_base, err);
+    av_packet_unref(s->packet);
+    return rc == BP_OK ? write_recoded(s, c, err) : rc;
+}
+
+/* The source has no more packets: what encoders still have. */
+static int32_t finish(struct sound *s, struct bp_err *err)
+{
+    int32_t rc = BP_OK;
+    for (int32_t i = 0; i < s->n && rc == BP_OK && !s->finished; i++)
+        if (s->streams[i].recoder) {
+            rc = recoder_put(s->streams[i].recoder, NULL, (AVRational){1, 1}, err);
+            rc = rc == BP_OK ? write_recoded(s, &s->streams[i], err) : rc;
+        }
+    s->finished = 1;
+    return rc;
 }
 
 int32_t sound_write_until(struct sound *s, double seconds, struct bp_err *err)
@@ -178,10 +225,10 @@ int32_t sound_write_until(struct sound *s, double seconds, struct bp_err *err)
     for (;;) {
         int32_t rc = s->n ? read_packet(s, err) : BP_OK;
         if (rc != BP_OK || !s->held)
-            return rc;
+            return rc == BP_OK && s->ended ? finish(s, err) : rc;
         if ((double)s->packet->dts * av_q2d(stream_of(s, s->packet)->from->time_base) > seconds)
             return BP_OK;
-        rc = write_packet(s, err);
+        rc = write_held(s, err);
         if (rc != BP_OK)
             return rc;
     }
@@ -193,6 +240,8 @@ void sound_close(struct sound **sound)
     if (!s)
         return;
     *sound = NULL;
+    for (int32_t i = 0; i < MAX_COPIED; i++)
+        recoder_close(&s->streams[i].recoder);
     av_packet_free(&s->packet);
     container_close(&s->file);
     free(s);

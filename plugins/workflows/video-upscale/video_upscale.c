@@ -274,6 +274,9 @@ static int32_t write_result(struct work *w, struct bp_err *err)
     if (sound.dropped)
         bp_job_log(w->job, BP_LOG_WARN, "leaves out %d streams of sound that an MP4 cannot hold: %s", sound.dropped,
                    sound.dropped_codecs);
+    if (sound.recoded)
+        bp_job_log(w->job, BP_LOG_INFO, "encodes %d streams of sound as AAC, because an MP4 cannot hold theirs",
+                   sound.recoded);
     int64_t n = bp_video_frames(w->video);
     (void)bp_job_progress(w->job, "frame", n, n); /* done: too late to stop */
     return BP_OK;
