@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gpu_video_upscale DEVICE [quick]: video-upscale on a device against the CPU device, as gpu_image_to_video. */
+#include "device/device.h"
+#include "timed.h"
+#include "upscaler.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TOLERANCE 1
+
+static int factor_now;
+
+static int work_of(const char *kernel, struct bp_grid grid, const void *args, struct work *out)
+{
+    (void)grid;
+    const struct plane *p = args; /* the first member of both structs */
+    int wide = strcmp(kernel, "chroma") == 0 ? ((const struct chroma_args *)args)->wide : strstr(kernel, "_10") != NULL;
+    double bytes = wide ? 2 : 1, in = (double)p->in_width * p->in_height, pixels = (double)p->out_width * p->out_height;
+    double f = factor_now, taps = factor_now == 3 ? 13.0 * 13 / 9 : 16;
+    out->bytes = (in + pixels) * bytes;
+    /* luma: three filters, their sum and limits, sharpening, rounding; edges once an input pixel */
+    out->flops = strcmp(kernel, "chroma") == 0 ? pixels * 18 : pixels * (6 * taps + 33 + 50 / (f * f));
+    return 0;
+}
+
+/* A frame of noise and edges. */
+static void make_frame(uint16_t *room, int32_t width, int32_t height, int32_t depth, struct bp_video_frame *out)
+{
+    uint32_t h = 1;
+    size_t luma = (size_t)width * (size_t)height, chroma = luma / 4;
+    for (size_t i = 0; i < luma + 2 * chroma; i++) {
+        h ^= h << 13, h ^= h >> 17, h ^= h << 5;
+        uint32_t v = ((uint32_t)(i % (size_t)width) / 9 % 2 * 150 + h % 60) << (depth - 8);
+        if (depth == 8)
+            ((uint8_t *)room)[i] = (uint8_t)v;
+        else
+            room[i] = (uint16_t)v;
+    }
+    int32_t bytes = depth == 8 ? 1 : 2;
+    uint8_t *at = (uint8_t *)room;
+    *out = (struct bp_video_frame){.planes = {at, at + luma * (size_t)bytes, at + (luma + chroma) * (size_t)bytes},
+                                   .strides = {width * bytes, width / 2 * bytes, width / 2 * bytes},
+                                   .width = width,
+                                   .height = height,
+                                   .depth = depth};
+}
+
+struct result {
+    uint8_t *bytes;
+    size_t n;
+};
+
+static int32_t upscale(const struct bp_device *dev, const struct bp_video_frame *in, int32_t factor, struct result *out,
+                       struct bp_err *err)
+{
+    struct kernels kernels = {0};
+    struct upscaler u = {0};
+    struct bp_video_frame big = {0};
+    struct bp_video_info info = {.width = in->width, .height = in->height, .depth = in->depth};
+    int32_t rc = kernels_load(dev, &kernels, err);
+    if (rc == BP_OK)
+        rc = upscaler_init(&u, &kernels, &info, factor, 0.5, err);
+    if (rc == BP_OK)
+        rc = upscaler_draw(&u, in, &big, err);
+    out->n = rc == BP_OK ? (size_t)big.strides[0] * (size_t)big.height : 0;
+    out->bytes = malloc(out->n ? out->n : 1);
+    if (rc == BP_OK && out->bytes)
+        memcpy(out->bytes, big.planes[0], out->n);
+    upscaler_free(&u);
+    kernels_unload(&kernels);
+    return rc;
+}
+
+static int32_t compare(const struct bp_device *dev, const struct bp_device *cpu, int32_t width, int32_t height,
+                       int32_t factor, int32_t depth, struct bp_err *err)
+{
+    struct bp_video_frame in;
+    struct result got = {0}, wanted = {0};
+    uint16_t *room = malloc((size_t)width * (size_t)height * 3);
+    int worst = 0;
+    if (!room)
+        return BP_NOMEM;
+    make_frame(room, width, height, depth, &in);
+    factor_now = factor;
+    int32_t rc = upscale(dev, &in, factor, &got, err);
+    if (rc == BP_OK)
+        rc = upscale(cpu, &in, factor, &wanted, err);
+    for (size_t i = 0; rc == BP_OK && i < got.n; i += depth == 8 ? 1 : 2) {
+        int d = depth == 8 ? abs(got.bytes[i] - wanted.bytes[i])
+                           : abs(got.bytes[i] + 256 * got.bytes[i + 1] - wanted.bytes[i] - 256 * wanted.bytes[i + 1]);
+        worst = d > worst ? d : worst;
+    }
+    if (rc == BP_OK)
+        printf("  %dx, %2d bits               %s, by %d at the most\n", factor, depth,
+               worst <= TOLERANCE ? "as the CPU's" : "NOT AS THE CPU'S", worst);
+    free(got.bytes);
+    free(wanted.bytes);
+    free(room);
+    return rc == BP_OK ? worst > TOLERANCE : rc;
+}
+
+static int32_t bench(const struct bp_device *dev, const struct bp_device *cpu, int quick, struct bp_err *err)
+{
+    struct rates rates;
+    int32_t width = quick ? 320 : 1920, height = quick ? 180 : 1080, bad = 0;
+    int32_t rc = rates_measure(dev, quick, &rates, err);
+    if (rc < 0)
+        return rc;
+    print_rates(dev, &rates);
+    printf("video-upscale, from %d by %d\n", width, height);
+    const struct bp_device *timed = timed_device(dev, &rates, work_of, quick);
+    for (int32_t factor = 2; factor <= 4; factor++)
+        for (int32_t depth = 8; depth <= 10; depth += 2) {
+            rc = compare(timed, cpu, width, height, factor, depth, err);
+            if (rc < 0)
+                return rc;
+            bad |= rc;
+        }
+    timed_print();
+    return bad;
+}
+
+int main(int argc, char **argv)
+{
+    struct bp_device *dev = NULL, *cpu = NULL;
+    struct bp_err err = {0};
+    int quick = argc > 2 && strcmp(argv[2], "quick") == 0;
+    int32_t rc = device_open(argc > 1 ? argv[1] : "cuda", &dev, &err);
+    if (rc == BP_OK)
+        rc = device_open("cpu", &cpu, &err);
+    if (rc == BP_OK)
+        rc = bench(dev, cpu, quick, &err);
+    if (rc < 0)
+        fprintf(stderr, "%s: %s\n", argv[0], err.text);
+    device_close(&dev);
+    device_close(&cpu);
+    return rc != 0;
+}
