@@ -186,7 +186,7 @@ static void jobs_of_others_keep_their_order(int n)
     assert_int_equal(queue_lease(h, "w", "b"), next);
     database_run("INSERT INTO DB.ai_job_dispatches (tenant_id, workflow_id, priority) SELECT t.id, w.id, 5 FROM "
                  "DB.tenants t JOIN DB.workflows w WHERE t.name = 'acme' AND w.name = 'a'");
-    wait_ms(15);
+    wait_ms(60);
     assert_int_equal(queue_lease(h, "w", "c"), database_int("SELECT MAX(id) FROM DB.ai_job_dispatches"));
     assert_int_equal(queue_lease(h, "w", "d"), next + 1);
 }

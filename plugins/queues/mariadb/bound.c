@@ -9,6 +9,7 @@
 
 #define KEEP_MS  1000 /* then the queue is read from its start again, whatever was told of it */
 #define ASK_MS   10   /* between looks at what others do */
+#define APPS_MS  50   /* at other applications alone, of batches that look at other controllers themselves */
 #define QUIET_MS 100  /* while others write more often than this, reading twice would cost more than it saves */
 
 static struct bound *find(const struct bounds *b, int64_t workflow_id)
@@ -37,7 +38,7 @@ bool bounds_quiet(const struct store *s)
 
 bool bounds_due(const struct store *s)
 {
-    return store_clock_ms() - s->bounds.asked_ms >= ASK_MS;
+    return store_clock_ms() - s->bounds.asked_ms >= APPS_MS;
 }
 
 const struct place *bound_begin(const struct bound *x)

@@ -8,10 +8,10 @@
  * place that no queued job stands before, from which it is read, and the jobs that stand first. (A short one is not
  * read from a place: a range that ends before the limit goes on over what is not purged of the leased jobs behind it.)
  *
- * What this controller puts into the queue goes in here as well. What others put there is noticed within ASK_MS: the
- * next batch then finds that another controller wrote anything, or that another application put a job into the queue,
- * and reads from the start. Nobody goes without a job unless the same transaction looked at what others do, or read
- * from the start.
+ * What this controller puts into the queue goes in here as well. What other controllers put there is noticed within
+ * ASK_MS, rows of other applications within APPS_MS: the next batch then finds that another controller wrote anything,
+ * or that another application put a job into the queue, and reads from the start. Nobody goes without a job unless the
+ * same transaction looked at what others do, or read from the start.
  */
 #ifndef MARIADB_BOUND_H
 #define MARIADB_BOUND_H
@@ -67,7 +67,8 @@ const struct bound *bound_of(const struct store *s, const struct front *f);
 const struct bound *bound_fresh(const struct store *s, int64_t workflow_id);
 /* Is it some time since others wrote? Then it is worth while to build on what is known of them. */
 bool bounds_quiet(const struct store *s);
-/* Is it time to look at what others do? Then what to ask about other applications is added, as a condition. */
+/* Is it time to look at other applications, for a batch that looks at other controllers anyway? Then what to ask is
+ * added as a condition. */
 bool bounds_due(const struct store *s);
 void bounds_foreign_text(struct store *s);
 /* A place that no queued job stands before. */
