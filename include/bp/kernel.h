@@ -21,9 +21,10 @@
  *           ...
  *   }
  *
- * On the CPU BP_EACH is a plain loop, so the compiler vectorises it; keep its body simple and its iterations
- * independent. Products and sums are never fused (-ffp-contract=off), so all CPU levels give the same bits and
- * a GPU the same but for its division and square root, which are correctly rounded too.
+ * BP_EACH_2D (r, rows, i, columns) is the same over rows and columns. On the CPU BP_EACH is a plain loop, so the
+ * compiler vectorises it; keep its body simple and its iterations independent. Products and sums are never fused
+ * (-ffp-contract=off), so all CPU levels give the same bits and a GPU the same but for its division and square root,
+ * which are correctly rounded too.
  */
 #ifndef BP_KERNEL_H
 #define BP_KERNEL_H
@@ -59,6 +60,11 @@
 struct bp_grid {
     int32_t nx, ny;
 };
+
+/* Every item of `rows` by `columns`, by all threads of a tile together. */
+#define BP_EACH_2D(r, rows, i, columns)                                                                                \
+    BP_EACH(bp_k_, (rows) * (columns))                                                                                 \
+    for (int32_t r = bp_k_ / (columns), i = bp_k_ % (columns), bp_once_ = 1; bp_once_; bp_once_ = 0)
 
 #define BP_FN         __device__ static inline
 #define BP_CONST      __device__ static const
@@ -102,6 +108,10 @@ struct bp_grid {
 #define BP_RESTRICT   __restrict
 #define BP_SYNC()     ((void)0)
 #define BP_EACH(i, n) for (int32_t i = 0; i < (n); i++)
+/* The inner loop becomes vectors. */
+#define BP_EACH_2D(r, rows, i, columns)                                                                                \
+    for (int32_t r = 0; r < (rows); r++)                                                                               \
+        for (int32_t i = 0; i < (columns); i++)
 #define BP_KERNEL_CPU(name, type, a, x, y, kind)                                                                       \
     BP_FN void bp_at_##name(const type *a, int32_t x, int32_t y);                                                      \
     static void bp_run_##name(const void *args, const struct bp_range *r)                                              \
