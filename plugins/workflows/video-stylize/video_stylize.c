@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The workflow: each frame of a video painted, the rest as bp/video_filter.h does it. */
+#include "request.h"
+#include "stylizer.h"
+
+#include <stdlib.h>
+
+/* Frames that are painted again before a job goes on at a checkpoint: of what was held before them a sixth is left at
+ * the default stability. */
+#define WARMUP 8
+
+/* One job while it runs. */
+struct work {
+    const struct kernels *kernels;
+    struct request request;
+    struct stylizer stylizer;
+};
+
+static int32_t open_stylizer(void *arg, const struct bp_video_info *info, const struct bp_video_planes *in,
+                             struct bp_video_planes *out, struct bp_err *err)
+{
+    struct work *w = arg;
+    const struct style style = {w->request.strength, w->request.brush_size, w->request.stability};
+    (void)info;
+    return stylizer_init(&w->stylizer, w->kernels, in, out, &style, err);
+}
+
+static int32_t launch(void *arg, const struct bp_pipeline_slot *slot, struct bp_err *err)
+{
+    struct work *w = arg;
+    return stylizer_launch(&w->stylizer, &slot->device_in, &slot->device_out, slot->queue, err);
+}
+
+static int32_t run(void *state, const struct bp_job *job, struct bp_err *err)
+{
+    struct work w = {.kernels = state};
+    int32_t rc = request_read(job, &w.request, err);
+    if (rc != BP_OK)
+        return rc;
+    struct bp_video_filter filter = {.job = job,
+                                     .dev = w.kernels->dev,
+                                     .drawing = "video-stylize/1",
+                                     .request = &w.request,
+                                     .request_bytes = sizeof w.request,
+                                     .quality = (int32_t)w.request.quality,
+                                     .warmup = w.request.stability > 0 ? WARMUP : 0,
+                                     .arg = &w,
+                                     .open = open_stylizer,
+                                     .launch = launch};
+    rc = bp_video_filter_run(&filter, err);
+    stylizer_free(&w.stylizer);
+    return rc;
+}
+
+static int32_t open(void *inst, const struct bp_device *dev, void **state, struct bp_err *err)
+{
+    (void)inst;
+    *state = NULL;
+    struct kernels *kernels = calloc(1, sizeof *kernels);
+    if (!kernels)
+        return bp_error(err, BP_NOMEM, "no memory to start");
+    int32_t rc = kernels_load(dev, kernels, err);
+    if (rc != BP_OK) {
+        kernels_unload(kernels);
+        free(kernels);
+        return rc;
+    }
+    *state = kernels;
+    return BP_OK;
+}
+
+static void close(void *state)
+{
+    kernels_unload(state);
+    free(state);
+}
+
+BP_WORKFLOW("video-stylize", .open = open, .run = run, .close = close)
