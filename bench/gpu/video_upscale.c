@@ -52,23 +52,41 @@ struct result {
     size_t n;
 };
 
+/* Up, larger, and down again: the luma plane in out. */
+static int32_t draw(const struct upscaler *u, const struct bp_video_frame *frame, struct result *out,
+                    struct bp_err *err)
+{
+    const struct bp_device *dev = u->kernels->dev;
+    struct bp_buffer in = {0}, big = {0};
+    uint8_t *host = malloc(u->in_bytes > u->out_bytes ? u->in_bytes : u->out_bytes);
+    int32_t rc = host ? dev->alloc(dev, u->in_bytes, &in, err) : BP_NOMEM;
+    if (rc == BP_OK)
+        rc = dev->alloc(dev, u->out_bytes, &big, err);
+    if (rc == BP_OK) {
+        upscaler_pack(u, frame, host);
+        rc = dev->upload(dev, &in, 0, host, u->in_bytes, err);
+    }
+    if (rc == BP_OK)
+        rc = upscaler_launch(u, &in, &big, NULL, err);
+    if (rc == BP_OK)
+        rc = dev->download(dev, &big, 0, host, u->out_bytes, err);
+    dev->free(dev, &in);
+    dev->free(dev, &big);
+    out->bytes = host;
+    out->n = rc == BP_OK ? u->out_at[1] : 0;
+    return rc;
+}
+
 static int32_t upscale(const struct bp_device *dev, const struct bp_video_frame *in, int32_t factor, struct result *out,
                        struct bp_err *err)
 {
     struct kernels kernels = {0};
     struct upscaler u = {0};
-    struct bp_video_frame big = {0};
     struct bp_video_info info = {.width = in->width, .height = in->height, .depth = in->depth};
     int32_t rc = kernels_load(dev, &kernels, err);
+    upscaler_init(&u, &kernels, &info, factor, 0.5);
     if (rc == BP_OK)
-        rc = upscaler_init(&u, &kernels, &info, factor, 0.5, err);
-    if (rc == BP_OK)
-        rc = upscaler_draw(&u, in, &big, err);
-    out->n = rc == BP_OK ? (size_t)big.strides[0] * (size_t)big.height : 0;
-    out->bytes = malloc(out->n ? out->n : 1);
-    if (rc == BP_OK && out->bytes)
-        memcpy(out->bytes, big.planes[0], out->n);
-    upscaler_free(&u);
+        rc = draw(&u, in, out, err);
     kernels_unload(&kernels);
     return rc;
 }
