@@ -13,7 +13,9 @@
 #include "submit.h"
 #include "workflow.h"
 #include <curl/curl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct bpctl {
@@ -94,6 +96,14 @@ static void follow(struct client *c)
     }
 }
 
+/* The daemon has a directory of its own: a file that was named from here is named in full. */
+static struct json_object *word_for_daemon(const char *word, const char *before)
+{
+    char full[PATH_MAX];
+    int names_file = strcmp(before, "--file") == 0 && word[0] != '/' && realpath(word, full);
+    return json_object_new_string(names_file ? full : word);
+}
+
 static int ask(const struct bpctl *b, struct client *c, int argc, char **argv)
 {
     struct bp_err err = {0};
@@ -107,7 +117,7 @@ static int ask(const struct bpctl *b, struct client *c, int argc, char **argv)
             continue;
         }
         follows |= strcmp(argv[b->first], "events") == 0 && strcmp(argv[i], "--follow") == 0;
-        json_object_array_add(words, json_object_new_string(argv[i]));
+        json_object_array_add(words, word_for_daemon(argv[i], i > b->first ? argv[i - 1] : ""));
     }
     json_object_object_add(params, "argv", words);
     json_put_bool(params, "text", !json);

@@ -155,6 +155,12 @@ def test_a_file_beside_the_plugin_is_the_candidate(daemon, test_copy, build):
     until(d, "promoted")
 
 
+def test_a_file_may_be_named_from_where_the_operator_stands(daemon, test_copy, build, monkeypatch):
+    d = daemon(settings={**SETTINGS, "scale.dryRun": "true"}, extra_plugins=[test_copy])
+    monkeypatch.chdir(build / "tests")
+    assert d.ctl("plugin", "canary", "test-copy", "10%", "--file", "workflows/test-copy-good.so")["state"] == "running"
+
+
 def test_what_cannot_be_tried_is_refused_with_the_reason(daemon, test_copy, build):
     d = daemon(settings={**SETTINGS, "scale.dryRun": "true"}, extra_plugins=[test_copy])
 
