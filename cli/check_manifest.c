@@ -90,10 +90,22 @@ static void expected(struct check *c)
 
 static void mime_type(struct check *c, const char *key, const char *mime, int pattern)
 {
-    static const char *const known[] = {"image/jpeg",       "image/png",       "image/webp",       "image/gif",
-                                        "image/tiff",       "image/avif",      "video/mp4",        "video/webm",
-                                        "audio/wav",        "audio/mpeg",      "text/plain",       "text/csv",
-                                        "application/json", "application/pdf", "model/gltf-binary"};
+    static const char *const known[] = {"application/gzip", "application/json", "application/octet-stream",
+                                        "application/pdf",  "application/zip",  "audio/aac",
+                                        "audio/flac",       "audio/mp4",        "audio/mpeg",
+                                        "audio/ogg",        "audio/opus",       "audio/wav",
+                                        "audio/webm",       "audio/x-wav",      "image/apng",
+                                        "image/avif",       "image/bmp",        "image/gif",
+                                        "image/heic",       "image/heif",       "image/jpeg",
+                                        "image/jxl",        "image/png",        "image/svg+xml",
+                                        "image/tiff",       "image/webp",       "model/gltf-binary",
+                                        "model/gltf+json",  "model/obj",        "model/stl",
+                                        "text/csv",         "text/html",        "text/markdown",
+                                        "text/plain",       "video/3gpp",       "video/av1",
+                                        "video/mp2t",       "video/mp4",        "video/mpeg",
+                                        "video/ogg",        "video/quicktime",  "video/webm",
+                                        "video/x-flv",      "video/x-ivf",      "video/x-matroska",
+                                        "video/x-ms-asf",   "video/x-ms-wmv",   "video/x-msvideo"};
     static const char *const tops[] = {"image/", "video/", "audio/", "text/", "application/", "model/", "font/"};
     size_t top = 0;
     int star = pattern && strlen(mime) > 2 && strcmp(mime + strlen(mime) - 2, "/*") == 0;
@@ -108,8 +120,11 @@ static void mime_type(struct check *c, const char *key, const char *mime, int pa
         finding_add(&c->found, FINDING_WARNING, "manifest",
                     "image, video, audio, text, application, model and font are known",
                     "\"%s\" has \"%.80s\", and no file is of such a type", key, mime);
-    const char *near = star ? NULL : nearest_name(mime, known, sizeof known / sizeof known[0]);
-    if (near && strcmp(near, mime) != 0)
+    int is_known = 0;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        is_known |= strcmp(known[i], mime) == 0;
+    const char *near = star || is_known ? NULL : nearest_name(mime, known, sizeof known / sizeof known[0]);
+    if (near)
         finding_add(&c->found, FINDING_WARNING, "manifest", "write the registered name of the type",
                     "\"%s\" has \"%.80s\"; did you mean \"%s\"?", key, mime, near);
 }
