@@ -142,7 +142,8 @@ class Daemon:
         return [int(p) for p in out.split()]
 
     def logs(self):
-        return [self.log, *sorted(self.state.glob("plugin/local/instances/*/*.log"))]
+        instances = self.state / "plugin/local/instances"
+        return [self.log, *sorted(instances.glob("*.log")), *sorted(instances.glob("*/*.log"))]
 
     def sanitizer_findings(self):
         texts = [(log, log.read_text(errors="replace")) for log in self.logs() if log.exists()]
