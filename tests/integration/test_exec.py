@@ -254,6 +254,11 @@ def test_the_samples_are_good_and_run(samples, build):
     assert json.loads(b.output(text)) == {"words": 5, "top": [["and", 2], ["cat", 1]]}
     job = b.done(b.submit("word-count", {}, b"\xff\xfe"))
     assert (job["status"], job["attempts"], job["error"]) == ("failed", 1, "the file is no UTF-8 text")
+    (b.d.dir / "notes.txt").write_text("one two two\n")
+    docs = (ROOT / "docs" / "plugins.md").read_text()
+    line = re.search(r"^bpctl (submit word-count .*)$", docs, re.M).group(1).replace("notes.txt", str(b.d.dir / "notes.txt"))
+    r = b.d.ctl(*line.split(), json_form=False)
+    assert r.returncode == 0 and "completed" in r.stdout, r
     digest = b.output(b.submit("digest", {"label": "$(id) 'x'"}, b"abc")).decode()
     assert digest == f"$(id) 'x' {hashlib.sha256(b'abc').hexdigest()}  -\n"
     if shutil.which("ffmpeg", path="/usr/bin:/bin"):
