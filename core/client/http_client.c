@@ -285,8 +285,9 @@ static int open_file(struct http_client_call *call, const struct http_client_req
     const char *path = r->from_file ? r->from_file : r->to_file;
     if (!path)
         return BP_OK;
-    call->fd = r->from_file ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) /* a pipe there must not block us */
-                            : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    call->fd = r->from_file
+                   ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) /* a pipe there must not block us */
+                   : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (call->fd < 0)
         return err_set(err, BP_IO, "open %s: %s", path, strerror(errno));
     if (r->to_file)

@@ -5,6 +5,13 @@
 
 #include "peer.h"
 
+/* A sanitizer reports, in its own words and by an exit, what the plugin breaks on purpose. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define BREAKING_SANITIZED 1
+#else
+#define BREAKING_SANITIZED 0
+#endif
+
 /* What this kernel can enforce; a test of something it cannot is skipped, and says so. */
 int kernel_landlock(void); /* version, 0: none */
 int kernel_asks(void);     /* calls can be asked about */

@@ -23,6 +23,7 @@ static void ends_with(const char *plugin, const char *const *rules, const char *
 static void a_crash_is_told_by_its_signal(void **state)
 {
     (void)state;
+    NEED(!BREAKING_SANITIZED, "a sanitizer has crashes, memory and threads of its own");
     ends_with("test-break", NULL, "{\"mode\":\"segv\"}", "crashed: signal 11 (Segmentation fault)");
     ends_with("test-break", NULL, "{\"mode\":\"abort\"}", "crashed: signal 6 (Aborted)");
     ends_with("test-break", NULL, "{\"mode\":\"heap\"}", "crashed: signal ");
@@ -40,6 +41,7 @@ static void an_exit_is_told_even_when_it_says_all_is_well(void **state)
 static void a_leak_ends_at_the_limit_and_names_it(void **state)
 {
     (void)state;
+    NEED(!BREAKING_SANITIZED, "a sanitizer has crashes, memory and threads of its own");
     const char *rules[] = {"--memory-bytes", "100000000", NULL};
     ends_with("test-break", rules, "{\"mode\":\"leak\"}", "worker.runnerMemoryBytes");
     ends_with("test-break", rules, "{\"mode\":\"shared_leak\"}", "more than the");
@@ -103,6 +105,7 @@ static void programs_that_end_make_room_for_others(void **state)
 static void what_left_its_group_and_its_parent_ends_too(void **state)
 {
     (void)state;
+    NEED(!BREAKING_SANITIZED, "a sanitizer has crashes, memory and threads of its own");
     int before = relics();
     struct peer p;
     breaking_start(&p, "test-open", NULL);
@@ -132,6 +135,7 @@ static void it_ends_as_soon_as_nobody_listens(void **state)
 static void too_many_threads_end_it(void **state)
 {
     (void)state;
+    NEED(!BREAKING_SANITIZED, "a sanitizer has crashes, memory and threads of its own");
     ends_with("test-break", NULL, "{\"mode\":\"thread_bomb\"}", "threads at once, more than 8192");
 }
 
