@@ -4,6 +4,7 @@
 # bytes, then jitter (how far the picture jumps from frame to frame, off the smooth move), and draws
 # docs/img/zoompan-and-ours.png.
 # Usage: bench/image_to_video.sh BUILD_DIR [PHOTO] [ROUNDS]; rounds alternate, so that a busy machine is as busy for all.
+# SIZE (1920x1080) and FRAMES (150) are taken from the environment; ROUNDS_ONLY=1 leaves jitter and picture out.
 set -eu
 build=${1:?usage: $0 BUILD_DIR [PHOTO] [ROUNDS]}
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -12,10 +13,11 @@ trap 'rm -rf "$tmp"' EXIT
 photo=${2:-$tmp/photo.jpg}
 rounds=${3:-1}
 [ -f "$photo" ] || ffmpeg -v error -f lavfi -i mandelbrot=s=4000x2250:r=1 -frames:v 1 -q:v 2 "$photo"
-size=1920x1080 frames=150 fps=30
+size=${SIZE:-1920x1080} frames=${FRAMES:-150} fps=30
+width=${size%x*} height=${size#*x}
 encoder="-c:v libx264 -preset veryfast -crf 19 -g 60 -threads 2"
 smooth="-x264-params open-gop=0:scenecut=0:b-adapt=0:bframes=5:subme=1" # what plugins/workflows/media/video.c sets
-push="zoompan=z='pow(1.3,on/149)':x='iw/2-iw/zoom/2':y='ih/2-ih/zoom/2':d=$frames:s=$size:fps=$fps"
+push="zoompan=z='pow(1.3,on/$((frames - 1)))':x='iw/2-iw/zoom/2':y='ih/2-ih/zoom/2':d=$frames:s=$size:fps=$fps"
 
 measure() { # "what" command...: on two cores; CPU time says more where other things run
     what=$1
@@ -30,7 +32,8 @@ print(f"{what:40} {wall:7.2f} s {frames / wall:7.1f} frames/s {cpu:7.2f} s of CP
 ' "$what" "$frames" "$@"
 }
 
-params='{"easing":"linear","motion_blur":0}'
+shape="\"width\":$width,\"height\":$height,\"fps\":$fps,\"duration\":$(awk "BEGIN { print $frames / $fps }")"
+params="{\"easing\":\"linear\",\"motion_blur\":0,$shape}"
 job() { # "what" params device
     measure "$1" "$build/bench/image_to_video" "$build/plugins/image-to-video.so" "$photo" "$2" "$tmp/ours.mp4" "$3"
 }
@@ -45,8 +48,9 @@ for round in $(seq "$rounds"); do
     job "image-to-video, start to end" "$params" cpu
     job "image-to-video as on AVX2" "$params" cpu:1
     job "image-to-video as on SSE2" "$params" cpu:0
-    job "image-to-video, orbit with depth" '{"move":"orbit","parallax":0.7,"motion_blur":0}' cpu
+    job "image-to-video, orbit with depth" "{\"move\":\"orbit\",\"parallax\":0.7,\"motion_blur\":0,$shape}" cpu
 done
+[ -z "${ROUNDS_ONLY:-}" ] || exit 0
 
 # Slow and small, where jitter shows: a push to 1.05 in 150 frames, no loss by the encoder.
 slow="zoompan=z='pow(1.05,on/149)':x='iw/2-iw/zoom/2':y='ih/2-ih/zoom/2':d=$frames:s=640x360:fps=$fps"
