@@ -343,6 +343,7 @@ static int open_engines(struct controller *k, struct bp_err *err)
         return err_set(err, BP_NOMEM, "no memory to start the engines");
     dispatch_webhook_secret(app->dispatch, app->webhook_secret);
     dispatch_bridge(app->dispatch, app->redis_url);
+    dispatch_set_lives(app->dispatch, fleet_life_s, app->fleets);
     struct leads leads = {dispatch_leads, app->dispatch};
     fleets_set_leads(app->fleets, &leads);
     scale_set_leads(app->scale, &leads);

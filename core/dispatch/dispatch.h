@@ -212,6 +212,11 @@ void dispatch_tenant_webhook(struct dispatch *d, const struct dispatch_webhook_a
 /* The key a tenant's receiver checks with, "whsec_...", version as in its row. BP_NOTFOUND: there is no secret. */
 int dispatch_webhook_key(const struct dispatch *d, const char *tenant, int32_t version, char out[64]);
 
+/* How long the machine of a worker is expected to live on, seconds; INFINITY: nobody takes it away. With it jobs go to
+ * the machine of those that wait that suits them (policy/risk.h). [loop] */
+typedef double (*dispatch_lives)(void *arg, const char *workflow, const char *worker);
+void dispatch_set_lives(struct dispatch *d, dispatch_lives life_s, void *arg);
+
 /* ---- several controllers on one queue ---- */
 
 /* By which URL the others may name this controller. */

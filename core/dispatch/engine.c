@@ -167,3 +167,9 @@ void dispatch_counters(const struct dispatch *d, struct dispatch_counters *out)
 {
     *out = d->counters;
 }
+
+void dispatch_set_lives(struct dispatch *d, dispatch_lives life_s, void *arg)
+{
+    d->life_s = life_s;
+    d->life_arg = arg;
+}

@@ -71,6 +71,8 @@ struct dispatch {
     struct watcher *watcher;
     struct bridge *bridge;
     struct canaries *canaries;
+    dispatch_lives life_s; /* or NULL */
+    void *life_arg;
 };
 
 void dispatch_ref(struct dispatch *d);

@@ -5,6 +5,7 @@
 #include "dispatch/held.h"
 #include "dispatch/job_json.h"
 #include "dispatch/watch.h"
+#include "policy/risk.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -289,13 +290,39 @@ void poll_lease(struct poll *p)
 
 /* ---- from other nouns ---- */
 
+#define COMPARED 16 /* polls that have waited longest */
+
+static double longest_run_s(const struct poll *p)
+{
+    int64_t run_ms = 0;
+    for (uint32_t i = 0; i < p->n; i++)
+        run_ms = p->link[i].lane->run_ms > run_ms ? p->link[i].lane->run_ms : run_ms;
+    return (double)run_ms / 1000;
+}
+
+/* Who of those that wait gets what came: the first, unless another one's machine suits it better. */
+static struct poll *taker(const struct lane *lane)
+{
+    struct poll *polls[COMPARED];
+    struct risk_choice choices[COMPARED];
+    uint32_t n = 0;
+    const struct poll_link *l;
+    TAILQ_FOREACH(l, &lane->waiting, in_lane)
+    {
+        if (n == COMPARED)
+            break;
+        choices[n] = (struct risk_choice){l->poll->life_s, longest_run_s(l->poll)};
+        polls[n++] = l->poll;
+    }
+    return polls[risk_choose(choices, n, (double)lane->run_ms / 1000)];
+}
+
 uint32_t poll_arrived(struct dispatch *d, struct lane *lane, uint32_t jobs)
 {
     uint32_t woken = 0;
     lane_arrived(lane);
     while (woken < jobs && !TAILQ_EMPTY(&lane->waiting) && !d->draining) {
-        struct poll *p = TAILQ_FIRST(&lane->waiting)->poll;
-        poll_lease(p);
+        poll_lease(taker(lane));
         woken++;
     }
     return woken;

@@ -35,8 +35,9 @@ struct poll {
     enum poll_state state;
     int gone; /* the client went away: give back what comes */
     int want_list;
-    int at_risk; /* its machine may be taken away: no long jobs */
-    int stood;   /* it waited before: its place is in front */
+    int at_risk;   /* its machine may be taken away: no long jobs */
+    double life_s; /* of its machine */
+    int stood;     /* it waited before: its place is in front */
     uint32_t max;
     int32_t max_concurrency; /* 0: as registered */
     int64_t deadline_ms;     /* monotonic; 0: does not wait */

@@ -42,6 +42,8 @@ struct fleet_counts {
     int32_t launch_failures; /* within 10 min */
 };
 int fleet_counts(struct fleets *f, const char *slug, struct fleet_counts *out);
+/* Seconds that the instance of a worker is expected to live on; INFINITY: it is no Spot instance of that fleet. */
+double fleet_life_s(void *fleets, const char *workflow, const char *worker);
 /* What each instance is doing, at most POLICY_INSTANCES of a kind; draining ones are left out. All zero when the fleet
  * is not described yet. A job counts as long as its instance has been busy without a look that found it idle. */
 void fleet_detail(struct fleets *f, const char *slug, struct policy_fleet *out);

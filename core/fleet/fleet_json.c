@@ -14,7 +14,7 @@ static const char *instance_state(const struct instance *i)
                                                      : "terminated";
 }
 
-static struct json_object *instance_json(const struct instance *i)
+static struct json_object *instance_json(const struct fleets *f, const struct instance *i)
 {
     struct json_object *o = json_object_new_object();
     json_put_str(o, "id", i->now.id);
@@ -27,6 +27,8 @@ static struct json_object *instance_json(const struct instance *i)
     json_put_bool(o, "registered", i->has_worker);
     json_put_str(o, "fault", i->fault[0] ? i->fault : NULL);
     json_put_int(o, "leases", i->leases);
+    if (i->now.spot)
+        json_put_int(o, "expected_life_s", (int64_t)life_s(f, i));
     json_put_int(o, "launched_ms", i->now.launched_ms);
     json_put_int(o, "running_ms", i->now.running_ms);
     return o;
@@ -65,7 +67,7 @@ static struct json_object *fleet_json(const struct fleets *f, const struct fleet
     json_put_str(o, "error", fl->error[0] ? fl->error : NULL);
     json_put_str(o, "unmade", fl->unmade[0] ? fl->unmade : NULL);
     for (const struct instance *i = fl->instances; i; i = i->next)
-        json_object_array_add(instances, instance_json(i));
+        json_object_array_add(instances, instance_json(f, i));
     for (uint32_t k = 0; k < fl->n_activities; k++)
         json_object_array_add(activities, activity_json(&fl->activities[k]));
     if (fl->afforded > 0)

@@ -7,6 +7,7 @@
 #include "fleet/fleet.h"
 #include "host/queue_call.h"
 #include "log/name_map.h"
+#include "policy/risk.h"
 
 #define FLEET_ACTIVITIES 20
 #define FLEET_CALL_MS    60000 /* a cloud may be slow */
@@ -23,6 +24,7 @@ struct instance {
     enum drain_step drain;
     int64_t marked_ms;
     int64_t idle_since_ms, busy_since_ms;
+    int64_t lived_ms;        /* up to when its life has been counted, 0: it is not */
     int64_t silent_since_ms; /* monotonic; no worker of it has been registered since, 0: one is */
     int silent;              /* it is ended for that, so growth does not call it back */
     char fault[200];         /* what its worker says of its device, "": it is sound */
@@ -79,6 +81,7 @@ struct fleets {
     struct name_map by_slug; /* the same */
     uint32_t n_fleets;       /* when the last look began */
     int ensuring;            /* calls under way */
+    struct risk risk;        /* what was learned of the lives of Spot instances since the start */
     struct loop_timer *tick, *soon;
     struct subscription *jobs, *workers, *plugins, *leaders;
     struct leads leads;
@@ -116,6 +119,12 @@ void drain_follow(struct instance *i);
 void drain_worker_up(struct fleets *f, struct fleet *fl, struct instance *i);
 /* Protection follows leases. */
 void protect_follow(struct fleets *f, struct fleet *fl);
+
+/* life.c */
+void life_follow(struct fleets *f, struct instance *i);      /* it was described */
+void life_taken(struct fleets *f, const struct instance *i); /* a notice was given, or it went without one */
+/* Seconds that it is expected to live on; INFINITY: nobody takes it away. */
+double life_s(const struct fleets *f, const struct instance *i);
 
 /* silent.c: after a look, for the leader: instances whose worker does not come are ended, and so replaced. */
 void silent_follow(struct fleets *f, struct fleet *fl);

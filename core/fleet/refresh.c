@@ -107,14 +107,17 @@ static void merge_instance(struct fleets *f, struct fleet *fl, const struct bp_i
     i->now = *d;
     i->known = 1;
     merge_worker(f, fl, i);
+    life_follow(f, i);
     if (!f->leading)
         drain_follow(i);
     else if (is_new)
         take_up_drain(fl, i);
     if (from != d->state)
         tell(f, fl, i, from, "");
-    if (d->interrupting && !was_interrupting)
+    if (d->interrupting && !was_interrupting) {
+        life_taken(f, i);
         tell(f, fl, i, d->state, "interruption notice");
+    }
 }
 
 static void forget_unknown(struct fleets *f, struct fleet *fl)
@@ -126,6 +129,8 @@ static void forget_unknown(struct fleets *f, struct fleet *fl)
             at = &i->next;
             continue;
         }
+        if (i->drain == DRAIN_NONE && !i->now.interrupting && i->lived_ms)
+            life_taken(f, i);
         if (!i->known) {
             int32_t from = i->now.state;
             i->now.state = BP_INSTANCE_TERMINATED;

@@ -76,20 +76,21 @@ static int grow(struct fleets *f, struct fleet *fl, int32_t more, struct bp_err 
 
 /* ---- in ---- */
 
-static struct scale_in_candidate candidate(const struct instance *i)
+static struct scale_in_candidate candidate(const struct fleets *f, const struct instance *i)
 {
     return (struct scale_in_candidate){.ready = i->now.state == BP_INSTANCE_RUNNING,
                                        .idle_since_ms = i->idle_since_ms,
-                                       .launched_ms = i->now.launched_ms};
+                                       .launched_ms = i->now.launched_ms,
+                                       .life_s = life_s(f, i)};
 }
 
 /* Never one with a lease. */
-static struct instance *pick(struct fleet *fl)
+static struct instance *pick(const struct fleets *f, struct fleet *fl)
 {
     struct instance *best = NULL;
     struct scale_in_candidate first = {0};
     for (struct instance *i = fl->instances; i; i = i->next) {
-        struct scale_in_candidate c = candidate(i);
+        struct scale_in_candidate c = candidate(f, i);
         if (i->drain != DRAIN_NONE || !is_live(i) || i->leases > 0 || (best && !scale_in_before(&c, &first)))
             continue;
         best = i;
@@ -102,7 +103,7 @@ static int32_t shrink(struct fleets *f, struct fleet *fl, int32_t fewer, const c
 {
     int32_t drained = 0;
     while (drained < fewer) {
-        struct instance *i = pick(fl);
+        struct instance *i = pick(f, fl);
         if (!i)
             break;
         drain_instance(f, fl, i, reason);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/decide.h"
 
+#include "policy/risk.h"
+
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -95,5 +97,7 @@ int scale_in_before(const struct scale_in_candidate *a, const struct scale_in_ca
 {
     if (a->ready != b->ready)
         return a->ready;
+    if (a->ready && (risk_is_shorter(a->life_s, b->life_s) || risk_is_shorter(b->life_s, a->life_s)))
+        return a->life_s < b->life_s;
     return a->ready ? a->idle_since_ms < b->idle_since_ms : a->launched_ms > b->launched_ms;
 }

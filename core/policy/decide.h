@@ -38,8 +38,10 @@ struct scale_in_candidate {
     int ready;             /* it takes jobs; else it boots */
     int64_t idle_since_ms; /* when ready */
     int64_t launched_ms;
+    double life_s; /* that it is expected to live on; 0: not known */
 };
-/* 1 when a should go before b: the longest idle first, then the youngest boot. */
+/* 1 when a should go before b. Of those that are ready one that will be taken away much sooner goes first
+ * (risk_is_shorter), then the longest idle, then the youngest boot. */
 int scale_in_before(const struct scale_in_candidate *a, const struct scale_in_candidate *b);
 
 #endif

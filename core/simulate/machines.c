@@ -44,12 +44,14 @@ static int64_t after_ms(const struct run *r, double s)
 
 static void begin_life(struct run *r, uint32_t slot)
 {
-    const struct machine *m = &r->machines[slot];
+    struct machine *m = &r->machines[slot];
     double own = r->types[m->type].interruptions, per_hour = own >= 0 ? own : r->model->interruptions;
     heap_put(&r->heap, (struct event){after_ms(r, boot_s(r)), AT_READY, slot, m->stamp, 0});
-    if (per_hour > 0)
-        heap_put(&r->heap, (struct event){after_ms(r, dice_exponential(&r->lives, 3600 / per_hour)), AT_INTERRUPT, slot,
-                                          m->stamp, 0});
+    m->taken_ms = INT64_MAX;
+    if (per_hour <= 0)
+        return;
+    m->taken_ms = after_ms(r, dice_exponential(&r->lives, 3600 / per_hour));
+    heap_put(&r->heap, (struct event){m->taken_ms, AT_INTERRUPT, slot, m->stamp, 0});
 }
 
 int machine_launch(struct run *r)
@@ -84,6 +86,7 @@ void machine_end(struct run *r, struct machine *m)
         s = r->model->bill;
     r->billed_s += s;
     r->cost += s / 3600 * r->types[m->type].price;
+    risk_lived(r->risk, r->types[m->type].name, "", 0, s);
     r->of_type[m->type]--;
     r->booting -= m->state == MACHINE_BOOTING;
     r->idle -= m->state == MACHINE_IDLE;
@@ -102,24 +105,60 @@ static uint32_t take_job(struct run *r)
     return r->n_returned ? r->returned[--r->n_returned] : r->next++;
 }
 
+/* ---- who takes a job ---- */
+
+#define LONG_S 120.0 /* dispatch.atRiskSeconds: longer jobs are not given to a machine with a notice */
+#define LOOKED 64    /* idle machines that are compared */
+
+static double life_s(const struct run *r, const struct machine *m)
+{
+    if (!r->model->risk)
+        return 0;
+    return risk_life_s(r->risk, r->types[m->type].name, "", (double)(r->now_ms - m->launched_ms) / 1000);
+}
+
+static int is_doomed(const struct run *r, const struct machine *m)
+{
+    return r->model->notice > 0 && (double)(m->taken_ms - r->now_ms) <= r->model->notice * 1000;
+}
+
+/* The idle machine that takes the next job, NULL: none may. */
+static struct machine *taker(struct run *r)
+{
+    struct machine *idle[LOOKED];
+    struct risk_choice choices[LOOKED];
+    double run_s = r->history->run_mean_s;
+    uint32_t n = 0, most = r->model->risk ? LOOKED : 1;
+    for (int32_t i = 0; i < r->max && n < most; i++) {
+        struct machine *m = &r->machines[i];
+        if (m->state != MACHINE_IDLE || (r->model->risk && run_s > LONG_S && is_doomed(r, m)))
+            continue;
+        choices[n] = (struct risk_choice){life_s(r, m), 0};
+        idle[n++] = m;
+    }
+    return n ? idle[risk_choose(choices, n, r->model->risk ? run_s : 0)] : NULL;
+}
+
+static void lease(struct run *r, struct machine *m)
+{
+    m->state = MACHINE_BUSY;
+    m->job = take_job(r);
+    m->began_ms = r->now_ms;
+    r->idle--;
+    r->busy++;
+    r->progress_ms = r->now_ms;
+    if (r->wait_ms[m->job] < 0)
+        r->wait_ms[m->job] = r->now_ms - r->trace->arrival_ms[m->job];
+    calibration_began(r, m->job);
+    double s = (double)r->trace->duration_ms[m->job] / 1000 / r->types[m->type].speed;
+    heap_put(&r->heap, (struct event){after_ms(r, s), AT_FINISH, (uint32_t)(m - r->machines), m->stamp, 0});
+}
+
 void machines_lease(struct run *r)
 {
-    for (int32_t i = 0; i < r->max && r->idle && queued_jobs(r); i++) {
-        struct machine *m = &r->machines[i];
-        if (m->state != MACHINE_IDLE)
-            continue;
-        m->state = MACHINE_BUSY;
-        m->job = take_job(r);
-        m->began_ms = r->now_ms;
-        r->idle--;
-        r->busy++;
-        r->progress_ms = r->now_ms;
-        if (r->wait_ms[m->job] < 0)
-            r->wait_ms[m->job] = r->now_ms - r->trace->arrival_ms[m->job];
-        calibration_began(r, m->job);
-        double s = (double)r->trace->duration_ms[m->job] / 1000 / r->types[m->type].speed;
-        heap_put(&r->heap, (struct event){after_ms(r, s), AT_FINISH, (uint32_t)i, m->stamp, 0});
-    }
+    struct machine *m;
+    while (r->idle && queued_jobs(r) && (m = taker(r)))
+        lease(r, m);
 }
 
 struct machine *machine_first_to_go(struct run *r)
@@ -128,7 +167,7 @@ struct machine *machine_first_to_go(struct run *r)
     struct scale_in_candidate first = {0};
     for (int32_t i = 0; i < r->max; i++) {
         struct machine *m = &r->machines[i];
-        struct scale_in_candidate c = {m->state == MACHINE_IDLE, m->idle_ms, m->launched_ms};
+        struct scale_in_candidate c = {m->state == MACHINE_IDLE, m->idle_ms, m->launched_ms, life_s(r, m)};
         if ((m->state != MACHINE_IDLE && m->state != MACHINE_BOOTING) || (best && !scale_in_before(&c, &first)))
             continue;
         best = m;

@@ -30,6 +30,8 @@ const struct model_row model_rows[] = {
     ROW(zero, "s", 900, 0, 6000000, "scaleToZeroSeconds of step and target"),
     ROW(target, "s", 0, 0, 1e6, "targetP95WaitSeconds of slo; 0: none"),
     ROW(price, "", 1, 0, 1000, "of an hour that a job waits, in instance-hours, of slo"),
+    ROW(risk, "", 0, 0, 1, "1: jobs and scale-in go by how long instances are expected to live, as live"),
+    ROW(notice, "s", 0, 0, 86400, "from a rebalance notice to the interruption it foretells; 0: none comes"),
     ROW(estimates, "jobs", 0, 0, 1e6,
         "are asked about as they come: when do they begin and end, and did they by then? 0: none"),
     {0},

@@ -4,6 +4,7 @@
 #define SIMULATE_RUN_H
 
 #include "policy/decide.h"
+#include "policy/risk.h"
 #include "simulate/simulate.h"
 
 enum machine_state { MACHINE_NONE = 1, MACHINE_BOOTING, MACHINE_IDLE, MACHINE_BUSY };
@@ -12,7 +13,7 @@ enum machine_state { MACHINE_NONE = 1, MACHINE_BOOTING, MACHINE_IDLE, MACHINE_BU
 struct machine {
     enum machine_state state;
     uint32_t stamp, job, type;
-    int64_t launched_ms, idle_ms, began_ms;
+    int64_t launched_ms, idle_ms, began_ms, taken_ms; /* taken_ms: when it will be interrupted */
 };
 
 /* In the order in which those of the same moment happen. */
@@ -68,6 +69,7 @@ struct run {
     double billed_s, cost;
 
     struct history *history;
+    struct risk *risk;               /* what the runs so far say of lives, with model->risk */
     struct calibration *calibration; /* NULL: no job is asked about */
     void *memory;                    /* the policy's */
     int64_t empty_ms, last_scale_ms;

@@ -56,6 +56,7 @@ static void finish(struct run *r, struct machine *m)
 static void interrupt(struct run *r, struct machine *m)
 {
     r->out->interruptions++;
+    risk_interrupted(r->risk, r->types[m->type].name, "", (double)(r->now_ms - m->launched_ms) / 1000);
     history_interrupted(r->history, clock_of(r));
     if (m->state == MACHINE_BUSY) {
         r->out->lost_hours += (double)(r->now_ms - m->began_ms) / 3600000;
@@ -172,7 +173,8 @@ static int begin(struct run *r)
     r->wait_ms = malloc(n * sizeof *r->wait_ms);
     r->history = malloc(sizeof *r->history);
     r->memory = calloc(1, r->policy->memory_bytes + 1);
-    if (!r->machines || !r->returned || !r->wait_ms || !r->history || !r->memory)
+    r->risk = calloc(1, sizeof *r->risk);
+    if (!r->risk || !r->machines || !r->returned || !r->wait_ms || !r->history || !r->memory)
         return 0;
     for (int32_t i = 0; i < r->max; i++)
         r->machines[i].state = MACHINE_NONE;
@@ -244,6 +246,7 @@ int simulate(const struct model *m, const struct trace *t, const struct policy *
     free(r.returned);
     free(r.wait_ms);
     free(r.history);
+    free(r.risk);
     calibration_free(r.calibration);
     free(r.memory);
     return good ? BP_OK : err_set(err, BP_NOMEM, "no memory to simulate the %u jobs of %s", t->n, t->name);

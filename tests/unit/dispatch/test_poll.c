@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "dispatch/lane.h"
 #include "dispatch/rig.h"
 
+#include <math.h>
 #include <string.h>
 
 #define POLL       "{'worker_id':'w'}"
@@ -389,6 +391,42 @@ static void worker_at_risk_gets_no_long_job_and_any_once_the_risk_is_over(void *
     rig_free(r);
 }
 
+/* w1 is about to be taken away, w2 is not; w3 is of nobody's fleet. */
+static double life_s(void *arg, const char *workflow, const char *worker)
+{
+    (void)arg;
+    assert_string_equal(workflow, "noop");
+    return strcmp(worker, "w1") == 0 ? 60 : strcmp(worker, "w2") == 0 ? 36000 : INFINITY;
+}
+
+static void a_job_goes_to_the_machine_that_lives_longest(void **state)
+{
+    (void)state;
+    const char *sets[] = {"dispatch.sweepMilliseconds=60000", NULL};
+    struct rig *r = rig_new(sets);
+    struct answer a[3] = {0};
+    struct worker_auth *w[3];
+    const char *const names[] = {"w1", "w2", "w3"};
+    dispatch_set_lives(r->d, life_s, NULL);
+    lane_ran(lane_get(r->d, "noop"), 30000);
+    for (int i = 0; i < 3; i++) {
+        w[i] = worker_in(r, names[i], "noop");
+        begin_worker(r, dispatch_worker_poll, w[i], WAIT, &a[i]);
+        rig_turn(r, 20);
+    }
+    for (int i = 2; i >= 0; i--) {
+        submit_ok(r, "{'workflow':'noop'}");
+        rig_wait(r, &a[i]);
+        for (int k = 0; k < i; k++)
+            assert_int_equal(a[k].done, 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        answer_reset(&a[i]);
+        worker_auth_free(w[i]);
+    }
+    rig_free(r);
+}
+
 #define BROKEN "{'worker_id':'w','capabilities':{'health':{'ok':false,'text':'Xid 79'}}}"
 #define SOUND  "{'worker_id':'w','capabilities':{'health':{'ok':true,'text':''}}}"
 
@@ -593,6 +631,7 @@ int main(void)
         cmocka_unit_test(job_whose_urls_cannot_be_signed_is_given_back),
         cmocka_unit_test(capacity_is_what_the_store_counts),
         cmocka_unit_test(worker_at_risk_gets_no_long_job_and_any_once_the_risk_is_over),
+        cmocka_unit_test(a_job_goes_to_the_machine_that_lives_longest),
         cmocka_unit_test(worker_with_a_broken_device_gets_no_job_until_it_is_sound),
         cmocka_unit_test(full_worker_leaves_the_job_to_the_next_one),
         cmocka_unit_test(max_jobs_takes_several),

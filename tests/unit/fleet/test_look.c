@@ -2,6 +2,7 @@
 /* What a look learns, and that nothing changes while the world does not answer. */
 #include "fleet/fixture.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,6 +51,43 @@ static void the_boot_time_is_learned_once_an_instance(void **state)
     rig_machine(f.rig, "i-2", 18000);
     look(&f);
     assert_true(counts(&f).boot_s == 10); /* 8 + (18 - 8) / 5 */
+    end(&f);
+}
+
+static void at(struct fixture *f, uint32_t k, const char *zone, int interrupting)
+{
+    pthread_mutex_lock(&f->rig->lock);
+    struct bp_instance *i = &f->rig->machines[k].instance;
+    i->spot = 1;
+    snprintf(i->zone, sizeof i->zone, "%s", zone);
+    i->interrupting = interrupting;
+    pthread_mutex_unlock(&f->rig->lock);
+}
+
+/* In zone a instances are interrupted, in b they live. */
+static void lives_are_learned_by_zone(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, 3, NEVER);
+    assert_true(isinf(fleet_life_s(f.fleets, "photo", "i-1"))); /* on demand */
+    assert_true(isinf(fleet_life_s(f.fleets, "photo", "elsewhere")));
+    for (uint32_t k = 0; k < 3; k++)
+        at(&f, k, k ? "b" : "a", 0);
+    look(&f);
+    double before_s = fleet_life_s(f.fleets, "photo", "i-1");
+    assert_true(fabs(before_s - 50 * 3600) < 60);
+    at(&f, 0, "a", 1);
+    look(&f);
+    assert_true(fleet_life_s(f.fleets, "photo", "i-1") < 120); /* on notice */
+    at(&f, 0, "a", 0);
+    at(&f, 2, "a", 0);
+    look(&f);
+    assert_true(fleet_life_s(f.fleets, "photo", "i-3") < before_s);
+    assert_true(fabs(fleet_life_s(f.fleets, "photo", "i-2") - before_s) < 60);
+    assert_int_equal(resize(&f, 2), 0);
+    rig_until_calls(f.rig, "terminate", 1); /* one of those that would go anyway */
+    assert_null(strstr(f.rig->calls, "terminate photo i-2"));
     end(&f);
 }
 
@@ -163,6 +201,7 @@ int main(void)
         cmocka_unit_test(a_describe_that_fails_holds_what_was_known),
         cmocka_unit_test(nothing_is_ended_while_the_queue_does_not_say_who_is_busy),
         cmocka_unit_test(the_boot_time_is_learned_once_an_instance),
+        cmocka_unit_test(lives_are_learned_by_zone),
         cmocka_unit_test(failed_launches_are_told_once_and_counted_for_ten_minutes),
         cmocka_unit_test(each_change_of_an_instance_is_an_event),
         cmocka_unit_test(stopping_lets_the_provider_end_its_instances_and_changes_no_more),

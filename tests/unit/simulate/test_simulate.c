@@ -328,6 +328,33 @@ static void no_policy_beats_the_clairvoyant(void **state)
         assert_true(run(g, p->name, 1)->j > bound);
 }
 
+/* ---- risk ---- */
+
+/* A week of jobs of ten minutes on two types: one is interrupted each hour, the other seldom. */
+static const struct simulate_result *risky_week(double risk, double notice_s)
+{
+    struct bp_err err = {0};
+    struct rig *g = rig();
+    for (int i = 0; i < 2000; i++)
+        job(g, i * 300, 600);
+    assert_int_equal(model_add_type(&g->m, "g5:0.42:3:1:1", &err), BP_OK);
+    assert_int_equal(model_add_type(&g->m, "g6:0.5:32:1:0.02", &err), BP_OK);
+    g->m.risk = risk;
+    g->m.notice = notice_s;
+    return run(g, "slo", 1);
+}
+
+static void less_work_is_lost_when_jobs_go_by_lives(void **state)
+{
+    (void)state;
+    double blind = risky_week(0, 600)->lost_hours, by_lives = risky_week(1, 0)->lost_hours;
+    double noticed = risky_week(1, 600)->lost_hours;
+    print_message("lost hours: %g, by lives %g, with notices %g\n", blind, by_lives, noticed);
+    assert_true(blind > 1);
+    assert_true(by_lives <= blind);
+    assert_true(noticed < blind / 4);
+}
+
 /* ---- estimates ---- */
 
 static double roll(uint64_t *dice)
@@ -402,6 +429,7 @@ int main(void)
         cmocka_unit_test(the_clairvoyant_weighs_waits_against_boots),
         cmocka_unit_test(the_clairvoyant_is_bound_by_the_most_instances),
         cmocka_unit_test(no_policy_beats_the_clairvoyant),
+        cmocka_unit_test(less_work_is_lost_when_jobs_go_by_lives),
         cmocka_unit_test(what_is_said_of_jobs_holds_as_often_as_it_says),
         cmocka_unit_test(without_the_wish_nothing_is_said),
     };
