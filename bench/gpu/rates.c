@@ -87,7 +87,8 @@ static int32_t measure(struct bench *b, struct rates *out, struct bp_err *err)
     TRY(best_of(b, copy_once, &s, err));
     out->copy_bytes_s = 2 * bytes / s;
     TRY(best_of(b, compute_once, &s, err));
-    out->flops_s = (double)(b->columns / 64) * b->rows * 256 * COMPUTE_FLOPS / s;
+    int32_t tiles = b->columns / 64 * b->rows;
+    out->flops_s = (double)tiles * 256 * COMPUTE_FLOPS / s;
     TRY(best_of(b, nothing_once, &s, err));
     out->launch_s = s;
     TRY(best_of(b, up_once, &s, err));

@@ -10,7 +10,8 @@
 #define ITEMS ((uint64_t)ANSWER_WIDTH * ANSWER_HEIGHT)
 
 /* A test computes them anew by other code. */
-const struct known_answer known_answers[KNOWN_ANSWERS] = {{0x9e3779b9u, 0x9720f4cebb3de3f8ULL}, {0x7f4a7c15u, 0xdbe16a2645c8fd15ULL}};
+const struct known_answer known_answers[KNOWN_ANSWERS] = {{0x9e3779b9u, 0x9720f4cebb3de3f8ULL},
+                                                          {0x7f4a7c15u, 0xdbe16a2645c8fd15ULL}};
 
 /* FNV-1a over whole values. */
 static uint64_t sum_of(const uint32_t *values)
