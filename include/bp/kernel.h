@@ -66,7 +66,7 @@ struct bp_grid {
     BP_EACH(bp_k_, (rows) * (columns))                                                                                 \
     for (int32_t r = bp_k_ / (columns), i = bp_k_ % (columns), bp_once_ = 1; bp_once_; bp_once_ = 0)
 
-#define BP_FN         __device__ static inline
+#define BP_FN         __device__ static inline __attribute__((always_inline))
 #define BP_CONST      __device__ static const
 #define BP_SHARED     __shared__
 #define BP_RESTRICT   __restrict__

@@ -266,16 +266,35 @@ BP_FN void begin_strokes(const struct paint_args *a, int32_t x, int32_t y, int32
     int64_t row = (int64_t)bp_mini(y >> halved, a->flow_height - 1) * a->flow_width;
     int64_t plane = (int64_t)a->flow_width * a->flow_height;
     const float weight = OVERLAP * OVERLAP;
+#pragma GCC unroll 4
     for (int32_t k = 0; k < 4; k++)
         for (int32_t l = 0; l < LANES; l++) {
             s->map[k][l] = a->flow[k * plane + row + bp_mini((x + l) >> halved, a->flow_width - 1)] * a->brush.scale;
             s->weights[k][l] = weight;
         }
+#pragma GCC unroll 8
     for (int32_t k = 0; k < 8; k++)
-        for (int32_t p = 0; p <= n_planes; p++)
-            for (int32_t l = 0; l < LANES; l++)
-                s->sums[k][p][l] = weight * patch[p * patch_size + l];
+        for (int32_t l = 0; l < LANES; l++) {
+            s->sums[k][0][l] = weight * patch[l];
+            s->sums[k][1][l] = weight * patch[patch_size + l];
+            s->sums[k][2][l] = n_planes > 1 ? weight * patch[2 * patch_size + l] : 0.0f;
+            s->sums[k][3][l] = n_planes > 1 ? weight * patch[3 * patch_size + l] : 0.0f;
+        }
 }
+
+/* To the sums of plane n: w0 to w7 of one sample, those of the opposite sectors of the other. */
+#define ADD_PLANE(n)                                                                                                   \
+    do {                                                                                                               \
+        float a = plus[(n)*patch_size + l], b = minus[(n)*patch_size + l];                                             \
+        s->sums[0][n][l] += w0 * a + w4 * b;                                                                           \
+        s->sums[1][n][l] += w1 * a + w5 * b;                                                                           \
+        s->sums[2][n][l] += w2 * a + w6 * b;                                                                           \
+        s->sums[3][n][l] += w3 * a + w7 * b;                                                                           \
+        s->sums[4][n][l] += w4 * a + w0 * b;                                                                           \
+        s->sums[5][n][l] += w5 * a + w1 * b;                                                                           \
+        s->sums[6][n][l] += w6 * a + w2 * b;                                                                           \
+        s->sums[7][n][l] += w7 * a + w3 * b;                                                                           \
+    } while (0)
 
 /* Adds the samples at (dx, dy) steps and at (-dx, -dy) to all sectors. */
 BP_FN void add_pair(struct strokes *BP_RESTRICT s, int32_t n_planes, const float *BP_RESTRICT plus,
@@ -296,17 +315,11 @@ BP_FN void add_pair(struct strokes *BP_RESTRICT s, int32_t n_planes, const float
         s->weights[1][l] += w1 + w5;
         s->weights[2][l] += w2 + w6;
         s->weights[3][l] += w3 + w7;
-#pragma GCC unroll 4
-        for (int32_t n = 0; n <= n_planes; n++) {
-            float a = plus[n * patch_size + l], b = minus[n * patch_size + l];
-            s->sums[0][n][l] += w0 * a + w4 * b;
-            s->sums[1][n][l] += w1 * a + w5 * b;
-            s->sums[2][n][l] += w2 * a + w6 * b;
-            s->sums[3][n][l] += w3 * a + w7 * b;
-            s->sums[4][n][l] += w4 * a + w0 * b;
-            s->sums[5][n][l] += w5 * a + w1 * b;
-            s->sums[6][n][l] += w6 * a + w2 * b;
-            s->sums[7][n][l] += w7 * a + w3 * b;
+        ADD_PLANE(0);
+        ADD_PLANE(1);
+        if (n_planes > 1) {
+            ADD_PLANE(2);
+            ADD_PLANE(3);
         }
     }
 }
@@ -374,10 +387,12 @@ BP_FN void paint(const struct paint_args *a, int32_t x, int32_t y, int32_t n_pla
                 add_pair(&s, n_planes, plus, minus, patch_size, (float)dx, (float)dy);
             }
     end_strokes(&s, n_planes);
-    if (n_planes == 1)
+    if (n_planes == 1) {
         store_strokes(a, 0, x, y, s.painted[0]);
-    for (int32_t p = 1; p < n_planes; p++)
-        store_strokes(a, p, x, y, s.painted[p]);
+    } else {
+        store_strokes(a, 1, x, y, s.painted[1]);
+        store_strokes(a, 2, x, y, s.painted[2]);
+    }
 }
 
 /* Patches for the largest brush: its border on both sides. Chroma's is half as large. */
