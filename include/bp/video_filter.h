@@ -55,7 +55,7 @@ struct bp_video_filter {
 /*
  * A whole run(): reads the job's one video, draws it, writes an MP4 to the job's output. The plugin's setting "engine"
  * says who decodes and encodes (bp_engine_for). BP_BADINPUT with a sentence for the tenant: not exactly one file, no
- * video that can be read, smaller than 16 by 16 pixels; BP_STOPPED; else what failed.
+ * video that can be read, or it would become smaller than 16 by 16 pixels; BP_STOPPED; else what failed.
  */
 int32_t bp_video_filter_run(const struct bp_video_filter *filter, struct bp_err *err);
 

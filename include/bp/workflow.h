@@ -29,6 +29,9 @@ void bp_job_log(const struct bp_job *job, int32_t level, const char *fmt, ...) B
  */
 double bp_param_f(const struct bp_job *job, const char *name);
 double bp_param_f_or(const struct bp_job *job, const char *name, double fallback);
+/* The same within a range. BP_INVALID names the param, its value and what is allowed; *out is set either way. */
+int32_t bp_param_f_in(const struct bp_job *job, const char *name, double fallback, double minimum, double maximum,
+                      double *out, struct bp_err *err);
 int64_t bp_param_i(const struct bp_job *job, const char *name);
 int64_t bp_param_i_or(const struct bp_job *job, const char *name, int64_t fallback);
 int32_t bp_param_b_or(const struct bp_job *job, const char *name, int32_t fallback);

@@ -11,6 +11,15 @@ double bp_param_f(const struct bp_job *job, const char *name)
     return bp_param_f_or(job, name, 0);
 }
 
+int32_t bp_param_f_in(const struct bp_job *job, const char *name, double fallback, double minimum, double maximum,
+                      double *out, struct bp_err *err)
+{
+    *out = bp_param_f_or(job, name, fallback);
+    if (*out >= minimum && *out <= maximum)
+        return BP_OK;
+    return bp_error(err, BP_INVALID, "%s is %g, allowed are %g to %g", name, *out, minimum, maximum);
+}
+
 int64_t bp_param_i_or(const struct bp_job *job, const char *name, int64_t fallback)
 {
     return bp_json_i(job->params, name, fallback);

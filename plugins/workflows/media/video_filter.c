@@ -170,10 +170,11 @@ static int32_t restore(struct work *w, struct bp_err *err)
 
 static int32_t check_size(const struct work *w, struct bp_err *err)
 {
-    if (w->info->width >= MIN_SIDE && w->info->height >= MIN_SIDE)
+    if (w->out.width >= MIN_SIDE && w->out.height >= MIN_SIDE)
         return BP_OK;
-    return bp_error(err, BP_BADINPUT, "the video has only %d by %d pixels, at least %d by %d are needed",
-                    w->info->width, w->info->height, MIN_SIDE, MIN_SIDE);
+    return bp_error(err, BP_BADINPUT,
+                    "the video has only %d by %d pixels, which makes %d by %d; it must be at least %d by %d",
+                    w->info->width, w->info->height, w->out.width, w->out.height, MIN_SIDE, MIN_SIDE);
 }
 
 static int32_t prepare(struct work *w, struct bp_err *err)
@@ -187,13 +188,12 @@ static int32_t prepare(struct work *w, struct bp_err *err)
     if (rc != BP_OK)
         return rc;
     w->info = bp_video_reader_info(w->reader);
-    rc = check_size(w, err);
-    if (rc != BP_OK)
-        return rc;
     log_losses(w);
     bp_video_planes_init(&w->in, w->info->width, w->info->height, w->info->depth);
     bp_video_planes_init(&w->out, w->info->width & ~1, w->info->height & ~1, w->info->depth);
     rc = w->filter->open(w->filter->arg, w->info, &w->in, &w->out, err);
+    if (rc == BP_OK)
+        rc = check_size(w, err);
     if (rc == BP_OK)
         rc = open_video(w, err);
     return rc == BP_OK ? restore(w, err) : rc;
@@ -320,6 +320,9 @@ static int32_t write_result(struct work *w, struct bp_err *err)
     if (sound.dropped)
         bp_job_log(w->job, BP_LOG_WARN, "leaves out %d streams of sound that an MP4 cannot hold: %s", sound.dropped,
                    sound.dropped_codecs);
+    if (sound.recoded)
+        bp_job_log(w->job, BP_LOG_INFO, "encodes %d streams of sound as AAC, because an MP4 cannot hold theirs",
+                   sound.recoded);
     int64_t n = bp_video_frames(w->video);
     (void)bp_job_progress(w->job, "frame", n, n); /* done: too late to stop */
     return BP_OK;

@@ -35,17 +35,6 @@
 #define UP_SAMPLES ((TILE_ROWS * 3 + 2) * 3 * 64) /* the largest of the factors: 3 by 64, 4 by 32 */
 #define WIDE_SCALE 0.25f                          /* 10 bits are computed with as quarters */
 
-/* Every item of `rows` by `columns`: on a GPU all threads take some, on the CPU the inner loop becomes vectors. */
-#if BP_TARGET_CUDA
-#define EACH_2D(r, rows, i, columns)                                                                                   \
-    BP_EACH(bp_k_, (rows) * (columns))                                                                                 \
-    for (int32_t r = bp_k_ / (columns), i = bp_k_ % (columns), bp_once_ = 1; bp_once_; bp_once_ = 0)
-#else
-#define EACH_2D(r, rows, i, columns)                                                                                   \
-    for (int32_t r = 0; r < (rows); r++)                                                                               \
-        for (int32_t i = 0; i < (columns); i++)
-#endif
-
 /*
  * Memory that the threads of a tile share. Cell i of a row is input column x0 - 1 + i, cell row r is y0 - 1 + r; the
  * last two cells of a row are there to fill vectors and mean nothing.
@@ -68,11 +57,11 @@ BP_FN void load_patch(const struct plane *p, int32_t wide, int32_t x0, int32_t y
 {
     int32_t left = x0 - BORDER, top = y0 - BORDER;
     if (left >= 0 && left + width <= p->in_width) {
-        EACH_2D(r, PATCH_H, i, width)
+        BP_EACH_2D(r, PATCH_H, i, width)
         patch[r * PATCH_W + i] =
             sample_at(p, wide, (int64_t)bp_clampi(top + r, 0, p->in_height - 1) * p->in_stride + left + i);
     } else {
-        EACH_2D(r, PATCH_H, i, width)
+        BP_EACH_2D(r, PATCH_H, i, width)
         patch[r * PATCH_W + i] = sample_at(p, wide,
                                            (int64_t)bp_clampi(top + r, 0, p->in_height - 1) * p->in_stride +
                                                bp_clampi(left + i, 0, p->in_width - 1));
@@ -83,7 +72,7 @@ BP_FN void load_patch(const struct plane *p, int32_t wide, int32_t x0, int32_t y
 BP_FN void multiply_gradients(const float *BP_RESTRICT patch, int32_t columns, float *BP_RESTRICT jxx,
                               float *BP_RESTRICT jyy, float *BP_RESTRICT jxy)
 {
-    EACH_2D(r, PRODUCT_H, i, columns)
+    BP_EACH_2D(r, PRODUCT_H, i, columns)
     {
         const float *at = patch + (r + 1) * PATCH_W + i + 1;
         float gx = at[1] - at[-1], gy = at[PATCH_W] - at[-PATCH_W];
@@ -105,7 +94,7 @@ BP_FN float smooth(const float *p)
 BP_FN void find_edges(const float *BP_RESTRICT jxx, const float *BP_RESTRICT jyy, const float *BP_RESTRICT jxy,
                       int32_t cells, float *BP_RESTRICT c, float *BP_RESTRICT s)
 {
-    EACH_2D(r, CELL_ROWS, i, cells)
+    BP_EACH_2D(r, CELL_ROWS, i, cells)
     {
         int32_t at = r * PRODUCT_W + i;
         float xx = smooth(jxx + at), yy = smooth(jyy + at), xy = smooth(jxy + at);
@@ -135,7 +124,7 @@ BP_FN void draw_phase(const float *BP_RESTRICT patch, const float *BP_RESTRICT e
     /* the nearest input pixels: one on each side of the output, or where it lies on one, that and both neighbours */
     int32_t left = 2 * px + 1 > factor ? 0 : -1, right = 2 * px + 1 < factor ? 0 : 1;
     int32_t over = 2 * py + 1 > factor ? 0 : -1, under = 2 * py + 1 < factor ? 0 : 1;
-    EACH_2D(n, rows, i, CELLS(factor))
+    BP_EACH_2D(n, rows, i, CELLS(factor))
     {
         int32_t r = first + n;
         const float *at = patch + (r + BORDER - 1) * PATCH_W + i + BORDER - 1;
@@ -307,13 +296,13 @@ BP_FN void chroma_tile(const struct chroma_args *a, int32_t tx, int32_t ty, int3
     BP_SHARED float rows[CHROMA_ROWS * MAX_FACTOR * CHROMA_PATCH_W];
     const struct plane *p = &a->plane;
     int32_t x0 = tx * CHROMA_COLUMNS, y0 = ty * CHROMA_ROWS;
-    EACH_2D(r, CHROMA_PATCH_H, i, CHROMA_PATCH_W)
+    BP_EACH_2D(r, CHROMA_PATCH_H, i, CHROMA_PATCH_W)
     patch[r * CHROMA_PATCH_W + i] =
         sample_at(p, wide,
                   (int64_t)bp_clampi(y0 - CHROMA_BORDER + r, 0, p->in_height - 1) * p->in_stride +
                       bp_clampi(x0 - CHROMA_BORDER + i, 0, p->in_width - 1));
     BP_SYNC();
-    EACH_2D(r, CHROMA_ROWS * factor, i, CHROMA_PATCH_W)
+    BP_EACH_2D(r, CHROMA_ROWS * factor, i, CHROMA_PATCH_W)
     {
         const float *w = a->down.weights[r % factor];
         const float *at = patch + (r / factor + CHROMA_BORDER + a->down.start[r % factor]) * CHROMA_PATCH_W + i;
@@ -328,7 +317,7 @@ BP_FN void chroma_tile(const struct chroma_args *a, int32_t tx, int32_t ty, int3
     for (int32_t px = 0; px < factor; px++) {
         const float *w = a->across.weights[px], w0 = w[0], w1 = w[1], w2 = w[2], w3 = w[3];
         int32_t start = CHROMA_BORDER + a->across.start[px], columns = (width - px + factor - 1) / factor;
-        EACH_2D(r, height, i, columns)
+        BP_EACH_2D(r, height, i, columns)
         {
             const float *at = rows + r * CHROMA_PATCH_W + i + start;
             int32_t v = to_sample((w0 * at[0] + w1 * at[1]) + (w2 * at[2] + w3 * at[3]), wide);

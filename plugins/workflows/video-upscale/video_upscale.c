@@ -1,24 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The workflow: reads the video, draws and encodes frame by frame, writes the result with the source's sound.
- * Interrupted, it leaves the encoded frames as a checkpoint, and goes on after them the next time.
- */
+/* The workflow: each frame of a video made larger, the rest as bp/video_filter.h does it. */
 #include "request.h"
 #include "upscaler.h"
 
-#include <bp/pipeline.h>
-#include <bp/workflow.h>
-#include <math.h>
-#include <stdio.h>
+#include <bp/video_filter.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <time.h>
 
-#define MAX_SIDE         8192
-#define MAX_OUT_PIXELS   (8192LL * 4320)
-#define KEY_SECONDS      2
-#define CHECKPOINT_LIMIT (64ULL * 1024 * 1024)
-#define CHECKPOINT_EVERY 15 /* seconds, in case the machine dies without a notice */
+#define MAX_SIDE       8192
+#define MAX_OUT_PIXELS (8192LL * 4320)
 
 struct state {
     struct kernels kernels;
@@ -26,71 +15,24 @@ struct state {
 
 /* One job while it runs. */
 struct work {
-    const struct bp_job *job;
+    const struct kernels *kernels;
     struct request request;
-    struct bp_video_reader *reader;
-    const struct bp_video_info *info;
     struct upscaler upscaler;
-    struct bp_video *video;
-    uint8_t tag[16]; /* says of which video and params a checkpoint is */
-    struct {
-        int64_t time, duration;
-    } shown[BP_PIPELINE_SLOTS_MAX]; /* of the frame in each slot */
-    int32_t engine;                 /* BP_ENGINE_* */
-    time_t saved_s;
-    int64_t saved_frames;
 };
 
-/* FNV-1a over 8-byte words, two of them side by side. */
-static void hash(uint8_t tag[16], const void *bytes, size_t n)
+static int32_t check_size(const struct bp_video_info *info, int32_t factor, struct bp_err *err)
 {
-    uint64_t h[2], word = 0;
-    const uint8_t *p = bytes;
-    memcpy(h, tag, sizeof h);
-    for (size_t i = 0; n > 0; i++) {
-        size_t take = n < 8 ? n : 8;
-        memcpy(&word, p, take);
-        h[i & 1] = (h[i & 1] ^ word) * 0x100000001b3ULL;
-        h[i & 1] ^= h[i & 1] >> 31;
-        p += take;
-        n -= take;
-    }
-    memcpy(tag, h, sizeof h);
-}
-
-/* Of the file's size, its beginning and its end; reading all of a large one again would take longer than it is worth.
- */
-static int32_t make_tag(struct work *w, struct bp_err *err)
-{
-    const char *path = w->job->inputs[0].path;
-    char bytes[65536];
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return bp_error(err, BP_IO, "opening %.120s failed", path);
-    memcpy(w->tag, "video-upscale/1.", sizeof w->tag);
-    hash(w->tag, &w->request, sizeof w->request);
-    hash(w->tag, bytes, fread(bytes, 1, sizeof bytes, f));
-    (void)fseeko(f, -(off_t)sizeof bytes, SEEK_END); /* a smaller file is read to its end already */
-    hash(w->tag, bytes, fread(bytes, 1, sizeof bytes, f));
-    int64_t size = ftello(f);
-    hash(w->tag, &size, sizeof size);
-    fclose(f);
-    return BP_OK;
-}
-
-static int32_t check_size(const struct work *w, struct bp_err *err)
-{
-    int64_t width = (int64_t)w->info->width * w->request.factor, height = (int64_t)w->info->height * w->request.factor;
+    int64_t width = (int64_t)info->width * factor, height = (int64_t)info->height * factor;
     if (width <= MAX_SIDE && height <= MAX_SIDE && width * height <= MAX_OUT_PIXELS && width >= 16 && height >= 16)
         return BP_OK;
     int32_t fits = 0;
-    for (int32_t f = 2; f < w->request.factor; f++)
-        if (w->info->width * f <= MAX_SIDE && w->info->height * f <= MAX_SIDE &&
-            (int64_t)w->info->width * f * w->info->height * f <= MAX_OUT_PIXELS)
+    for (int32_t f = 2; f < factor; f++)
+        if (info->width * f <= MAX_SIDE && info->height * f <= MAX_SIDE &&
+            (int64_t)info->width * f * info->height * f <= MAX_OUT_PIXELS)
             fits = f;
     if (width < 16 || height < 16)
         return bp_error(err, BP_BADINPUT, "the video has only %d by %d pixels; %d times that is less than 16 by 16",
-                        w->info->width, w->info->height, w->request.factor);
+                        info->width, info->height, factor);
     if (fits)
         return bp_error(err, BP_BADINPUT,
                         "the video would have %lld by %lld pixels, at most 8192 by 4320 are made; "
@@ -99,225 +41,45 @@ static int32_t check_size(const struct work *w, struct bp_err *err)
     return bp_error(err, BP_BADINPUT,
                     "the video has %d by %d pixels and cannot be made larger: at most 8192 by 4320 "
                     "are made",
-                    w->info->width, w->info->height);
+                    info->width, info->height);
 }
 
-/* What will not be in the result, in words for whoever misses it. */
-static void log_losses(const struct work *w)
-{
-    const struct bp_video_info *i = w->info;
-    if (i->other_streams)
-        bp_job_log(w->job, BP_LOG_INFO, "leaves out %d streams that are neither picture nor sound, like subtitles",
-                   i->other_streams);
-    if (i->video_streams > 1)
-        bp_job_log(w->job, BP_LOG_INFO, "takes one of %d pictures that run side by side", i->video_streams);
-    if (i->dynamic_hdr)
-        bp_job_log(w->job, BP_LOG_INFO, "leaves out Dolby Vision or HDR10+ data; static HDR data is kept");
-    if (i->interlaced)
-        bp_job_log(w->job, BP_LOG_WARN, "the video is interlaced; its fields are not taken apart, so they will show");
-    if (i->converted)
-        bp_job_log(w->job, BP_LOG_INFO, "the video's pixels (%s) are taken as 4:2:0 of %d bits", i->codec, i->depth);
-}
-
-static int32_t whole_rate(const struct bp_video_info *info)
-{
-    double rate = info->frame_rate.num > 0 ? (double)info->frame_rate.num / info->frame_rate.den : 25;
-    return rate < 1 ? 1 : rate > 240 ? 240 : (int32_t)lround(rate);
-}
-
-static int32_t open_video(struct work *w, struct bp_err *err)
-{
-    const struct plane *luma = &w->upscaler.planes[0];
-    int32_t rate = whole_rate(w->info);
-    struct bp_video_spec spec = {.width = luma->out_width,
-                                 .height = luma->out_height,
-                                 .fps = rate,
-                                 .quality = w->request.quality,
-                                 .key_interval = rate * KEY_SECONDS,
-                                 .format = w->info->depth == 10 ? BP_VIDEO_PLANAR10 : BP_VIDEO_PLANAR8,
-                                 .content = BP_VIDEO_FOOTAGE,
-                                 .time_base = w->info->time_base,
-                                 .meta = w->info->meta,
-                                 .temp_dir = w->job->temp_dir,
-                                 .engine = w->engine};
-    return bp_video_open(&spec, &w->video, err);
-}
-
-/* Whatever is wrong with a checkpoint, the job can do without. */
-static int32_t restore(struct work *w, struct bp_err *err)
-{
-    const void *bytes = NULL;
-    uint64_t n = 0;
-    struct bp_err why = {0};
-    if (w->job->checkpoint_load(w->job->ctx, &bytes, &n) != BP_OK)
-        return BP_OK;
-    if (bp_video_restore(w->video, w->tag, bytes, n, &why) == BP_OK)
-        bp_job_log(w->job, BP_LOG_INFO, "goes on at frame %lld", (long long)bp_video_frames(w->video));
-    else
-        bp_job_log(w->job, BP_LOG_WARN, "starts from frame 0: %s", why.text);
-    w->saved_frames = bp_video_frames(w->video);
-    int32_t rc = bp_video_reader_skip(w->reader, w->saved_frames, err);
-    return rc == BP_NOTFOUND ? bp_error(err, BP_FAIL, "the video has fewer frames than its checkpoint") : rc;
-}
-
-static int32_t save(struct work *w, struct bp_err *err)
-{
-    uint8_t *bytes = NULL;
-    uint64_t n = 0;
-    int64_t frames = 0;
-    int32_t rc = bp_video_save(w->video, w->tag, CHECKPOINT_LIMIT, &bytes, &n, &frames, err);
-    if (rc == BP_OK && frames > w->saved_frames)
-        rc = w->job->checkpoint_save(w->job->ctx, bytes, n, err);
-    if (rc == BP_OK && frames > w->saved_frames)
-        w->saved_frames = frames;
-    free(bytes);
-    return rc;
-}
-
-static time_t now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec;
-}
-
-/* Now and then while it goes well. A checkpoint that fails costs nothing yet. */
-static void save_sometimes(struct work *w)
-{
-    struct bp_err err = {0};
-    if (now_s() - w->saved_s < CHECKPOINT_EVERY)
-        return;
-    w->saved_s = now_s();
-    if (save(w, &err) != BP_OK)
-        bp_job_log(w->job, BP_LOG_WARN, "saving a checkpoint failed: %s", err.text);
-}
-
-/* Told to stop: what is in the encoder becomes part of the checkpoint. */
-static int32_t stop(struct work *w, struct bp_err *err)
-{
-    struct bp_err why = {0};
-    if (bp_video_finish(w->video, &why) != BP_OK || save(w, &why) != BP_OK)
-        bp_job_log(w->job, BP_LOG_WARN, "stopped without a new checkpoint: %s", why.text);
-    return bp_error(err, BP_STOPPED, "stopped after frame %lld", (long long)bp_video_frames(w->video));
-}
-
-/* How many there will be is what the file says, and never fewer than there are already. */
-static int32_t begin_frame(void *arg, int64_t frame, struct bp_err *err)
-{
-    const struct work *w = arg;
-    (void)err;
-    return bp_job_progress(w->job, "frame", frame, w->info->frames > frame ? w->info->frames : frame + 1);
-}
-
-/* On a thread of its own, which alone touches the reader until the pipeline has ended. */
-static int32_t read_frame(void *arg, struct bp_pipeline_slot *slot, struct bp_err *err)
+static int32_t open_upscaler(void *arg, const struct bp_video_info *info, const struct bp_video_planes *in,
+                             struct bp_video_planes *out, struct bp_err *err)
 {
     struct work *w = arg;
-    struct bp_video_frame frame;
-    int32_t rc = bp_video_reader_next(w->reader, &frame, err);
-    if (rc == BP_NOTFOUND) {
-        slot->over = 1;
-        return BP_OK;
-    }
+    (void)in; /* as upscaler_pack() lays it out */
+    int32_t rc = check_size(info, w->request.factor, err);
     if (rc != BP_OK)
         return rc;
-    w->shown[slot->index].time = frame.time;
-    w->shown[slot->index].duration = frame.duration;
-    upscaler_pack(&w->upscaler, &frame, slot->in);
+    upscaler_init(&w->upscaler, w->kernels, info, w->request.factor, w->request.sharpness);
+    bp_video_planes_init(out, w->upscaler.planes[0].out_width, w->upscaler.planes[0].out_height, info->depth);
     return BP_OK;
 }
 
-static int32_t launch_frame(void *arg, const struct bp_pipeline_slot *slot, struct bp_err *err)
+static int32_t launch(void *arg, const struct bp_pipeline_slot *slot, struct bp_err *err)
 {
     const struct work *w = arg;
     return upscaler_launch(&w->upscaler, &slot->device_in, &slot->device_out, slot->queue, err);
 }
 
-/* On a thread of its own, which alone touches the video until the pipeline has ended. */
-static int32_t encode_frame(void *arg, const struct bp_pipeline_slot *slot, struct bp_err *err)
-{
-    struct work *w = arg;
-    struct bp_video_frame frame = upscaler_frame(&w->upscaler, slot->out);
-    frame.time = w->shown[slot->index].time;
-    frame.duration = w->shown[slot->index].duration;
-    int32_t rc = bp_video_add_planar(w->video, &frame, err);
-    if (rc == BP_OK)
-        save_sometimes(w);
-    return rc;
-}
-
-static int32_t draw_all(struct work *w, struct bp_err *err)
-{
-    struct bp_pipeline pipeline = {.dev = w->upscaler.kernels->dev,
-                                   .arg = w,
-                                   .first = bp_video_frames(w->video),
-                                   .end = -1,
-                                   .in_bytes = w->upscaler.in_bytes,
-                                   .out_bytes = w->upscaler.out_bytes,
-                                   .begin = begin_frame,
-                                   .source = read_frame,
-                                   .launch = launch_frame,
-                                   .sink = encode_frame};
-    w->saved_s = now_s();
-    int32_t rc = bp_pipeline_run(&pipeline, NULL, err);
-    if (rc == BP_STOPPED)
-        return stop(w, err);
-    return rc == BP_OK ? bp_video_finish(w->video, err) : rc;
-}
-
-static int32_t write_result(struct work *w, struct bp_err *err)
-{
-    struct bp_video_sound sound = {.source = w->job->inputs[0].path};
-    int32_t rc = bp_video_write_with(w->video, w->job->output_path, &sound, NULL, err);
-    if (rc != BP_OK)
-        return rc;
-    if (sound.dropped)
-        bp_job_log(w->job, BP_LOG_WARN, "leaves out %d streams of sound that an MP4 cannot hold: %s", sound.dropped,
-                   sound.dropped_codecs);
-    if (sound.recoded)
-        bp_job_log(w->job, BP_LOG_INFO, "encodes %d streams of sound as AAC, because an MP4 cannot hold theirs",
-                   sound.recoded);
-    int64_t n = bp_video_frames(w->video);
-    (void)bp_job_progress(w->job, "frame", n, n); /* done: too late to stop */
-    return BP_OK;
-}
-
-static int32_t prepare(struct work *w, const struct kernels *kernels, struct bp_err *err)
-{
-    char wish[16];
-    w->engine = bp_engine_for(kernels->dev, bp_config_s("engine", wish, sizeof wish));
-    struct bp_video_limits limits = {.engine = w->engine};
-    int32_t rc = make_tag(w, err);
-    if (rc == BP_OK)
-        rc = bp_video_reader_open(w->job->inputs[0].path, &limits, &w->reader, err);
-    if (rc != BP_OK)
-        return rc;
-    w->info = bp_video_reader_info(w->reader);
-    rc = check_size(w, err);
-    if (rc != BP_OK)
-        return rc;
-    log_losses(w);
-    upscaler_init(&w->upscaler, kernels, w->info, w->request.factor, w->request.sharpness);
-    rc = open_video(w, err);
-    return rc == BP_OK ? restore(w, err) : rc;
-}
-
 static int32_t run(void *state, const struct bp_job *job, struct bp_err *err)
 {
     const struct state *s = state;
-    struct work w = {.job = job};
-    if (job->n_inputs != 1)
-        return bp_error(err, BP_BADINPUT, "%u files were given, exactly one video is needed", job->n_inputs);
+    struct work w = {.kernels = &s->kernels};
     int32_t rc = request_read(job, &w.request, err);
-    if (rc == BP_OK)
-        rc = prepare(&w, &s->kernels, err);
-    if (rc == BP_OK)
-        rc = draw_all(&w, err);
-    if (rc == BP_OK)
-        rc = write_result(&w, err);
-    bp_video_close(&w.video);
-    bp_video_reader_close(&w.reader);
-    return rc;
+    if (rc != BP_OK)
+        return rc;
+    const struct bp_video_filter filter = {.job = job,
+                                           .dev = s->kernels.dev,
+                                           .drawing = "video-upscale/1",
+                                           .request = &w.request,
+                                           .request_bytes = sizeof w.request,
+                                           .quality = w.request.quality,
+                                           .arg = &w,
+                                           .open = open_upscaler,
+                                           .launch = launch};
+    return bp_video_filter_run(&filter, err);
 }
 
 static int32_t open(void *inst, const struct bp_device *dev, void **state, struct bp_err *err)

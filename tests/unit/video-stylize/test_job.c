@@ -210,7 +210,8 @@ static void a_checkpoint_of_another_video_or_brush_is_not_used(void **state)
 static void what_cannot_be_painted_is_refused_in_words(void **state)
 {
     video_make("-f lavfi -i color=gray:s=14x40:r=5:d=0.4 -c:v ffv1", "tiny.mkv");
-    refused(*state, "tiny.mkv", "{}", BP_BADINPUT, "only 14 by 40 pixels, at least 16 by 16");
+    refused(*state, "tiny.mkv", "{}", BP_BADINPUT,
+            "only 14 by 40 pixels, which makes 14 by 40; it must be at least 16 by 16");
     refused(*state, "tiny.mkv", "{\"brushSize\":1}", BP_INVALID, "brushSize is 1, allowed are 2 to 12");
     refused(*state, "tiny.mkv", "{\"strength\":1.5}", BP_INVALID, "strength is 1.5");
     refused(*state, "tiny.mkv", "{\"stability\":-1}", BP_INVALID, "stability is -1");
