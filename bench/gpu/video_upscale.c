@@ -4,7 +4,6 @@
 #include "timed.h"
 #include "upscaler.h"
 
-#include <bp/pipeline.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,28 +52,29 @@ struct result {
     size_t n;
 };
 
-static int32_t draw(const struct bp_device *dev, const struct upscaler *u, const struct bp_video_frame *in,
-                    void *packed, struct result *out, struct bp_err *err)
+/* Up, larger, and down again: the luma plane in out. */
+static int32_t draw(const struct upscaler *u, const struct bp_video_frame *frame, struct result *out,
+                    struct bp_err *err)
 {
-    struct bp_buffer from = {0}, to = {0};
-    upscaler_pack(u, in, packed);
-    int32_t rc = dev->alloc(dev, u->in_bytes, &from, err);
+    const struct bp_device *dev = u->kernels->dev;
+    struct bp_buffer in = {0}, big = {0};
+    uint8_t *host = malloc(u->in_bytes > u->out_bytes ? u->in_bytes : u->out_bytes);
+    int32_t rc = host ? dev->alloc(dev, u->in_bytes, &in, err) : BP_NOMEM;
     if (rc == BP_OK)
-        rc = dev->alloc(dev, u->out_bytes, &to, err);
+        rc = dev->alloc(dev, u->out_bytes, &big, err);
+    if (rc == BP_OK) {
+        upscaler_pack(u, frame, host);
+        rc = dev->upload(dev, &in, 0, host, u->in_bytes, err);
+    }
     if (rc == BP_OK)
-        rc = dev->upload(dev, &from, 0, packed, u->in_bytes, err);
+        rc = upscaler_launch(u, &in, &big, NULL, err);
     if (rc == BP_OK)
-        rc = upscaler_launch(u, &from, &to, NULL, err);
-    if (rc == BP_OK)
-        rc = dev->download(dev, &to, 0, out->bytes, out->n, err);
-    dev->free(dev, &from);
-    dev->free(dev, &to);
+        rc = dev->download(dev, &big, 0, host, u->out_bytes, err);
+    dev->free(dev, &in);
+    dev->free(dev, &big);
+    out->bytes = host;
+    out->n = rc == BP_OK ? u->out_at[1] : 0;
     return rc;
-}
-
-static struct bp_video_info info_of(const struct bp_video_frame *in)
-{
-    return (struct bp_video_info){.width = in->width, .height = in->height, .depth = in->depth};
 }
 
 static int32_t upscale(const struct bp_device *dev, const struct bp_video_frame *in, int32_t factor, struct result *out,
@@ -82,124 +82,12 @@ static int32_t upscale(const struct bp_device *dev, const struct bp_video_frame 
 {
     struct kernels kernels = {0};
     struct upscaler u = {0};
-    struct bp_video_info info = info_of(in);
-    void *packed = NULL;
+    struct bp_video_info info = {.width = in->width, .height = in->height, .depth = in->depth};
     int32_t rc = kernels_load(dev, &kernels, err);
-    if (rc == BP_OK) {
-        upscaler_init(&u, &kernels, &info, factor, 0.5);
-        out->n = u.out_bytes;
-        out->bytes = malloc(u.out_bytes);
-        packed = malloc(u.in_bytes);
-        rc = out->bytes && packed ? draw(dev, &u, in, packed, out, err) : BP_NOMEM;
-    }
-    free(packed);
+    upscaler_init(&u, &kernels, &info, factor, 0.5);
+    if (rc == BP_OK)
+        rc = draw(&u, in, out, err);
     kernels_unload(&kernels);
-    return rc;
-}
-
-/* ---- end to end: a frame is packed, goes up, is enlarged, comes down and is read ---- */
-
-struct run {
-    struct upscaler *u;
-    const struct bp_video_frame *in;
-    uint64_t sum;
-};
-
-static int32_t pack(void *arg, struct bp_pipeline_slot *slot, struct bp_err *err)
-{
-    const struct run *r = arg;
-    (void)err;
-    upscaler_pack(r->u, r->in, slot->in);
-    return BP_OK;
-}
-
-static int32_t launch(void *arg, const struct bp_pipeline_slot *slot, struct bp_err *err)
-{
-    const struct run *r = arg;
-    return upscaler_launch(r->u, &slot->device_in, &slot->device_out, slot->queue, err);
-}
-
-static int32_t read_frame(void *arg, const struct bp_pipeline_slot *slot, struct bp_err *err)
-{
-    struct run *r = arg;
-    const uint64_t *words = slot->out;
-    (void)err;
-    for (uint64_t i = 0; i < r->u->out_bytes / 8; i++)
-        r->sum = (r->sum ^ words[i]) * 0x100000001b3ULL;
-    return BP_OK;
-}
-
-static int32_t kernels_alone(const struct bp_device *dev, const struct upscaler *u, int64_t frames, double *out,
-                             struct bp_err *err)
-{
-    struct bp_buffer from = {0}, to = {0};
-    int32_t rc = dev->alloc(dev, u->in_bytes, &from, err);
-    if (rc == BP_OK)
-        rc = dev->alloc(dev, u->out_bytes, &to, err);
-    double began = seconds_now();
-    for (int64_t i = 0; i < frames && rc == BP_OK; i++)
-        rc = upscaler_launch(u, &from, &to, NULL, err);
-    if (rc == BP_OK)
-        rc = dev->sync(dev, err);
-    *out = (seconds_now() - began) / (double)frames;
-    dev->free(dev, &from);
-    dev->free(dev, &to);
-    return rc;
-}
-
-static double largest(const double *s, int n)
-{
-    double most = 0;
-    for (int i = 0; i < n; i++)
-        most = s[i] > most ? s[i] : most;
-    return most;
-}
-
-static void print_whole(const struct bp_device *dev, const struct rates *rates, const struct upscaler *u,
-                        const struct bp_pipeline_times *t, double kernel_s)
-{
-    int copies = dev->kind != BP_DEVICE_CPU;
-    double n = (double)t->frames, whole = (double)t->wall_ns / 1e9 / n;
-    double s[5] = {(double)t->source_ns / 1e9 / n, copies ? (double)u->in_bytes / rates->up_bytes_s : 0, kernel_s,
-                   copies ? (double)u->out_bytes / rates->down_bytes_s : 0, (double)t->sink_ns / 1e9 / n};
-    printf("  end to end, by 2         %7.3f ms a frame; alone: source %.3f, up %.3f, kernels %.3f, down %.3f, sink "
-           "%.3f ms; "
-           "%.0f %% of the slowest\n",
-           whole * 1e3, s[0] * 1e3, s[1] * 1e3, s[2] * 1e3, s[3] * 1e3, s[4] * 1e3, largest(s, 5) / whole * 100);
-}
-
-static int32_t end_to_end(const struct bp_device *dev, const struct rates *rates, int32_t width, int32_t height,
-                          int quick, struct bp_err *err)
-{
-    struct kernels kernels = {0};
-    struct upscaler u = {0};
-    struct bp_video_frame in;
-    struct bp_pipeline_times times = {0};
-    struct run run = {.u = &u, .in = &in};
-    uint16_t *room = malloc((size_t)width * (size_t)height * 3);
-    double kernel_s = 0;
-    int64_t frames = quick ? 20 : 300;
-    int32_t rc = room ? kernels_load(dev, &kernels, err) : BP_NOMEM;
-    if (rc == BP_OK) {
-        make_frame(room, width, height, 8, &in);
-        struct bp_video_info info = info_of(&in);
-        upscaler_init(&u, &kernels, &info, 2, 0.5);
-        rc = kernels_alone(dev, &u, frames, &kernel_s, err);
-    }
-    struct bp_pipeline p = {.dev = dev,
-                            .arg = &run,
-                            .end = frames,
-                            .in_bytes = u.in_bytes,
-                            .out_bytes = u.out_bytes,
-                            .source = pack,
-                            .launch = launch,
-                            .sink = read_frame};
-    if (rc == BP_OK)
-        rc = bp_pipeline_run(&p, &times, err);
-    if (rc == BP_OK)
-        print_whole(dev, rates, &u, &times, kernel_s);
-    kernels_unload(&kernels);
-    free(room);
     return rc;
 }
 
@@ -249,8 +137,7 @@ static int32_t bench(const struct bp_device *dev, const struct bp_device *cpu, i
             bad |= rc;
         }
     timed_print();
-    rc = end_to_end(dev, &rates, width, height, quick, err);
-    return rc == BP_OK ? bad : rc;
+    return bad;
 }
 
 int main(int argc, char **argv)

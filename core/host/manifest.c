@@ -59,7 +59,6 @@ static const struct key keys[] = {
     {"maxAttempts", WHOLE, 1, 100, WORKFLOW, NULL},
     {"params", OBJECT, 0, 0, WORKFLOW, NULL},
     {"accepts", TEXTS, 1, 200, WORKFLOW, NULL},
-    {"maxInputs", WHOLE, 1, 16, WORKFLOW, NULL},
     {"produces", TEXT_OR_TEXTS, 1, 200, WORKFLOW, NULL},
     {"settings", OBJECT, 0, 0, WORKFLOW, NULL},
     {"sandbox", SANDBOX, 0, 0, WORKFLOW, NULL},
