@@ -44,6 +44,8 @@ bad=0
 "$build/gpu_image_to_video" $device $quick || bad=1
 # shellcheck disable=SC2086
 "$build/gpu_video_upscale" $device $quick || bad=1
+# shellcheck disable=SC2086
+"$build/gpu_video_stylize" $device $quick || bad=1
 echo "$(($(date +%s) - began)) s in all"
 [ $bad = 0 ] || echo "something is wrong above" >&2
 exit $bad
