@@ -4,6 +4,7 @@
  * plugin.h: what else is typed goes to the daemon, whose one table parses it, checks it and gives the answer in words
  * or as JSON.
  */
+#include "asset.h"
 #include "client.h"
 #include "log/json.h"
 #include "migrate.h"
@@ -189,6 +190,22 @@ static int checks_workflow(const struct bpctl *b, int argc, char **argv)
     return argc > b->first + 2 && strcmp(argv[b->first], "workflow") == 0 && strcmp(argv[b->first + 1], "check") == 0;
 }
 
+static int puts_asset(const struct bpctl *b, int argc, char **argv)
+{
+    return argc > b->first + 1 && strcmp(argv[b->first], "asset") == 0 && strcmp(argv[b->first + 1], "put") == 0;
+}
+
+/* Its answer is JSON as it is. */
+static int run_asset_put(const struct bpctl *b, struct client *c, int argc, char **argv)
+{
+    int n = 0;
+    char **rest = argv + b->first + 2;
+    for (int i = b->first + 2; i < argc; i++)
+        if (strcmp(argv[i], "--json") != 0)
+            rest[n++] = argv[i];
+    return asset_put(c, n, rest);
+}
+
 int main(int argc, char **argv)
 {
     struct bpctl b = {0};
@@ -211,6 +228,11 @@ int main(int argc, char **argv)
         submit_help(stdout);
         return 0;
     }
+    if (puts_asset(&b, argc, argv) && argc > b.first + 2 &&
+        (strcmp(argv[b.first + 2], "--help") == 0 || strcmp(argv[b.first + 2], "-h") == 0)) {
+        asset_put_help(stdout);
+        return 0;
+    }
     struct client *c = client_open(b.socket, &err);
     if (!c) {
         fprintf(stderr, "bpctl: %s\n", err.text);
@@ -218,6 +240,7 @@ int main(int argc, char **argv)
     }
     curl_global_init(CURL_GLOBAL_DEFAULT);
     rc = submits                           ? run_submit(&b, c, argc, argv)
+         : puts_asset(&b, argc, argv)      ? run_asset_put(&b, c, argc, argv)
          : follows_rollout(&b, argc, argv) ? run_rollout(&b, c, argc, argv)
                                            : ask(&b, c, argc, argv);
     client_close(c);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ALERT_RULES     10
+#define ALERT_RULES     11
 #define QUEUE_DOWN_MS   30000
 #define ALERTS_MAX      64 /* that wait */
 #define RETRY_MS        15000
@@ -254,6 +254,14 @@ static void on_unhealthy(struct alerts *a, const struct event_msg *e)
          field(e, "worker"), field(e, "reason"));
 }
 
+static void on_assets_missing(struct alerts *a, const struct event_msg *e)
+{
+    tell(a, "assets-missing", "no assets for", field(e, "workflow"),
+         "The worker %s takes no job of %s, for it cannot have its assets: %.500s. It goes on trying. See: bpctl asset "
+         "check %s",
+         field(e, "worker"), field(e, "workflow"), field(e, "reason"), field(e, "workflow"));
+}
+
 /* A queue that is away for a moment wakes nobody. */
 static void queue_still_down(void *arg)
 {
@@ -282,11 +290,17 @@ static const struct {
     enum event_id id;
     void (*heed)(struct alerts *a, const struct event_msg *e);
 } rules[] = {
-    {EVENT_PLUGIN_STATE, on_plugin},        {EVENT_FLEET_LAUNCH_FAILED, on_launch_failed},
-    {EVENT_FLEET_INSTANCE, on_instance},    {EVENT_FLEET_UNMADE, on_unmade},
-    {EVENT_JOB_RETRY, on_attempt_failed},   {EVENT_JOB_FAILED, on_attempt_failed},
-    {EVENT_JOB_COMPLETED, on_completed},    {EVENT_QUEUE_STATE, on_queue},
-    {EVENT_WORKER_UNHEALTHY, on_unhealthy}, {EVENT_CANARY_DECIDED, on_canary},
+    {EVENT_PLUGIN_STATE, on_plugin},
+    {EVENT_FLEET_LAUNCH_FAILED, on_launch_failed},
+    {EVENT_FLEET_INSTANCE, on_instance},
+    {EVENT_FLEET_UNMADE, on_unmade},
+    {EVENT_JOB_RETRY, on_attempt_failed},
+    {EVENT_JOB_FAILED, on_attempt_failed},
+    {EVENT_JOB_COMPLETED, on_completed},
+    {EVENT_QUEUE_STATE, on_queue},
+    {EVENT_WORKER_UNHEALTHY, on_unhealthy},
+    {EVENT_CANARY_DECIDED, on_canary},
+    {EVENT_WORKER_ASSETS_MISSING, on_assets_missing},
 };
 #define RULES (sizeof rules / sizeof rules[0])
 _Static_assert(RULES == ALERT_RULES, "one subscription a rule");

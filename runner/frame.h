@@ -10,7 +10,8 @@
  * - open: first, once: plugin (file), name, device ("auto" "cpu" "cuda"), state_dir, config {},
  *   kernels and kernels_bytes (directory of compiled kernels and its limit; optional)
  * - job: id, attempt, deadline_ms, params {}, inputs [{path, mime, name}], output, temp_dir, checkpoint_out, and
- *   checkpoint_in when an earlier attempt left one (paths); slug, settings {} and settings_dir of the workflow
+ *   checkpoint_in when an earlier attempt left one (paths); slug, settings {}, settings_dir and assets_dir of the
+ * workflow
  * - stop: the running job's progress() answers BP_STOPPED from now on
  *
  * Runner to worker:

@@ -208,6 +208,7 @@ static int read_job(struct run *r, struct json_object *frame, struct bp_err *err
     r->job.slug = json_str(frame, "slug", "");
     r->job.settings = settings ? json_text(settings) : "{}";
     r->job.settings_dir = json_str(frame, "settings_dir", "");
+    r->job.assets_dir = json_str(frame, "assets_dir", "");
     r->checkpoint_in = json_str(frame, "checkpoint_in", "");
     r->checkpoint_out = json_str(frame, "checkpoint_out", "");
     if (!*r->job.output_path || !*r->job.temp_dir)

@@ -182,6 +182,8 @@ void cmd_job(struct admin_call *c);
 void cmd_job_cancel(struct admin_call *c);
 void cmd_job_retry(struct admin_call *c);
 void cmd_submit(struct admin_call *c);
+void cmd_asset_upload(struct admin_call *c);
+void cmd_asset_check(struct admin_call *c);
 void cmd_upload(struct admin_call *c);
 void cmd_workers(struct admin_call *c);
 void cmd_worker_change(struct admin_call *c);

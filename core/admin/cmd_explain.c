@@ -7,7 +7,8 @@
 
 static struct explain_engines engines(const struct app *app)
 {
-    return (struct explain_engines){app->loop, app->host, app->fleets, app->scale, app->config, app->draining};
+    return (struct explain_engines){app->loop,   app->host,     app->fleets,  app->scale,
+                                    app->config, app->dispatch, app->draining};
 }
 
 static void explained(const struct dispatch_answer *a, void *arg)

@@ -39,6 +39,7 @@ static const struct admin_arg submit_args[] = {{ARG_WORD, ARG_JSON, "body", "the
 static const struct admin_arg upload_args[] = {{ARG_WORD, ARG_JSON, "body", "the file, as for POST /api/uploads"},
                                                {ARG_OPTION, ARG_TEXT, "tenant", "whose file it is (local)"},
                                                END};
+static const struct admin_arg asset_args[] = {{ARG_WORD, ARG_JSON, "body", "{\"sha256\", \"bytes\"} of the file"}, END};
 static const struct admin_arg worker_args[] = {
     {ARG_WORD, ARG_TEXT, "change", "approve revoke drain undrain remove rotate-token"},
     {ARG_WORD, ARG_TEXT, "worker", "id of the worker"},
@@ -184,6 +185,11 @@ static const struct admin_column worker_columns[] = {{"WORKER", "worker_id", FOR
                                                      {"SEEN", "last_seen_ms", FORM_AGO},
                                                      {"FAULT", "fault", FORM_TEXT},
                                                      LAST};
+static const struct admin_column asset_columns[] = {{"ASSET", "name", FORM_TEXT},
+                                                    {"BYTES", "bytes", FORM_NUMBER},
+                                                    {"OBJECT", "object", FORM_TEXT},
+                                                    {"STATE", "state", FORM_TEXT},
+                                                    LAST};
 static const struct admin_column canary_columns[] = {
     {"WORKFLOW", "workflow", FORM_TEXT}, {"VERSION", "version", FORM_TEXT},
     {"FROM", "from_version", FORM_TEXT}, {"STATE", "state", FORM_TEXT},
@@ -258,6 +264,10 @@ const struct admin_command admin_commands[] = {
      "because", because_columns},
     {"submit", ADMIN_WRITE, "submit a job (bpctl submit is easier to type)", cmd_submit, submit_args, NULL, NULL},
     {"upload", ADMIN_WRITE, "where an input may be uploaded to", cmd_upload, upload_args, NULL, NULL},
+    {"asset upload", ADMIN_WRITE, "where an asset may be uploaded to (bpctl asset put FILE does it all)",
+     cmd_asset_upload, asset_args, NULL, NULL},
+    {"asset check", ADMIN_READ, "are a workflow's assets where its manifest says, and do its workers have them",
+     cmd_asset_check, slug_args, "assets", asset_columns},
     {"plugin", ADMIN_READ, "plugins and their states", cmd_plugins, NULL, "", plugin_columns},
     {"plugin list", ADMIN_READ, "the same", cmd_plugins, NULL, "", plugin_columns},
     {"plugin show", ADMIN_READ, "one plugin: manifest, history, mailbox", cmd_plugin_show, name_args, NULL, NULL},
@@ -319,9 +329,9 @@ static const struct admin_command *by_name(const char *name)
 
 static const struct admin_command *unknown(const char *name, struct bp_err *err)
 {
-    const char *names[64];
+    const char *names[128];
     size_t n = 0;
-    for (; n < admin_n_commands && n < 64; n++)
+    for (; n < admin_n_commands && n < 128; n++)
         names[n] = admin_commands[n].name;
     const char *near = nearest_name(name, names, n);
     if (near)

@@ -40,6 +40,7 @@ struct http_client_call {
     int head_ended;
     struct bp_err err; /* why this side gave up, rc 0: it did not */
     char why[CURL_ERROR_SIZE];
+    void (*written)(const void *bytes, size_t n, void *arg);
     http_client_done done;
     void *arg;
 };
@@ -130,6 +131,8 @@ static size_t take_file(struct http_client_call *call, const char *bytes, size_t
             return refuse(call, errno == ENOSPC || errno == EDQUOT ? BP_NOSPACE : BP_IO, strerror(errno));
         done += k > 0 ? (size_t)k : 0;
     }
+    if (call->written)
+        call->written(bytes, n, call->arg);
     return n;
 }
 
@@ -368,8 +371,13 @@ struct http_client_call *http_client_send(struct http_client *c, const struct ht
         err_set(err, BP_NOMEM, "no memory for a request");
         return NULL;
     }
-    *call = (struct http_client_call){
-        .client = c, .fd = -1, .max_bytes = r->max_bytes, .done = r->done, .arg = r->arg, .next = c->calls};
+    *call = (struct http_client_call){.client = c,
+                                      .fd = -1,
+                                      .max_bytes = r->max_bytes,
+                                      .written = r->written,
+                                      .done = r->done,
+                                      .arg = r->arg,
+                                      .next = c->calls};
     if (c->calls)
         c->calls->prev = call;
     c->calls = call;

@@ -31,8 +31,9 @@ struct http_client_request {
     const char *body;      /* of a POST; copied */
     const char *from_file; /* body of a PUT */
     const char *to_file;   /* the answer's body goes there when its status is 200; removed when the request fails */
-    int64_t max_bytes;     /* of the answer */
-    int64_t timeout_ms;    /* in all; 0: as long as bytes move (60 s without one ends it) */
+    void (*written)(const void *bytes, size_t n, void *arg); /* what just went to to_file; or NULL. Must not cancel */
+    int64_t max_bytes;                                       /* of the answer */
+    int64_t timeout_ms; /* in all; 0: as long as bytes move (60 s without one ends it) */
     http_client_done done;
     void *arg;
 };

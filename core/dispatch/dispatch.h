@@ -168,6 +168,9 @@ void dispatch_worker_complete(struct dispatch *d, const struct worker_call *c, d
 void dispatch_worker_fail(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg);
 void dispatch_worker_requeue(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg);
 void dispatch_worker_deregister(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg);
+/* body: {"worker_id","workflow"}: signed URLs of what the workflow's manifest lists under "assets".
+ * data: {"workflow","assets":[{"name","object","sha256","bytes","url"}]}; BP_CONFLICT: it is none of this worker's. */
+void dispatch_worker_assets(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg);
 uint32_t dispatch_waiting_polls(const struct dispatch *d);
 
 /* ---- operators ---- */
@@ -176,6 +179,14 @@ void dispatch_worker_list(struct dispatch *d, dispatch_reply fn, void *arg); /* 
 /* what: approve revoke drain undrain remove, or rotate-token: then data.token is the new one, shown only here. */
 void dispatch_worker_change(struct dispatch *d, const char *worker_id, const char *what, const char *who,
                             dispatch_reply fn, void *arg);
+/* body: {"sha256","bytes"} of a file. data: {"object","upload_url"}: where it is to be PUT, without a Content-Type. */
+void dispatch_asset_upload(struct dispatch *d, struct json_object *body, dispatch_reply fn, void *arg);
+/* data: {"workflow","assets":[{"name","object","sha256","bytes","state"}],"workers_lacking","worker","why"}: whether
+ * the objects that a workflow's manifest lists are there, and who of the workers cannot have them. */
+void dispatch_assets_check(struct dispatch *d, const char *slug, dispatch_reply fn, void *arg);
+/* How many workers said lately, to this controller, that they cannot have the assets of a workflow; one of them and
+ * why, borrowed until the next return to the loop. */
+int dispatch_lacking(struct dispatch *d, const char *workflow, const char **worker_id, const char **why);
 struct dispatch_worker {
     const char *worker_id, *display_name; /* display_name may be NULL */
     struct json_object *workflows;        /* list of slugs */

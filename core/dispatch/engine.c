@@ -6,6 +6,7 @@
 #include "dispatch/bridge.h"
 #include "dispatch/canary.h"
 #include "dispatch/held.h"
+#include "dispatch/lacking.h"
 #include "dispatch/leader.h"
 #include "dispatch/poll.h"
 #include "dispatch/prune.h"
@@ -99,6 +100,7 @@ struct dispatch *dispatch_new(struct bus *b, struct host *h, const struct config
     d->watcher = watcher_new(d);
     d->bridge = bridge_new(d);
     d->canaries = canaries_new(d);
+    d->lacking = lacking_new();
     return d;
 }
 
@@ -113,6 +115,7 @@ void dispatch_free(struct dispatch *d)
     webhooks_free(d->webhooks);
     bridge_free(d->bridge);
     canaries_free(d->canaries);
+    lacking_free(d->lacking);
     watcher_free(d->watcher);
     leader_free(d->leader);
     auth_cache_free(d->auth);

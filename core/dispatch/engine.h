@@ -40,6 +40,7 @@ struct leader;
 struct watcher;
 struct bridge;
 struct canaries;
+struct lacking;
 
 struct dispatch {
     uint32_t magic;
@@ -73,6 +74,7 @@ struct dispatch {
     struct canaries *canaries;
     dispatch_lives life_s; /* or NULL */
     void *life_arg;
+    struct lacking *lacking;
 };
 
 void dispatch_ref(struct dispatch *d);

@@ -2,6 +2,7 @@
 #include "dispatch/health.h"
 
 #include "bus/bus.h"
+#include "dispatch/lacking.h"
 #include "log/json.h"
 #include "policy/fault.h"
 
@@ -15,6 +16,7 @@ void health_tell(struct bus *b, const char *worker_id, const char *before, const
         bus_publish(b, EVENT_WORKER_UNHEALTHY, worker_id, is);
     else if (was[0] && !is[0])
         bus_publish(b, EVENT_WORKER_HEALTHY, worker_id);
+    lacking_tell(b, worker_id, before, now);
 }
 
 int health_is_broken(struct json_object *now, const char *last)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* health.h - what changed in what a worker says of its device. */
+/* health.h - what changed in what a worker says of its device and of its workflows' assets. */
 #ifndef DISPATCH_HEALTH_H
 #define DISPATCH_HEALTH_H
 

@@ -10,10 +10,25 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What keeps a worker from jobs: its device, else the assets of some workflow. NULL: nothing. */
+static const char *fault_of(const struct bp_worker_row *w, char out[FAULT_BYTES + 200])
+{
+    if (fault_in(w->capabilities, out, FAULT_BYTES))
+        return out;
+    struct json_object *lacks = lacks_in(w->capabilities);
+    if (!lacks)
+        return NULL;
+    struct json_object_iterator it = json_object_iter_begin(lacks);
+    snprintf(out, FAULT_BYTES + 200, "no job of %.128s: %s", json_object_iter_peek_name(&it),
+             json_object_get_string(json_object_iter_peek_value(&it)));
+    json_object_put(lacks);
+    return out;
+}
+
 static struct json_object *worker_json(const struct bp_worker_row *w)
 {
     struct json_object *o = json_object_new_object();
-    char fault[FAULT_BYTES];
+    char fault[FAULT_BYTES + 200];
     put_text(o, "worker_id", w->worker_id);
     put_text(o, "display_name", w->display_name);
     put_new(o, "approved", json_object_new_boolean(w->approved != 0));
@@ -24,7 +39,7 @@ static struct json_object *worker_json(const struct bp_worker_row *w)
     put_text(o, "fleet", w->fleet);
     put_text(o, "stage", w->stage);
     put_new(o, "capabilities", w->capabilities ? json_parse(w->capabilities, strlen(w->capabilities), NULL) : NULL);
-    put_text(o, "fault", fault_in(w->capabilities, fault, sizeof fault) ? fault : NULL);
+    put_text(o, "fault", fault_of(w, fault));
     put_text(o, "capacity_type", w->capacity_type);
     put_text(o, "instance_type", w->instance_type);
     put_text(o, "source", w->source);

@@ -3,6 +3,7 @@
 #include "dispatch/canary.h"
 #include "dispatch/health.h"
 #include "dispatch/input.h"
+#include "dispatch/lacking.h"
 #include "dispatch/poll_priv.h"
 
 #include <math.h>
@@ -70,6 +71,7 @@ static void note_changes(struct poll *p, const struct input *in, const char *ip)
     const char *name = input_text(in, F_NAME, w->display_name);
     const char *caps = in->value[F_CAPABILITIES].given ? json_text(in->value[F_CAPABILITIES].json) : w->capabilities;
     int64_t cap = input_integer(in, F_CONCURRENCY, w->max_concurrency);
+    lacking_note(d, w->worker_id, caps);
     if (strcmp(name, w->display_name) == 0 && strcmp(caps, w->capabilities) == 0 &&
         (cap == w->max_concurrency || cap == 0))
         return;

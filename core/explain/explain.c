@@ -119,6 +119,7 @@ static void view_fill(struct fleet_view *v, const struct explain_engines *e, con
     read_counts(v, e->fleets, slug);
     read_failure(f, first(v->fleet));
     read_broken(f, first(v->fleet));
+    f->lacking = dispatch_lacking(e->dispatch, slug, &f->lacking_worker, &f->lacks);
     f->error = json_str(first(v->fleet), "unmade", json_str(first(v->fleet), "error", NULL));
     f->price = price_now(config_map(e->config, CONFIG_PRICES), first(v->fleet),
                          w ? json_member(w->manifest, "instanceTypes") : NULL);

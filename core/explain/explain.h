@@ -3,6 +3,7 @@
 #ifndef EXPLAIN_EXPLAIN_H
 #define EXPLAIN_EXPLAIN_H
 
+#include "dispatch/dispatch.h"
 #include "fleet/fleet.h"
 #include "scale/scale.h"
 
@@ -13,6 +14,7 @@ struct explain_engines {
     struct fleets *fleets;
     struct scale *scale;
     const struct config *config;
+    struct dispatch *dispatch;
     int draining; /* bpd leases nothing any more */
 };
 

@@ -40,6 +40,8 @@ struct fleet_facts {
     int32_t leaving;                     /* draining */
     int32_t broken;                      /* instances whose device is broken: they take no job */
     const char *broken_instance, *fault; /* one of them, and what it says; NULL: none */
+    int32_t lacking;                     /* workers that cannot have the workflow's assets: they take no job of it */
+    const char *lacking_worker, *lacks;  /* one of them, and what it says */
     int32_t max_size;
     int32_t failures;    /* launches that failed within 10 min */
     double boot_s;       /* usual, launch to worker; <= 0: not known */

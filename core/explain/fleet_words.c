@@ -52,6 +52,15 @@ static void broken_lines(struct json_object *o, const struct fleet_facts *f, int
                  brief || !f->fault ? "" : " says: ", brief || !f->fault ? "" : f->fault);
 }
 
+static void lacking_lines(struct json_object *o, const struct fleet_facts *f, int brief)
+{
+    if (f->lacking <= 0)
+        return;
+    explain_line(o, 0, "assets", "%d worker%s take%s no job of %s, for its assets cannot be had%s%s%s%s", f->lacking,
+                 s(f->lacking), f->lacking == 1 ? "s" : "", f->workflow, brief ? "" : ": ",
+                 brief ? "" : f->lacking_worker, brief ? "" : " says: ", brief ? "" : f->lacks);
+}
+
 void explain_fleet_lines(struct json_object *o, const struct fleet_facts *f, int brief)
 {
     char so_far[32], usual[32];
@@ -59,6 +68,7 @@ void explain_fleet_lines(struct json_object *o, const struct fleet_facts *f, int
     size_lines(o, f, brief);
     failure_lines(o, f, brief);
     broken_lines(o, f, brief);
+    lacking_lines(o, f, brief);
     if (f->booting > 0 && f->boot_ms && f->boot_s > 0)
         explain_line(o, f->boot_ms, "boot", "%d instance%s boot%s, the first since %s; it usually takes %s", f->booting,
                      s(f->booting), f->booting == 1 ? "s" : "",

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/manifest.h"
+#include "host/asset.h"
 #include "host/sandbox.h"
 #include "log/err.h"
 #include "policy/schedule.h"
@@ -12,7 +13,7 @@
 
 #include "host/elf.h"
 
-enum key_type { TEXT = 1, NAME, WHOLE, NUMBER, TRUTH, TEXTS, TEXT_OR_TEXTS, OBJECT, SCHEDULE, SANDBOX };
+enum key_type { TEXT = 1, NAME, WHOLE, NUMBER, TRUTH, TEXTS, TEXT_OR_TEXTS, OBJECT, SCHEDULE, SANDBOX, ASSETS };
 
 #define NEED     1  /* must be there */
 #define WORKFLOW 2  /* workflows only; may be overridden by config, and stand in a file of workflows.d */
@@ -62,6 +63,7 @@ static const struct key keys[] = {
     {"produces", TEXT_OR_TEXTS, 1, 200, WORKFLOW, NULL},
     {"settings", OBJECT, 0, 0, WORKFLOW, NULL},
     {"sandbox", SANDBOX, 0, 0, WORKFLOW, NULL},
+    {"assets", ASSETS, 0, 0, WORKFLOW, NULL},
     {"template", TRUTH, 0, 0, FIXED, NULL},
     {"settingsSchema", OBJECT, 0, 0, FIXED, NULL},
     {"plugin", NAME, 1, 64, DEFINED | ONLY, NULL},
@@ -188,6 +190,8 @@ static int value_check(const struct key *k, struct json_object *v, struct bp_err
         return schedule_check(v, err) == BP_OK ? BP_OK : err_prefix(err, "\"%s\": ", k->name);
     case SANDBOX:
         return sandbox_check(v, err) == BP_OK ? BP_OK : err_prefix(err, "\"%s\": ", k->name);
+    case ASSETS:
+        return assets_check(v, err) == BP_OK ? BP_OK : err_prefix(err, "\"%s\": ", k->name);
     case OBJECT:
         break;
     }

@@ -223,6 +223,7 @@ void route_worker_complete(struct call *c);
 void route_worker_fail(struct call *c);
 void route_worker_requeue(struct call *c);
 void route_worker_deregister(struct call *c);
+void route_worker_assets(struct call *c);
 
 void tenant_upload(struct call *c);
 void tenant_submit(struct call *c);

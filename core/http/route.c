@@ -17,6 +17,7 @@ const struct route routes[] = {
     {METHOD_POST, "/api/worker/fail", AUTH_WORKER, JSON, route_worker_fail},
     {METHOD_POST, "/api/worker/requeue", AUTH_WORKER, JSON, route_worker_requeue},
     {METHOD_POST, "/api/worker/deregister", AUTH_WORKER, JSON, route_worker_deregister},
+    {METHOD_POST, "/api/worker/assets", AUTH_WORKER, JSON, route_worker_assets},
     {METHOD_GET, "/api/jobs", AUTH_TENANT, 0, tenant_jobs},
     {METHOD_GET, "/api/jobs/{id}", AUTH_TENANT, 0, tenant_job},
     {METHOD_DELETE, "/api/jobs/{id}", AUTH_TENANT, 0, tenant_cancel},

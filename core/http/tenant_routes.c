@@ -59,7 +59,8 @@ static void explained(const struct dispatch_answer *a, void *arg)
 {
     struct call *c = arg;
     const struct app *app = c->http->app;
-    struct explain_engines engines = {app->loop, app->host, app->fleets, app->scale, app->config, app->draining};
+    struct explain_engines engines = {app->loop,   app->host,     app->fleets,  app->scale,
+                                      app->config, app->dispatch, app->draining};
     struct dispatch_answer said = *a;
 
     if (a->rc == BP_OK)

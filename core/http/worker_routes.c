@@ -32,6 +32,7 @@ WORKER_ROUTE(complete)
 WORKER_ROUTE(fail)
 WORKER_ROUTE(requeue)
 WORKER_ROUTE(deregister)
+WORKER_ROUTE(assets)
 
 static void abandon(struct call *c)
 {

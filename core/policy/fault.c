@@ -21,3 +21,21 @@ int fault_in(const char *capabilities, char *out, size_t n)
     json_object_put(o);
     return bad;
 }
+
+struct json_object *lacks_in(const char *capabilities)
+{
+    if (!capabilities || !strstr(capabilities, "\"assets\""))
+        return NULL;
+    struct json_object *o = json_parse(capabilities, strlen(capabilities), NULL), *out = NULL;
+    struct json_object *lacks = o ? json_member(o, "assets") : NULL;
+    if (json_object_is_type(lacks, json_type_object)) {
+        json_object_object_foreach(lacks, slug, why)
+        {
+            out = out ? out : json_object_new_object();
+            const char *text = json_object_is_type(why, json_type_string) ? json_object_get_string(why) : "";
+            json_put_str(out, slug, *text ? text : "no reason was given");
+        }
+    }
+    json_object_put(o);
+    return out;
+}

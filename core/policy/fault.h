@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fault.h - what a worker says of its device in capabilities.health. Pure. */
+/* fault.h - what a worker says of its device in capabilities.health, and of assets in capabilities.assets. Pure. */
 #ifndef POLICY_FAULT_H
 #define POLICY_FAULT_H
 
@@ -7,7 +7,11 @@
 
 #define FAULT_BYTES 300
 
+struct json_object;
+
 /* capabilities: JSON text or NULL. 1 when the worker says that its device is broken, and why in out; 0 and "" else. */
 int fault_in(const char *capabilities, char *out, size_t n);
+/* {"slug": "why"} of the workflows whose assets it cannot have, texts all; NULL: none. The caller's. */
+struct json_object *lacks_in(const char *capabilities);
 
 #endif

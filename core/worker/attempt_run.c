@@ -39,6 +39,7 @@ static void put_workflow(const struct attempt *a, struct json_object *o)
     struct json_object *settings = flow ? json_member(flow->manifest, "settings") : NULL;
     json_put_str(o, "slug", a->slug);
     json_put_str(o, "settings_dir", flow && flow->settings_dir ? flow->settings_dir : "");
+    json_put_str(o, "assets_dir", assets_dir(a->w->assets, a->slug));
     json_object_object_add(o, "settings", settings ? json_object_get(settings) : json_object_new_object());
 }
 
@@ -130,6 +131,11 @@ static void look_for_plugin(struct attempt *a)
         a->w->unable = 1;
         attempt_report(a, VERDICT_REQUEUE, "worker %s: %s is in quarantine there: %s", a->w->id, a->slug,
                        flow->quarantine);
+        return;
+    }
+    if (!assets_are_ready(a->w->assets, flow)) {
+        a->w->unable = 1;
+        attempt_report(a, VERDICT_REQUEUE, "worker %s: the assets of %s are not there yet", a->w->id, a->slug);
         return;
     }
     int rc = worker_runner_get(a->w, flow, &err);

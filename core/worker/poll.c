@@ -61,7 +61,7 @@ static void no_job(struct worker *w, const struct api_answer *a)
     int64_t wait_ms = config_int(w->config, CONFIG_WORKER_WAIT_S) * 1000;
     worker_drains(w, says_draining(a));
     if (!strcmp(a->message, "Worker unhealthy"))
-        w->health_told = -1; /* this controller has not heard that it is sound again */
+        w->told_version = -1; /* this controller has not heard that it is sound again */
     if (health_fault(w->health)) {
         worker_poll_later(w, BROKEN_POLL_MS);
         return;
@@ -132,7 +132,7 @@ static void polled(const struct api_answer *a, void *arg)
         log_info(LOG_WORKER, "the controller answers again");
     w->warned = 0;
     w->backoff.tries = 0;
-    w->health_told = w->health_telling;
+    w->told_version = w->telling;
     int released = follow_release(w, json_int(a->data, "released_at_ms", 0));
     struct json_object *job = json_member(a->data, "job");
     if (!job && released) {
@@ -171,6 +171,25 @@ void worker_health_checked(struct worker *w)
     worker_poll(w);
 }
 
+void worker_assets_changed(struct worker *w)
+{
+    if (worker_is_stopping(w) || w->phase != WORKER_POLLING || w->attempt || !w->call)
+        return; /* the next poll tells it */
+    api_cancel(&w->call);
+    worker_poll_later(w, 0);
+    worker_runner_warm_up(w);
+}
+
+/* What is new of health and assets; of a fault each controller must know. */
+static void put_capabilities(struct worker *w, struct json_object *o)
+{
+    struct json_object *lacks = assets_json(w->assets);
+    w->telling = health_version(w->health) + assets_version(w->assets);
+    if (w->telling != w->told_version || health_fault(w->health) || lacks)
+        json_object_object_add(o, "capabilities", worker_capabilities(w));
+    json_object_put(lacks);
+}
+
 void worker_poll(struct worker *w)
 {
     w->phase = WORKER_POLLING;
@@ -188,10 +207,9 @@ void worker_poll(struct worker *w)
     json_put_int(o, "wait_seconds", wait_s);
     if (w->at_risk)
         json_put_bool(o, "at_risk", 1);
-    w->health_telling = health_version(w->health);
-    if (w->health_telling != w->health_told || health_fault(w->health)) /* each controller must know of a fault */
-        json_object_object_add(o, "capabilities", worker_capabilities(w));
     struct json_object *except = quarantined(w);
+    assets_except(w->assets, except);
+    put_capabilities(w, o);
     w->excepts = json_object_array_length(except) > 0;
     if (w->excepts)
         json_object_object_add(o, "except", json_object_get(except));

@@ -23,13 +23,15 @@ static struct json_object *own_workflows(struct worker *w)
 struct json_object *worker_capabilities(struct worker *w)
 {
     struct json_object *o = json_object_new_object();
-    struct json_object *health = health_json(w->health);
+    struct json_object *health = health_json(w->health), *lacks = assets_json(w->assets);
     json_put_str(o, "software", "bpd");
     json_put_str(o, "version", BP_VERSION);
     json_put_str(o, "device", config_str(w->config, CONFIG_WORKER_DEVICE));
     json_object_object_add(o, "workflows", own_workflows(w));
     if (health)
         json_object_object_add(o, "health", health);
+    if (lacks)
+        json_object_object_add(o, "assets", lacks);
     return o;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* runner.c - the worker's one runner: kept from job to job while it is sound and serves the same plugin file. */
+#include "host/asset.h"
 #include "log/err.h"
 #include "log/log.h"
 #include "worker/attempt.h"
@@ -110,7 +111,8 @@ void worker_runner_drop(struct worker *w, int politely)
     leave_files(w);
 }
 
-#define READS_MAX 32
+#define READS_MAX 32 /* of the operator's */
+#define READS_ALL (READS_MAX + ASSETS_MAX + 4)
 
 /* What lies beside a file of workflows.d, a script of its command say. Not the whole machine, whatever a file says. */
 static const char *settings_dir_of(const struct workflow *flow)
@@ -120,7 +122,7 @@ static const char *settings_dir_of(const struct workflow *flow)
 
 /* What a runner may read: its plugin, what lies with the workflow's settings, and what the operator says. out ends with
  * NULL. */
-static void list_reads(struct worker *w, const struct workflow *flow, const char *out[READS_MAX + 3])
+static void list_reads(struct worker *w, const struct workflow *flow, const char *out[READS_ALL])
 {
     const char *const *paths;
     uint32_t n = config_strs(w->config, CONFIG_WORKER_READ_PATHS, &paths), used = 0;
@@ -129,6 +131,7 @@ static void list_reads(struct worker *w, const struct workflow *flow, const char
         out[used++] = settings_dir_of(flow);
     for (uint32_t i = 0; i < n && i < READS_MAX; i++)
         out[used++] = paths[i];
+    used += assets_reads(w->assets, flow->slug, out + used, ASSETS_MAX + 1);
     out[used] = NULL;
 }
 
@@ -139,17 +142,18 @@ static int64_t memory_limit(const struct worker *w)
 }
 
 /* A runner may run jobs of any workflow of its plugin for which this text is the same; free() it. */
-static char *rules_text(const struct workflow *flow)
+static char *rules_text(const struct worker *w, const struct workflow *flow)
 {
     char *text = NULL;
-    if (asprintf(&text, "%s %s", flow->sandbox ? json_text(flow->sandbox) : "{}", settings_dir_of(flow)) < 0)
+    if (asprintf(&text, "%s %s %s", flow->sandbox ? json_text(flow->sandbox) : "{}", settings_dir_of(flow),
+                 assets_dir(w->assets, flow->slug)) < 0)
         abort();
     return text;
 }
 
 static int has_rules_of(const struct worker *w, const struct workflow *flow)
 {
-    char *text = rules_text(flow);
+    char *text = rules_text(w, flow);
     int same = strcmp(w->runner_rules, text) == 0;
     free(text);
     return same;
@@ -174,7 +178,7 @@ static const char *kernels_of(struct worker *w, char *out, size_t n)
 static int start(struct worker *w, const struct workflow *flow, struct bp_err *err)
 {
     char kernels[4300];
-    const char *write[] = {w->runner_dir, w->jobs_dir, NULL, NULL}, *read[READS_MAX + 3];
+    const char *write[] = {w->runner_dir, w->jobs_dir, NULL, NULL}, *read[READS_ALL];
     struct json_object *settings = json_member(config_map(w->config, CONFIG_PLUGIN_CONFIG), flow->plugin);
     if (scratch_make(w->work_dir, "runner", w->runner_dir, sizeof(w->runner_dir), err) < 0)
         return err->rc;
@@ -184,7 +188,7 @@ static int start(struct worker *w, const struct workflow *flow, struct bp_err *e
     snprintf(w->runner_sha, sizeof(w->runner_sha), "%s", flow->sha ? flow->sha : "");
     w->runner_jobs = 0;
     free(w->runner_rules);
-    w->runner_rules = rules_text(flow);
+    w->runner_rules = rules_text(w, flow);
     const char *file = keep_file(w);
     list_reads(w, flow, read);
     write[2] = kernels_of(w, kernels, sizeof(kernels));
@@ -232,7 +236,7 @@ void worker_runner_warm_up(struct worker *w)
 {
     struct bp_err err = {0};
     const struct workflow *flow = w->fleet[0] ? host_workflow(w->host, w->fleet) : NULL;
-    if (!flow || flow->quarantine || w->runner)
+    if (!flow || flow->quarantine || w->runner || !assets_are_ready(w->assets, flow))
         return;
     if (worker_runner_get(w, flow, &err) != BP_LATER)
         log_warn(LOG_WORKER, "%s", err.text);

@@ -106,7 +106,7 @@ static int set_files(posix_spawn_file_actions_t *f, int talk, int verdict, int t
 
 /* ---- the rules, as options ---- */
 
-#define ARGS_MAX 160
+#define ARGS_MAX 256
 
 struct args {
     char *argv[ARGS_MAX + 1];

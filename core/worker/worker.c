@@ -58,13 +58,16 @@ static int make_work_dir(struct worker *w, const char *state_dir, struct bp_err 
     return BP_OK;
 }
 
-static int make_parts(struct worker *w, struct bp_err *err)
+static int make_parts(struct worker *w, const char *state_dir, struct bp_err *err)
 {
     w->http = http_client_new(w->loop, w->url, config_str(w->config, CONFIG_WORKER_CA), err);
     if (!w->http)
         return err->rc;
     w->health = health_new(w, worker_health_checked, err);
     if (!w->health)
+        return err->rc;
+    w->assets = assets_new(w, state_dir, err);
+    if (!w->assets)
         return err->rc;
     w->link = calloc(1, sizeof(*w->link));
     w->again = loop_timer_new(w->loop, "worker.again", run_again, w);
@@ -94,7 +97,7 @@ struct worker *worker_new(const struct worker_spec *spec, struct bp_err *err)
     snprintf(w->kernels_dir, sizeof(w->kernels_dir), "%.4000s/kernels", spec->state_dir);
     int rc = read_settings(w, err);
     rc = rc ? rc : make_work_dir(w, spec->state_dir, err);
-    rc = rc ? rc : make_parts(w, err);
+    rc = rc ? rc : make_parts(w, spec->state_dir, err);
     if (rc < 0) {
         worker_free(w);
         return NULL;
@@ -214,6 +217,7 @@ void worker_free(struct worker *w)
     api_cancel(&w->renewal);
     worker_runner_drop(w, 0);
     runner_child_reap_all();
+    assets_free(w->assets);
     health_free(w->health);
     bus_unsubscribe(w->plugins);
     loop_timer_free(w->again);

@@ -4,6 +4,7 @@
 #define WORKER_WORKER_PRIV_H
 
 #include "worker/api.h"
+#include "worker/assets.h"
 #include "worker/backoff.h"
 #include "worker/health.h"
 #include "worker/runner_child.h"
@@ -65,8 +66,9 @@ struct worker {
     int warned;        /* the controller's silence was told in the log */
 
     struct health *health;
-    int health_told;    /* version of its report that the controller has */
-    int health_telling; /* the one in the running poll */
+    struct assets *assets;
+    int told_version; /* of what health and assets say, that the controller has; -1: none */
+    int telling;      /* the one in the running poll */
 
     int unable; /* the last job could not even begin here: wait before the next */
     struct backoff unable_backoff;
@@ -126,6 +128,8 @@ void worker_drains(struct worker *w, int draining);
 void worker_poll_later(struct worker *w, int64_t delay_ms);
 /* A check of the device is over: the poll that waited for it begins, one of a device that broke is begun anew. */
 void worker_health_checked(struct worker *w);
+/* The assets of a workflow became ready, or cannot be had: a poll that waits is begun anew. */
+void worker_assets_changed(struct worker *w);
 /* Polls anew when a workflow comes out of its quarantine here. */
 void worker_watch_plugins(struct worker *w);
 

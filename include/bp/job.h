@@ -50,6 +50,9 @@ struct bp_job {
     const char *slug;         /* of the workflow */
     const char *settings;     /* JSON object: the workflow's "settings", checked against settingsSchema; "{}": none */
     const char *settings_dir; /* where relative file names in settings begin, absolute; "": nowhere */
+    /* Appended: ask BP_HAS(job, assets_dir) first. Directory with the files that the manifest's "assets" lists, each
+     * under its name, whole and as their SHA-256 says; read only. "": it lists none. Never NULL. */
+    const char *assets_dir;
 };
 
 struct bp_job_facet {

@@ -71,6 +71,7 @@ struct bp_test_job {
     const char *slug;                   /* of a workflow of a template; NULL: the plugin's name */
     const char *settings;               /* that workflow's settings, a JSON object; NULL: "{}" */
     const char *settings_dir;           /* where file names in them begin; NULL: "" */
+    const char *assets_dir;             /* directory with the workflow's assets; NULL: "" */
     int64_t stop_after;                 /* progress() calls that are answered with "go on"; then BP_STOPPED. 0: all */
     /* out */
     int64_t n_progress;   /* calls of progress() */

@@ -93,7 +93,8 @@ int32_t bp_test_run(struct bp_test *t, struct bp_test_job *job, struct bp_err *e
                        .log = job_log,
                        .slug = job->slug ? job->slug : t->plugin->name,
                        .settings = job->settings ? job->settings : "{}",
-                       .settings_dir = job->settings_dir ? job->settings_dir : ""};
+                       .settings_dir = job->settings_dir ? job->settings_dir : "",
+                       .assets_dir = job->assets_dir ? job->assets_dir : ""};
     if (mkdir(temp, 0700) < 0)
         return bp_error(err, BP_IO, "cannot make the directory %.200s", temp);
     t->job = job;

@@ -26,6 +26,7 @@ static void make(const struct settings *s, struct json_object *params, struct bp
                           .params_file = "/t/p",
                           .checkpoint = "/t/c",
                           .dir = "/d",
+                          .assets = "/a",
                           .slug = "x",
                           .device = "cpu",
                           .job = 1,

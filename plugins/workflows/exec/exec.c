@@ -51,6 +51,7 @@ static int32_t prepare(struct task *t, const struct state *state, const struct b
                           .params_file = t->place.params_file,
                           .checkpoint = t->place.checkpoint,
                           .dir = job->settings_dir,
+                          .assets = BP_HAS(job, assets_dir) ? job->assets_dir : "",
                           .slug = job->slug,
                           .device = state->device,
                           .job = job->id,

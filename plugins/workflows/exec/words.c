@@ -120,12 +120,32 @@ static int is_input(const char *name)
     return name[5] == '\0' || (name[5] == '.' && name[6] && strspn(name + 6, "0123456789") == strlen(name + 6));
 }
 
+/* A file that the workflow's manifest lists under "assets"; the worker has put it there. */
+static int32_t put_asset(struct making *m, const char *name, struct bp_err *err)
+{
+    char path[4300];
+    const char *dir = m->scope->assets;
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    if (!*dir || access(path, R_OK) < 0)
+        return bp_error(err, BP_INVALID,
+                        "%s: the workflow lists no asset %.60s: name it in \"assets\" of its file, or of the manifest",
+                        m->where, name);
+    fputs(path, m->out);
+    return BP_OK;
+}
+
 static const char *fixed_text(const struct scope *s, const char *name, char number[32])
 {
     const struct {
         const char *name, *text;
-    } rows[] = {{"output", s->output}, {"temp", s->temp}, {"paramsFile", s->params_file}, {"checkpoint", s->checkpoint},
-                {"dir", s->dir},       {"slug", s->slug}, {"device", s->device}};
+    } rows[] = {{"output", s->output},
+                {"temp", s->temp},
+                {"paramsFile", s->params_file},
+                {"checkpoint", s->checkpoint},
+                {"dir", s->dir},
+                {"assets", s->assets},
+                {"slug", s->slug},
+                {"device", s->device}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (strcmp(rows[i].name, name) == 0)
             return rows[i].text;
@@ -151,12 +171,14 @@ static int32_t put_placeholder(struct making *m, const char *name, struct bp_err
         put_param(m, name + 7);
         return BP_OK;
     }
+    if (strncmp(name, "asset.", 6) == 0 && name[6])
+        return put_asset(m, name + 6, err);
     if (is_input(name))
         return put_input(m, name + 5, err);
     return bp_error(
         err, BP_INVALID,
         "%s: unknown placeholder {%.40s}; there are {params.NAME} {input} {input.N} {inputs} {output} {temp} "
-        "{paramsFile} {checkpoint} {dir} {slug} {job} {attempt} {device}",
+        "{paramsFile} {checkpoint} {dir} {assets} {asset.NAME} {slug} {job} {attempt} {device}",
         m->where, name);
 }
 
@@ -334,6 +356,7 @@ static void set_job(struct list *l, const struct scope *s)
     set(l, "BP_PARAMS_FILE", s->params_file);
     set(l, "BP_CHECKPOINT", s->checkpoint);
     set(l, "BP_SETTINGS_DIR", s->dir);
+    set(l, "BP_ASSETS_DIR", s->assets);
     set(l, "BP_SLUG", s->slug);
     set(l, "BP_DEVICE", s->device);
     snprintf(number, sizeof number, "%lld", (long long)s->job);

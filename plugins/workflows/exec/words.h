@@ -15,7 +15,7 @@
 struct scope {
     const char *const *inputs;
     uint32_t n_inputs;
-    const char *output, *temp, *params_file, *checkpoint, *dir, *slug, *device;
+    const char *output, *temp, *params_file, *checkpoint, *dir, *assets, *slug, *device;
     int64_t job;
     int32_t attempt;
     struct json_object *params; /* object */

@@ -99,7 +99,7 @@ static void commands_that_change_something_need_the_right_to_write(void **state)
         "plugin retire", "scale hold",     "scale release",    "fleet inject",        "drain",
         "shutdown",      "log level",      "config reload",    "notify test",         "ami set",
         "ami rollout",   "fleet ensure",   "scale limit",      "scale pause",         "scale resume",
-        "scale shadow",  "scale adopt",    "plugin release"};
+        "scale shadow",  "scale adopt",    "plugin release",   "asset upload"};
     (void)state;
     size_t n = 0;
     for (size_t i = 0; i < admin_n_commands; i++) {

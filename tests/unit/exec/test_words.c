@@ -26,6 +26,7 @@ static struct scope scope_of(const char *params)
                           .params_file = "/t/params.json",
                           .checkpoint = "/t/checkpoint",
                           .dir = "/srv/workflows.d",
+                          .assets = "/srv/assets",
                           .slug = "sepia",
                           .device = "cpu",
                           .job = 41,

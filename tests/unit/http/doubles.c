@@ -147,6 +147,7 @@ WORKER_DOUBLE(complete)
 WORKER_DOUBLE(fail)
 WORKER_DOUBLE(requeue)
 WORKER_DOUBLE(deregister)
+WORKER_DOUBLE(assets)
 
 void dispatch_worker_poll(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg)
 {

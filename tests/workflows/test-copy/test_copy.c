@@ -92,6 +92,29 @@ static struct json_object *open_files(void)
     return list;
 }
 
+/* Name to the first bytes of each file there, and whether it may be written. */
+static struct json_object *assets(const char *dir)
+{
+    struct json_object *o = json_object_new_object();
+    DIR *d = *dir ? opendir(dir) : NULL;
+    for (struct dirent *e; d && (e = readdir(d));) {
+        char path[4096], text[64] = "";
+        snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+        FILE *f = e->d_name[0] != '.' ? fopen(path, "rb") : NULL;
+        if (!f)
+            continue;
+        text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+        fclose(f);
+        f = fopen(path, "r+b");
+        json_object_object_add(o, e->d_name, json_object_new_string(f ? "it may be written" : text));
+        if (f)
+            fclose(f);
+    }
+    if (d)
+        closedir(d);
+    return o;
+}
+
 static int32_t write_report(const struct bp_job *job, int64_t resumed, struct bp_err *err)
 {
     struct rlimit core;
@@ -117,6 +140,8 @@ static int32_t write_report(const struct bp_job *job, int64_t resumed, struct bp
     json_object_object_add(o, "slug", json_object_new_string(job->slug));
     json_object_object_add(o, "settings", json_tokener_parse(job->settings));
     json_object_object_add(o, "settings_dir", json_object_new_string(job->settings_dir));
+    json_object_object_add(o, "assets_dir", json_object_new_string(job->assets_dir));
+    json_object_object_add(o, "assets", assets(job->assets_dir));
     json_object_object_add(o, "inputs", json_object_new_int((int)job->n_inputs));
     if (job->n_inputs > 0) {
         json_object_object_add(o, "mime", json_object_new_string(job->inputs[0].mime));

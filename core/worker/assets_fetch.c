@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* assets_fetch.c - one asset comes down: its URL from the controller, its bytes from the object store, proven as they
+ * come. */
+#include "log/err.h"
+#include "log/log.h"
+#include "worker/assets_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOCK_WAIT_MS    500
+#define TOKEN_WAIT_MS   1000
+#define FOREIGN_WAIT_MS 300000 /* it may become one of ours: then its jobs wait so long at most */
+#define CORRUPT_SHARE   4      /* a fetch for nothing is tried again after so many times the time it took */
+
+static const char *url_of(const struct assets *as, const struct asset *a)
+{
+    struct json_object *list = json_member(as->urls, "assets");
+    size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *one = json_object_array_get_idx(list, i);
+        if (strcmp(json_str(one, "sha256", ""), a->sha256) == 0)
+            return json_str(one, "url", NULL);
+    }
+    return NULL;
+}
+
+/* ---- the bytes ---- */
+
+static void forget_urls(struct assets *as)
+{
+    json_object_put(as->urls);
+    as->urls = NULL;
+}
+
+static void forget_proof(struct assets *as)
+{
+    asset_proof_free(as->proof);
+    as->proof = NULL;
+}
+
+static void written(const void *bytes, size_t n, void *arg)
+{
+    struct assets *as = arg;
+    asset_proof_add(as->proof, bytes, n);
+}
+
+static void proved(struct assets *as, const struct asset *a)
+{
+    struct bp_err err = {0};
+    char part[ASSET_PATH_BYTES];
+    int64_t took_ms = mono_ms() - as->began_ms;
+    int rc = asset_proof_end(as->proof, a, &err);
+    forget_proof(as);
+    if (rc < 0) {
+        remove(asset_cache_path(as->cache, a->sha256, ".part", part));
+        assets_give_up(as, CORRUPT_SHARE * took_ms, "%s: the object %.100s is not what it should be: %s", a->name,
+                       a->object, err.text);
+    } else if (asset_cache_publish(as->cache, a, &err) < 0) {
+        assets_give_up(as, 0, "%s: %s", a->name, err.text);
+    } else {
+        log_info(LOG_WORKER, "fetched %s of %s: %lld bytes in %.1f s", a->name, as->now->slug, (long long)a->bytes,
+                 (double)took_ms / 1000);
+        assets_work(as);
+    }
+}
+
+static void refused(struct assets *as, const struct asset *a, const struct http_client_answer *h)
+{
+    forget_urls(as);
+    if (h->status == 404)
+        assets_give_up(as, 0, "%s: there is no object %.100s: put it there with bpctl asset put", a->name, a->object);
+    else if (h->status)
+        assets_give_up(as, 0, "%s: the object store answered with status %d", a->name, h->status);
+    else if (h->err.rc == BP_INVALID)
+        assets_give_up(as, CORRUPT_SHARE * (mono_ms() - as->began_ms),
+                       "%s: the object %.100s is not what it should be: it has more than %lld bytes", a->name,
+                       a->object, (long long)a->bytes);
+    else
+        assets_give_up(as, 0, "%s: %s", a->name, h->err.text);
+}
+
+static void got(const struct http_client_answer *h, void *arg)
+{
+    struct assets *as = arg;
+    struct asset a = assets_current(as);
+    as->get = NULL;
+    if (h->status == 200) {
+        proved(as, &a);
+        return;
+    }
+    forget_proof(as);
+    refused(as, &a, h);
+}
+
+static void get(struct assets *as, const struct asset *a, const char *url)
+{
+    struct bp_err err = {0};
+    char part[ASSET_PATH_BYTES];
+    struct http_client_request r = {.method = "GET",
+                                    .url = url,
+                                    .to_file = asset_cache_path(as->cache, a->sha256, ".part", part),
+                                    .written = written,
+                                    .max_bytes = a->bytes,
+                                    .done = got,
+                                    .arg = as};
+    as->began_ms = mono_ms();
+    as->proof = asset_proof_new(-1);
+    as->get = as->proof ? http_client_send(as->w->http, &r, &err) : NULL;
+    if (as->get)
+        return;
+    forget_proof(as);
+    assets_give_up(as, 0, "%s: %s", a->name, err.text[0] ? err.text : "no memory");
+}
+
+/* ---- its URL ---- */
+
+static void unanswered(struct assets *as, const struct api_answer *a)
+{
+    if (a->status == 401)
+        assets_postpone(as, TOKEN_WAIT_MS); /* the next poll sees to it */
+    else if (a->status == 409)
+        assets_postpone(as, FOREIGN_WAIT_MS); /* its plugin lies here, but its jobs are not for this worker */
+    else
+        assets_give_up(as, 0, "the controller gives no URLs: %.200s (status %d)", a->message, a->status);
+}
+
+static void asked(const struct api_answer *a, void *arg)
+{
+    struct assets *as = arg;
+    struct asset wanted = assets_current(as);
+    as->ask = NULL;
+    if (a->status != 200) {
+        unanswered(as, a);
+        return;
+    }
+    as->urls = json_object_get(a->data);
+    if (url_of(as, &wanted))
+        assets_work(as);
+    else
+        assets_give_up(as, 0, "%s: the controller knows no such asset of %s: it has another version of its manifest",
+                       wanted.name, as->now->slug);
+}
+
+static void ask(struct assets *as)
+{
+    struct json_object *o = json_object_new_object();
+    json_put_str(o, "worker_id", as->w->id);
+    json_put_str(o, "workflow", as->now->slug);
+    as->ask = api_post(as->w, "assets", o, API_TIMEOUT_MS, asked, as);
+}
+
+/* ---- all ---- */
+
+/* Another worker of the machine may have fetched it just before this one got the lock. */
+static int came_meanwhile(struct assets *as, const struct asset *a)
+{
+    struct bp_err err = {0};
+    int fd, rc = asset_cache_hold(as->cache, a, &fd, &err);
+    if (fd >= 0)
+        close(fd);
+    return rc == BP_OK || rc == BP_LATER;
+}
+
+/* The lock is kept until the bundle is ready, or waits. */
+static int make_room(struct assets *as, const struct asset *a)
+{
+    struct bp_err err = {0};
+    int64_t limit = config_int(as->w->config, CONFIG_WORKER_ASSET_CACHE);
+    int rc = asset_cache_room(as->cache, a->bytes, limit, &err);
+    if (rc < 0)
+        assets_give_up(as, 0, "%s: %s", a->name, err.text);
+    return rc;
+}
+
+void assets_fetch(struct assets *as)
+{
+    struct bp_err err = {0};
+    struct asset a = assets_current(as);
+    const char *url = url_of(as, &a);
+    int rc = url || as->w->token[0] ? asset_cache_lock(as->cache, &err) : BP_LATER;
+    if (rc == BP_LATER)
+        assets_postpone(as, LOCK_WAIT_MS);
+    else if (rc < 0)
+        assets_give_up(as, 0, "%s: %s", a.name, err.text);
+    else if (came_meanwhile(as, &a))
+        assets_work(as);
+    else if (!url)
+        ask(as);
+    else if (make_room(as, &a) == BP_OK)
+        get(as, &a, url);
+}
+
+void assets_fetch_cancel(struct assets *as)
+{
+    api_cancel(&as->ask);
+    http_client_cancel(&as->get);
+    forget_proof(as);
+    forget_urls(as);
+    as->proving = 0;
+}

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Assets: files that a workflow needs, kept in objects, fetched once a machine, proven before a job may see them."""
+import hashlib
+import json
+import pathlib
+import subprocess
+
+import pytest
+
+from conftest import SLOW, wait_until
+
+FAST = {"dispatch.leaseTtlSeconds": "10", "dispatch.sweepMilliseconds": "100", "dispatch.retryBaseSeconds": "0.1",
+        "plugin.local.bootDelaySeconds": "0"}
+MODEL = bytes(range(256)) * 4000
+
+
+class Bench:
+    """A daemon whose workflows are commands, and workers that are started one by one."""
+
+    def __init__(self, daemon, build):
+        self.build = build
+        self.d = daemon(start=False, settings=FAST, extra_plugins=[build / "plugins" / "exec.so"])
+        self.dir = self.d.dir / "workflows.d"
+        self.dir.mkdir(mode=0o755)
+        self.cache = self.d.dir / "cache"
+        self.workers = {}
+
+    def define(self, slug, assets, command=("sh", "-c", "sha256sum < {asset.model.bin} > $BP_OUTPUT; echo no > $BP_ASSETS_DIR/model.bin || :")):
+        text = {"plugin": "exec", "maxSize": 0, "produces": "text/plain", "accepts": [], "assets": assets, "settings": {"command": list(command)}}
+        part = self.dir / f".{slug}.part"
+        part.write_text(json.dumps(text))
+        part.rename(self.dir / f"{slug}.json")
+        wait_until(f"{slug} is served", lambda: slug in [w["workflow"] for w in self.d.ctl("workflows")])
+        wait_until("with these assets", lambda: [a["object"] for a in self.d.ctl("asset", "check", slug)["assets"]] == [a["object"] for a in assets])
+
+    def put(self, data, name="model.bin"):
+        """`bpctl asset put`: the manifest's entry."""
+        path = self.d.dir / name
+        path.write_bytes(data)
+        return self.d.ctl("asset", "put", str(path))
+
+    def start_worker(self, id, **settings):
+        sets = {"state.dir": self.d.dir / id, "worker.url": f"http://127.0.0.1:{self.d.port}", "worker.id": id,
+                "worker.fleetSecret": self.d.secret(), "worker.waitSeconds": "1", "worker.assetCacheDir": self.cache, **settings}
+        command = [str(self.build / "bin" / "bpd"), "--role", "worker", "--plugins-dir", str(self.d.plugins)]
+        for key, value in sets.items():
+            command += ["--set", f"{key}={value}"]
+        with open(self.d.dir / f"{id}.log", "ab") as log:
+            self.workers[id] = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def stop_worker(self, id):
+        worker = self.workers.pop(id)
+        worker.terminate()
+        worker.wait(30 * SLOW)
+
+    def log(self, id):
+        return (self.d.dir / f"{id}.log").read_text(errors="replace")
+
+    def fetches(self, *ids):
+        return sum(self.log(id).count("fetched model.bin") for id in ids)
+
+    def submit(self, slug):
+        return self.d.http.submit(slug, {}, [])["id"]
+
+    def output(self, id):
+        job = wait_until(f"job {id} ends", lambda: (j := self.d.http.job(id))["status"] in ("completed", "failed", "cancelled") and j, timeout=60)
+        assert job["status"] == "completed", job["error"]
+        return self.d.http.get_url(job["output"]["url"]).body.decode()
+
+    def fault(self, id):
+        return next((w["fault"] for w in self.d.ctl("workers")["workers"] if w["worker_id"] == id), None)
+
+
+@pytest.fixture
+def bench(daemon, build):
+    b = Bench(daemon, build)
+    yield b
+    for id in list(b.workers):
+        b.stop_worker(id)
+
+
+def sha(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def entry(data, name="model.bin"):
+    return {"name": name, "object": f"assets/{sha(data)}", "sha256": sha(data), "bytes": len(data)}
+
+
+def test_an_asset_is_fetched_once_for_many_jobs_and_outlives_its_worker(bench):
+    b = bench
+    b.d.start()
+    asset = b.put(MODEL)
+    assert asset == entry(MODEL)
+    assert b.put(MODEL) == asset  # the same content is the same object
+    b.define("model", [asset])
+    b.start_worker("one")
+    assert [b.output(b.submit("model")) for _ in range(4)] == [f"{sha(MODEL)}  -\n"] * 4
+    assert b.fetches("one") == 1
+    assert (b.cache / sha(MODEL)).read_bytes() == MODEL  # no job could write to it
+    b.stop_worker("one")
+    b.start_worker("one")
+    assert b.output(b.submit("model")) == f"{sha(MODEL)}  -\n"
+    assert b.fetches("one") == 1
+    checked = b.d.ctl("asset", "check", "model")
+    assert [a["state"] for a in checked["assets"]] == ["there"] and checked["workers_lacking"] == 0
+
+
+def test_what_was_changed_in_the_cache_is_found_before_a_job_sees_it(bench):
+    b = bench
+    b.d.start()
+    b.define("model", [b.put(MODEL)])
+    b.start_worker("one")
+    assert b.output(b.submit("model")) == f"{sha(MODEL)}  -\n"
+    file = b.cache / sha(MODEL)
+    file.chmod(0o644)
+    file.write_bytes(MODEL[:-1] + b"!")
+    assert b.output(b.submit("model")) == f"{sha(MODEL)}  -\n"
+    assert b.fetches("one") == 2 and "is corrupt in the asset cache" in b.log("one")
+    b.stop_worker("one")
+    file.chmod(0o644)
+    file.write_bytes(MODEL[:1000])  # while no worker runs
+    b.start_worker("one")
+    assert b.output(b.submit("model")) == f"{sha(MODEL)}  -\n"
+    assert b.fetches("one") == 3
+
+
+def test_two_workers_of_a_machine_fetch_once(bench):
+    b = bench
+    b.d.start()
+    b.define("model", [b.put(MODEL)])
+    b.start_worker("one")
+    b.start_worker("two")
+    ids = [b.submit("model") for _ in range(8)]
+    assert [b.output(id) for id in ids] == [f"{sha(MODEL)}  -\n"] * 8
+    for id in ("one", "two"):
+        wait_until(f"{id} is registered", lambda: f"registered as {id}" in b.log(id))
+    wait_until("both could", lambda: len([w for w in b.d.ctl("workers")["workers"] if w["fault"] is None]) == 2)
+    assert b.fetches("one", "two") == 1
+
+
+def test_a_worker_without_an_asset_takes_other_jobs_says_so_and_goes_on_when_it_is_there(bench):
+    b = bench
+    b.d.start()
+    wrong = {**entry(MODEL), "object": "assets/hand-made"}
+    b.define("model", [wrong])
+    b.define("plain", [], ["sh", "-c", "echo plain > $BP_OUTPUT"])
+    b.start_worker("one")
+    waits = b.submit("model")
+    said = wait_until("it says what it lacks", lambda: b.fault("one"))
+    assert said == "no job of model: model.bin: there is no object assets/hand-made: put it there with bpctl asset put"
+    assert b.output(b.submit("plain")) == "plain\n"
+    assert b.d.http.job(waits)["status"] == "queued"
+    told = b.d.ctl("explain", "job", str(waits))
+    assert any(w["what"] == "assets" and "hand-made" in w["text"] for w in told["because"]), told
+    assert [(e["worker"], e["workflow"]) for e in b.d.ctl("events", "worker.assets_missing")] == [("one", "model")]
+    checked = b.d.ctl("asset", "check", "model")
+    assert checked["assets"][0]["state"].startswith("missing") and checked["workers_lacking"] == 1
+    # An object that is there, but not what the manifest says.
+    objects = b.d.state / "plugin" / "local"
+    b.define("model", [{**entry(MODEL), "object": b.put(MODEL[::-1], "other.bin")["object"]}])
+    wait_until("it says that", lambda: "is not what it should be: its SHA-256 is" in (b.fault("one") or ""))
+    assert b.d.http.job(waits)["status"] == "queued"
+    assert not (b.cache / sha(MODEL)).exists() and not list(b.cache.glob("*.part"))
+    # Repaired.
+    b.define("model", [b.put(MODEL)])
+    assert b.output(waits) == f"{sha(MODEL)}  -\n"
+    wait_until("nothing is wrong any more", lambda: b.fault("one") is None)
+    assert [(e["worker"], e["workflow"]) for e in b.d.ctl("events", "worker.assets_ready")][-1:] == [("one", "model")]
+    assert objects.exists()
+
+
+def test_a_cache_keeps_to_its_limit_and_drops_what_no_worker_needs(bench):
+    b = bench
+    b.d.start()
+    old, new = MODEL, MODEL[::-1]
+    b.define("model", [b.put(old)])
+    b.start_worker("one", **{"worker.assetCacheBytes": str(len(MODEL) * 3 // 2)})
+    assert b.output(b.submit("model")) == f"{sha(old)}  -\n"
+    b.define("second", [b.put(new)])  # both do not fit, and the first is in use
+    wait_until("it says so", lambda: "no job of second: model.bin: 1024000 bytes do not fit" in (b.fault("one") or ""))
+    assert b.output(b.submit("model")) == f"{sha(old)}  -\n"
+    (b.dir / "model.json").unlink()  # nobody needs it now
+    assert b.output(b.submit("second")) == f"{sha(new)}  -\n"
+    assert not (b.cache / sha(old)).exists()
+
+
+def test_bpctl_asset_put_says_what_is_wrong(bench, tmp_path):
+    b = bench
+    b.d.start()
+    empty = tmp_path / "empty"
+    empty.touch()
+    for args, word in (([], "usage: bpctl asset put FILE"), ([tmp_path / "none"], "cannot read"), ([empty], "is empty"), ([tmp_path], "no regular file")):
+        r = b.d.ctl("asset", "put", *map(str, args), json_form=False)
+        assert r.returncode != 0 and word in r.stderr, r
+    assert "no workflow none" in b.d.ctl("asset", "check", "none", json_form=False).stderr
