@@ -120,7 +120,7 @@ void dispatch_asset_upload(struct dispatch *d, struct json_object *body, dispatc
     char key[128];
     input_read(&in, upload_rules, N_PUTS, body);
     const char *sha = input_text(&in, P_SHA, "");
-    if (!in.fields && strspn(sha, "0123456789abcdef") != 64)
+    if (strspn(sha, "0123456789abcdef") != 64)
         input_wrong(&in, "sha256", "The sha256 field must be 64 digits 0-9a-f.");
     if (in.fields) {
         ask_invalid(&a->ask, input_fields(&in));

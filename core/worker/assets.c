@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #define REMOVED_WAIT_MS 100
-#define FAULTS_BYTES    300
 
 /* ---- bundles ---- */
 
@@ -195,7 +194,7 @@ void assets_postpone(struct assets *as, int64_t ms)
 void assets_give_up(struct assets *as, int64_t least_ms, const char *fmt, ...)
 {
     struct bundle *b = as->now;
-    char why[FAULTS_BYTES];
+    char why[sizeof(b->fault)];
     va_list args;
     va_start(args, fmt);
     vsnprintf(why, sizeof(why), fmt, args);
@@ -211,27 +210,39 @@ void assets_give_up(struct assets *as, int64_t least_ms, const char *fmt, ...)
         worker_assets_changed(as->w);
 }
 
+/* Its SHA-256 is another one: with the lock, lest another worker's good file is removed in its place. */
+static void remove_corrupt(struct assets *as, const struct asset *a, const char *why)
+{
+    struct bp_err err = {0};
+    int rc = asset_cache_lock(as->cache, &err);
+    if (rc == BP_LATER) {
+        assets_postpone(as, REMOVED_WAIT_MS);
+    } else if (rc < 0) {
+        assets_give_up(as, 0, "%s: %s", a->name, err.text);
+    } else {
+        log_warn(LOG_WORKER, "%s of %s is corrupt in the asset cache (%s): it is fetched again", a->name, as->now->slug,
+                 why);
+        asset_cache_remove(as->cache, a->sha256);
+        loop_timer_after(as->again, 0);
+    }
+}
+
 static void proven(struct assets *as)
 {
     struct bp_err err = {0};
     struct asset a = assets_current(as);
-    int rc = asset_proof_end(as->proof, &a, &err), fd = as->now->fd[as->at];
+    int rc = asset_proof_end(as->proof, &a, &err);
+    int recorded = rc == BP_OK ? asset_cache_record(as->cache, &a, as->now->fd[as->at], &err) : rc;
     asset_proof_free(as->proof);
     as->proof = NULL;
     as->proving = 0;
-    if (rc == BP_OK)
-        rc = asset_cache_record(as->cache, &a, fd, &err);
     let_go(as->now, as->at);
-    if (rc == BP_OK) {
+    if (rc == BP_INVALID)
+        remove_corrupt(as, &a, err.text);
+    else if (rc < 0 || recorded < 0)
+        assets_give_up(as, 0, "%s: %s", a.name, err.text);
+    else
         loop_timer_after(as->again, 0);
-    } else if (asset_cache_lock(as->cache, &err) == BP_LATER) {
-        assets_postpone(as, REMOVED_WAIT_MS);
-    } else {
-        log_warn(LOG_WORKER, "%s of %s is corrupt in the asset cache (%s): it is fetched again", a.name, as->now->slug,
-                 err.text);
-        asset_cache_remove(as->cache, a.sha256);
-        loop_timer_after(as->again, 0);
-    }
 }
 
 static void prove(struct assets *as)

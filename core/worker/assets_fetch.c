@@ -12,12 +12,14 @@
 #define LOCK_WAIT_MS    500
 #define TOKEN_WAIT_MS   1000
 #define FOREIGN_WAIT_MS 300000 /* it may become one of ours: then its jobs wait so long at most */
+#define URLS_MS         60000  /* older ones may run out before the fetch begins */
 #define CORRUPT_SHARE   4      /* a fetch for nothing is tried again after so many times the time it took */
 
 static const char *url_of(const struct assets *as, const struct asset *a)
 {
     struct json_object *list = json_member(as->urls, "assets");
-    size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+    int fresh = as->urls && mono_ms() - as->urls_ms < URLS_MS;
+    size_t n = fresh && json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
     for (size_t i = 0; i < n; i++) {
         struct json_object *one = json_object_array_get_idx(list, i);
         if (strcmp(json_str(one, "sha256", ""), a->sha256) == 0)
@@ -135,7 +137,9 @@ static void asked(const struct api_answer *a, void *arg)
         unanswered(as, a);
         return;
     }
+    forget_urls(as);
     as->urls = json_object_get(a->data);
+    as->urls_ms = mono_ms();
     if (url_of(as, &wanted))
         assets_work(as);
     else

@@ -39,6 +39,7 @@ struct assets {
     int proving;              /* the proof reads a file of the cache */
     struct api_call *ask;     /* for URLs */
     struct json_object *urls; /* what it answered, or NULL */
+    int64_t urls_ms;          /* monotonic: since when */
     struct http_client_call *get;
     int64_t began_ms; /* of the fetch */
 };

@@ -138,6 +138,17 @@ static void a_broken_device_is_told(void **state)
     end(r);
 }
 
+static void lacking_assets_are_told(void **state)
+{
+    struct rig *r = begin(NULL);
+    (void)state;
+    bus_publish(r->p.bus, EVENT_WORKER_ASSETS_MISSING, "w-1", "upscale", "m.bin: there is no object");
+    provider_until(&r->p, &r->sink.sent, 1);
+    assert_non_null(strstr(r->sink.text, "assets-missing:upscale|bpd prod: no assets for upscale|"));
+    assert_non_null(strstr(r->sink.text, "m.bin: there is no object"));
+    end(r);
+}
+
 static void jobs_that_fail_one_after_another_are_told_unless_one_succeeds(void **state)
 {
     struct rig *r = begin("notify.failedJobs=3");
@@ -224,6 +235,7 @@ int main(void)
         cmocka_unit_test(a_canary_that_is_rolled_back_is_told_and_one_that_goes_well_not),
         cmocka_unit_test(launches_that_fail_in_a_row_are_told_once),
         cmocka_unit_test(a_broken_device_is_told),
+        cmocka_unit_test(lacking_assets_are_told),
         cmocka_unit_test(jobs_that_fail_one_after_another_are_told_unless_one_succeeds),
         cmocka_unit_test(a_fleet_that_cannot_be_made_is_told),
         cmocka_unit_test(a_queue_away_for_a_moment_wakes_nobody),

@@ -172,6 +172,17 @@ static void no_capacity_no_launch_no_size(void **state)
     held_by("hold");
 }
 
+static void lacking_assets_are_named(void **state)
+{
+    (void)state;
+    fleet.lacking = 2;
+    fleet.lacking_worker = "w-1";
+    fleet.lacks = "m.bin: there is no object";
+    tell();
+    assert_string_equal(line("assets"), "2 workers take no job of copy, for its assets cannot be had: w-1 says: m.bin: "
+                                        "there is no object");
+}
+
 static void a_broken_device_is_named(void **state)
 {
     (void)state;
@@ -327,6 +338,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_place_is_told_in_words, fresh, drop),
         cmocka_unit_test_setup_teardown(an_instance_that_boots_has_its_expected_moment, fresh, drop),
         cmocka_unit_test_setup_teardown(no_capacity_no_launch_no_size, fresh, drop),
+        cmocka_unit_test_setup_teardown(lacking_assets_are_named, fresh, drop),
         cmocka_unit_test_setup_teardown(a_broken_device_is_named, fresh, drop),
         cmocka_unit_test_setup_teardown(a_tenant_is_told_counts_and_times_only, fresh, drop),
         cmocka_unit_test_setup_teardown(an_estimate_has_both_quantiles, fresh, drop),

@@ -3,6 +3,7 @@
 #include "host/facet.h"
 #include "host/rig.h"
 
+#define SHA  "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 #define HEAD "\"name\": \"x\", \"version\": \"1\", \"abi\": \"1.0\""
 
 struct mistake {
@@ -33,6 +34,42 @@ static const struct mistake mistakes[] = {
     {"{" HEAD ", \"kind\": \"workflow\", \"warmupSeconds\": -1}", "\"warmupSeconds\" is -1"},
     {"{" HEAD ", \"kind\": \"workflow\", \"waitPrice\": -1}", "\"waitPrice\" is -1"},
     {"{" HEAD ", \"kind\": \"workflow\", \"targetP95WaitSeconds\": \"60\"}", "\"targetP95WaitSeconds\" must be"},
+    {"{" HEAD ", \"kind\": \"workflow\", \"assets\": {}}", "\"assets\": it must be an array"},
+    {"{" HEAD ", \"kind\": \"workflow\", \"assets\": [3]}", "\"assets\": entry 1: it must be an object with \"name\""},
+    {"{" HEAD ", \"kind\": \"workflow\", \"assets\": [{}]}", "entry 1: \"name\" must be a file name"},
+    {"{" HEAD ", \"kind\": \"workflow\", \"assets\": [{\"name\": \"../m\", \"object\": \"assets/k\", \"sha256\": \"" SHA
+     "\", \"bytes\": 3}]}",
+     "\"name\" must be a file name"},
+    {"{" HEAD ", \"kind\": \"workflow\", \"assets\": [{\"name\": \".m\", \"object\": \"assets/k\", \"sha256\": \"" SHA
+     "\", \"bytes\": 3}]}",
+     "not beginning with"},
+    {"{" HEAD
+     ", \"kind\": \"workflow\", \"assets\": [{\"name\": \"m.bin\", \"object\": \"https://x/y\", \"sha256\": \"" SHA
+     "\", \"bytes\": 3}]}",
+     "a URL is none"},
+    {"{" HEAD ", \"kind\": \"workflow\", \"assets\": [{\"name\": \"m.bin\", \"object\": \"assets/../tenants/a\", "
+              "\"sha256\": \"" SHA "\", \"bytes\": 3}]}",
+     "begins with \"assets/\""},
+    {"{" HEAD ", \"kind\": \"workflow\", \"assets\": [{\"name\": \"m.bin\", \"object\": \"assets/k\", \"sha256\": "
+              "\"12\", \"bytes\": 3}]}",
+     "as sha256sum prints it"},
+    {"{" HEAD
+     ", \"kind\": \"workflow\", \"assets\": [{\"name\": \"m.bin\", \"object\": \"assets/k\", \"sha256\": \"" SHA
+     "\", \"bytes\": 0}]}",
+     "\"bytes\" must be the file"},
+    {"{" HEAD
+     ", \"kind\": \"workflow\", \"assets\": [{\"name\": \"m.bin\", \"object\": \"assets/k\", \"sha256\": \"" SHA
+     "\", \"bytes\": 3, \"url\": \"x\"}]}",
+     "unknown member \"url\""},
+    {"{" HEAD
+     ", \"kind\": \"workflow\", \"assets\": [{\"name\": \"m.bin\", \"object\": \"assets/k\", \"sha256\": \"" SHA
+     "\", \"bytes\": 3}, {\"name\": \"m.bin\", \"object\": \"assets/k\", \"sha256\": \"" SHA "\", \"bytes\": 3}]}",
+     "entry 2: another entry has the name \"m.bin\" too"},
+    {"{" HEAD
+     ", \"kind\": \"workflow\", \"assets\": [{\"name\": \"m.bin\", \"object\": \"assets/k\", \"sha256\": \"" SHA
+     "\", \"bytes\": 3}, {\"name\": \"n\", \"object\": \"assets/k\", \"sha256\": \"" SHA "\", \"bytes\": 4}]}",
+     "but other \"bytes\""},
+    {"{" HEAD ", \"kind\": \"cloud\", \"assets\": []}", "\"assets\" is for workflows only"},
     {"{" HEAD ", \"kind\": \"cloud\", \"sandbox\": {}}", "\"sandbox\" is for workflows only"},
     {"{" HEAD ", \"kind\": \"workflow\", \"sandbox\": []}", "\"sandbox\": it must be an object"},
     {"{" HEAD ", \"kind\": \"workflow\", \"sandbox\": {\"net\": 1}}", "\"sandbox\": unknown member \"net\""},
