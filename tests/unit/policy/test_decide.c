@@ -176,10 +176,15 @@ static void a_name_finds_its_policy(void **state)
 static void the_longest_idle_goes_first_then_the_youngest_boot(void **state)
 {
     (void)state;
-    struct scale_in_candidate idle = {1, 1000, 10}, longer = {1, 500, 20}, boot = {0, 0, 700}, younger = {0, 0, 800};
+    struct scale_in_candidate idle = {1, 1000, 10, 0}, longer = {1, 500, 20, 0};
+    struct scale_in_candidate boot = {0, 0, 700, 0}, younger = {0, 0, 800, 0};
+    struct scale_in_candidate safe = {1, 500, 20, 9000}, doomed = {1, 1000, 10, 600};
     assert_true(scale_in_before(&longer, &idle) && !scale_in_before(&idle, &longer));
     assert_true(scale_in_before(&idle, &boot) && !scale_in_before(&boot, &longer));
     assert_true(scale_in_before(&younger, &boot) && !scale_in_before(&boot, &younger));
+    assert_true(scale_in_before(&doomed, &safe) && !scale_in_before(&safe, &doomed));
+    doomed.life_s = 7000; /* about as safe */
+    assert_true(scale_in_before(&safe, &doomed));
 }
 
 int main(void)
