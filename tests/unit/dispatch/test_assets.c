@@ -113,6 +113,7 @@ static void a_worker_that_lacks_them_is_told_of_once_and_known_until_it_has_them
     assert_int_equal(r->events[EVENT_WORKER_ASSETS_MISSING], 1);
     do_worker(r, dispatch_worker_poll, w, LACKS("another SHA-256"), &a);
     assert_int_equal(r->events[EVENT_WORKER_ASSETS_MISSING], 2);
+    answer_reset(&a);
     dispatch_worker_list(r->d, answer_keep, &a);
     rig_wait(r, &a);
     assert_string_equal(json_str(json_object_array_get_idx(json_member(a.data, "workers"), 0), "fault", ""),
