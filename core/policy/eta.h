@@ -30,7 +30,7 @@ struct eta_span {
 struct eta {
     struct eta_span start, finish;
     struct eta_span all; /* until it, all before it and all that run now have ended */
-    double instance_s;   /* that instances are there for these jobs from now on, boots and launches included: the mean */
+    double instance_s; /* that instances are there for these jobs from now on, boots and launches included: the mean */
 };
 
 /* Of a queued job. */

@@ -117,9 +117,9 @@ struct bp_fleet {
      * JSON array of type, zone, market (each "" or "any" when not known), reason, failures, last_ms, until_ms (left out
      * until then; 0: not) and remedy. No call to the cloud. */
     int32_t (*penalties)(void *inst, const char *slug, char **out, struct bp_err *err);
-    /* Optional: Spot prices now of the spec's instance types. *out (bp_host.free; NULL when none is known): JSON array of
-     * type, zone, usd (of an instance-hour) and at_ms (since when it is that). The provider keeps them for some minutes:
-     * most calls cost none to the cloud. */
+    /* Optional: Spot prices now of the spec's instance types. *out (bp_host.free; NULL when none is known): JSON array
+     * of type, zone, usd (of an instance-hour) and at_ms (since when it is that). The provider keeps them for some
+     * minutes: most calls cost none to the cloud. */
     int32_t (*prices)(void *inst, const struct bp_fleet_spec *spec, char **out, struct bp_err *err);
 };
 

@@ -48,10 +48,10 @@ static const struct mistake mistakes[] = {
      "\", \"bytes\": 3}]}",
      "a URL is none"},
     {"{" HEAD ", \"kind\": \"workflow\", \"assets\": [{\"name\": \"m.bin\", \"object\": \"assets/../tenants/a\", "
-              "\"sha256\": \"" SHA "\", \"bytes\": 3}]}",
+     "\"sha256\": \"" SHA "\", \"bytes\": 3}]}",
      "begins with \"assets/\""},
     {"{" HEAD ", \"kind\": \"workflow\", \"assets\": [{\"name\": \"m.bin\", \"object\": \"assets/k\", \"sha256\": "
-              "\"12\", \"bytes\": 3}]}",
+     "\"12\", \"bytes\": 3}]}",
      "as sha256sum prints it"},
     {"{" HEAD
      ", \"kind\": \"workflow\", \"assets\": [{\"name\": \"m.bin\", \"object\": \"assets/k\", \"sha256\": \"" SHA

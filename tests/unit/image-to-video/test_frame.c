@@ -211,7 +211,7 @@ static void check_against_reference(struct fixture *f, const struct request *r, 
     struct bp_err err;
     assert_int_equal(scene_init(&scene, &f->kernels, r, &f->image, &err), BP_OK);
     assert_int_equal(scene.photo.view.width, f->image.width); /* not shrunk: the reference has the photo as it is */
-    uint8_t *nv12 = malloc(scene_bytes(r));
+    uint8_t *nv12 = calloc(1, scene_bytes(r));
     assert_int_equal(draw(&scene, frame, nv12, &err), BP_OK);
     struct reference ref = {.scene = &scene, .image = &f->image, .samples = 1};
     ref.t[0] = frame / (double)(r->frames - 1);

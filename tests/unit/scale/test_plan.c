@@ -3,9 +3,9 @@
 #include "scale/rig.h"
 
 #include "scale/scale_priv.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <math.h>
 #include <string.h>
 #include <time.h>
 

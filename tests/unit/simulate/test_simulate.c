@@ -368,11 +368,13 @@ static double roll(uint64_t *dice)
 /* Bursts of jobs that resemble each other more than those of others, at random moments of three days. */
 static void bursts(struct rig *g, uint64_t dice)
 {
-    for (double at_s = 0; at_s < 3 * 86400; at_s += -3000 * log(roll(&dice))) {
+    double at_s = 0;
+    while (at_s < 3 * 86400) {
         int n = 1 + (int)(roll(&dice) * 30);
         double about_s = 90 + 60 * roll(&dice);
         for (int i = 0; i < n; i++)
             job(g, at_s + i, about_s * (0.7 + 0.6 * roll(&dice)));
+        at_s -= 3000 * log(roll(&dice));
     }
 }
 
