@@ -10,7 +10,7 @@ int32_t request_read(const struct bp_job *job, struct request *out, struct bp_er
     if (bp_param_f_in(job, "strength", 1, 0, 1, &out->strength, err) != BP_OK ||
         bp_param_f_in(job, "brushSize", 5, 2, 12, &out->brush_size, err) != BP_OK ||
         bp_param_f_in(job, "stability", 0.8, 0, 1, &out->stability, err) != BP_OK ||
-        bp_param_f_in(job, "quality", 18, 0, 40, &quality, err) != BP_OK)
+        bp_param_f_in(job, "quality", 18, 1, 40, &quality, err) != BP_OK)
         return BP_INVALID;
     out->quality = (int64_t)quality;
     return BP_OK;

@@ -32,6 +32,17 @@ void kernels_unload(struct kernels *kernels)
     *kernels = (struct kernels){0};
 }
 
+static double follow_of(double stability)
+{
+    return fmax(1 - stability, FOLLOW);
+}
+
+int32_t stylizer_memory(double stability)
+{
+    double left = 1 - follow_of(stability);
+    return left > 1e-6 ? (int32_t)lround(log(1 / 6.0) / log(left)) : 0;
+}
+
 struct brush brush_of(double radius)
 {
     int32_t step = 1;
@@ -55,7 +66,7 @@ int32_t stylizer_init(struct stylizer *s, const struct kernels *kernels, const s
                            .in = *in,
                            .out = *out,
                            .strength = (float)style->strength,
-                           .follow = (float)fmax(1 - style->stability, FOLLOW),
+                           .follow = (float)follow_of(style->stability),
                            .luma = brush_of(style->brush_size),
                            .chroma = brush_of(style->brush_size / 2)};
     int32_t rc = dev->alloc(dev, all * sizeof(float), &s->held[0], err);

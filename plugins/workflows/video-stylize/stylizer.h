@@ -45,6 +45,9 @@ void stylizer_free(struct stylizer *s);
 int32_t stylizer_launch(struct stylizer *s, const struct bp_buffer *from, const struct bp_buffer *to,
                         struct bp_queue *queue, struct bp_err *err);
 
+/* After how many frames no more than a sixth is left of what was held before them, of this stability. */
+int32_t stylizer_memory(double stability);
+
 /* Of this radius in samples: at most MAX_REACH steps from its middle to the end of a stroke. */
 struct brush brush_of(double radius);
 

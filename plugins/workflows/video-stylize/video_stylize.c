@@ -5,10 +5,6 @@
 
 #include <stdlib.h>
 
-/* Frames that are painted again before a job goes on at a checkpoint: of what was held before them a sixth is left at
- * the default stability. */
-#define WARMUP 8
-
 /* One job while it runs. */
 struct work {
     const struct kernels *kernels;
@@ -43,7 +39,7 @@ static int32_t run(void *state, const struct bp_job *job, struct bp_err *err)
                                      .request = &w.request,
                                      .request_bytes = sizeof w.request,
                                      .quality = (int32_t)w.request.quality,
-                                     .warmup = w.request.stability > 0 ? WARMUP : 0,
+                                     .warmup = stylizer_memory(w.request.stability),
                                      .arg = &w,
                                      .open = open_stylizer,
                                      .launch = launch};

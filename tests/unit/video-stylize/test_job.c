@@ -189,6 +189,24 @@ static void a_stopped_job_goes_on_at_its_frame(void **state)
     }
 }
 
+/* What is held of frames before the checkpoint is held again. */
+static void a_job_that_goes_on_paints_as_if_it_had_not_stopped(void **state)
+{
+    struct driver *d = *state;
+    struct bp_err err;
+    video_make("-f lavfi -i smptebars=s=160x90:r=25:d=2 -vf noise=alls=8:allf=t -pix_fmt yuv420p -crf 5", "n.mp4");
+    run_job(d, "n.mp4", "{\"stability\":1,\"quality\":1}", "whole.mp4");
+    d->stop_after = 40;
+    assert_int_equal(driver_run(d, "n.mp4", "{\"stability\":1,\"quality\":1}", "r.mp4", &err), BP_STOPPED);
+    d->stop_after = 0;
+    run_job(d, "n.mp4", "{\"stability\":1,\"quality\":1}", "r.mp4");
+    run_job(d, "n.mp4", "{\"stability\":0,\"quality\":1}", "plain.mp4");
+    double resumed = difference("whole.mp4", "r.mp4"), plain = difference("whole.mp4", "plain.mp4");
+    print_message("after a stop %.3f from the whole, without stability %.3f\n", resumed, plain);
+    assert_int_equal(same_frames("n.mp4", "r.mp4"), 50);
+    assert_true(resumed < 0.06 && plain > 0.5);
+}
+
 static void a_checkpoint_of_another_video_or_brush_is_not_used(void **state)
 {
     struct driver *d = *state;
@@ -332,6 +350,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(hdr_and_a_turn_are_passed_on, setup, teardown),
         cmocka_unit_test_setup_teardown(an_animation_becomes_a_video, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stopped_job_goes_on_at_its_frame, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_job_that_goes_on_paints_as_if_it_had_not_stopped, setup, teardown),
         cmocka_unit_test_setup_teardown(a_checkpoint_of_another_video_or_brush_is_not_used, setup, teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_painted_is_refused_in_words, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_input_is_terminal_and_said_in_words, setup, teardown),
