@@ -16,6 +16,7 @@ ifneq ($(SAN),)
 export BP_TEST_SLOW  ?= 4
 export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS  ?= halt_on_error=1:second_deadlock_stack=1:suppressions=$(CURDIR)/tests/tsan.supp
+export LSAN_OPTIONS  ?= suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0
 endif
 UNIT_JOBS := $(shell echo $$(( $(JOBS) * 2 )))
 .DEFAULT_GOAL := help
