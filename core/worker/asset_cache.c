@@ -205,7 +205,7 @@ static int keep(struct asset_cache *c, struct listing *l, const char *sha256, in
         l->room = room;
     }
     struct kept *k = &l->at[l->n++];
-    snprintf(k->sha256, sizeof(k->sha256), "%s", sha256);
+    snprintf(k->sha256, sizeof(k->sha256), "%.64s", sha256);
     k->bytes = bytes;
     l->bytes += bytes;
     read_use(c, k);
