@@ -72,7 +72,10 @@ void lacking_note(struct dispatch *d, const char *worker_id, const char *capabil
     }
     if (!now)
         return;
-    json_object_object_foreach(now, slug, why) add(l, worker_id, slug, json_object_get_string(why));
+    json_object_object_foreach(now, slug, why)
+    {
+        add(l, worker_id, slug, json_object_get_string(why));
+    }
     json_object_put(now);
 }
 
