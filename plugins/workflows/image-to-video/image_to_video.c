@@ -6,14 +6,12 @@
 #include "scene.h"
 
 #include <bp/pipeline.h>
+#include <bp/video_checkpoint.h>
 #include <bp/workflow.h>
 #include <stdlib.h>
-#include <time.h>
 
-#define QUALITY          19
-#define KEY_SECONDS      2
-#define CHECKPOINT_LIMIT (64ULL * 1024 * 1024)
-#define CHECKPOINT_EVERY 15 /* seconds, in case the machine dies without a notice */
+#define QUALITY     19
+#define KEY_SECONDS 2
 
 struct state {
     struct kernels kernels;
@@ -25,35 +23,17 @@ struct work {
     struct request request;
     struct scene scene;
     struct bp_video *video;
-    uint8_t tag[16]; /* says of which photo and params a checkpoint is */
-    time_t saved_s;
-    int64_t saved_frames;
+    struct bp_video_checkpoint checkpoint; /* of the photo and the params */
 };
-
-/* FNV-1a over 8-byte words, two of them side by side. */
-static void hash(uint8_t tag[16], const void *bytes, size_t n)
-{
-    uint64_t h[2], word = 0;
-    const uint8_t *p = bytes;
-    memcpy(h, tag, sizeof h);
-    for (size_t i = 0; n > 0; i++) {
-        size_t take = n < 8 ? n : 8;
-        memcpy(&word, p, take);
-        h[i & 1] = (h[i & 1] ^ word) * 0x100000001b3ULL;
-        h[i & 1] ^= h[i & 1] >> 31;
-        p += take;
-        n -= take;
-    }
-    memcpy(tag, h, sizeof h);
-}
 
 static void make_tag(struct work *w, const struct bp_image *image)
 {
-    memcpy(w->tag, "image-to-video/1", sizeof w->tag);
-    hash(w->tag, &w->request, sizeof w->request);
+    uint8_t *tag = w->checkpoint.tag;
+    memcpy(tag, "image-to-video/1", sizeof w->checkpoint.tag);
+    bp_video_tag_add(tag, &w->request, sizeof w->request);
     int32_t size[2] = {image->width, image->height};
-    hash(w->tag, size, sizeof size);
-    hash(w->tag, image->pixels, (size_t)image->width * (size_t)image->height * 4);
+    bp_video_tag_add(tag, size, sizeof size);
+    bp_video_tag_add(tag, image->pixels, (size_t)image->width * (size_t)image->height * 4);
 }
 
 static int32_t open_video(struct work *w, struct bp_err *err)
@@ -70,59 +50,9 @@ static int32_t open_video(struct work *w, struct bp_err *err)
     return bp_video_open(&spec, &w->video, err);
 }
 
-/* Whatever is wrong with a checkpoint, the job can do without. */
-static void restore(struct work *w)
-{
-    const void *bytes = NULL;
-    uint64_t n = 0;
-    struct bp_err err = {0};
-    if (w->job->checkpoint_load(w->job->ctx, &bytes, &n) != BP_OK)
-        return;
-    if (bp_video_restore(w->video, w->tag, bytes, n, &err) == BP_OK)
-        bp_job_log(w->job, BP_LOG_INFO, "goes on at frame %lld", (long long)bp_video_frames(w->video));
-    else
-        bp_job_log(w->job, BP_LOG_WARN, "starts from frame 0: %s", err.text);
-    w->saved_frames = bp_video_frames(w->video);
-}
-
-static int32_t save(struct work *w, struct bp_err *err)
-{
-    uint8_t *bytes = NULL;
-    uint64_t n = 0;
-    int64_t frames = 0;
-    int32_t rc = bp_video_save(w->video, w->tag, CHECKPOINT_LIMIT, &bytes, &n, &frames, err);
-    if (rc == BP_OK && frames > w->saved_frames)
-        rc = w->job->checkpoint_save(w->job->ctx, bytes, n, err);
-    if (rc == BP_OK && frames > w->saved_frames)
-        w->saved_frames = frames;
-    free(bytes);
-    return rc;
-}
-
-static time_t now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec;
-}
-
-/* Now and then while it goes well. A checkpoint that fails costs nothing yet. */
-static void save_sometimes(struct work *w)
-{
-    struct bp_err err = {0};
-    if (now_s() - w->saved_s < CHECKPOINT_EVERY)
-        return;
-    w->saved_s = now_s();
-    if (save(w, &err) != BP_OK)
-        bp_job_log(w->job, BP_LOG_WARN, "saving a checkpoint failed: %s", err.text);
-}
-
-/* Told to stop: what is in the encoder becomes part of the checkpoint. */
 static int32_t stop(struct work *w, struct bp_err *err)
 {
-    struct bp_err why = {0};
-    if (bp_video_finish(w->video, &why) != BP_OK || save(w, &why) != BP_OK)
-        bp_job_log(w->job, BP_LOG_WARN, "stopped without a new checkpoint: %s", why.text);
+    bp_video_checkpoint_stop(&w->checkpoint);
     return bp_error(err, BP_STOPPED, "stopped after frame %lld of %d", (long long)bp_video_frames(w->video),
                     w->request.frames);
 }
@@ -148,7 +78,7 @@ static int32_t encode_frame(void *arg, const struct bp_pipeline_slot *slot, stru
     struct bp_frame frame = {luma, luma + (size_t)w->request.width * (size_t)w->request.height};
     int32_t rc = bp_video_add(w->video, &frame, err);
     if (rc == BP_OK)
-        save_sometimes(w);
+        bp_video_checkpoint_save(&w->checkpoint);
     return rc;
 }
 
@@ -163,7 +93,6 @@ static int32_t draw_all(struct work *w, struct bp_err *err)
                                    .begin = begin_frame,
                                    .launch = launch_frame,
                                    .sink = encode_frame};
-    w->saved_s = now_s();
     int32_t rc = bp_pipeline_run(&pipeline, NULL, err);
     if (rc == BP_STOPPED)
         return stop(w, err);
@@ -190,7 +119,9 @@ static int32_t prepare(struct work *w, const struct kernels *kernels, struct bp_
     if (rc != BP_OK)
         return rc;
     bp_job_log(w->job, BP_LOG_DEBUG, "encodes with %s", bp_video_encoder(w->video));
-    restore(w);
+    w->checkpoint.job = w->job;
+    w->checkpoint.video = w->video;
+    (void)bp_video_checkpoint_restore(&w->checkpoint);
     return rc;
 }
 

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One video in, each frame through the device, one video out with the source's sound. */
+#include <bp/video_checkpoint.h>
 #include <bp/video_filter.h>
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
-#define MIN_SIDE         16 /* what every encoder takes */
-#define KEY_SECONDS      2
-#define CHECKPOINT_LIMIT (64ULL * 1024 * 1024)
-#define CHECKPOINT_EVERY 15 /* seconds, in case the machine dies without a notice */
+#define MIN_SIDE    16 /* what every encoder takes */
+#define KEY_SECONDS 2
 
 /* One job while it runs. */
 struct work {
@@ -22,32 +20,13 @@ struct work {
     struct bp_video_planes in, out;
     struct {
         int64_t time, duration;
-    } shown[BP_PIPELINE_SLOTS_MAX]; /* of the frame in each slot */
-    int32_t engine;                 /* BP_ENGINE_* */
-    uint8_t tag[16];                /* says of which video and request a checkpoint is */
-    int64_t restored;               /* frames of the checkpoint */
-    time_t saved_s;
-    int64_t saved_frames;
+    } shown[BP_PIPELINE_SLOTS_MAX];        /* of the frame in each slot */
+    int32_t engine;                        /* BP_ENGINE_* */
+    struct bp_video_checkpoint checkpoint; /* of the video and the request */
+    int64_t restored;                      /* frames of the checkpoint */
 };
 
 /* ---- before the first frame ---- */
-
-/* FNV-1a over 8-byte words, two of them side by side. */
-static void hash(uint8_t tag[16], const void *bytes, size_t n)
-{
-    uint64_t h[2], word = 0;
-    const uint8_t *p = bytes;
-    memcpy(h, tag, sizeof h);
-    for (size_t i = 0; n > 0; i++) {
-        size_t take = n < 8 ? n : 8;
-        memcpy(&word, p, take);
-        h[i & 1] = (h[i & 1] ^ word) * 0x100000001b3ULL;
-        h[i & 1] ^= h[i & 1] >> 31;
-        p += take;
-        n -= take;
-    }
-    memcpy(tag, h, sizeof h);
-}
 
 /* Of the file's size, its beginning and its end; reading all of a large one again would take longer than it is worth.
  */
@@ -58,14 +37,15 @@ static int32_t make_tag(struct work *w, struct bp_err *err)
     FILE *f = fopen(path, "re");
     if (!f)
         return bp_error(err, BP_IO, "opening %.120s failed", path);
-    memcpy(w->tag, "bp_video_filter.", sizeof w->tag);
-    hash(w->tag, drawing, strlen(drawing));
-    hash(w->tag, w->filter->request, w->filter->request_bytes);
-    hash(w->tag, bytes, fread(bytes, 1, sizeof bytes, f));
+    uint8_t *tag = w->checkpoint.tag;
+    memcpy(tag, "bp_video_filter.", sizeof w->checkpoint.tag);
+    bp_video_tag_add(tag, drawing, strlen(drawing));
+    bp_video_tag_add(tag, w->filter->request, w->filter->request_bytes);
+    bp_video_tag_add(tag, bytes, fread(bytes, 1, sizeof bytes, f));
     (void)fseeko(f, -(off_t)sizeof bytes, SEEK_END); /* a smaller file is read to its end already */
-    hash(w->tag, bytes, fread(bytes, 1, sizeof bytes, f));
+    bp_video_tag_add(tag, bytes, fread(bytes, 1, sizeof bytes, f));
     int64_t size = ftello(f);
-    hash(w->tag, &size, sizeof size);
+    bp_video_tag_add(tag, &size, sizeof size);
     fclose(f);
     return BP_OK;
 }
@@ -119,16 +99,9 @@ static int64_t first_drawn(const struct work *w)
 /* Whatever is wrong with a checkpoint, the job can do without. */
 static int32_t restore(struct work *w, struct bp_err *err)
 {
-    const void *bytes = NULL;
-    uint64_t n = 0;
-    struct bp_err why = {0};
-    if (w->job->checkpoint_load(w->job->ctx, &bytes, &n) != BP_OK)
-        return BP_OK;
-    if (bp_video_restore(w->video, w->tag, bytes, n, &why) == BP_OK)
-        bp_job_log(w->job, BP_LOG_INFO, "goes on at frame %lld", (long long)bp_video_frames(w->video));
-    else
-        bp_job_log(w->job, BP_LOG_WARN, "starts from frame 0: %s", why.text);
-    w->restored = w->saved_frames = bp_video_frames(w->video);
+    w->checkpoint.job = w->job;
+    w->checkpoint.video = w->video;
+    w->restored = bp_video_checkpoint_restore(&w->checkpoint);
     int32_t rc = bp_video_reader_skip(w->reader, first_drawn(w), err);
     return rc == BP_NOTFOUND ? bp_error(err, BP_FAIL, "the video has fewer frames than its checkpoint") : rc;
 }
@@ -164,46 +137,9 @@ static int32_t prepare(struct work *w, struct bp_err *err)
     return rc == BP_OK ? restore(w, err) : rc;
 }
 
-/* ---- checkpoints ---- */
-
-static int32_t save(struct work *w, struct bp_err *err)
-{
-    uint8_t *bytes = NULL;
-    uint64_t n = 0;
-    int64_t frames = 0;
-    int32_t rc = bp_video_save(w->video, w->tag, CHECKPOINT_LIMIT, &bytes, &n, &frames, err);
-    if (rc == BP_OK && frames > w->saved_frames)
-        rc = w->job->checkpoint_save(w->job->ctx, bytes, n, err);
-    if (rc == BP_OK && frames > w->saved_frames)
-        w->saved_frames = frames;
-    free(bytes);
-    return rc;
-}
-
-static time_t now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec;
-}
-
-/* Now and then while it goes well. A checkpoint that fails costs nothing yet. */
-static void save_sometimes(struct work *w)
-{
-    struct bp_err err = {0};
-    if (now_s() - w->saved_s < CHECKPOINT_EVERY)
-        return;
-    w->saved_s = now_s();
-    if (save(w, &err) != BP_OK)
-        bp_job_log(w->job, BP_LOG_WARN, "saving a checkpoint failed: %s", err.text);
-}
-
-/* Told to stop: what is in the encoder becomes part of the checkpoint. */
 static int32_t stop(struct work *w, struct bp_err *err)
 {
-    struct bp_err why = {0};
-    if (bp_video_finish(w->video, &why) != BP_OK || save(w, &why) != BP_OK)
-        bp_job_log(w->job, BP_LOG_WARN, "stopped without a new checkpoint: %s", why.text);
+    bp_video_checkpoint_stop(&w->checkpoint);
     return bp_error(err, BP_STOPPED, "stopped after frame %lld", (long long)bp_video_frames(w->video));
 }
 
@@ -253,7 +189,7 @@ static int32_t encode_frame(void *arg, const struct bp_pipeline_slot *slot, stru
     frame.duration = w->shown[slot->index].duration;
     int32_t rc = bp_video_add_planar(w->video, &frame, err);
     if (rc == BP_OK)
-        save_sometimes(w);
+        bp_video_checkpoint_save(&w->checkpoint);
     return rc;
 }
 
@@ -269,7 +205,6 @@ static int32_t draw_all(struct work *w, struct bp_err *err)
                                    .source = read_frame,
                                    .launch = launch_frame,
                                    .sink = encode_frame};
-    w->saved_s = now_s();
     int32_t rc = bp_pipeline_run(&pipeline, NULL, err);
     if (rc == BP_STOPPED)
         return stop(w, err);
