@@ -378,7 +378,9 @@ static void the_command_gets_no_file_and_no_ignored_signal_of_the_runner(void **
                      BP_OK);
     signal(SIGTERM, SIG_DFL);
     close(fd);
-    assert_string_equal(file_text(r->output), "0 1 2 3 SigIgn:\t0000000000000000\n");
+    unsigned long long ignored = 0;
+    assert_int_equal(sscanf(file_text(r->output), "0 1 2 3 SigIgn: %llx", &ignored), 1);
+    assert_int_equal(ignored & ~(3ULL << 31), 0); /* 32 and 33 are the C library's own: nobody may set them */
 }
 
 static void many_jobs_leave_no_file_open(void **state)
