@@ -123,7 +123,7 @@ static void another_driver_compiles_for_itself(void **state)
 static void damage(int64_t from_end, int cut)
 {
     char name[300];
-    struct stat st;
+    struct stat st = {0};
     assert_int_equal(files(name), 1);
     int fd = open(name, O_RDWR | O_CLOEXEC);
     assert_true(fd >= 0 && fstat(fd, &st) == 0);

@@ -38,7 +38,7 @@ static int connect_from(const char *plugin, const char *mode, const char *to, in
 static void without_a_word_there_is_no_network(void **state)
 {
     (void)state;
-    int port, door = server(AF_INET, &port);
+    int port = 0, door = server(AF_INET, &port);
     assert_true(door >= 0);
     assert_int_equal(connect_from("test-break", "connect", "127.0.0.1", port), EACCES);
     assert_int_equal(connect_from("test-break", "connect", "192.0.2.1", 80), EACCES);
@@ -52,7 +52,7 @@ static void loopback_is_this_machine_and_nothing_else(void **state)
 {
     (void)state;
     NEED(kernel_asks(), "this kernel cannot ask about calls, so an address cannot be looked at");
-    int port, port6, door = server(AF_INET, &port), door6 = server(AF_INET6, &port6);
+    int port = 0, port6 = 0, door = server(AF_INET, &port), door6 = server(AF_INET6, &port6);
     char byte;
     assert_int_equal(connect_from("test-open", "connect", "127.0.0.1", port), 0);
     int guest = accept(door, NULL, NULL);
