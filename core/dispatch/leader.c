@@ -169,8 +169,11 @@ static void stay_alone(struct leader *l)
         gain(l, 0);
 }
 
-static void take_error(struct leader *l, const struct bp_err *err)
+/* The store said why it takes nothing, which says more than that others had no answer from it. */
+static void take_error(struct leader *l, const struct bp_op *op, const struct bp_err *err)
 {
+    if (op && err->rc == BP_LATER)
+        queue_heard(l->d, op, err);
     if (!l->failing++)
         log_warn(LOG_DISPATCH, "cannot ask the store who leads: %s; trying again", err->text);
 }
@@ -188,7 +191,7 @@ static void answered(struct bp_op *op, const struct bp_err *err, void *arg)
         else if (err->rc == BP_UNSUPPORTED)
             stay_alone(l);
         else
-            take_error(l, err);
+            take_error(l, op, err);
         if (err->rc == BP_OK || err->rc == BP_UNSUPPORTED)
             l->failing = 0;
         int64_t next = l->leading ? RENEW(lease_ms(l)) : WAIT(lease_ms(l));
