@@ -18,6 +18,8 @@ static double seconds(clockid_t clock)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+static uint8_t *planes[3]; /* of the first frame, until the end */
+
 /* The first frame with memory of its own, so that nothing is decoded meanwhile. */
 static int32_t read_frame(const char *path, struct bp_video_info *info, struct bp_video_frame *frame,
                           struct bp_err *err)
@@ -34,7 +36,7 @@ static int32_t read_frame(const char *path, struct bp_video_info *info, struct b
         if (!copy)
             abort();
         memcpy(copy, frame->planes[i], n);
-        frame->planes[i] = copy;
+        frame->planes[i] = planes[i] = copy;
     }
     bp_video_reader_close(&r);
     return rc;

@@ -303,14 +303,10 @@ static double longest_run_s(const struct poll *p)
 /* Who of those that wait gets what came: the first, unless another one's machine suits it better. */
 static struct poll *taker(const struct lane *lane)
 {
-    struct poll *polls[COMPARED];
+    struct poll *polls[COMPARED] = {TAILQ_FIRST(&lane->waiting)->poll};
     struct risk_choice choices[COMPARED];
     uint32_t n = 0;
-    const struct poll_link *l;
-    TAILQ_FOREACH(l, &lane->waiting, in_lane)
-    {
-        if (n == COMPARED)
-            break;
+    for (const struct poll_link *l = TAILQ_FIRST(&lane->waiting); l && n < COMPARED; l = TAILQ_NEXT(l, in_lane)) {
         choices[n] = (struct risk_choice){l->poll->life_s, longest_run_s(l->poll)};
         polls[n++] = l->poll;
     }

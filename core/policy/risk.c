@@ -52,7 +52,7 @@ static struct risk_pool *pool_get(struct risk *r, const char *type, const char *
 static int age_of(double age_h)
 {
     int a = 0;
-    while (age_h >= age_ends_h[a])
+    while (a < RISK_AGES - 1 && age_h >= age_ends_h[a])
         a++;
     return a;
 }

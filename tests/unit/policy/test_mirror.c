@@ -105,8 +105,8 @@ static void a_crowd_is_counted_to_the_last(void **state)
     step(100, MIRROR_INSTANCES);
     come(100, n);
     assert_int_equal(mirror_sum(&m).waiting, n);
-    for (double at_s = 100; at_s < 100 + 60.0 * n / MIRROR_INSTANCES; at_s += 60)
-        step(at_s, MIRROR_INSTANCES);
+    for (uint32_t turn = 0; turn < n / MIRROR_INSTANCES; turn++)
+        step(100 + 60.0 * turn, MIRROR_INSTANCES);
     assert_int_equal(mirror_sum(&m).jobs, n);
     assert_int_equal(mirror_sum(&m).waiting, 0);
 }
