@@ -78,7 +78,7 @@ static int proves(int fd, const char *text, const struct asset *x, struct bp_err
 {
     struct asset_proof *p = asset_proof_new(fd);
     int rc = 1;
-    if (fd < 0)
+    if (fd < 0 && text)
         asset_proof_add(p, text, strlen(text));
     while (fd >= 0 && rc > 0)
         rc = asset_proof_step(p, err);
