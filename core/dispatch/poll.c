@@ -8,10 +8,12 @@
 #include "policy/risk.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define FLEETS_LOOKED 8
 #define EXPIRE_MIN_MS 100 /* waiting polls that end close together are answered together */
 
 /* ---- waiting ---- */
@@ -40,10 +42,21 @@ static void stop_waiting(struct poll *p)
     p->state = POLL_NEW;
 }
 
+/* Its instance is in the fleet of one of its workflows; workers of no fleet are nobody's to take away. */
+static double expected_life_s(const struct dispatch *d, const struct worker_auth *w)
+{
+    double life_s = INFINITY;
+    for (uint32_t i = 0; d->life_s && i < w->n_workflows && i < FLEETS_LOOKED; i++)
+        life_s = fmin(life_s, d->life_s(d->life_arg, w->workflows[i], w->worker_id));
+    return life_s;
+}
+
 /* A poll that left its lines for a lease and got none was the oldest: it goes back to the front. */
 void poll_wait(struct poll *p)
 {
     int in_front = p->stood;
+    if (!p->stood)
+        p->life_s = expected_life_s(p->ask.d, p->worker);
     p->stood = 1;
     p->state = POLL_WAITING;
     for (uint32_t i = 0; i < p->n; i++) {

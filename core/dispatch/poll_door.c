@@ -6,13 +6,11 @@
 #include "dispatch/lacking.h"
 #include "dispatch/poll_priv.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#define WAIT_MAX_S    60
-#define FLEETS_LOOKED 8
-#define JOBS_MAX      64
+#define WAIT_MAX_S 60
+#define JOBS_MAX   64
 
 enum {
     F_WORKER,
@@ -89,15 +87,6 @@ static void note_changes(struct poll *p, const struct input *in, const char *ip)
     auth_forget(d, w->worker_id);
 }
 
-/* Its instance is in the fleet of one of its workflows; workers of no fleet are nobody's to take away. */
-static double expected_life_s(const struct dispatch *d, const struct worker_auth *w)
-{
-    double life_s = INFINITY;
-    for (uint32_t i = 0; d->life_s && i < w->n_workflows && i < FLEETS_LOOKED; i++)
-        life_s = fmin(life_s, d->life_s(d->life_arg, w->workflows[i], w->worker_id));
-    return life_s;
-}
-
 static struct poll *poll_make(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg)
 {
     const struct worker_auth *w = c->worker;
@@ -110,7 +99,6 @@ static struct poll *poll_make(struct dispatch *d, const struct worker_call *c, d
         p->link[i].poll = p;
         p->link[i].lane = lane_get(d, w->workflows[i]);
     }
-    p->life_s = expected_life_s(d, w);
     TAILQ_INSERT_TAIL(&d->polls->all, p, in_all);
     return p;
 }

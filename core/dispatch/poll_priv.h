@@ -36,7 +36,7 @@ struct poll {
     int gone; /* the client went away: give back what comes */
     int want_list;
     int at_risk;   /* its machine may be taken away: no long jobs */
-    double life_s; /* of its machine */
+    double life_s; /* of its machine, once it waits */
     int stood;     /* it waited before: its place is in front */
     uint32_t max;
     int32_t max_concurrency; /* 0: as registered */
