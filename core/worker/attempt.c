@@ -143,11 +143,6 @@ struct attempt *attempt_begin(struct worker *w, struct json_object *job)
     return a;
 }
 
-const char *attempt_slug(const struct attempt *a)
-{
-    return a->slug;
-}
-
 int64_t attempt_job(const struct attempt *a)
 {
     return a->id;

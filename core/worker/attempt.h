@@ -24,8 +24,6 @@ void attempt_save(struct attempt *a);
 void attempt_free(struct attempt *a);
 /* The job's number. */
 int64_t attempt_job(const struct attempt *a);
-/* Slug of its workflow, borrowed. */
-const char *attempt_slug(const struct attempt *a);
 
 /* Is it done, and only tried once more by a candidate? */
 int attempt_is_trying(const struct attempt *a);
