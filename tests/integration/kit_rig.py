@@ -17,7 +17,7 @@ class Kit:
         self.prefix = pathlib.Path(prefix)
         subprocess.run(["cmake", "--install", str(build), "--prefix", str(prefix)], check=True, capture_output=True)
         # Libraries with a sanitizer in them need it in what they are linked to.
-        found = re.search(r"^BP_SANITIZE:STRING=(\w+)$", (build / "CMakeCache.txt").read_text(), re.M)
+        found = re.search(r"^BP_SANITIZE:STRING=([\w,]+)$", (build / "CMakeCache.txt").read_text(), re.M)
         self.flags = f"-fsanitize={found[1]}" if found else ""
 
     def environment(self, **more):
