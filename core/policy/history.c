@@ -8,7 +8,6 @@
 #define RUNS_MEAN   200
 #define STAGES_MEAN 20
 #define RATE_MOST_S 3600.0
-#define PRIOR_HOURS 50.0 /* an instance-hour count after which what was measured outweighs what was assumed */
 
 void history_init(struct history *h)
 {
@@ -163,11 +162,6 @@ double history_boot_s(const struct history *h, double otherwise_s)
     memcpy(sorted, h->boot_s, n * sizeof sorted[0]);
     qsort(sorted, n, sizeof sorted[0], by_size);
     return sorted[n / 2];
-}
-
-double history_hazard(const struct history *h, double prior_per_hour)
-{
-    return ((double)h->interruptions + prior_per_hour * PRIOR_HOURS) / (h->instance_s / 3600.0 + PRIOR_HOURS);
 }
 
 uint32_t history_kept_runs(const struct history *h)

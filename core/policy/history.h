@@ -91,8 +91,6 @@ double history_rate(const struct history *h, double window_s); /* per second */
 double history_age_s(const struct history *h);
 /* Median of the kept boots; otherwise_s when there is none. */
 double history_boot_s(const struct history *h, double otherwise_s);
-/* Interruptions per instance-hour, the prior weighing as much as fifty instance-hours. */
-double history_hazard(const struct history *h, double prior_per_hour);
 /* Kept run times: how many of them are in run_s. */
 uint32_t history_kept_runs(const struct history *h);
 /* Kept spells of a level. */

@@ -113,16 +113,16 @@ static void boots_are_their_median(void **state)
     assert_true(h->stage_s[HISTORY_RUNNING] == 41);
 }
 
-static void the_hazard_is_what_was_assumed_until_enough_was_seen(void **state)
+static void interruptions_are_counted_beside_the_hours_they_came_from(void **state)
 {
     (void)state;
     struct history *h = fresh();
-    assert_true(history_hazard(h, 0.02) == 0.02);
     history_instances(h, T0, 10);
     history_instances(h, T0 + 100 * 3600000LL, 10); /* a thousand instance-hours */
     for (int i = 0; i < 104; i++)
         history_interrupted(h, T0 + 100 * 3600000LL);
-    assert_true(history_hazard(h, 0.02) == 0.1);
+    assert_int_equal(h->interruptions, 104);
+    assert_true(h->instance_s == 1000 * 3600.0);
 }
 
 static void a_clock_set_back_changes_no_past(void **state)
@@ -164,7 +164,7 @@ int main(void)
         cmocka_unit_test(demand_above_the_highest_level_disturbs_nothing),
         cmocka_unit_test(run_times_have_a_mean_and_the_last_ones),
         cmocka_unit_test(boots_are_their_median),
-        cmocka_unit_test(the_hazard_is_what_was_assumed_until_enough_was_seen),
+        cmocka_unit_test(interruptions_are_counted_beside_the_hours_they_came_from),
         cmocka_unit_test(a_clock_set_back_changes_no_past),
         cmocka_unit_test(what_is_known_of_instances_can_be_taken_over_alone),
     };
