@@ -2,9 +2,8 @@
 /* main.c - bpd: options and settings, then one of its two roles. */
 #include "agent.h"
 #include "config/config.h"
+#include "configured.h"
 #include "controller.h"
-#include "explain/price.h"
-#include "host/host.h"
 #include "log/err.h"
 #include "log/log.h"
 #include "logging.h"
@@ -22,17 +21,6 @@ static int complain(const struct bp_err *err)
 {
     fprintf(stderr, "bpd: %s\n", err->text);
     return EXIT_USAGE;
-}
-
-static struct config *load_config(const struct options *o, struct bp_err *err)
-{
-    struct config_sources src = {.file = o->config, .sets = o->sets, .n_sets = o->n_sets, .environ_ = environ};
-    struct config *c = config_load(&src, err);
-    if (c && price_check(config_map(c, CONFIG_PRICES), err) < 0) {
-        config_free(c);
-        c = NULL;
-    }
-    return c;
 }
 
 /* Log target and levels as configured. */
@@ -67,13 +55,9 @@ static int run(const struct options *o, struct config *c)
 static int check(const struct options *o)
 {
     struct bp_err err = {0};
-    struct config *c = load_config(o, &err);
+    struct config *c = configured_load(o, &err);
     if (!c)
         return complain(&err);
-    if (log_check_levels(config_str(c, CONFIG_LOG_LEVELS), &err) < 0 || host_config_check(c, &err) < 0) {
-        config_free(c);
-        return complain(&err);
-    }
     printf("%s: good\n", o->config ? o->config : "settings");
     config_free(c);
     return 0;
@@ -82,7 +66,7 @@ static int check(const struct options *o)
 static int migrate(const struct options *o)
 {
     struct bp_err err = {0};
-    struct config *c = load_config(o, &err);
+    struct config *c = configured_load(o, &err);
     if (!c)
         return complain(&err);
     log_ident("migrate");
@@ -95,7 +79,7 @@ static int migrate(const struct options *o)
 static int start(const struct options *o)
 {
     struct bp_err err = {0};
-    struct config *c = load_config(o, &err);
+    struct config *c = configured_load(o, &err);
     return c ? run(o, c) : complain(&err);
 }
 

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reload.h"
 
-#include "explain/price.h"
+#include "configured.h"
 #include "log/err.h"
 #include "log/log.h"
 #include "logging.h"
 #include "sd_notify.h"
 #include "secrets.h"
-#include <string.h>
-#include <unistd.h>
 
 static void tell_changes(const struct config *old, const struct config *new, uint32_t *changed)
 {
@@ -26,11 +24,7 @@ static void tell_changes(const struct config *old, const struct config *new, uin
 /* What can fail goes first, so that a refusal leaves the old settings whole. */
 static int try_new(struct reload *r, const struct config *new, struct bp_err *err)
 {
-    int rc = price_check(config_map(new, CONFIG_PRICES), err);
-    if (rc == 0)
-        rc = host_config_check(new, err);
-    if (rc == 0)
-        rc = http_reconfigure(r->http, new, err);
+    int rc = http_reconfigure(r->http, new, err);
     return rc < 0 ? rc : logging_open(new, err);
 }
 
@@ -51,11 +45,9 @@ static void swap_in(struct reload *r, struct config *new)
 
 int reload_config(struct reload *r, uint32_t *changed, struct bp_err *err)
 {
-    const struct options *o = r->options;
-    struct config_sources src = {.file = o->config, .sets = o->sets, .n_sets = o->n_sets, .environ_ = environ};
     *changed = 0;
     sd_notify_reloading();
-    struct config *new = config_load(&src, err);
+    struct config *new = configured_load(r->options, err);
     int rc = new ? try_new(r, new, err) : err->rc;
     if (rc < 0) {
         bus_publish(r->app->bus, EVENT_CONFIG_RELOADED, (int64_t)0, err->text);

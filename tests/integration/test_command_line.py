@@ -3,6 +3,8 @@
 import json
 import subprocess
 
+import pytest
+
 
 def run(build, program, *args, **kw):
     return subprocess.run([str(build / "bin" / program), *args], capture_output=True, text=True, timeout=30, **kw)
@@ -56,6 +58,30 @@ def test_a_good_config_is_said_to_be_good(build, tmp_path):
     f.write_text('{"dispatch": {"maxAttempts": 5}, /* fine */ "stage": "staging",}')
     r = run(build, "bpd", "--check-config", "--config", str(f))
     assert r.returncode == 0, r.stderr
+
+
+@pytest.mark.parametrize("wrong, words", [
+    ({"log": {"levels": "hots=debug"}}, "hots"),
+    ({"prices": {"g5.xlarge": -1}}, "prices.g5.xlarge"),
+    ({"plugins": {"signers": ["ed25519:nothing"]}}, "plugins.signers"),
+])
+def test_a_check_and_a_start_and_a_reload_refuse_the_same(build, daemon, short_dir, wrong, words):
+    f = short_dir / "bpd.json"
+    f.write_text(json.dumps(wrong))
+    check = run(build, "bpd", "--check-config", "--config", str(f))
+    assert check.returncode == 2 and words in check.stderr
+    start = run(build, "bpd", "--config", str(f), "--set", f"state.dir={short_dir}/refused")
+    assert (start.returncode, start.stderr) == (2, check.stderr)
+
+    f.write_text("{}")
+    d = daemon(start=False)
+    command = d.command
+    d.command = lambda: command() + ["--config", str(f)]
+    del d.settings["log.levels"]
+    d.start()
+    f.write_text(json.dumps(wrong))
+    r = d.ctl("config", "reload", json_form=False)
+    assert r.returncode == 1 and check.stderr.removeprefix("bpd: ").strip() in r.stderr
 
 
 def test_a_missing_file_is_an_error_with_its_name(build):

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "configured.h"
+
+#include "explain/price.h"
+#include "host/host.h"
+#include "log/log.h"
+#include <unistd.h>
+
+static int check(const struct config *c, struct bp_err *err)
+{
+    int rc = log_check_levels(config_str(c, CONFIG_LOG_LEVELS), err);
+    if (rc == 0)
+        rc = price_check(config_map(c, CONFIG_PRICES), err);
+    return rc < 0 ? rc : host_config_check(c, err);
+}
+
+struct config *configured_load(const struct options *o, struct bp_err *err)
+{
+    struct config_sources src = {.file = o->config, .sets = o->sets, .n_sets = o->n_sets, .environ_ = environ};
+    struct config *c = config_load(&src, err);
+    if (c && check(c, err) < 0) {
+        config_free(c);
+        c = NULL;
+    }
+    return c;
+}
