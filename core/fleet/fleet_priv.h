@@ -60,6 +60,7 @@ struct fleet {
     int32_t silences; /* how often in a row instances were ended because no worker of theirs registered */
     double boot_s;    /* moving mean of launch to registration */
     struct instance *instances;
+    struct name_map by_id;                           /* the same */
     struct bp_activity activities[FLEET_ACTIVITIES]; /* newest first */
     uint32_t n_activities;
     int64_t activities_ms; /* of the newest one */

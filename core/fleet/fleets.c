@@ -18,10 +18,7 @@ struct fleet *fleet_find(struct fleets *f, const char *slug)
 
 struct instance *instance_find(struct fleet *fl, const char *id)
 {
-    for (struct instance *i = fl->instances; i; i = i->next)
-        if (strcmp(i->now.id, id) == 0)
-            return i;
-    return NULL;
+    return name_map_get(&fl->by_id, id);
 }
 
 int64_t fleets_now(const struct fleets *f)
@@ -123,6 +120,7 @@ void fleet_free(struct fleet *fl)
         fl->instances = i->next;
         free(i);
     }
+    name_map_free(&fl->by_id);
     json_object_put(fl->penalties);
     json_object_put(fl->prices);
     free(fl);

@@ -91,19 +91,31 @@ static void take_up_drain(const struct fleet *fl, struct instance *i)
         log_info(LOG_FLEET, "%s: %s was draining already; it ends when it is idle", fl->slug, i->now.id);
 }
 
+/* NULL: no memory. */
+static struct instance *instance_add(struct fleet *fl, const struct bp_instance *d)
+{
+    struct instance *i = calloc(1, sizeof *i);
+    if (!i)
+        return NULL;
+    i->now = *d;
+    if (!name_map_put(&fl->by_id, i->now.id, i)) {
+        free(i);
+        return NULL;
+    }
+    i->drain = DRAIN_NONE;
+    i->next = fl->instances;
+    fl->instances = i;
+    return i;
+}
+
 static void merge_instance(struct fleets *f, struct fleet *fl, const struct bp_instance *d)
 {
     struct instance *i = instance_find(fl, d->id);
     int is_new = !i;
     int32_t from = i ? i->now.state : 0;
     int was_interrupting = i ? i->now.interrupting : 0;
-    if (!i) {
-        if (d->state == BP_INSTANCE_TERMINATED || !(i = calloc(1, sizeof *i)))
-            return;
-        i->drain = DRAIN_NONE;
-        i->next = fl->instances;
-        fl->instances = i;
-    }
+    if (is_new && (d->state == BP_INSTANCE_TERMINATED || !(i = instance_add(fl, d))))
+        return;
     i->now = *d;
     i->known = 1;
     merge_worker(f, fl, i);
@@ -137,6 +149,7 @@ static void forget_unknown(struct fleets *f, struct fleet *fl)
             tell(f, fl, i, from, "not in the fleet any more");
         }
         *at = i->next;
+        name_map_remove(&fl->by_id, i->now.id);
         free(i);
     }
 }
