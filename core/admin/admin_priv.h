@@ -98,7 +98,6 @@ struct admin_call {
 /* conn.c */
 void conn_accept(struct admin *a, evutil_socket_t fd);
 void conn_free(struct admin_conn *c);
-void conn_next(struct admin_conn *c); /* handles the next waiting line */
 void conn_write(struct admin_conn *c, const char *text, size_t n);
 void conn_follow(struct admin_conn *c, const char *pattern, enum feed_form form);
 

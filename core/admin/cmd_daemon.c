@@ -2,6 +2,7 @@
 /* cmd_daemon.c - commands about the daemon itself: help, status, log, events, config, metrics, drain, shutdown. */
 #include "admin_priv.h"
 
+#include "log/err.h"
 #include "log/json.h"
 #include "log/log.h"
 #include <stdio.h>
@@ -156,14 +157,33 @@ static void add_event(const struct event_msg *e, void *arg)
     free(line);
 }
 
+/* Who waits for it would wait in vain. */
+static void refuse_pattern(struct admin_call *c, const char *match)
+{
+    const char *names[EVENT_END];
+    struct bp_err err;
+    for (int i = EVENT_NONE + 1; i < EVENT_END; i++)
+        names[i - 1] = event_info((enum event_id)i)->name;
+    const char *near = nearest_name(match, names, EVENT_END - 1);
+    if (near)
+        err_set(&err, BP_INVALID, "no event is named %.100s; did you mean %s?", match, near);
+    else
+        err_set(&err, BP_INVALID, "no event is named %.100s; docs/events.md lists them, and * stands for all", match);
+    call_fail(c, BP_INVALID, err.text, NULL);
+}
+
 void cmd_events(struct admin_call *c)
 {
     const char *match = json_str(c->params, "match", "*");
     int64_t last = json_int(c->params, "last", 20);
     int follow = json_truth(c->params, "follow", 0);
-    struct event_lines l = {.list = json_object_new_array()};
     size_t n = 0;
     char *text = NULL;
+    if (event_match(match) == 0) {
+        refuse_pattern(c, match);
+        return;
+    }
+    struct event_lines l = {.list = json_object_new_array()};
     if (c->plain || c->text)
         l.text = open_memstream(&text, &n);
     if (last > 0)

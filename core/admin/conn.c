@@ -11,7 +11,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define OUT_LIMIT ((size_t)16 * 1024 * 1024) /* a reader this far behind is cut off */
+#define OUT_LIMIT   ((size_t)16 * 1024 * 1024) /* a reader this far behind is cut off */
+#define FEED_EVENTS 1000
+#define FEED_UNSENT ((size_t)256 * 1024) /* beyond it, events wait in their feed, which loses the oldest */
+
+static void feed_pump(void *arg);
 
 void conn_free(struct admin_conn *c)
 {
@@ -45,14 +49,16 @@ void conn_write(struct admin_conn *c, const char *text, size_t n)
         return;
     }
     if (c->feed)
-        return; /* feeds lose */
+        bus_feed_free(c->feed);
+    c->feed = NULL;
     log_warn(LOG_ADMIN, "an answer of %zu bytes is too large; its connection ends", n);
     c->closing = 1; /* who waits for the answer must not wait for ever: the end of the connection tells it */
     bufferevent_disable(c->bev, EV_READ);
     bufferevent_trigger(c->bev, EV_WRITE, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
 }
 
-void conn_next(struct admin_conn *c)
+/* Handles the next waiting line. */
+static void conn_next(struct admin_conn *c)
 {
     struct evbuffer *in = bufferevent_get_input(c->bev);
     while (!c->call && !c->feed) {
@@ -88,8 +94,10 @@ static void on_read(struct bufferevent *bev, void *arg)
 
 static void on_written(struct bufferevent *bev, void *arg)
 {
+    struct admin_conn *c = arg;
     (void)bev;
-    ended(arg);
+    if (!ended(c) && c->feed)
+        feed_pump(c); /* what waited */
 }
 
 static void on_event(struct bufferevent *bev, short what, void *arg)
@@ -165,16 +173,15 @@ void conn_accept(struct admin *a, evutil_socket_t fd)
 /* ---- events as they happen ---- */
 
 /* {"method":"event","params":{...}} for programs, {"method":"text","params":"..."} for bpctl, the bare line for hands.
- */
-static void write_event(struct admin_conn *c, const struct event_msg *e)
+ * line is free()d; NULL: no memory for it. */
+static void write_news(struct admin_conn *c, const char *method, char *line)
 {
-    char *line = c->feed_form == FEED_JSON ? event_json(e) : event_text(e);
     if (line && c->feed_form == FEED_PLAIN) {
         conn_write(c, line, strlen(line));
     } else if (line) {
         struct json_object *o = json_object_new_object();
         json_put_str(o, "jsonrpc", "2.0");
-        json_put_str(o, "method", c->feed_form == FEED_JSON ? "event" : "text");
+        json_put_str(o, "method", c->feed_form == FEED_JSON ? method : "text");
         if (c->feed_form == FEED_JSON)
             json_put_raw(o, "params", line);
         else
@@ -186,12 +193,26 @@ static void write_event(struct admin_conn *c, const struct event_msg *e)
     free(line);
 }
 
-static void feed_wake(void *arg)
+static void tell_lost(struct admin_conn *c, uint64_t n)
+{
+    char *line = NULL;
+    int rc = c->feed_form == FEED_JSON
+                 ? asprintf(&line, "{\"lost\":%llu}", (unsigned long long)n)
+                 : asprintf(&line, "(%llu events are missing here: this reader is slower than they come)",
+                            (unsigned long long)n);
+    write_news(c, "lost", rc < 0 ? NULL : line);
+}
+
+/* Sends what waits in the feed, as long as the reader takes it. */
+static void feed_pump(void *arg)
 {
     struct admin_conn *c = arg;
     struct event_msg *e;
-    while ((e = bus_feed_next(c->feed))) {
-        write_event(c, e);
+    while (evbuffer_get_length(bufferevent_get_output(c->bev)) < FEED_UNSENT && (e = bus_feed_next(c->feed))) {
+        uint64_t lost = bus_feed_lost(c->feed);
+        if (lost)
+            tell_lost(c, lost);
+        write_news(c, "event", c->feed_form == FEED_JSON ? event_json(e) : event_text(e));
         event_unref(e);
     }
 }
@@ -199,5 +220,5 @@ static void feed_wake(void *arg)
 void conn_follow(struct admin_conn *c, const char *pattern, enum feed_form form)
 {
     c->feed_form = form;
-    c->feed = bus_feed_new(c->admin->app->bus, pattern, 1000, feed_wake, c);
+    c->feed = bus_feed_new(c->admin->app->bus, pattern, FEED_EVENTS, feed_pump, c);
 }

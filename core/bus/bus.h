@@ -70,7 +70,7 @@ void bus_unsubscribe(struct subscription *s); /* NULL is fine; also from inside 
  * loop when the queue goes from empty to non-empty. feed_next returns a reference (event_unref) or NULL. [loop] */
 struct feed *bus_feed_new(struct bus *b, const char *pattern, uint32_t capacity, void (*wake)(void *arg), void *arg);
 struct event_msg *bus_feed_next(struct feed *f);
-uint64_t bus_feed_lost(const struct feed *f);
+uint64_t bus_feed_lost(struct feed *f); /* how many were dropped since this was asked last: for the reader to be told */
 void bus_feed_free(struct feed *f);
 /* The most recent events (ring of 1,000), oldest first, that match pattern; also those nobody listened to. [loop] */
 void bus_recent(struct bus *b, const char *pattern, uint32_t max, event_fn fn, void *arg);

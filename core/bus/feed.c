@@ -56,9 +56,11 @@ struct feed *bus_feed_new(struct bus *b, const char *pattern, uint32_t capacity,
     return f;
 }
 
-uint64_t bus_feed_lost(const struct feed *f)
+uint64_t bus_feed_lost(struct feed *f)
 {
-    return f->lost;
+    uint64_t lost = f->lost;
+    f->lost = 0;
+    return lost;
 }
 
 void bus_feed_free(struct feed *f)

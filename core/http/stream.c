@@ -206,6 +206,17 @@ static size_t unsent(const struct stream *s)
     return evbuffer_get_length(bufferevent_get_output(s->call->conn->bev));
 }
 
+/* For who reads slower than events come; not what a job's stream must know, whose end is asked of the queue. */
+static void tell_lost(struct stream *s, struct text *t)
+{
+    uint64_t lost = bus_feed_lost(s->feed);
+    char data[48];
+    if (lost == 0 || s->job)
+        return;
+    snprintf(data, sizeof data, "{\"lost\":%llu}", (unsigned long long)lost);
+    put_event(t, "lost", 0, data);
+}
+
 /* Sends what waits in the feed, as long as the client takes it. */
 static void pump(void *arg)
 {
@@ -218,6 +229,7 @@ static void pump(void *arg)
         return;
     entered = loop_enter(s->http->app->loop);
     while (!s->finished && unsent(s) + t.n < BACKLOG && (e = bus_feed_next(s->feed)) != NULL) {
+        tell_lost(s, &t);
         tell(s, e, &t);
         event_unref(e);
     }

@@ -150,6 +150,37 @@ def test_a_refused_reload_leaves_the_log_where_it_was(daemon, short_dir):
     assert not (short_dir / "other.log").exists()
 
 
+def test_a_reader_of_events_that_is_too_slow_is_told_how_many_it_missed(daemon, short_dir):
+    f = short_dir / "bpd.json"
+    f.write_text("{}")
+    d = daemon(start=False)
+    command = d.command
+    d.command = lambda: command() + ["--config", str(f)]
+    del d.settings["log.levels"]
+    d.start()
+    f.write_text(json.dumps({"log": {"levels": "x" * 400 + "=debug"}}))  # each reload is refused, in an event of 500 bytes
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(20)
+        s.connect(str(d.state / "bpd.sock"))
+        s.sendall(b'{"id":1,"method":"events","params":{"match":"config.*","last":0,"follow":true}}\n')
+        lines = s.makefile()
+        assert json.loads(lines.readline())["result"] == []
+        talk(d, *['{"id":1,"method":"config.reload"}'] * 3000)  # and nothing is read meanwhile
+        seqs, lost = [], 0
+        while len(seqs) + lost < 3000:
+            news = json.loads(lines.readline())
+            if news["method"] == "lost":
+                lost += news["params"]["lost"]
+            else:
+                seqs.append(news["params"]["seq"])
+    assert lost > 0 and len(seqs) > 1000 and seqs == sorted(set(seqs))
+
+
+def test_events_that_nobody_publishes_are_refused_with_the_nearest(d):
+    assert "did you mean job.completed?" in talk(d, "events job.complete")
+    assert "no event is named nothing.*" in talk(d, "events nothing.*")
+
+
 def test_log_levels_change_while_running(d):
     assert d.ctl("log", "level", "debug")
     assert d.ctl("log", "level", "hots=debug", json_form=False).returncode == 1
