@@ -45,8 +45,10 @@ static char *from_file(const char *path, struct bp_err *err)
         return NULL;
     }
     char *text = file_read(path, SECRET_BYTES_MAX, &n, err);
-    if (!text)
+    if (!text) {
+        err_prefix(err, "refers to a file: ");
         return NULL;
+    }
     while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
         text[--n] = 0;
     if (strlen(text) != n || n == 0) {

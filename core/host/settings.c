@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/settings.h"
+
+#include "config/config.h"
 #include "log/err.h"
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define SECRET_MAX     65536
 #define PATH_MAX_BYTES 192 /* of a setting: plugin.NAME.KEY, in messages */
 
 /* The words a manifest may use for the type of a setting. "secret" is a text that may stand elsewhere. */
@@ -59,38 +60,19 @@ static int enum_check(struct json_object *row, struct json_object *v, struct bp_
     return err_set(err, BP_INVALID, "is %.64s, but must be one of %.120s", json_text(v), json_text(words));
 }
 
-static struct json_object *secret_from_file(const char *path, struct bp_err *err)
-{
-    char buf[SECRET_MAX];
-    FILE *f = fopen(path, "re");
-    if (!f) {
-        err_set(err, BP_INVALID, "cannot read %s: %s", path, strerror(errno));
-        return NULL;
-    }
-    size_t n = fread(buf, 1, sizeof(buf), f);
-    fclose(f);
-    while (n > 0 && (buf[n - 1] == '\n' || buf[n - 1] == '\r'))
-        n--;
-    struct json_object *v = json_object_new_string_len(buf, (int)n);
-    explicit_bzero(buf, sizeof(buf));
-    return v;
-}
-
-/* env:NAME, file:PATH, or the text itself. A new object. */
+/* env:NAME, file:PATH, or the text itself, as the daemon's own secrets. A new object. */
 static struct json_object *secret_resolve(const char *s, struct bp_err *err)
 {
     if (strncmp(s, "param:", 6) == 0) {
         err_set(err, BP_INVALID, "is a param: reference; plugin settings take env:NAME or file:PATH");
         return NULL;
     }
-    if (strncmp(s, "file:", 5) == 0)
-        return secret_from_file(s + 5, err);
-    if (strncmp(s, "env:", 4) != 0)
-        return json_object_new_string(s);
-    const char *value = getenv(s + 4);
-    if (!value)
-        err_set(err, BP_INVALID, "refers to the environment variable %s, which is not set", s + 4);
-    return value ? json_object_new_string(value) : NULL;
+    char *text = config_secret_resolve(s, environ, err);
+    struct json_object *v = text ? json_object_new_string(text) : NULL;
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
+    return v;
 }
 
 static struct json_object *object_resolve(const char *path, struct json_object *row, struct json_object *v,

@@ -4,6 +4,7 @@
 #include <bp/scaling.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static void settings_come_from_config_with_secrets_resolved(void **state)
 {
@@ -41,9 +42,23 @@ static void wrong_settings_are_refused_with_the_nearest_key(void **state)
     refused_settings("{\"count\":\"many\"}", "plugin.sky.count must be of type integer");
     refused_settings("{\"count\":10}", "plugin.sky.count is 10, but must be at most 9");
     refused_settings("{\"password\":\"env:RIG_NOT_SET\"}",
-                     "plugin.sky.password refers to the environment variable RIG_NOT_SET, which is not set");
-    refused_settings("{\"password\":\"file:/nowhere/secret\"}", "plugin.sky.password cannot read /nowhere/secret");
+                     "plugin.sky.password refers to environment variable RIG_NOT_SET, which is not set");
+    refused_settings("{\"password\":\"file:/nowhere/secret\"}", "plugin.sky.password refers to a file: open /nowhere/secret");
     refused_settings("{\"password\":\"param:/x\"}", "plugin.sky.password is a param: reference");
+}
+
+/* It was read whoever else could read it, unlike the daemon's own secrets. */
+static void a_secret_that_others_can_read_is_refused_to_a_plugin_too(void **state)
+{
+    char setting[128], why[256], *here = getcwd(NULL, 0);
+    (void)state;
+    FILE *f = fopen("sky.password", "w");
+    assert_true(f && fputs("open sesame\n", f) > 0 && fclose(f) == 0);
+    assert_int_equal(chmod("sky.password", 0644), 0);
+    snprintf(setting, sizeof setting, "{\"password\":\"file:%.90s/sky.password\"}", here);
+    snprintf(why, sizeof why, "plugin.sky.password refers to %.90s/sky.password, which others can read", here);
+    refused_settings(setting, why);
+    free(here);
 }
 
 static void settings_that_are_maps_of_tables_are_checked_inside(void **state)
@@ -64,7 +79,7 @@ static void settings_that_are_maps_of_tables_are_checked_inside(void **state)
     refused_settings("{\"places\":{\"one\":{\"port\":70000}}}",
                      "plugin.sky.places.one.port is 70000, but must be at most 65535");
     refused_settings("{\"places\":{\"one\":{\"key\":\"env:RIG_NOT_SET\"}}}",
-                     "plugin.sky.places.one.key refers to the environment variable RIG_NOT_SET, which is not set");
+                     "plugin.sky.places.one.key refers to environment variable RIG_NOT_SET, which is not set");
     refused_settings("{\"nicknames\":{\"x\":1}}", "plugin.sky.nicknames.x must be of type string");
 }
 
@@ -401,6 +416,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(settings_come_from_config_with_secrets_resolved),
+        cmocka_unit_test(a_secret_that_others_can_read_is_refused_to_a_plugin_too),
         cmocka_unit_test(settings_that_are_maps_of_tables_are_checked_inside),
         cmocka_unit_test(wrong_settings_are_refused_with_the_nearest_key),
         cmocka_unit_test(changed_settings_restart_the_plugin_and_wrong_ones_do_not),
