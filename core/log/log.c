@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,7 +95,7 @@ const char *log_level_name(int level)
     return level >= BP_LOG_ERROR && level <= BP_LOG_DEBUG ? level_names[level] : "";
 }
 
-enum log_sub log_sub_find(const char *name)
+static enum log_sub log_sub_find(const char *name)
 {
     for (int i = LOG_SUB_NONE + 1; i < LOG_SUB_END; i++) {
         if (strcmp(name, sub_names[i]) == 0)
@@ -203,7 +204,7 @@ static void write_all(int fd, const char *line, size_t bytes)
     }
 }
 
-static void emit(enum log_sub sub, int level, const char *fields_json, const char *text)
+static void emit(enum log_sub sub, int level, const char *text)
 {
     char line[LOG_LINE_BYTES];
     struct timespec now;
@@ -213,8 +214,7 @@ static void emit(enum log_sub sub, int level, const char *fields_json, const cha
                            .level = level,
                            .at_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
                            .ident = target.ident,
-                           .text = text,
-                           .fields_json = fields_json};
+                           .text = text};
     pthread_mutex_lock(&target.lock);
     if (target.json < 0)
         target.json = wants_json(target.fd, LOG_FORM_AUTO);
@@ -226,34 +226,15 @@ static void emit(enum log_sub sub, int level, const char *fields_json, const cha
     errno = saved_errno;
 }
 
-BP_PRINTF(4, 0)
-static void vemit(enum log_sub sub, int level, const char *fields_json, const char *fmt, va_list ap)
-{
-    char text[LOG_LINE_BYTES];
-    if (level > log_get_level(sub))
-        return;
-    if (vsnprintf(text, sizeof text, fmt, ap) >= 0)
-        emit(sub, level, fields_json, text);
-}
-
-void log_vwrite(enum log_sub sub, int level, const char *fmt, va_list ap)
-{
-    vemit(sub, level, NULL, fmt, ap);
-}
-
 void log_write(enum log_sub sub, int level, const char *fmt, ...)
 {
+    char text[LOG_LINE_BYTES];
     va_list ap;
+    if (level > log_get_level(sub))
+        return;
     va_start(ap, fmt);
-    vemit(sub, level, NULL, fmt, ap);
-    va_end(ap);
-}
-
-void log_fields(enum log_sub sub, int level, const char *fields_json, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    vemit(sub, level, fields_json, fmt, ap);
+    if (vsnprintf(text, sizeof text, fmt, ap) >= 0)
+        emit(sub, level, text);
     va_end(ap);
 }
 

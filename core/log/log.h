@@ -9,7 +9,6 @@
 #define LOG_LOG_H
 
 #include <bp/plugin.h>
-#include <stdarg.h>
 #include <stdint.h>
 
 /* Subsystems, each with its own level. LOG_SUB(id, "name") */
@@ -53,14 +52,9 @@ int log_check_levels(const char *spec, struct bp_err *err);
 const char *log_sub_name(enum log_sub sub);
 const char *log_level_name(int level);
 /* Name to number, 0 when unknown. */
-enum log_sub log_sub_find(const char *name);
 int log_level_find(const char *name);
 
 void log_write(enum log_sub sub, int level, const char *fmt, ...) BP_PRINTF(3, 4);
-void log_vwrite(enum log_sub sub, int level, const char *fmt, va_list ap) BP_PRINTF(3, 0);
-/* The same with fields: a JSON object text ({"job":12}) merged into the JSON form and appended as k=v in the text form.
- */
-void log_fields(enum log_sub sub, int level, const char *fields_json, const char *fmt, ...) BP_PRINTF(4, 5);
 
 #define log_error(sub, ...) log_write(sub, BP_LOG_ERROR, __VA_ARGS__)
 #define log_warn(sub, ...)  log_write(sub, BP_LOG_WARN, __VA_ARGS__)

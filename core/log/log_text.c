@@ -83,28 +83,6 @@ static void put_time(struct buf *b, int64_t at_ms)
     put_str(b, text);
 }
 
-static struct json_object *parse_fields(const char *text)
-{
-    struct json_object *obj = text ? json_parse(text, strlen(text), NULL) : NULL;
-    if (json_object_is_type(obj, json_type_object))
-        return obj;
-    json_object_put(obj);
-    return NULL;
-}
-
-/* A value with spaces or quotes is quoted, so that k=v pairs can be told apart. */
-static void put_field_text(struct buf *b, const char *key, struct json_object *v)
-{
-    int is_string = json_object_is_type(v, json_type_string);
-    const char *s = is_string ? json_object_get_string(v) : json_text(v);
-    int quote = is_string && (!s[0] || strpbrk(s, " \t\n\"=") != NULL);
-    put_str(b, " ");
-    put_escaped(b, key, 0);
-    put_str(b, quote ? "=\"" : "=");
-    put_escaped(b, s, quote);
-    put_str(b, quote ? "\"" : "");
-}
-
 static size_t finish(struct buf *b, const char *tail)
 {
     size_t n = strlen(tail);
@@ -124,39 +102,7 @@ size_t log_line_text(const struct log_record *r, char *line)
         put_str(&b, ": ");
     }
     put_escaped(&b, r->text, 0);
-    struct json_object *fields = parse_fields(r->fields_json);
-    if (fields) {
-        json_object_object_foreach(fields, key, v)
-        {
-            put_field_text(&b, key, v);
-        }
-        json_object_put(fields);
-    }
     return finish(&b, b.cut ? "...\n" : "\n");
-}
-
-static int is_own_key(const char *key)
-{
-    static const char *const own[] = {"at", "level", "sub", "ident", "text"};
-    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
-        if (strcmp(key, own[i]) == 0)
-            return 1;
-    }
-    return 0;
-}
-
-/* A member goes in whole or not at all, so that a cut line is still JSON. */
-static void put_field_json(struct buf *b, const char *key, struct json_object *v)
-{
-    size_t before = b->used;
-    put_str(b, is_own_key(key) ? ",\"_" : ",\"");
-    put_escaped(b, key, 1);
-    put_str(b, "\":");
-    put_str(b, json_text(v));
-    if (b->cut) {
-        b->used = before;
-        b->cut = 0;
-    }
 }
 
 size_t log_line_json(const struct log_record *r, char *line)
@@ -174,16 +120,5 @@ size_t log_line_json(const struct log_record *r, char *line)
     }
     put_str(&b, ",\"text\":\"");
     put_escaped(&b, r->text, 1);
-    if (b.cut)
-        return finish(&b, "...\"}\n");
-    put_str(&b, "\"");
-    struct json_object *fields = parse_fields(r->fields_json);
-    if (fields) {
-        json_object_object_foreach(fields, key, v)
-        {
-            put_field_json(&b, key, v);
-        }
-        json_object_put(fields);
-    }
-    return finish(&b, b.cut ? "\"}\n" : "}\n");
+    return finish(&b, b.cut ? "...\"}\n" : "\"}\n");
 }

@@ -12,7 +12,6 @@ struct log_record {
     int level;
     int64_t at_ms;
     const char *ident, *text;
-    const char *fields_json; /* NULL: none */
 };
 
 /* Writes one line with its newline into line[LOG_LINE_BYTES]; returns its bytes. */
