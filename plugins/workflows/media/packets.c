@@ -201,7 +201,8 @@ int32_t packets_save(const struct packets *p, uint64_t n, int64_t frames, const 
     if (!*bytes)
         return bp_error(err, BP_NOMEM, "no memory for a checkpoint of %llu MiB", (unsigned long long)(*n_bytes >> 20));
     uint8_t *at = *bytes + sizeof h;
-    memcpy(at, origin->header, origin->header_bytes);
+    if (origin->header_bytes)
+        memcpy(at, origin->header, origin->header_bytes);
     at += origin->header_bytes;
     if (n)
         memcpy(at, p->list, n * sizeof p->list[0]);
@@ -272,7 +273,7 @@ int32_t packets_load(struct packets *p, const struct packets_origin *origin, con
     const uint8_t *header = bytes + sizeof h, *list = header + h.header_bytes;
     if (checksum(header, n_bytes - sizeof h) != h.sum)
         return bp_error(err, BP_INVALID, "the checkpoint is damaged");
-    if (memcmp(header, origin->header, h.header_bytes) != 0)
+    if (h.header_bytes && memcmp(header, origin->header, h.header_bytes) != 0)
         return bp_error(err, BP_INVALID, "the checkpoint is of another version of the encoder");
     struct packets got = {
         .temp_dir = p->temp_dir, .n = h.n, .room = h.n, .bytes = h.data_bytes, .data_room = h.data_bytes};
