@@ -10,7 +10,7 @@
 #define WORDS_MAX      64
 #define USUAL_SETTINGS "/etc/bpd/bpd.json"
 
-void migrate_help(FILE *out)
+static void migrate_help(FILE *out)
 {
     fputs(
         "Usage: bpctl migrate central|pools [OPTION]...\n"

@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 
-void migrate_help(FILE *out);
 /* Becomes `bpd --migrate WORDS...`; returns the exit status only when it cannot. argv[0] is the word after migrate. */
 int migrate_main(int argc, char **argv, int json);
 

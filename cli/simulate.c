@@ -18,7 +18,7 @@ struct wish {
     int n_given, json;
 };
 
-void simulate_help(FILE *out)
+static void simulate_help(FILE *out)
 {
     fputs(
         "Usage: bpctl simulate --trace FILE [OPTION]...\n"

@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 
-void simulate_help(FILE *out);
 /* argv begins after the word simulate. Returns the exit status: 0 done, 1 failed, 2 wrong usage. */
 int simulate_main(int argc, char **argv, int json, const char *socket);
 

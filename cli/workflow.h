@@ -7,6 +7,5 @@
 
 /* argv begins after `check`. Exit status: 0 good, 1 something is wrong with a file, 2 wrong usage. */
 int workflow_check(int argc, char **argv, int json);
-void workflow_check_help(FILE *out);
 
 #endif

@@ -17,7 +17,7 @@ struct wish {
     int n_dirs, json;
 };
 
-void workflow_check_help(FILE *out)
+static void workflow_check_help(FILE *out)
 {
     fputs(
         "Usage: bpctl workflow check FILE.json... [--plugins-dir DIR]... [--json]\n"

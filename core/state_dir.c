@@ -93,7 +93,8 @@ int state_dir_write(const char *dir, const char *name, const char *text, struct 
     return 0;
 }
 
-int state_dir_read(const char *dir, const char *name, char *out, size_t n)
+/* The first line of dir/name: 1, or 0 when there is none. */
+static int state_dir_read(const char *dir, const char *name, char *out, size_t n)
 {
     char path[4200];
     snprintf(path, sizeof path, "%s/%s", dir, name);

@@ -15,8 +15,6 @@ int state_dir_open(const struct config *c, char *out, size_t n, struct bp_err *e
 int state_dir_lock(const char *dir, struct bp_err *err);
 /* A secret of `letters` random letters and digits kept in dir/name (mode 0600), made when it is not there. */
 int state_dir_secret(const char *dir, const char *name, size_t letters, char *out, size_t n, struct bp_err *err);
-/* The first line of dir/name: 1, or 0 when there is none. */
-int state_dir_read(const char *dir, const char *name, char *out, size_t n);
 /* A name of this run is kept for the next one: *former is the name of the run before, "" when there was none here. A
  * copy of the directory is not here. */
 void state_dir_name_run(const char *dir, const char *name, char *former, size_t n);

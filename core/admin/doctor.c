@@ -278,7 +278,7 @@ static void ask(const struct offered *o, void *arg)
 
 /* ---- the run ---- */
 
-void doctor_unref(struct doctor *d)
+static void doctor_unref(struct doctor *d)
 {
     if (--d->refs > 0)
         return;

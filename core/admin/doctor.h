@@ -30,7 +30,6 @@ BP_PRINTF(5, 6)
 void doctor_say(struct doctor *d, const char *name, int status, const char *remedy, const char *fmt, ...);
 /* One question of the daemon's own was answered, or not sent. */
 void doctor_heard(struct doctor *d);
-void doctor_unref(struct doctor *d);
 
 /* doctor_self.c: what the daemon knows, and the questions to its queue and its disk. */
 void doctor_check_self(struct doctor *d);

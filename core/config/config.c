@@ -95,7 +95,7 @@ static int assign_member_text(struct config *c, enum config_key map, const char 
     return rc;
 }
 
-int config_assign_text(struct config *c, const char *path, const char *text, const struct source *src,
+static int config_assign_text(struct config *c, const char *path, const char *text, const struct source *src,
                        struct bp_err *err)
 {
     enum config_key key = table_find(path);

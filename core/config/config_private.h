@@ -40,7 +40,6 @@ enum config_key table_find_map(const char *path);
 int table_is_section(const char *name); /* "http": the first part of some key's name */
 const char *table_nearest(const char *name);
 const char *table_nearest_env(const char *name, char *out, size_t bytes);
-void table_env_name(enum config_key key, char *out, size_t bytes); /* BPD_HTTP_LISTEN */
 const char *table_type_name(enum config_type t);
 /* "an integer from 1 to 100", "one of auto, text, json": completes "must be ...". */
 void table_describe_values(const struct config_info *info, char *out, size_t bytes);
@@ -63,8 +62,6 @@ char *file_read(const char *path, size_t max, size_t *bytes, struct bp_err *err)
 /* config.c: stores one value under a dotted path, which may lead into a map. `text` or `j`, the other NULL. */
 int config_assign(struct config *c, const char *path, struct json_object *j, const struct source *src,
                   struct bp_err *err);
-int config_assign_text(struct config *c, const char *path, const char *text, const struct source *src,
-                       struct bp_err *err);
 int config_unknown(const char *path, const struct source *src, struct bp_err *err);
 
 /* secret.c */

@@ -95,7 +95,8 @@ const char *table_nearest(const char *name)
     return found ? found : nearest_name(name, names, CONFIG_END - 1);
 }
 
-void table_env_name(enum config_key key, char *out, size_t bytes)
+/* BPD_HTTP_LISTEN */
+static void table_env_name(enum config_key key, char *out, size_t bytes)
 {
     int n = snprintf(out, bytes, "BPD_%s", table[key].name);
     assert(n > 0 && (size_t)n < bytes);

@@ -233,7 +233,8 @@ static void put_speed(struct json_object *o, const struct canary_counts *n)
         json_put_num(o, "ratio", round((double)n->new_ms / (double)n->old_ms * 100) / 100);
 }
 
-struct json_object *canary_json(const struct canaries *all, const struct canary *c)
+/* As an operator reads it. The caller's. */
+static struct json_object *canary_json(const struct canaries *all, const struct canary *c)
 {
     const struct canary_counts *n = &c->counts;
     struct json_object *o = json_object_new_object();

@@ -50,8 +50,6 @@ static inline int canary_is_open(const struct canary *c)
 void canary_move(struct canaries *all, struct canary *c, enum canary_state state, const char *why);
 /* Puts the candidate in place. done may be NULL. */
 void canary_promote(struct canaries *all, struct canary *c, const char *why, host_done done, void *arg);
-/* As an operator reads it. The caller's. */
-struct json_object *canary_json(const struct canaries *all, const struct canary *c);
 
 /* ---- canary_record.c: <state>/canary/SLUG.json ---- */
 void canary_save(const struct canaries *all, const struct canary *c);

@@ -57,7 +57,8 @@ static void tell_failed(struct dispatch *d, const struct ending *e)
     bus_publish(d->bus, EVENT_JOB_FAILED, e->id, e->tenant, e->workflow, e->worker, e->why ? e->why : "");
 }
 
-void lease_ended(struct dispatch *d, const struct ending *e)
+/* Publishes and counts it, forgets the lease, and lets the worker's waiting poll ask again. */
+static void lease_ended(struct dispatch *d, const struct ending *e)
 {
     held_drop(d, e->id);
     switch (e->status) {

@@ -14,8 +14,6 @@ struct ending {
     int32_t attempts;
     int64_t retry_at_ms, wait_ms, run_ms;
 };
-/* Publishes and counts it, forgets the lease, and lets the worker's waiting poll ask again. */
-void lease_ended(struct dispatch *d, const struct ending *e);
 
 /* ---- several completions that go to the store at once ---- */
 

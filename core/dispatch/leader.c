@@ -38,7 +38,8 @@ struct leader {
 
 /* ---- what is so ---- */
 
-int leader_now(const struct leader *l, struct lead_term *term)
+/* 1 and the term while this controller leads; `until_ms` leaves time for what the store cannot fence. */
+static int leader_now(const struct leader *l, struct lead_term *term)
 {
     *term = (struct lead_term){l->epoch, l->act_until};
     return l->leading && lead_term_holds(term);

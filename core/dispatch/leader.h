@@ -16,8 +16,6 @@ struct leader *leader_new(struct dispatch *d);
 void leader_free(struct leader *l);
 /* Begins to ask. */
 void leader_start(struct leader *l);
-/* 1 and the term while this controller leads; `until_ms` leaves time for what the store cannot fence. */
-int leader_now(const struct leader *l, struct lead_term *term);
 /* 1 and the epoch while fenced operations are worth sending. */
 int leader_epoch(const struct leader *l, int64_t *epoch);
 /* A fenced operation was refused: another leads. */

@@ -38,8 +38,6 @@ struct json_object *lease_payload(struct dispatch *d, const struct bp_job_row *j
                                   struct url_set *urls);
 /* Fresh URLs of a running lease into `into`: input_url, inputs [{key,url}], output_url, checkpoint_upload_url. */
 void lease_fresh_urls(struct dispatch *d, const struct bp_op_extend *e, struct json_object *into, struct url_set *urls);
-/* Where an attempt keeps its checkpoint, from its output key; out has room for 1,025 bytes. */
-void lease_checkpoint_key(const char *output_key, char out[1025]);
 /* How often a worker should send heartbeats, seconds. */
 double lease_heartbeat_s(const struct dispatch *d);
 

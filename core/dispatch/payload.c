@@ -41,7 +41,8 @@ struct payload {
     struct url_set *urls;
 };
 
-void lease_checkpoint_key(const char *output_key, char out[1025])
+/* Where an attempt keeps its checkpoint, from its output key; out has room for 1,025 bytes. */
+static void lease_checkpoint_key(const char *output_key, char out[1025])
 {
     const char *slash = strrchr(output_key, '/');
     int n = slash ? (int)(slash - output_key) + 1 : 0;

@@ -142,7 +142,8 @@ static int url_ok(const char *url)
            ((strncmp(url, "https://", 8) == 0 && n > 8) || (strncmp(url, "http://", 7) == 0 && n > 7));
 }
 
-const char *tenant_wrong(const struct dispatch_tenant *t)
+/* What is wrong with these settings of a tenant, in a sentence; NULL: nothing. */
+static const char *tenant_wrong(const struct dispatch_tenant *t)
 {
     if (t->weight != -1 && (t->weight < 1 || t->weight > 1000))
         return "The weight must be 1 to 1000.";

@@ -10,8 +10,6 @@ void tenant_auth_free(struct tenant_auth *c);
 /* Drops what is cached of this tenant's tokens: one was removed, or the tenant changed. */
 void tenant_auth_forget(struct dispatch *d, const char *tenant);
 
-/* What is wrong with these settings of a tenant, in a sentence; NULL: nothing. */
-const char *tenant_wrong(const struct dispatch_tenant *t);
 struct queue_call *tenant_put_call(struct dispatch *d, const struct dispatch_tenant *t);
 /* Puts what the setting `tenants` says into the store: any controller may, as often as it likes. */
 void tenant_settings_store(struct dispatch *d);

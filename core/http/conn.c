@@ -198,7 +198,8 @@ static void skip_empty_lines(struct evbuffer *in)
         evbuffer_drain(in, i);
 }
 
-int conn_look(struct conn *c)
+/* Looks at what is in the input for a whole head; returns 1 when evhttp may read. */
+static int conn_look(struct conn *c)
 {
     struct evbuffer *in = input_of(c);
     size_t max = c->http->limits.max_head, n, end;

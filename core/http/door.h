@@ -125,14 +125,10 @@ void conn_sweep(struct http *h, int64_t now_ms);
 void conn_take(struct conn *c, size_t head_bytes, const struct conn_taker *t);
 /* Gives it back for the next request; the output must be sent. */
 void conn_give_back(struct conn *c);
-/* Looks at what is in the input for a whole head; returns 1 when evhttp may read. */
-int conn_look(struct conn *c);
 /* Answers in our own words and closes: for what must not reach evhttp. */
 void conn_refuse(struct conn *c, int status, const char *message);
 /* Writes a whole JSON answer to the socket. */
 void conn_write_answer(struct conn *c, int status, const char *headers, const char *body);
-/* Sends nothing more, reads and forgets what comes for a moment, closes: so that the answer is not lost to a reset. */
-void conn_linger(struct conn *c);
 void conn_peer(struct conn *c, const char **ip);
 
 /* ---- calls (call.c, answer.c) ---- */

@@ -27,7 +27,8 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
         conn_close(arg);
 }
 
-void conn_linger(struct conn *c)
+/* Sends nothing more, reads and forgets what comes for a moment, closes: so that the answer is not lost to a reset. */
+static void conn_linger(struct conn *c)
 {
     struct conn_taker t = {drop_input, on_written, on_event, c};
 

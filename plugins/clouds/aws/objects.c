@@ -63,7 +63,8 @@ static int key_valid(const char *key)
     }
 }
 
-int object_full_key(const struct objects *o, const char *key, char out[OBJECT_KEY_MAX + 1], struct bp_err *err)
+/* The key as S3 knows it, prefix first. BP_INVALID: not a key, no bucket is set, or too long together. */
+static int object_full_key(const struct objects *o, const char *key, char out[OBJECT_KEY_MAX + 1], struct bp_err *err)
 {
     if (!o->bucket[0])
         return err_set(err, BP_INVALID, "no bucket is set for objects; set plugin.aws.bucket");

@@ -33,8 +33,6 @@ struct object_put {
     int only_new; /* 1: BP_CONFLICT when there is an object of that key */
 };
 
-/* The key as S3 knows it, prefix first. BP_INVALID: not a key, no bucket is set, or too long together. */
-int object_full_key(const struct objects *o, const char *key, char out[OBJECT_KEY_MAX + 1], struct bp_err *err);
 /* "bucket/key", for messages. */
 const char *object_name(const struct objects *o, const char *key, char out[192]);
 /* May the same step work when it is repeated? */

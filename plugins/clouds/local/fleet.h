@@ -74,8 +74,6 @@ int64_t fleet_step(struct fleet *f, const struct local *l, int64_t now, int32_t 
 
 /* Adds a PENDING instance. NULL without memory. */
 struct instance *instance_launch(struct fleet *f, const struct local *l, int64_t now);
-/* PENDING -> RUNNING: makes its directory and starts its worker. On error it is TERMINATED and recorded. */
-void instance_boot(struct fleet *f, struct instance *i, const struct local *l, int64_t now);
 /* Begins its end: SIGTERM, after the grace SIGKILL. A PENDING one is TERMINATED at once. */
 void instance_terminate(struct fleet *f, struct instance *i, const struct local *l, int64_t now);
 /* Gives the worker a notice; the end follows after noticeSeconds. */
@@ -84,8 +82,6 @@ int instance_interrupt(struct fleet *f, struct instance *i, const struct local *
 void instance_step(struct fleet *f, struct instance *i, const struct local *l, int64_t now);
 /* When something is due for it, INT64_MAX never. */
 int64_t instance_due(const struct instance *i, const struct local *l);
-/* Directory of an instance: its worker's state. */
-void instance_dir(const struct local *l, const char *id, char out[PATH_SIZE]);
 /* TERMINATED: frees it and leaves no trace but the log of its worker. */
 void instance_drop(struct instance *i);
 

@@ -12,7 +12,8 @@
 
 #define QUICK_END_MS 10000 /* an instance that ends by itself sooner failed to come up */
 
-void instance_dir(const struct local *l, const char *id, char out[PATH_SIZE])
+/* Directory of an instance: its worker's state. */
+static void instance_dir(const struct local *l, const char *id, char out[PATH_SIZE])
 {
     path_format(out, "%s/instances/%s", l->dir, id);
 }
@@ -96,7 +97,8 @@ static void end(struct fleet *f, struct instance *i, const struct local *l, int6
     file_remove_tree(dir);
 }
 
-void instance_boot(struct fleet *f, struct instance *i, const struct local *l, int64_t now)
+/* PENDING -> RUNNING: makes its directory and starts its worker. On error it is TERMINATED and recorded. */
+static void instance_boot(struct fleet *f, struct instance *i, const struct local *l, int64_t now)
 {
     struct bp_err err = {0};
     int rc = write_identity(l, i, &err);

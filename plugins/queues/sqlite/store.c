@@ -100,7 +100,8 @@ static int32_t next_number(struct store *s, int max_statement, const char *count
     return rc < 0 ? rc : BP_OK;
 }
 
-int32_t store_refresh(struct store *s)
+/* Reads everything that is kept in memory. */
+static int32_t store_refresh(struct store *s)
 {
     int64_t version;
     int32_t rc = statement_int(s, ST_DATA_VERSION, &version, 0);
@@ -163,7 +164,8 @@ static int32_t op_run(struct store *s, struct bp_op *op)
     return HANDLERS[op->kind](s, op);
 }
 
-void op_discard(struct store *s, struct bp_op *op)
+/* Frees what an operation returned and clears it: its batch did not happen. */
+static void op_discard(struct store *s, struct bp_op *op)
 {
     void **memory = bp_op_memory(op);
     if (memory && *memory) {

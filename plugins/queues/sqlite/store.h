@@ -82,8 +82,6 @@ void store_close(struct store *s);
 
 /* The facet's apply(). */
 int32_t store_apply(struct store *s, struct bp_op *const *ops, uint32_t n, struct bp_err *err);
-/* Frees what an operation returned and clears it: its batch did not happen. */
-void op_discard(struct store *s, struct bp_op *op);
 
 /* Ends the batch: keeps the reason and returns rc. */
 int32_t store_fail(struct store *s, int32_t rc, const char *fmt, ...) BP_PRINTF(3, 4);
@@ -91,8 +89,5 @@ int32_t store_fail(struct store *s, int32_t rc, const char *fmt, ...) BP_PRINTF(
 int32_t store_fail_sql(struct store *s, const char *doing);
 /* Answers an operation with an error of its own; returns BP_OK. */
 int32_t op_error(struct bp_op *op, int32_t rc, const char *fmt, ...) BP_PRINTF(3, 4);
-
-/* Reads everything that is kept in memory. */
-int32_t store_refresh(struct store *s);
 
 #endif
