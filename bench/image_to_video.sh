@@ -8,6 +8,7 @@
 set -eu
 build=${1:?usage: $0 BUILD_DIR [PHOTO] [ROUNDS]}
 root=$(cd "$(dirname "$0")/.." && pwd)
+"$root/bench/need" "$build" bench/image_to_video plugins/image-to-video.so
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/bp-bench.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 photo=${2:-$tmp/photo.jpg}

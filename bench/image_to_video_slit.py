@@ -58,6 +58,9 @@ def beside(left, right, out):
 
 def main():
     build, out = sys.argv[1:3]
+    need = os.path.join(os.path.dirname(os.path.abspath(__file__)), "need")
+    if subprocess.run([need, build, "bench/image_to_video", "plugins/image-to-video.so"], check=False).returncode:
+        sys.exit(1)
     with tempfile.TemporaryDirectory() as tmp:
         picture, theirs, ours = (os.path.join(tmp, n) for n in ("stripes.png", "zoompan.mp4", "ours.mp4"))
         stripes(picture + ".ppm")

@@ -7,6 +7,7 @@ set -eu
 build=${1:?usage: $0 BUILD_DIR [ROUNDS] [VIDEO]}
 rounds=${2:-3}
 frames=20
+"$(dirname "$0")/need" "$build" bench/image_to_video plugins/video-stylize.so
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/bp-bench.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 plugin=$build/plugins/video-stylize.so

@@ -7,6 +7,7 @@ set -eu
 build=${1:?usage: $0 BUILD_DIR [ROUNDS] [PICTURE...]}
 rounds=${2:-3}
 shift "$(($# > 2 ? 2 : $#))"
+"$(dirname "$0")/need" "$build" bench/image_to_video bench/video_upscale plugins/video-upscale.so
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/bp-bench.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 plugin=$build/plugins/video-upscale.so

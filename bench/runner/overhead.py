@@ -9,12 +9,19 @@ its runner meanwhile, both as parts of the sleep.
 import json
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 
 root = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(root / "tests" / "integration"))
-from conftest import Daemon, wait_until  # noqa: E402  the tests' own daemon
+try:
+    from conftest import Daemon, wait_until  # the tests' own daemon
+except ImportError as e:
+    python = root / ".venv" / "bin" / "python"
+    if python.exists() and pathlib.Path(sys.prefix).resolve() != (root / ".venv").resolve():
+        os.execv(python, [str(python), *sys.argv])
+    sys.exit(f"bench: {e}: what the tests need is not installed: make setup")
 
 
 def processes():
@@ -45,6 +52,11 @@ def cpu_below(daemon):
 
 
 def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    files = ["bin/bpd", "bin/bp-runner", "bin/bpctl", "plugins/sqlite.so", "plugins/local.so", "tests/workflows/test-copy.so"]
+    if subprocess.run([root / "bench" / "need", sys.argv[1], *files], check=False).returncode:
+        sys.exit(1)
     build, seconds = pathlib.Path(sys.argv[1]).resolve(), float(sys.argv[2]) if len(sys.argv) > 2 else 10
     with tempfile.TemporaryDirectory(prefix="bp-bench.") as dir:
         local = {"local": {"bootDelaySeconds": 0.1, "workerArgs": ["worker.device=cpu"]}}

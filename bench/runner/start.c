@@ -36,6 +36,8 @@ static double process_ms(pid_t pid)
     snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
     DIR *d = opendir(path);
     for (struct dirent *e; d && (e = readdir(d));) {
+        if (e->d_name[0] == '.') /* task/.. is the process: its first thread once more */
+            continue;
         snprintf(path, sizeof path, "/proc/%d/task/%.20s/schedstat", (int)pid, e->d_name);
         FILE *f = fopen(path, "re");
         if (f && fscanf(f, "%llu", &ns) == 1) /* NOLINT(cert-err34-c): the kernel's own number */
@@ -95,7 +97,7 @@ static struct sample start_once(const char *photo)
     snprintf(
         text, sizeof text,
         "{\"type\":\"job\",\"id\":1,\"attempt\":1,\"params\":{\"width\":64,\"height\":64,\"duration\":0.5,\"fps\":10},"
-        "\"inputs\":[{\"path\":\"%s\",\"mime\":\"image/png\"}],\"output\":\"out.mp4\",\"temp_dir\":\".\","
+        "\"inputs\":[{\"path\":\"%s\",\"mime\":\"image/jpeg\"}],\"output\":\"out.mp4\",\"temp_dir\":\".\","
         "\"checkpoint_out\":\"cp\"}",
         photo);
     peer_tell(&p, text);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """bp-bench on a real daemon, and what it and bench/compare say when they cannot measure."""
 import json
+import pathlib
 import shutil
 import socket
 import ssl
@@ -102,3 +103,46 @@ def test_a_missing_server_program_names_its_package(build, tmp_path):
              f"runpy.run_path({str(script)!r}, run_name='__main__')"
     done = subprocess.run([str(bin / "python3"), "-c", hidden], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and "redis-server is not installed; run: scripts/setup bench" in done.stderr, done.stderr
+
+
+# ---- bench/need: what a measurement runs is built, or it is said how ----
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Each script of bench/ that measures what a build directory holds, with what else it wants.
+SCRIPTS = {"controller": [], "dispatch_run": ["--", "dispatch"], "image_to_video.sh": [], "mariadb_floor_run": [], "run": [],
+           "scaling": ["."], "video_stylize.sh": [], "video_upscale.sh": [], "workflows": [],
+           "compare_run": [], "runner/overhead.py": [], "runner/start.sh": [], "image_to_video_slit.py": ["out.png"],
+           "aws/tick": None, "aws/transfer": None}
+
+
+def test_no_script_of_bench_is_missing_in_this_list():
+    programs = {str(p.relative_to(ROOT / "bench")) for p in (ROOT / "bench").rglob("*")
+                if p.is_file() and p.stat().st_mode & 0o100 or p.suffix == ".sh"}
+    assert programs - {"need", "gpu.sh", "image_to_video_jitter.py", "video_upscale_fit.py"} == set(SCRIPTS)
+
+
+@pytest.mark.parametrize("script", sorted(SCRIPTS))
+def test_a_script_of_bench_says_what_builds_what_it_needs(tmp_path, script):
+    empty = tmp_path / "elsewhere"
+    empty.mkdir()
+    option = {"aws/tick": ["--build"], "aws/transfer": ["--build-dir"]}.get(script, [])
+    program = ROOT / "bench" / script
+    shell = ["sh"] if script.endswith(".sh") else []
+    done = subprocess.run([*shell, program, *option, empty, *(SCRIPTS[script] or [])], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "elsewhere has no " in done.stderr and "cmake --preset release" in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+def test_what_is_missing_is_built_and_nothing_else_is(tmp_path):
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.20)\nproject(small NONE)\n"
+        + "".join(f"add_custom_command(OUTPUT {f} COMMAND ${{CMAKE_COMMAND}} -E touch {f})\n" for f in ("one", "two", "three"))
+        + "add_custom_target(all-of-it DEPENDS one two three)\n")
+    there = tmp_path / "there"
+    subprocess.run(["cmake", "-G", "Ninja", "-S", tmp_path, "-B", there], check=True, capture_output=True)
+    (there / "two").write_text("older")
+    need = [ROOT / "bench" / "need", there]
+    subprocess.run([*need, "one", "two"], check=True, capture_output=True)
+    assert (there / "one").exists() and (there / "two").read_text() == "older" and not (there / "three").exists()
+    done = subprocess.run([*need, "one", "nothing.so"], capture_output=True, text=True)
+    assert done.returncode == 1 and f"-B {there} -DBP_TESTS=ON" in done.stderr, done.stderr
