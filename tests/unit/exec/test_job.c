@@ -77,9 +77,9 @@ static struct rig *fresh(void)
     struct rig *r = &one;
     memset(r, 0, sizeof *r);
     assert_non_null(getcwd(r->dir, sizeof r->dir));
-    snprintf(r->temp, sizeof r->temp, "%s/temp-XXXXXX", r->dir);
+    assert_in_range(snprintf(r->temp, sizeof r->temp, "%s/temp-XXXXXX", r->dir), 1, sizeof r->temp - 1);
     assert_non_null(mkdtemp(r->temp));
-    snprintf(r->output, sizeof r->output, "%s/result", r->temp);
+    assert_in_range(snprintf(r->output, sizeof r->output, "%s/result", r->temp), 1, sizeof r->output - 1);
     unlink("begun");
     FILE *f = fopen("photo", "we");
     fputs("some pixels", f);

@@ -30,8 +30,9 @@ static int server(int family, int *port)
 
 static int connect_from(const char *plugin, const char *mode, const char *to, int port)
 {
-    char params[200];
-    snprintf(params, sizeof(params), "{\"mode\":\"%s\",\"to\":\"%s\",\"port\":%d}", mode, to, port);
+    char params[4300];
+    int n = snprintf(params, sizeof(params), "{\"mode\":\"%s\",\"to\":\"%s\",\"port\":%d}", mode, to, port);
+    assert_in_range(n, 1, sizeof(params) - 1);
     return breaking_try_once(plugin, params);
 }
 
