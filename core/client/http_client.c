@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,10 +38,14 @@ struct http_client_call {
     char *text;
     size_t text_bytes;
     int64_t max_bytes, got;
+    int64_t at;         /* where in the file the next bytes go */
+    int64_t range_from; /* what the answer says of it, -1: nothing */
+    int resumes, keep_part;
+    char tag[256];
     int head_ended;
     struct bp_err err; /* why this side gave up, rc 0: it did not */
     char why[CURL_ERROR_SIZE];
-    void (*written)(const void *bytes, size_t n, void *arg);
+    void (*written)(const void *bytes, size_t n, int64_t at, void *arg);
     http_client_done done;
     void *arg;
 };
@@ -132,26 +137,80 @@ static size_t take_file(struct http_client_call *call, const char *bytes, size_t
         done += k > 0 ? (size_t)k : 0;
     }
     if (call->written)
-        call->written(bytes, n, call->arg);
+        call->written(bytes, n, call->at, call->arg);
+    call->at += (int64_t)n;
     return n;
+}
+
+static int status_of(const struct http_client_call *call)
+{
+    long status = 0;
+    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+    return (int)status;
+}
+
+static int goes_to_file(const struct http_client_call *call, int status)
+{
+    return call->to_file && (status == 200 || (status == 206 && call->resumes));
 }
 
 static size_t on_body(char *bytes, size_t one, size_t n, void *arg)
 {
     struct http_client_call *call = arg;
-    long status = 0;
     (void)one;
+    int filed = goes_to_file(call, status_of(call));
     call->got += (int64_t)n;
-    if (call->got > call->max_bytes) {
+    if ((filed ? call->at + (int64_t)n : call->got) > call->max_bytes) {
         err_set(&call->err, BP_INVALID, "the answer is larger than %lld bytes", (long long)call->max_bytes);
         return 0;
     }
-    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (call->to_file && status == 200)
+    if (filed)
         return take_file(call, bytes, n);
     if (call->to_file && call->text_bytes + n > 65536)
         return n; /* the page that explains an error; its beginning is enough */
     return take_text(call, bytes, n);
+}
+
+/* The value of the header `name` of this line to out, without blanks around it, or nothing. name ends with ':'. */
+static int read_header(const char *line, size_t n, const char *name, char *out, size_t room)
+{
+    size_t skip = strlen(name);
+    if (n < skip || strncasecmp(line, name, skip) != 0)
+        return 0;
+    while (skip < n && (line[skip] == ' ' || line[skip] == '\t'))
+        skip++;
+    while (n > skip && strchr(" \t\r\n", line[n - 1]))
+        n--;
+    if (n - skip >= room) /* half a value is none */
+        return 0;
+    memcpy(out, line + skip, n - skip);
+    out[n - skip] = '\0';
+    return 1;
+}
+
+static void take_header(struct http_client_call *call, const char *line, size_t n)
+{
+    char value[256];
+    long long from;
+    if (read_header(line, n, "ETag:", value, sizeof(value)) && value[0] == '"')
+        snprintf(call->tag, sizeof(call->tag), "%s", value);
+    else if (read_header(line, n, "Content-Range:", value, sizeof(value)) && sscanf(value, "bytes %lld-", &from) == 1)
+        call->range_from = from;
+}
+
+/* The body follows: does it belong where the file ends? */
+static int place_body(struct http_client_call *call)
+{
+    int status = status_of(call);
+    if (!call->resumes || !goes_to_file(call, status))
+        return BP_OK;
+    if (status == 206 && call->range_from != call->at)
+        return err_set(&call->err, BP_IO, "asked for what follows byte %lld, the server answers with what follows %lld",
+                       (long long)call->at, (long long)call->range_from);
+    if (status == 200 && (ftruncate(call->fd, 0) < 0 || lseek(call->fd, 0, SEEK_SET) < 0))
+        return err_set(&call->err, BP_IO, "begin %s anew: %s", call->to_file, strerror(errno));
+    call->at = status == 200 ? 0 : call->at;
+    return BP_OK;
 }
 
 /* libcurl takes a head that was cut off for a whole one with nothing behind it: the empty line that ends it is awaited.
@@ -160,10 +219,16 @@ static size_t on_head(char *bytes, size_t one, size_t n, void *arg)
 {
     struct http_client_call *call = arg;
     (void)one;
-    if (n >= 5 && !memcmp(bytes, "HTTP/", 5))
+    if (n >= 5 && !memcmp(bytes, "HTTP/", 5)) {
         call->head_ended = 0; /* of another answer: a redirect's is followed by the next */
-    else if (n > 0 && (bytes[0] == '\r' || bytes[0] == '\n'))
+        call->tag[0] = '\0';
+        call->range_from = -1;
+    } else if (n > 0 && (bytes[0] == '\r' || bytes[0] == '\n')) {
         call->head_ended = 1;
+        return place_body(call) < 0 ? 0 : n;
+    } else {
+        take_header(call, bytes, n);
+    }
     return n;
 }
 
@@ -233,19 +298,37 @@ static void read_outcome(struct http_client_call *call, CURLcode code, struct ht
                 call->why[0] ? call->why : curl_easy_strerror(code));
 }
 
+/* Is what came of a download that failed worth to be kept? Not when the object is gone or another one, nor when this
+ * side gave up. */
+static int is_resumable(const struct http_client_call *call, const struct http_client_answer *a)
+{
+    int broke = a->status == 0 && (a->err.rc == BP_IO || a->err.rc == BP_TIMEOUT);
+    int later = a->status == 401 || a->status == 403 || a->status == 408 || a->status == 429 || a->status >= 500;
+    return call->keep_part && call->at > 0 && (broke || later);
+}
+
+static void finish_file(struct http_client_call *call, struct http_client_answer *a)
+{
+    int fd = call->fd, whole = goes_to_file(call, a->status);
+    call->fd = -1;
+    if (fd >= 0 && close(fd) < 0 && whole) {
+        whole = a->status = 0;
+        err_set(&a->err, errno == ENOSPC ? BP_NOSPACE : BP_IO, "write %s: %s", call->to_file, strerror(errno));
+    }
+    a->part = !whole && is_resumable(call, a) ? call->at : 0;
+    if (!whole && a->part == 0)
+        unlink(call->to_file);
+}
+
 static void finish(struct http_client_call *call, CURLcode code)
 {
     struct http_client_answer a = {0};
+    char tag[sizeof(call->tag)];
     read_outcome(call, code, &a);
-    if (call->to_file && call->fd >= 0 && close(call->fd) < 0 && a.status == 200) {
-        a.status = 0;
-        err_set(&a.err, errno == ENOSPC ? BP_NOSPACE : BP_IO, "write %s: %s", call->to_file, strerror(errno));
-    }
-    if (call->to_file) {
-        call->fd = -1;
-        if (a.status != 200)
-            unlink(call->to_file);
-    }
+    if (call->to_file)
+        finish_file(call, &a);
+    memcpy(tag, call->tag, sizeof(tag));
+    a.tag = tag;
     /* The callback may free the client with all its calls: this one is out of the list by then. */
     http_client_done done = call->done;
     void *arg = call->arg;
@@ -282,19 +365,41 @@ static void reap(struct http_client *c)
 
 /* ---- the beginning of a call ---- */
 
+/* The file is what it was when its download broke off, and the next bytes go behind it. */
+static int resume_file(struct http_client_call *call, const struct http_client_request *r, struct bp_err *err)
+{
+    char range[32];
+    if (lseek(call->fd, 0, SEEK_END) != r->resume_at)
+        return err_set(err, BP_IO, "%s has not the %lld bytes that came before", r->to_file, (long long)r->resume_at);
+    call->resumes = 1;
+    call->at = r->resume_at;
+    snprintf(range, sizeof(range), "%lld-", (long long)r->resume_at);
+    return curl_easy_setopt(call->easy, CURLOPT_RANGE, range) == CURLE_OK
+               ? BP_OK
+               : err_set(err, BP_NOMEM, "no memory for a request");
+}
+
+static int open_to_file(struct http_client_call *call, const struct http_client_request *r, struct bp_err *err)
+{
+    int flags = O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | (r->resume_at > 0 ? 0 : O_CREAT | O_TRUNC);
+    call->fd = open(r->to_file, flags, 0600);
+    if (call->fd < 0)
+        return err_set(err, BP_IO, "open %s: %s", r->to_file, strerror(errno));
+    call->to_file = strdup(r->to_file);
+    if (!call->to_file)
+        return err_set(err, BP_NOMEM, "no memory for a request");
+    return r->resume_at > 0 ? resume_file(call, r, err) : BP_OK;
+}
+
 static int open_file(struct http_client_call *call, const struct http_client_request *r, struct bp_err *err)
 {
     struct stat st;
-    const char *path = r->from_file ? r->from_file : r->to_file;
+    const char *path = r->from_file;
     if (!path)
-        return BP_OK;
-    call->fd = r->from_file
-                   ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) /* a pipe there must not block us */
-                   : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+        return r->to_file ? open_to_file(call, r, err) : BP_OK;
+    call->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); /* a pipe there must not block us */
     if (call->fd < 0)
         return err_set(err, BP_IO, "open %s: %s", path, strerror(errno));
-    if (r->to_file)
-        return (call->to_file = strdup(path)) ? BP_OK : err_set(err, BP_NOMEM, "no memory for a request");
     if (fstat(call->fd, &st) < 0 || !S_ISREG(st.st_mode))
         return err_set(err, BP_IO, "%s is no file", path);
     curl_easy_setopt(call->easy, CURLOPT_UPLOAD, 1L);
@@ -311,6 +416,14 @@ static int add_headers(struct http_client_call *call, const struct http_client_r
     struct curl_slist *list = curl_slist_append(NULL, "Expect:"); /* a second of waiting otherwise, when unanswered */
     for (uint32_t i = 0; list && i < r->n_headers; i++) {
         struct curl_slist *longer = curl_slist_append(list, r->headers[i]);
+        if (!longer)
+            curl_slist_free_all(list);
+        list = longer;
+    }
+    if (list && r->resume_at > 0 && r->resume_tag && r->resume_tag[0]) {
+        char condition[sizeof(call->tag) + 16];
+        snprintf(condition, sizeof(condition), "If-Range: %s", r->resume_tag);
+        struct curl_slist *longer = curl_slist_append(list, condition);
         if (!longer)
             curl_slist_free_all(list);
         list = longer;
@@ -374,6 +487,8 @@ struct http_client_call *http_client_send(struct http_client *c, const struct ht
     *call = (struct http_client_call){.client = c,
                                       .fd = -1,
                                       .max_bytes = r->max_bytes,
+                                      .range_from = -1,
+                                      .keep_part = r->keep_part,
                                       .written = r->written,
                                       .done = r->done,
                                       .arg = r->arg,

@@ -18,6 +18,8 @@ struct http_client_answer {
     const char *body;      /* NUL-terminated; "" when it went to a file */
     size_t bytes;          /* of body */
     int64_t transferred;   /* bytes to or from the file */
+    int64_t part;          /* bytes of a download that failed and are kept in to_file, 0: it was removed */
+    const char *tag;       /* the answer's strong ETag, "" when it has none */
     int64_t retry_after_s; /* from the header Retry-After, 0: none */
     struct bp_err err; /* set when status is 0; BP_INVALID: the answer is larger than max_bytes; BP_NOSPACE, BP_IO */
 };
@@ -31,8 +33,13 @@ struct http_client_request {
     const char *body;      /* of a POST; copied */
     const char *from_file; /* body of a PUT */
     const char *to_file;   /* the answer's body goes there when its status is 200; removed when the request fails */
-    void (*written)(const void *bytes, size_t n, void *arg); /* what just went to to_file; or NULL. Must not cancel */
-    int64_t max_bytes;                                       /* of the answer */
+    int keep_part;         /* but not removed when the connection breaks or the server cannot now: to be gone on with */
+    int64_t resume_at;     /* > 0: to_file has so many bytes. What follows them is asked for; a server that gives all
+                            * (200, not 206) begins the file anew */
+    const char *resume_tag; /* the tag of those bytes; with another one the server gives all. NULL or "": not known */
+    /* What just went to to_file, and where in it: at 0 it began anew. Or NULL. Must not cancel. */
+    void (*written)(const void *bytes, size_t n, int64_t at, void *arg);
+    int64_t max_bytes;  /* of the answer, or of the whole file */
     int64_t timeout_ms; /* in all; 0: as long as bytes move (60 s without one ends it) */
     http_client_done done;
     void *arg;

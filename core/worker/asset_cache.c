@@ -57,15 +57,15 @@ void asset_cache_close(struct asset_cache *c)
 /* ---- records ---- */
 
 /* What is proven is said of one file as it is: a write to it, or another in its place, voids the record. */
-static void record_text(const struct stat *st, char out[96])
+static void record_text(const struct stat *st, char out[ASSET_RECORD_BYTES])
 {
-    snprintf(out, 96, "%" PRId64 " %" PRId64 ".%09ld %" PRIu64 "\n", (int64_t)st->st_size, (int64_t)st->st_mtim.tv_sec,
-             st->st_mtim.tv_nsec, (uint64_t)st->st_ino);
+    snprintf(out, ASSET_RECORD_BYTES, "%" PRId64 " %" PRId64 ".%09ld %" PRIu64 "\n", (int64_t)st->st_size,
+             (int64_t)st->st_mtim.tv_sec, st->st_mtim.tv_nsec, (uint64_t)st->st_ino);
 }
 
 static int is_recorded(const struct asset_cache *c, const char *sha256, const struct stat *st)
 {
-    char path[ASSET_PATH_BYTES], text[96], found[96] = "";
+    char path[ASSET_PATH_BYTES], text[ASSET_RECORD_BYTES], found[ASSET_RECORD_BYTES] = "";
     int fd = open(asset_cache_path(c, sha256, ".ok", path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return 0;
@@ -75,10 +75,19 @@ static int is_recorded(const struct asset_cache *c, const char *sha256, const st
     return n > 0 && strcmp(found, text) == 0;
 }
 
+void asset_cache_part_text(const struct asset_cache *c, const char *sha256, char out[ASSET_RECORD_BYTES])
+{
+    char part[ASSET_PATH_BYTES];
+    struct stat st;
+    out[0] = '\0';
+    if (lstat(asset_cache_path(c, sha256, ".part", part), &st) == 0)
+        record_text(&st, out);
+}
+
 /* By a rename: two workers that prove the same file at once write the same. */
 int asset_cache_record(struct asset_cache *c, const struct asset *a, int fd, struct bp_err *err)
 {
-    char path[ASSET_PATH_BYTES], temp[ASSET_PATH_BYTES], ending[32], text[96];
+    char path[ASSET_PATH_BYTES], temp[ASSET_PATH_BYTES], ending[32], text[ASSET_RECORD_BYTES];
     struct stat st;
     snprintf(ending, sizeof(ending), ".new.%d", (int)getpid());
     asset_cache_path(c, a->sha256, ending, temp);
@@ -212,8 +221,8 @@ static int keep(struct asset_cache *c, struct listing *l, const char *sha256, in
     return BP_OK;
 }
 
-/* Lists the contents; what a fetch that died left is removed, for whoever fetches has the lock. */
-static int list(struct asset_cache *c, struct listing *l, struct bp_err *err)
+/* Lists the contents; what a fetch of another one than `coming` left is removed, for whoever fetches has the lock. */
+static int list(struct asset_cache *c, const char *coming, struct listing *l, struct bp_err *err)
 {
     DIR *d = opendir(c->dir);
     struct stat st;
@@ -222,7 +231,7 @@ static int list(struct asset_cache *c, struct listing *l, struct bp_err *err)
         size_t hex = strspn(e->d_name, "0123456789abcdef");
         if (hex != SHA_LENGTH || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
-        if (strcmp(e->d_name + hex, ".part") == 0)
+        if (strcmp(e->d_name + hex, ".part") == 0 && strncmp(e->d_name, coming, SHA_LENGTH) != 0)
             unlinkat(dirfd(d), e->d_name, 0);
         else if (e->d_name[hex] == '\0')
             rc = keep(c, l, e->d_name, (int64_t)st.st_size, err);
@@ -281,14 +290,14 @@ static int make_room(struct asset_cache *c, struct listing *l, int64_t bytes, in
                    bytes, left, limit);
 }
 
-int asset_cache_room(struct asset_cache *c, int64_t bytes, int64_t limit, struct bp_err *err)
+int asset_cache_room(struct asset_cache *c, const struct asset *a, int64_t limit, struct bp_err *err)
 {
     struct listing l = {0};
-    int rc = list(c, &l, err);
+    int rc = list(c, a->sha256, &l, err);
     if (rc == BP_OK && l.n > 0)
         qsort(l.at, l.n, sizeof(l.at[0]), longest_unused_first);
     if (rc == BP_OK)
-        rc = make_room(c, &l, bytes, limit, err);
+        rc = make_room(c, &l, a->bytes, limit, err);
     free(l.at);
     return rc;
 }

@@ -15,7 +15,8 @@
 
 #include "host/asset.h"
 
-#define ASSET_PATH_BYTES 4300
+#define ASSET_PATH_BYTES   4300
+#define ASSET_RECORD_BYTES 96
 
 struct asset_cache;
 
@@ -43,9 +44,11 @@ int asset_cache_is_sound(struct asset_cache *c, const struct asset *a, int fd);
 /* BP_LATER: another process has it. It may be taken twice. */
 int asset_cache_lock(struct asset_cache *c, struct bp_err *err);
 void asset_cache_unlock(struct asset_cache *c);
-/* Makes room for so many bytes under `limit` for all contents, removing the longest unused ones and what broken
- * fetches left. BP_NOSPACE with numbers and the remedy; nothing was removed then. */
-int asset_cache_room(struct asset_cache *c, int64_t bytes, int64_t limit, struct bp_err *err);
+/* Makes room for an asset under `limit` for all contents, removing the longest unused ones and what broken fetches of
+ * others left. BP_NOSPACE with numbers and the remedy; no content was removed then. */
+int asset_cache_room(struct asset_cache *c, const struct asset *a, int64_t limit, struct bp_err *err);
+/* Says of <sha>.part as it is now what tells whether it changed; "" when it is not there. */
+void asset_cache_part_text(const struct asset_cache *c, const char *sha256, char out[ASSET_RECORD_BYTES]);
 /* <sha>.part, which has the right content, becomes the asset's file: durable, read only, proven. */
 int asset_cache_publish(struct asset_cache *c, const struct asset *a, struct bp_err *err);
 /* Removes content and record: it is not what its name says. */
@@ -58,6 +61,8 @@ struct asset_proof;
 /* Of bytes as they come (fd -1), or of the file that fd holds (borrowed), to be read by steps. NULL: no memory. */
 struct asset_proof *asset_proof_new(int fd);
 void asset_proof_add(struct asset_proof *p, const void *bytes, size_t n);
+/* As new: nothing was added yet. */
+void asset_proof_restart(struct asset_proof *p);
 /* Reads and adds the next piece: 1 when there was one, 0 at the end, BP_IO. */
 int asset_proof_step(struct asset_proof *p, struct bp_err *err);
 /* Was it exactly this asset? BP_INVALID with what differs. */

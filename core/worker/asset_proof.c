@@ -49,6 +49,12 @@ void asset_proof_add(struct asset_proof *p, const void *bytes, size_t n)
     p->bytes += (int64_t)n;
 }
 
+void asset_proof_restart(struct asset_proof *p)
+{
+    p->failed = EVP_DigestInit_ex(p->md, EVP_sha256(), NULL) != 1;
+    p->bytes = 0;
+}
+
 int asset_proof_step(struct asset_proof *p, struct bp_err *err)
 {
     ssize_t n;

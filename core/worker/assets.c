@@ -353,6 +353,7 @@ void assets_free(struct assets *as)
     if (!as)
         return;
     put_down(as);
+    assets_forget_part(as);
     while (as->bundles)
         bundle_drop(as, &as->bundles);
     loop_timer_free(as->again);

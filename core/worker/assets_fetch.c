@@ -13,6 +13,7 @@
 #define TOKEN_WAIT_MS   1000
 #define FOREIGN_WAIT_MS 300000 /* it may become one of ours: then its jobs wait so long at most */
 #define URLS_MS         60000  /* older ones may run out before the fetch begins */
+#define RESUME_WAIT_MS  1000   /* after a fetch that broke, but brought something */
 #define CORRUPT_SHARE   4      /* a fetch for nothing is tried again after so many times the time it took */
 
 static const char *url_of(const struct assets *as, const struct asset *a)
@@ -42,10 +43,50 @@ static void forget_proof(struct assets *as)
     as->proof = NULL;
 }
 
-static void written(const void *bytes, size_t n, void *arg)
+static void written(const void *bytes, size_t n, int64_t at, void *arg)
 {
     struct assets *as = arg;
+    if (at ==
+        0) { /* from the beginning, though the rest was asked for: the object is another one, or always given whole */
+        asset_proof_restart(as->proof);
+        as->resumed_at = 0;
+    }
     asset_proof_add(as->proof, bytes, n);
+}
+
+/* ---- what came before a connection broke ---- */
+
+void assets_forget_part(struct assets *as)
+{
+    asset_proof_free(as->part.proof);
+    as->part = (struct asset_part){.sha256 = ""};
+}
+
+/* The next fetch goes on where this one broke. */
+static void keep_part(struct assets *as, const struct asset *a, const struct http_client_answer *h)
+{
+    struct asset_part *p = &as->part;
+    snprintf(p->sha256, sizeof(p->sha256), "%s", a->sha256);
+    const char *known = as->resumed_at > 0 ? as->tag_sent : "";
+    snprintf(p->tag, sizeof(p->tag), "%s", h->status == 0 && h->tag[0] ? h->tag : known);
+    asset_cache_part_text(as->cache, a->sha256, p->text);
+    p->bytes = h->part;
+    p->proof = as->proof;
+    as->proof = NULL;
+}
+
+/* To *out what came, if <sha>.part is as it was left: another worker may have fetched in between. */
+static void take_part(struct assets *as, const struct asset *a, struct asset_part *out)
+{
+    char text[ASSET_RECORD_BYTES];
+    struct asset_part *p = &as->part;
+    asset_cache_part_text(as->cache, a->sha256, text);
+    int same = p->sha256[0] && strcmp(p->sha256, a->sha256) == 0 && text[0] && strcmp(p->text, text) == 0;
+    if (same) {
+        *out = *p;
+        p->proof = NULL;
+    }
+    assets_forget_part(as);
 }
 
 static void proved(struct assets *as, const struct asset *a)
@@ -55,15 +96,20 @@ static void proved(struct assets *as, const struct asset *a)
     int64_t took_ms = mono_ms() - as->began_ms;
     int rc = asset_proof_end(as->proof, a, &err);
     forget_proof(as);
-    if (rc < 0) {
+    if (rc < 0 && as->resumed_at > 0) { /* its first part may have been of another object */
+        remove(asset_cache_path(as->cache, a->sha256, ".part", part));
+        log_warn(LOG_WORKER, "%s of %s was gone on with at byte %lld and is not what it should be: it is fetched anew",
+                 a->name, as->now->slug, (long long)as->resumed_at);
+        assets_postpone(as, 0);
+    } else if (rc < 0) {
         remove(asset_cache_path(as->cache, a->sha256, ".part", part));
         assets_give_up(as, CORRUPT_SHARE * took_ms, "%s: the object %.100s is not what it should be: %s", a->name,
                        a->object, err.text);
     } else if (asset_cache_publish(as->cache, a, &err) < 0) {
         assets_give_up(as, 0, "%s: %s", a->name, err.text);
     } else {
-        log_info(LOG_WORKER, "fetched %s of %s: %lld bytes in %.1f s", a->name, as->now->slug, (long long)a->bytes,
-                 (double)took_ms / 1000);
+        log_info(LOG_WORKER, "fetched %s of %s: %lld bytes in %.1f s", a->name, as->now->slug,
+                 (long long)(a->bytes - as->resumed_at), (double)took_ms / 1000);
         assets_work(as);
     }
 }
@@ -83,17 +129,33 @@ static void refused(struct assets *as, const struct asset *a, const struct http_
         assets_give_up(as, 0, "%s: %s", a->name, h->err.text);
 }
 
+/* Something came: nothing is wrong yet, and the rest is asked for as soon as others had their turn. */
+static void broke_off(struct assets *as, const struct asset *a, const struct http_client_answer *h)
+{
+    forget_urls(as);
+    log_warn(LOG_WORKER, "fetching %s of %s broke off after %lld of %lld bytes and is gone on with: %s", a->name,
+             as->now->slug, (long long)h->part, (long long)a->bytes, h->err.text);
+    as->now->backoff.tries = 0;
+    assets_postpone(as, RESUME_WAIT_MS);
+}
+
 static void got(const struct http_client_answer *h, void *arg)
 {
     struct assets *as = arg;
     struct asset a = assets_current(as);
     as->get = NULL;
-    if (h->status == 200) {
+    if (h->status == 200 || h->status == 206) {
         proved(as, &a);
         return;
     }
+    int64_t more = h->part - as->resumed_at;
+    if (h->part > 0)
+        keep_part(as, &a, h);
     forget_proof(as);
-    refused(as, &a, h);
+    if (h->part > 0 && more > 0 && h->status == 0)
+        broke_off(as, &a, h);
+    else
+        refused(as, &a, h);
 }
 
 static void get(struct assets *as, const struct asset *a, const char *url)
@@ -103,12 +165,18 @@ static void get(struct assets *as, const struct asset *a, const char *url)
     struct http_client_request r = {.method = "GET",
                                     .url = url,
                                     .to_file = asset_cache_path(as->cache, a->sha256, ".part", part),
+                                    .keep_part = 1,
                                     .written = written,
                                     .max_bytes = a->bytes,
                                     .done = got,
                                     .arg = as};
+    struct asset_part begun = {.sha256 = ""};
     as->began_ms = mono_ms();
-    as->proof = asset_proof_new(-1);
+    take_part(as, a, &begun);
+    as->proof = begun.proof ? begun.proof : asset_proof_new(-1);
+    as->resumed_at = r.resume_at = begun.bytes;
+    snprintf(as->tag_sent, sizeof(as->tag_sent), "%s", begun.tag);
+    r.resume_tag = as->tag_sent;
     as->get = as->proof ? http_client_send(as->w->http, &r, &err) : NULL;
     if (as->get)
         return;
@@ -172,7 +240,7 @@ static int make_room(struct assets *as, const struct asset *a)
 {
     struct bp_err err = {0};
     int64_t limit = config_int(as->w->config, CONFIG_WORKER_ASSET_CACHE);
-    int rc = asset_cache_room(as->cache, a->bytes, limit, &err);
+    int rc = asset_cache_room(as->cache, a, limit, &err);
     if (rc < 0)
         assets_give_up(as, 0, "%s: %s", a->name, err.text);
     return rc;

@@ -23,6 +23,15 @@ struct bundle {
     int64_t due_ms; /* monotonic: not to be worked on before */
 };
 
+/* What came of an asset before its connection broke: <sha>.part, to be gone on with as long as it is as `text` says. */
+struct asset_part {
+    char sha256[65];           /* "" nothing came */
+    char tag[256];             /* the object's, "" not known */
+    struct asset_proof *proof; /* of the bytes that came */
+    int64_t bytes;
+    char text[ASSET_RECORD_BYTES];
+};
+
 struct assets {
     struct worker *w;
     char cache_dir[4096];
@@ -41,7 +50,10 @@ struct assets {
     struct json_object *urls; /* what it answered, or NULL */
     int64_t urls_ms;          /* monotonic: since when */
     struct http_client_call *get;
-    int64_t began_ms; /* of the fetch */
+    int64_t began_ms;   /* of the fetch */
+    int64_t resumed_at; /* what it has from an earlier one, 0: nothing */
+    char tag_sent[256]; /* the tag of that */
+    struct asset_part part;
 };
 
 /* ---- assets.c ---- */
@@ -58,5 +70,7 @@ struct asset assets_current(const struct assets *as);
 void assets_fetch(struct assets *as);
 /* Ends what is under way. */
 void assets_fetch_cancel(struct assets *as);
+/* The next fetch begins at the first byte. */
+void assets_forget_part(struct assets *as);
 
 #endif

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Assets: files that a workflow needs, kept in objects, fetched once a machine, proven before a job may see them."""
 import hashlib
+import http.server
 import json
 import pathlib
+import re
 import subprocess
+import threading
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -183,6 +188,109 @@ def test_a_cache_keeps_to_its_limit_and_drops_what_no_worker_needs(bench):
     (b.dir / "model.json").unlink()  # nobody needs it now
     assert b.output(b.submit("second")) == f"{sha(new)}  -\n"
     assert not (b.cache / sha(old)).exists()
+
+
+class Cutter(http.server.ThreadingHTTPServer):
+    """Stands between workers and the daemon. Of objects it gives at most `piece` bytes an answer, then cuts the connection."""
+    daemon_threads = True
+
+    def __init__(self, piece, etags):
+        super().__init__(("127.0.0.1", 0), Pass)
+        self.behind, self.piece, self.etags, self.asked = None, piece, etags, []
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class Pass(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        pass
+
+    def forward(self):
+        s, wish = self.server, {k: v for k, v in self.headers.items() if k.lower() not in ("connection", "if-range")}
+        is_object = self.command == "GET" and "/assets/" in self.path
+        if is_object:
+            s.asked.append((self.headers.get("Range"), self.headers.get("If-Range")))
+            tag = s.etags[min(len(s.asked), len(s.etags)) - 1] if s.etags else None
+            if self.headers.get("If-Range") and self.headers["If-Range"] != tag:
+                wish.pop("Range", None)
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        r = urllib.request.Request(f"http://127.0.0.1:{s.behind}{self.path}", body or None, wish, method=self.command)
+        try:
+            answer = urllib.request.urlopen(r, timeout=70)
+        except urllib.error.HTTPError as e:
+            answer = e
+        with answer:
+            data = answer.read()
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                if name.lower() not in ("connection", "date", "server"):
+                    self.send_header(name, value)
+            if is_object and tag:
+                self.send_header("ETag", tag)
+            self.end_headers()
+            self.wfile.write(data[:s.piece] if is_object else data)
+            self.close_connection = is_object or self.close_connection
+
+    do_GET = do_POST = do_PUT = forward
+
+
+@pytest.fixture
+def cutter(bench):
+    made = []
+
+    def make(piece, etags=None):
+        c = Cutter(piece, etags)
+        made.append(c)
+        bench.d.settings["http.url"] = c.url
+        bench.d.start()
+        c.behind = bench.d.port
+        return c
+    yield make
+    for c in made:
+        c.shutdown()
+
+
+def ranges(cutter):
+    return [int(re.fullmatch(r"bytes=(\d+)-", r)[1]) if r else 0 for r, _ in cutter.asked]
+
+
+def test_a_fetch_goes_on_where_its_connection_was_cut(bench, cutter):
+    b = bench
+    c = cutter(len(MODEL) // 3)
+    b.define("model", [b.put(MODEL)])
+    b.start_worker("one")
+    assert b.output(b.submit("model")) == f"{sha(MODEL)}  -\n"
+    at = ranges(c)
+    assert at[0] == 0 and at == sorted(set(at)) and len(at) == 4, at  # no byte came twice
+    assert "broke off after" in b.log("one") and b.fault("one") is None
+    assert (b.cache / sha(MODEL)).read_bytes() == MODEL
+
+
+def test_an_object_that_changed_meanwhile_is_fetched_from_its_beginning(bench, cutter):
+    b = bench
+    c = cutter(len(MODEL) * 2 // 3, ['"one"', '"two"'])
+    b.define("model", [b.put(MODEL)])
+    b.start_worker("one")
+    assert b.output(b.submit("model")) == f"{sha(MODEL)}  -\n"
+    third = ranges(c)[2]
+    assert c.asked[0] == (None, None) and c.asked[1][1] == '"one"' and c.asked[2] == (f"bytes={third}-", '"two"'), c.asked
+    assert third == len(MODEL) * 2 // 3  # the second answer was the whole again, and cut there
+
+
+def test_what_was_put_together_of_two_objects_is_fetched_anew(bench, cutter):
+    b = bench
+    cutter(len(MODEL) // 2)
+    b.define("model", [b.put(MODEL)])
+    file = next(p for p in b.d.state.rglob("*") if p.is_file() and p.stat().st_size == len(MODEL))
+    file.chmod(0o644)
+    file.write_bytes(MODEL[::-1])  # and no ETag tells
+    b.start_worker("one")
+    wait_until("half of it came", lambda: "broke off after" in b.log("one"))
+    file.write_bytes(MODEL)
+    assert b.output(b.submit("model")) == f"{sha(MODEL)}  -\n"
+    assert "and is not what it should be: it is fetched anew" in b.log("one")
 
 
 def test_bpctl_asset_put_says_what_is_wrong(bench, tmp_path):

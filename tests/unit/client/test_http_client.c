@@ -20,6 +20,7 @@
 struct server {
     int fd;
     const char *says;
+    char asked[4096];
     pthread_t thread;
     char url[64];
 };
@@ -27,9 +28,8 @@ struct server {
 static void *serve(void *arg)
 {
     struct server *s = arg;
-    char asked[4096];
     int fd = accept(s->fd, NULL, NULL);
-    assert_true(fd >= 0 && read(fd, asked, sizeof asked) > 0);
+    assert_true(fd >= 0 && read(fd, s->asked, sizeof s->asked - 1) > 0);
     assert_int_equal(write(fd, s->says, strlen(s->says)), strlen(s->says));
     close(fd);
     return NULL;
@@ -51,6 +51,9 @@ struct outcome {
     struct loop *loop;
     int status;
     char why[sizeof((struct bp_err *)0)->text];
+    int64_t part;
+    char tag[64], asked[4096];
+    char wrote[64]; /* "AT:BYTES " of each piece */
 };
 
 static void done(const struct http_client_answer *a, void *arg)
@@ -58,24 +61,33 @@ static void done(const struct http_client_answer *a, void *arg)
     struct outcome *o = arg;
     o->status = a->status;
     snprintf(o->why, sizeof o->why, "%s", a->err.text);
+    o->part = a->part;
+    snprintf(o->tag, sizeof o->tag, "%s", a->tag);
     loop_stop(o->loop);
 }
 
-/* Fetches into `file` from a server that says this. */
-static struct outcome fetch(const char *says, const char *file)
+static void wrote(const void *bytes, size_t n, int64_t at, void *arg)
+{
+    struct outcome *o = arg;
+    size_t used = strlen(o->wrote);
+    snprintf(o->wrote + used, sizeof o->wrote - used, "%d:%.*s ", (int)at, (int)n, (const char *)bytes);
+}
+
+/* Sends a GET with these options to a server that says this. */
+static struct outcome ask(const char *says, struct http_client_request r)
 {
     struct outcome o = {.loop = loop_new(), .status = -1};
     struct bp_err err = {0};
-    struct server s;
+    struct server s = {.fd = -1};
     server_start(&s, says);
     struct http_client *c = http_client_new(o.loop, s.url, "", &err);
-    struct http_client_request r = {.method = "GET",
-                                    .url = s.url,
-                                    .to_file = file,
-                                    .max_bytes = 1000,
-                                    .timeout_ms = 20000,
-                                    .done = done,
-                                    .arg = &o};
+    r.method = "GET";
+    r.url = s.url;
+    r.max_bytes = 1000;
+    r.timeout_ms = 20000;
+    r.written = wrote;
+    r.done = done;
+    r.arg = &o;
     assert_non_null(c);
     assert_non_null(http_client_send(c, &r, &err));
     loop_run(o.loop);
@@ -83,13 +95,41 @@ static struct outcome fetch(const char *says, const char *file)
     pthread_join(s.thread, NULL);
     close(s.fd);
     loop_free(o.loop);
+    memcpy(o.asked, s.asked, sizeof o.asked);
     return o;
+}
+
+/* Fetches into `file` from a server that says this. */
+static struct outcome fetch(const char *says, const char *file)
+{
+    return ask(says, (struct http_client_request){.to_file = file});
+}
+
+static void file_holds(const char *file, const char *text)
+{
+    char found[100] = "";
+    FILE *f = fopen(file, "r");
+    assert_non_null(f);
+    assert_int_equal(fread(found, 1, sizeof found - 1, f), strlen(text));
+    fclose(f);
+    assert_string_equal(found, text);
 }
 
 static char *temp_file(char path[64])
 {
     snprintf(path, 64, "/tmp/bp-http-client.XXXXXX");
     close(mkstemp(path));
+    return path;
+}
+
+/* A new file with that text n times. */
+static char *file_with(char path[64], const char *text, int n)
+{
+    FILE *f = fopen(temp_file(path), "w");
+    assert_non_null(f);
+    while (n-- > 0)
+        fputs(text, f);
+    fclose(f);
     return path;
 }
 
@@ -126,12 +166,104 @@ static void a_download_cut_in_its_body_is_no_shorter_file(void **state)
     assert_int_equal(access(file, F_OK), -1);
 }
 
+/* ---- a download that is gone on with ---- */
+
+static void what_came_before_a_connection_broke_is_kept_when_asked_for(void **state)
+{
+    char file[64];
+    (void)state;
+    struct outcome o = ask("HTTP/1.1 200 OK\r\nETag: \"one\"\r\nContent-Length: 9\r\n\r\nsome",
+                           (struct http_client_request){.to_file = temp_file(file), .keep_part = 1});
+    assert_int_equal(o.status, 0);
+    assert_int_equal(o.part, 4);
+    assert_string_equal(o.tag, "\"one\"");
+    file_holds(file, "some");
+    unlink(file);
+}
+
+static void the_rest_is_asked_for_and_put_behind_it(void **state)
+{
+    char file[64];
+    (void)state;
+    struct http_client_request r = {
+        .to_file = file_with(file, "some", 1), .keep_part = 1, .resume_at = 4, .resume_tag = "\"one\""};
+    struct outcome o = ask("HTTP/1.1 206 Partial Content\r\nETag: W/\"weak\"\r\nContent-Range: bytes 4-8/9\r\n"
+                           "Content-Length: 5\r\n\r\n",
+                           r);
+    assert_int_equal(o.status, 0); /* broke again, and brought nothing */
+    assert_int_equal(o.part, 4);
+    assert_string_equal(o.tag, "");
+    o = ask("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 4-8/9\r\nContent-Length: 5\r\n\r\n more", r);
+    assert_int_equal(o.status, 206);
+    assert_non_null(strstr(o.asked, "Range: bytes=4-\r\n"));
+    assert_non_null(strstr(o.asked, "If-Range: \"one\"\r\n"));
+    assert_string_equal(o.wrote, "4: more ");
+    file_holds(file, "some more");
+    unlink(file);
+}
+
+static void a_server_that_gives_all_again_begins_the_file_anew(void **state)
+{
+    char file[64];
+    (void)state;
+    struct outcome o =
+        ask("HTTP/1.1 200 OK\r\nETag: \"two\"\r\nContent-Length: 4\r\n\r\nelse",
+            (struct http_client_request){.to_file = file_with(file, "something", 1), .keep_part = 1, .resume_at = 9});
+    assert_int_equal(o.status, 200);
+    assert_string_equal(o.wrote, "0:else ");
+    file_holds(file, "else");
+    unlink(file);
+}
+
+static void what_does_not_follow_or_is_gone_is_not_gone_on_with(void **state)
+{
+    static const struct {
+        const char *says;
+        int status, part;
+    } cases[] = {
+        {"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 2-8/9\r\nContent-Length: 7\r\n\r\nme more", 0, 4},
+        {"HTTP/1.1 206 Partial Content\r\nContent-Length: 4\r\n\r\nmore", 0, 4},
+        {"HTTP/1.1 416 Range Not Satisfiable\r\nContent-Length: 0\r\n\r\n", 416, 0},
+        {"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 404, 0},
+        {"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nwait", 503, 4},
+    };
+    char file[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct outcome o =
+            ask(cases[i].says,
+                (struct http_client_request){.to_file = file_with(file, "some", 1), .keep_part = 1, .resume_at = 4});
+        assert_int_equal(o.status, cases[i].status);
+        assert_int_equal(o.part, cases[i].part);
+        if (o.part)
+            file_holds(file, "some");
+        assert_int_equal(unlink(file), o.part ? 0 : -1);
+    }
+}
+
+static void a_part_and_the_rest_together_keep_to_the_limit(void **state)
+{
+    char file[64];
+    (void)state;
+    struct outcome o =
+        ask("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 998-/*\r\nContent-Length: 3\r\n\r\nyyy",
+            (struct http_client_request){.to_file = file_with(file, "x", 998), .keep_part = 1, .resume_at = 998});
+    assert_int_equal(o.status, 0);
+    assert_non_null(strstr(o.why, "larger than 1000 bytes"));
+    assert_int_equal(unlink(file), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_whole_answer_is_taken),
         cmocka_unit_test(a_download_cut_in_its_head_is_no_empty_file),
         cmocka_unit_test(a_download_cut_in_its_body_is_no_shorter_file),
+        cmocka_unit_test(what_came_before_a_connection_broke_is_kept_when_asked_for),
+        cmocka_unit_test(the_rest_is_asked_for_and_put_behind_it),
+        cmocka_unit_test(a_server_that_gives_all_again_begins_the_file_anew),
+        cmocka_unit_test(what_does_not_follow_or_is_gone_is_not_gone_on_with),
+        cmocka_unit_test(a_part_and_the_rest_together_keep_to_the_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,6 +22,9 @@
 #define SHA_B "cb8379ac2098aa165029e3938a51da0bcecfc008fd6795f401178647f96c5b34" /* "def" */
 #define SHA_C "50ae61e841fac4e8f9e40baf2ad36ec868922ea48368c18f9535e47db56dd7fb" /* "ghi" */
 
+#define COMING                                                                                                         \
+    "0000000000000000000000000000000000000000000000000000000000000000" /* what room is made for, unless it is said */
+
 static const struct asset a = {"a.bin", "assets/a", SHA_A, 3}, b = {"b.bin", "assets/b", SHA_B, 3},
                           c = {"c.bin", "assets/c", SHA_C, 3};
 
@@ -67,9 +70,10 @@ static int is_there(const struct asset_cache *k, const struct asset *x)
 
 static int room(struct asset_cache *k, int64_t bytes, int64_t limit, struct bp_err *err)
 {
+    struct asset coming = {.sha256 = COMING, .bytes = bytes};
     *err = (struct bp_err){0};
     assert_int_equal(asset_cache_lock(k, err), BP_OK);
-    int rc = asset_cache_room(k, bytes, limit, err);
+    int rc = asset_cache_room(k, &coming, limit, err);
     asset_cache_unlock(k);
     return rc;
 }
@@ -248,6 +252,31 @@ static void what_another_process_uses_stays_until_it_dies(void **state)
     asset_cache_close(k);
 }
 
+/* A fetch that broke goes on with what it has; nobody asks for what others left. */
+static void room_is_made_beside_what_came_of_the_asset_and_at_the_cost_of_other_parts(void **state)
+{
+    struct asset_cache *k = open_cache();
+    struct bp_err err = {0};
+    char part[ASSET_PATH_BYTES], text[ASSET_RECORD_BYTES], later[ASSET_RECORD_BYTES];
+    (void)state;
+    asset_cache_part_text(k, SHA_A, text);
+    assert_string_equal(text, "");
+    write_file(asset_cache_path(k, SHA_A, ".part", part), "a");
+    write_file(asset_cache_path(k, SHA_B, ".part", part), "d");
+    asset_cache_part_text(k, SHA_A, text);
+    assert_string_not_equal(text, "");
+    assert_int_equal(asset_cache_lock(k, &err), BP_OK);
+    assert_int_equal(asset_cache_room(k, &a, 9, &err), BP_OK);
+    assert_int_not_equal(access(part, F_OK), 0);
+    asset_cache_part_text(k, SHA_A, later);
+    assert_string_equal(later, text);
+    write_file(asset_cache_path(k, SHA_A, ".part", part), "ab"); /* somebody else fetched */
+    asset_cache_part_text(k, SHA_A, later);
+    assert_string_not_equal(later, text);
+    unlink(part);
+    asset_cache_close(k);
+}
+
 static void one_process_fetches_at_a_time_and_one_that_died_leaves_nothing(void **state)
 {
     struct asset_cache *k = open_cache();
@@ -308,6 +337,7 @@ int main(void)
         TEST(room_is_made_by_the_longest_unused_first),
         TEST(what_is_in_use_stays_and_nothing_goes_in_vain),
         TEST(what_another_process_uses_stays_until_it_dies),
+        TEST(room_is_made_beside_what_came_of_the_asset_and_at_the_cost_of_other_parts),
         TEST(one_process_fetches_at_a_time_and_one_that_died_leaves_nothing),
         TEST(a_file_that_is_being_removed_is_not_held),
         TEST(a_cache_that_cannot_be_made_says_why),
