@@ -54,10 +54,28 @@ static int bytes_check(struct json_object *v, struct bp_err *err)
                    (long long)ASSET_BYTES_MAX);
 }
 
+/* Folders and a file name, none of them hidden or leading elsewhere. */
+static int place_check(struct json_object *v, struct bp_err *err)
+{
+    const char *s = text_of(v);
+    size_t n = s ? strlen(s) : 0;
+    int parts = s ? strspn(s, LETTERS "/ ") == n && !strstr(s, "//") && !strstr(s, "/.") : 0;
+    if (!v || (parts && n > 0 && n < ASSET_NAME_BYTES && s[0] != '/' && s[0] != '.' && s[n - 1] != '/'))
+        return BP_OK;
+    return err_set(err, BP_INVALID,
+                   "\"place\" must be a path below worker.modelsDir, such as checkpoints/sd15.safetensors: 1 to %d "
+                   "letters, digits, '.', '_', '-', ' ' and '/', no part beginning with '.'",
+                   ASSET_NAME_BYTES - 1);
+}
+
 static const struct {
     const char *name;
     int (*check)(struct json_object *v, struct bp_err *err);
-} members[] = {{"name", name_check}, {"object", object_check}, {"sha256", sha_check}, {"bytes", bytes_check}};
+} members[] = {{"name", name_check},
+               {"object", object_check},
+               {"sha256", sha_check},
+               {"bytes", bytes_check},
+               {"place", place_check}};
 #define MEMBERS (sizeof(members) / sizeof(members[0]))
 
 static int known(const char *name)
@@ -77,8 +95,9 @@ static int asset_check(struct json_object *o, struct bp_err *err)
     {
         (void)value;
         if (!known(name))
-            return err_set(err, BP_INVALID,
-                           "unknown member \"%.64s\"; there are \"name\", \"object\", \"sha256\" and \"bytes\"", name);
+            return err_set(
+                err, BP_INVALID,
+                "unknown member \"%.64s\"; there are \"name\", \"object\", \"sha256\", \"bytes\" and \"place\"", name);
     }
     for (size_t i = 0; i < MEMBERS; i++) {
         if (members[i].check(json_member(o, members[i].name), err))
@@ -93,6 +112,9 @@ static int pair_check(struct json_object *a, struct json_object *b, struct bp_er
     const char *name = json_str(a, "name", "");
     if (strcmp(name, json_str(b, "name", "")) == 0)
         return err_set(err, BP_INVALID, "another entry has the name \"%s\" too: give each its own", name);
+    const char *place = json_str(a, "place", NULL);
+    if (place && strcmp(place, json_str(b, "place", "")) == 0)
+        return err_set(err, BP_INVALID, "another entry has the place \"%s\" too: give each its own", place);
     if (strcmp(json_str(a, "sha256", ""), json_str(b, "sha256", "")) == 0 &&
         json_int(a, "bytes", 0) != json_int(b, "bytes", 0))
         return err_set(err, BP_INVALID, "another entry has its \"sha256\", but other \"bytes\": correct one");
@@ -127,5 +149,5 @@ struct asset asset_at(struct json_object *manifest, uint32_t i)
 {
     struct json_object *one = json_object_array_get_idx(json_member(manifest, "assets"), i);
     return (struct asset){json_str(one, "name", ""), json_str(one, "object", ""), json_str(one, "sha256", ""),
-                          json_int(one, "bytes", 0)};
+                          json_int(one, "bytes", 0), json_str(one, "place", NULL)};
 }

@@ -3,8 +3,8 @@
  * asset.h - the files a workflow needs beside its plugin (a model's weights, say), as its manifest lists them: each by
  * the SHA-256 of its content, kept in the objects service, fetched by workers before they take a job (worker/assets.h).
  *
- * JSON: [{"name": "model.safetensors", "object": "assets/...", "sha256": "64 hex digits", "bytes": 123}]. Pure; any
- * thread.
+ * JSON: [{"name": "model.safetensors", "object": "assets/...", "sha256": "64 hex digits", "bytes": 123}], and where a
+ * server of the machine looks for it, "place": "checkpoints/model.safetensors". Pure; any thread.
  */
 #ifndef HOST_ASSET_H
 #define HOST_ASSET_H
@@ -24,6 +24,7 @@ struct asset {
     const char *object; /* key */
     const char *sha256; /* lower-case hex */
     int64_t bytes;      /* >= 1 */
+    const char *place;  /* where a link to it goes, relative to worker.modelsDir; NULL: nowhere */
 };
 
 /* Is it a list of assets? BP_INVALID with the entry, the member and the remedy. */

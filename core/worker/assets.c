@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log/err.h"
 #include "log/log.h"
+#include "worker/asset_place.h"
 #include "worker/assets_priv.h"
 #include "worker/scratch.h"
 
@@ -134,6 +135,23 @@ static int make_links(struct assets *as, struct bundle *b, struct bp_err *err)
     return BP_OK;
 }
 
+/* Where a server of the machine looks for them. The links stay: another worker may need them, too. */
+static int place_links(struct assets *as, struct bundle *b, struct bp_err *err)
+{
+    const char *models = config_str(as->w->config, CONFIG_WORKER_MODELS_DIR);
+    for (uint32_t i = 0; i < b->n; i++) {
+        struct asset a = asset_at(b->manifest, i);
+        if (a.place && !*models)
+            return err_set(err, BP_INVALID,
+                           "%s: its place is %s, but worker.modelsDir does not say in which folder: name that of the "
+                           "server's models there",
+                           a.name, a.place);
+        if (a.place && asset_place_make(models, a.place, b->path[i], as->cache_dir, err) < 0)
+            return err_prefix(err, "%s: ", a.name);
+    }
+    return BP_OK;
+}
+
 static void unmake_links(struct bundle *b)
 {
     if (b->dir[0])
@@ -146,7 +164,7 @@ static void complete(struct assets *as)
 {
     struct bp_err err = {0};
     struct bundle *b = as->now;
-    if (make_links(as, b, &err) < 0) {
+    if (make_links(as, b, &err) < 0 || place_links(as, b, &err) < 0) {
         unmake_links(b);
         assets_give_up(as, 0, "%s", err.text);
         return;

@@ -175,6 +175,26 @@ def test_a_worker_without_an_asset_takes_other_jobs_says_so_and_goes_on_when_it_
     assert objects.exists()
 
 
+def test_an_asset_with_a_place_is_where_a_server_looks_for_its_models(bench):
+    b = bench
+    b.d.start()
+    models = b.d.dir / "models"
+    models.mkdir()
+    placed = {**b.put(MODEL), "place": "checkpoints/sd15.safetensors"}
+    b.define("model", [placed])
+    waits = b.submit("model")
+    b.start_worker("one")
+    wait_until("it says that it knows no folder", lambda: "its place is checkpoints/sd15.safetensors, but worker.modelsDir does not say" in (b.fault("one") or ""))
+    b.stop_worker("one")
+    b.start_worker("two", **{"worker.modelsDir": models})
+    assert b.output(waits) == f"{sha(MODEL)}  -\n"
+    assert (models / "checkpoints" / "sd15.safetensors").read_bytes() == MODEL
+    # Another version of it: jobs of the new list find the new one.
+    b.define("model", [{**b.put(MODEL[::-1]), "place": "checkpoints/sd15.safetensors"}])
+    assert b.output(b.submit("model")) == f"{sha(MODEL[::-1])}  -\n"
+    assert (models / "checkpoints" / "sd15.safetensors").read_bytes() == MODEL[::-1]
+
+
 def test_a_cache_keeps_to_its_limit_and_drops_what_no_worker_needs(bench):
     b = bench
     b.d.start()

@@ -93,15 +93,46 @@ static void describe(struct json_object *error, char *out, size_t n)
     words_line(both, out, n);
 }
 
+static int is_model(const char *name)
+{
+    static const char *const endings[] = {".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx"};
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot && i < sizeof endings / sizeof endings[0]; i++)
+        if (strcasecmp(dot, endings[i]) == 0)
+            return 1;
+    return 0;
+}
+
+/* A model that ComfyUI does not have, of "ckpt_name: 'x.safetensors' not in [...]", where others may be listed. */
+static int describe_missing_model(struct json_object *error, char *out, size_t n)
+{
+    const char *details = json_str(error, "details", "");
+    const char *from = strstr(details, ": '"), *to = from ? strstr(from, "' not in ") : NULL;
+    char input[40], model[100];
+    if (strcmp(json_str(error, "type", ""), "value_not_in_list") != 0 || !to ||
+        to - from - 3 >= (ptrdiff_t)sizeof model)
+        return 0;
+    snprintf(model, sizeof model, "%.*s", (int)(to - from - 3), from + 3);
+    snprintf(input, sizeof input, "%.*s", (int)(from - details), details);
+    if (!is_model(model))
+        return 0;
+    char both[256];
+    snprintf(both, sizeof both, "ComfyUI has no %s %s: list it in \"assets\" with its \"place\"", input, model);
+    words_line(both, out, n);
+    return 1;
+}
+
 /* The node's first error in words; BP_INVALID. */
 static int32_t node_refused(const char *id, struct json_object *node, int more, struct bp_err *err)
 {
-    char node_id[24], class[48], why[140], others[24] = "";
+    char node_id[24], class[48], why[180], others[24] = "";
     struct json_object *errors = json_member(node, "errors");
     words_line(id, node_id, sizeof node_id);
     words_line(json_str(node, "class_type", "?"), class, sizeof class);
-    describe(json_object_is_type(errors, json_type_array) ? json_object_array_get_idx(errors, 0) : NULL, why,
-             sizeof why);
+    struct json_object *first =
+        json_object_is_type(errors, json_type_array) ? json_object_array_get_idx(errors, 0) : NULL;
+    if (!describe_missing_model(first, why, sizeof why))
+        describe(first, why, sizeof why);
     if (more > 0)
         snprintf(others, sizeof others, " (and %d more)", more);
     bp_error(err, BP_INVALID, "ComfyUI refuses node %s (%s): %s%s", node_id, class, *why ? why : "no reason given",

@@ -82,6 +82,13 @@ static void a_graph_that_is_refused_says_which_node_and_why(void **state)
     assert_string_equal(err.text,
                         "ComfyUI refuses node 4 (CheckpointLoaderSimple): Value not in list: ckpt_name: 'x' not in "
                         "[] (and 1 more)");
+    assert_int_equal(refusal(400,
+                             "{\"node_errors\": {\"4\": {\"errors\": [{\"type\": \"value_not_in_list\", \"message\": "
+                             "\"Value not in list\", \"details\": \"ckpt_name: 'sd15.safetensors' not in "
+                             "['a.ckpt', 'b.ckpt']\"}], \"class_type\": \"CheckpointLoaderSimple\"}}}"),
+                     BP_INVALID);
+    assert_string_equal(err.text, "ComfyUI refuses node 4 (CheckpointLoaderSimple): ComfyUI has no ckpt_name "
+                                  "sd15.safetensors: list it in \"assets\" with its \"place\"");
     assert_int_equal(
         refusal(400, "{\"error\": {\"message\": \"Cannot execute because node Foo does not exist.\", \"details\": "
                      "\"Node ID '#3'\"}, \"node_errors\": []}"),

@@ -69,6 +69,15 @@ static const struct mistake mistakes[] = {
      ", \"kind\": \"workflow\", \"assets\": [{\"name\": \"m.bin\", \"object\": \"assets/k\", \"sha256\": \"" SHA
      "\", \"bytes\": 3}, {\"name\": \"n\", \"object\": \"assets/k\", \"sha256\": \"" SHA "\", \"bytes\": 4}]}",
      "but other \"bytes\""},
+    {"{" HEAD
+     ", \"kind\": \"workflow\", \"assets\": [{\"name\": \"m.bin\", \"object\": \"assets/k\", \"sha256\": \"" SHA
+     "\", \"bytes\": 3, \"place\": \"../m\"}]}",
+     "entry 1: \"place\" must be a path below worker.modelsDir"},
+    {"{" HEAD
+     ", \"kind\": \"workflow\", \"assets\": [{\"name\": \"m.bin\", \"object\": \"assets/k\", \"sha256\": \"" SHA
+     "\", \"bytes\": 3, \"place\": \"a/m\"}, {\"name\": \"n\", \"object\": \"assets/l\", \"sha256\": \"" SHA
+     "\", \"bytes\": 3, \"place\": \"a/m\"}]}",
+     "entry 2: another entry has the place \"a/m\" too"},
     {"{" HEAD ", \"kind\": \"cloud\", \"assets\": []}", "\"assets\" is for workflows only"},
     {"{" HEAD ", \"kind\": \"cloud\", \"sandbox\": {}}", "\"sandbox\" is for workflows only"},
     {"{" HEAD ", \"kind\": \"workflow\", \"sandbox\": []}", "\"sandbox\": it must be an object"},

@@ -25,8 +25,8 @@
 #define COMING                                                                                                         \
     "0000000000000000000000000000000000000000000000000000000000000000" /* what room is made for, unless it is said */
 
-static const struct asset a = {"a.bin", "assets/a", SHA_A, 3}, b = {"b.bin", "assets/b", SHA_B, 3},
-                          c = {"c.bin", "assets/c", SHA_C, 3};
+static const struct asset a = {"a.bin", "assets/a", SHA_A, 3, NULL}, b = {"b.bin", "assets/b", SHA_B, 3, NULL},
+                          c = {"c.bin", "assets/c", SHA_C, 3, NULL};
 
 static struct asset_cache *open_cache(void)
 {
