@@ -72,7 +72,8 @@ static int run(struct check *c, const char *settings)
     struct bp_err err = {0};
     char *argv[] = {c->runner, "--probe", c->file.path, "--start", (char *)(uintptr_t)settings, NULL};
     char **env = runner_environment(environ, c->dir);
-    int rc = env ? child_run(argv, env, check_start_ms(c), output, sizeof output, &end, &err) : BP_NOMEM;
+    struct child_spec spec = {.argv = argv, .env = env, .limit_ms = check_start_ms(c)};
+    int rc = env ? child_run(&spec, output, sizeof output, &end, &err) : BP_NOMEM;
     free(env);
     if (rc < 0) {
         finding_add(&c->found, FINDING_ERROR, "probe", "name bp-runner with --runner PATH", "%s", err.text);

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 /* Its output goes to an anonymous file, so that a talkative child never blocks. */
-static int spawn(pid_t *pid, char *const argv[], char *const env[], int output)
+static int spawn(pid_t *pid, const struct child_spec *spec, int input, int output)
 {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t how;
@@ -23,7 +23,7 @@ static int spawn(pid_t *pid, char *const argv[], char *const env[], int output)
     sigemptyset(&none);
     sigfillset(&all);
     posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&files, input, 0);
     posix_spawn_file_actions_adddup2(&files, output, 1);
     posix_spawn_file_actions_adddup2(&files, output, 2);
     posix_spawnattr_init(&how);
@@ -31,7 +31,7 @@ static int spawn(pid_t *pid, char *const argv[], char *const env[], int output)
     posix_spawnattr_setsigdefault(&how, &all);
     posix_spawnattr_setpgroup(&how, 0);
     posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-    int rc = posix_spawnp(pid, argv[0], &files, &how, argv, env);
+    int rc = posix_spawnp(pid, spec->argv[0], &files, &how, spec->argv, spec->env);
     posix_spawn_file_actions_destroy(&files);
     posix_spawnattr_destroy(&how);
     return rc;
@@ -48,22 +48,33 @@ static void wait_for(pid_t pid, int limit_ms, struct child_end *end)
         close(p.fd);
 }
 
-int child_run(char *const argv[], char *const env[], int limit_ms, char *out, size_t n, struct child_end *end,
-              struct bp_err *err)
+static int open_input(const char *text)
+{
+    size_t n = text ? strlen(text) : 0;
+    int fd = text ? memfd_create("bpctl-input", MFD_CLOEXEC) : open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || !text || (write(fd, text, n) == (ssize_t)n && lseek(fd, 0, SEEK_SET) == 0))
+        return fd;
+    close(fd);
+    return -1;
+}
+
+int child_run(const struct child_spec *spec, char *out, size_t n, struct child_end *end, struct bp_err *err)
 {
     pid_t pid = 0;
-    int output = memfd_create("bpctl-child", MFD_CLOEXEC);
-    int why = output < 0 ? errno : spawn(&pid, argv, env, output);
+    int output = memfd_create("bpctl-child", MFD_CLOEXEC), input = open_input(spec->input);
+    int why = output < 0 || input < 0 ? errno : spawn(&pid, spec, input, output);
     out[0] = '\0';
     if (!why) {
-        wait_for(pid, limit_ms, end);
+        wait_for(pid, spec->limit_ms, end);
         off_t size = lseek(output, 0, SEEK_END), from = size > (off_t)n - 1 ? size - (off_t)n + 1 : 0;
         ssize_t got = pread(output, out, n - 1, from);
         out[got > 0 ? got : 0] = '\0';
     }
     if (output >= 0)
         close(output);
-    return why ? err_set(err, BP_FAIL, "cannot run %s: %s", argv[0], strerror(why)) : BP_OK;
+    if (input >= 0)
+        close(input);
+    return why ? err_set(err, BP_FAIL, "cannot run %s: %s", spec->argv[0], strerror(why)) : BP_OK;
 }
 
 void child_words(int status, char *out, size_t n)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "workflow.h"
 
+#include "child.h"
 #include "host/vet.h"
 #include "log/err.h"
 #include "plugin_file.h"
+#include "worker/runner_spawn.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -11,6 +13,7 @@
 #include <unistd.h>
 
 #define DIRS_MAX 16
+#define ASK_MS   10000
 
 struct wish {
     const char *dirs[DIRS_MAX]; /* where templates are looked for */
@@ -22,7 +25,7 @@ static void workflow_check_help(FILE *out)
     fputs(
         "Usage: bpctl workflow check FILE.json... [--plugins-dir DIR]... [--json]\n"
         "Checks files of workflows.d as bpd would, without a running bpd: owner and mode, every key, and the settings\n"
-        "against the schema of the template plugin.\n\n"
+        "against the schema of the template plugin and by what it checks itself.\n\n"
         "  --plugins-dir DIR  where the template's .so is; several times: in any (default: the installed directory)\n"
         "  --json             print the workflow's manifest, or {\"file\", \"error\"}, one line a file\n"
         "Exit status: 0 all are good, 1 one is not, 2 wrong usage.\n",
@@ -62,6 +65,42 @@ static int template_open(const struct wish *w, const char *name, struct plugin_f
     return err_set(err, BP_NOTFOUND, "there is no %s.so in %.120s: give --plugins-dir", name, w->dirs[0]);
 }
 
+/* "settings.command[2]" at the beginning of a sentence, as definition_place() has it: settings.command.2. */
+static void field_of(const char *text, char *out, size_t n)
+{
+    size_t k = 0;
+    for (const char *p = text; *p && *p != ':' && *p != ' ' && k + 1 < n; p++) {
+        if (*p != ']')
+            out[k++] = *p == '[' ? '.' : *p;
+    }
+    out[k] = '\0';
+}
+
+/* What no schema says is asked of the plugin, in bp-runner. */
+static int ask_plugin(const struct definition *d, const struct manifest *m, const char *file, struct bp_err *err)
+{
+    char runner[PATH_MAX], output[8192], words[120], field[160];
+    struct child_end end = {0};
+    char *argv[] = {(char *)(uintptr_t)plugin_tool("bp-runner", runner, sizeof runner), "--probe",
+                    (char *)(uintptr_t)file, "--workflow", NULL};
+    char **env = runner_environment(environ, "/tmp");
+    struct child_spec spec = {.argv = argv, .env = env, .input = json_text(m->json), .limit_ms = ASK_MS};
+    int rc = env ? child_run(&spec, output, sizeof output, &end, err) : err_set(err, BP_NOMEM, "no memory");
+    free(env);
+    if (rc < 0 || end.status == 0)
+        return rc;
+    child_words(end.status, words, sizeof words);
+    for (size_t n = strlen(output); n > 0 && output[n - 1] == '\n';)
+        output[--n] = '\0';
+    const char *nl = strrchr(output, '\n'), *line = nl ? nl + 1 : output;
+    if (end.timed_out)
+        err_set(err, BP_INVALID, "plugin %s did not say within %d s whether it is right", m->name, ASK_MS / 1000);
+    else
+        err_set(err, BP_INVALID, "%s%s", *line ? line : "its plugin's process ", *line ? "" : words);
+    field_of(line, field, sizeof field);
+    return definition_place(d, strncmp(field, "settings", 8) == 0 ? field : "settings", err);
+}
+
 /* The workflow's manifest, checked; NULL with err. */
 static struct manifest *check(const struct wish *w, const char *file, struct bp_err *err)
 {
@@ -83,6 +122,10 @@ static struct manifest *check(const struct wish *w, const char *file, struct bp_
         definition_place(v.definition, "plugin", err);
     if (rc == BP_OK)
         m = definition_apply(v.definition, f.manifest, err);
+    if (m && ask_plugin(v.definition, m, f.path, err) < 0) {
+        manifest_free(m);
+        m = NULL;
+    }
     plugin_file_close(&f);
     vetted_clear(&v);
     return m;

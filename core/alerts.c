@@ -11,7 +11,8 @@
 
 #define ALERT_RULES     11
 #define QUEUE_DOWN_MS   30000
-#define ALERTS_MAX      64 /* that wait */
+#define ALERTS_MAX      64   /* that wait */
+#define TOGETHER_MS     1000 /* what is refused so soon after another is told with it */
 #define RETRY_MS        15000
 #define TRIES           40 /* ten minutes */
 #define SEND_TIMEOUT_MS 30000
@@ -30,6 +31,13 @@ struct streak {
     struct streak *next;
 };
 
+/* Plugins and workflows that were refused one soon after another, told together: a template that ends takes all of its
+ * workflows with it. */
+struct refusals {
+    uint32_t n;
+    char names[400], first[80], why[300]; /* why: the first was */
+};
+
 struct alerts {
     struct bus *bus;
     const struct config *config;
@@ -39,7 +47,8 @@ struct alerts {
     uint32_t n;
     int sending;
     struct streak *streaks;
-    struct loop_timer *queue_down;
+    struct refusals refused;
+    struct loop_timer *refusals_over, *queue_down;
     char queue_error[252];
     int queue_told;
 };
@@ -179,6 +188,35 @@ static void streak_ends(struct alerts *a, const struct event_msg *e, int launche
     free(s);
 }
 
+static void tell_refused(void *arg)
+{
+    struct alerts *a = arg;
+    struct refusals r = a->refused;
+    a->refused = (struct refusals){.n = 0};
+    if (r.n == 1)
+        tell(a, "plugin-refused", "plugin refused:", r.first,
+             "The plugin %s does not serve: %s. See: bpctl plugin show %s", r.first, r.why, r.first);
+    else if (r.n > 1)
+        tell(a, "plugin-refused", "plugins refused, the first", r.first,
+             "%u plugins and workflows do not serve: %s. The first because: %s. See: bpctl plugin", r.n, r.names,
+             r.why);
+}
+
+static void on_refused(struct alerts *a, const char *name, const char *reason)
+{
+    struct refusals *r = &a->refused;
+    size_t used = strlen(r->names);
+    if (r->n++ == 0) {
+        snprintf(r->first, sizeof r->first, "%s", name);
+        snprintf(r->why, sizeof r->why, "%s", reason);
+        loop_timer_after(a->refusals_over, TOGETHER_MS);
+    }
+    if (used + strlen(name) + 8 < sizeof r->names)
+        snprintf(r->names + used, sizeof r->names - used, "%s%s", used ? ", " : "", name);
+    else if (used < 4 || strcmp(r->names + used - 4, ", ..") != 0)
+        snprintf(r->names + used, sizeof r->names - used, ", ..");
+}
+
 static void on_plugin(struct alerts *a, const struct event_msg *e)
 {
     const char *name = field(e, "plugin"), *to = field(e, "to"), *reason = field(e, "reason");
@@ -189,8 +227,7 @@ static void on_plugin(struct alerts *a, const struct event_msg *e)
              "in its place, or: bpctl plugin release %s",
              name, reason, name);
     else if (strcmp(to, "refused") == 0)
-        tell(a, "plugin-refused", "plugin refused:", name,
-             "The plugin %s does not serve: %s. See: bpctl plugin show %s", name, reason, name);
+        on_refused(a, name, reason);
 }
 
 static void on_canary(struct alerts *a, const struct event_msg *e)
@@ -323,6 +360,7 @@ struct alerts *alerts_new(struct bus *b, const struct config *c)
     a->config = c;
     a->again = loop_timer_new(bus_loop(b), "alerts.send", send_first, a);
     a->queue_down = loop_timer_new(bus_loop(b), "alerts.queue", queue_still_down, a);
+    a->refusals_over = loop_timer_new(bus_loop(b), "alerts.refused", tell_refused, a);
     for (size_t i = 0; i < RULES; i++)
         a->events[i] = bus_subscribe(b, event_info(rules[i].id)->name, on_event, a);
     return a;
@@ -341,6 +379,7 @@ void alerts_free(struct alerts *a)
         bus_unsubscribe(a->events[i]);
     loop_timer_free(a->again);
     loop_timer_free(a->queue_down);
+    loop_timer_free(a->refusals_over);
     while (a->first)
         drop_first(a);
     while (a->streaks) {

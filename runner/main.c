@@ -20,7 +20,7 @@
 #define PATHS_MAX  64
 
 static const char help[] =
-    "Usage: bp-runner --probe FILE [--start JSON]\n"
+    "Usage: bp-runner --probe FILE [--workflow | --start JSON]\n"
     "       bp-runner --health DEVICE\n"
     "       bp-runner --serve [RULES] (started by bpd --role worker, with a socket as file 3)\n"
     "\n"
@@ -28,6 +28,9 @@ static const char help[] =
     "\n"
     "  --probe FILE         load the plugin FILE, check it as the daemon would, and exit: 0 when it is usable,\n"
     "                       1 with one sentence on standard error when it is not\n"
+    "  --workflow           with --probe: standard input is the manifest of a workflow that a file of workflows.d "
+    "defines;\n"
+    "                       ask the plugin whether it is right\n"
     "  --start JSON         with --probe: start it whatever its kind, with these settings, look at its facets, stop "
     "it,\n"
     "                       and print what was found as JSON\n"
@@ -52,6 +55,7 @@ static const char help[] =
 enum {
     OPT_PROBE = 1,
     OPT_START,
+    OPT_WORKFLOW,
     OPT_HEALTH,
     OPT_SERVE,
     OPT_WRITE,
@@ -70,6 +74,7 @@ enum {
 static const struct option options[] = {
     {"probe", required_argument, NULL, OPT_PROBE},
     {"start", required_argument, NULL, OPT_START},
+    {"workflow", no_argument, NULL, OPT_WORKFLOW},
     {"health", required_argument, NULL, OPT_HEALTH},
     {"serve", no_argument, NULL, OPT_SERVE},
     {"write", required_argument, NULL, OPT_WRITE},
@@ -93,7 +98,7 @@ struct paths {
 
 struct wish {
     const char *probe, *start, *health;
-    int serve;
+    int serve, workflow;
     struct paths read, write;
     struct sandbox_rules rules;
 };
@@ -147,6 +152,8 @@ static int take_option(struct wish *w, int option)
         w->health = optarg;
     else if (option == OPT_SERVE)
         w->serve = 1;
+    else if (option == OPT_WORKFLOW)
+        w->workflow = 1;
     else if (option == OPT_WRITE || option == OPT_READ)
         return add_path(option == OPT_READ ? &w->read : &w->write, optarg) < 0 ? 2 : -1;
     else if (option == OPT_LOOPBACK)
@@ -211,6 +218,21 @@ static int serve_worker(const struct sandbox_rules *rules)
     return status >= 0 ? status : serve(WORKER_FD, rules);
 }
 
+/* What the plugin says of a workflow, or of itself. */
+static int probe_plugin(const struct wish *w)
+{
+    if (w->start)
+        return probe_start(w->probe, w->start);
+    char *workflow = w->workflow ? probe_read_workflow() : NULL;
+    if (w->workflow && !workflow) {
+        fprintf(stderr, "bp-runner: standard input is no workflow's manifest, a JSON object\n");
+        return 2;
+    }
+    int status = probe(w->probe, workflow);
+    free(workflow);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     static struct wish w;
@@ -218,6 +240,6 @@ int main(int argc, char **argv)
     if (status >= 0)
         return status;
     if (w.probe)
-        return w.start ? probe_start(w.probe, w.start) : probe(w.probe);
+        return probe_plugin(&w);
     return w.health ? health(w.health) : serve_worker(&w.rules);
 }

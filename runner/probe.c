@@ -4,6 +4,7 @@
 #include "host/load.h"
 #include "host/manifest.h"
 #include "log/err.h"
+#include "log/json.h"
 #include "runner/plugin.h"
 #include "runner/sandbox.h"
 
@@ -20,6 +21,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#define WORKFLOW_MAX (4 * 1024 * 1024)
 
 static void log_line(int32_t level, const char *text)
 {
@@ -50,19 +53,26 @@ static void state_remove(const struct plugin *p)
 }
 
 /* Only a workflow is started: another plugin's start may have effects, and the daemon starts it itself. */
-static int try_workflow(struct plugin *p, const char *dir, struct bp_err *err)
+static int try_workflow(struct plugin *p, const char *dir, const char *workflow, const char *beside, struct bp_err *err)
 {
     snprintf(p->self.state_dir, sizeof(p->self.state_dir), "%s", dir);
     p->self.log = log_line;
     int rc = plugin_start(p, err);
+    // cppcheck-suppress arithOperationsOnVoidPointer ; no arithmetic: the size of a member
+    if (rc == BP_OK && workflow && BP_HAS(p->job, check)) {
+        rc = p->job->check(p->inst, workflow, beside, err);
+        if (rc < 0)
+            load_text_clean(err, "the plugin takes the workflow for wrong, and gives no reason");
+    }
     plugin_stop(p);
     return rc;
 }
 
 /* What the kernel cannot enforce is told when a job runs; to load and start a plugin it is as good as it is. */
-static int enter_sandbox(const char *file, const char *dir, struct bp_err *err)
+static int enter_sandbox(const char *file, const char *dir, const char *beside, struct bp_err *err)
 {
-    const char *read[] = {file, NULL}, *write[] = {dir, NULL};
+    int files = *beside && strcmp(beside, "/") != 0; /* what lies beside the workflow's file: a graph, say */
+    const char *read[] = {file, files ? beside : NULL, NULL}, *write[] = {dir, NULL};
     struct sandbox_rules rules = {.read = read, .write = write};
     int listener;
     int rc = sandbox_files(&rules, err);
@@ -75,15 +85,18 @@ static int enter_sandbox(const char *file, const char *dir, struct bp_err *err)
 }
 
 /* [the process in which the plugin's code runs] */
-static int check(const char *file, const char *dir, const struct manifest *m)
+static int check(const char *file, const char *dir, const struct manifest *m, const char *workflow)
 {
     static struct plugin p;
     struct bp_err err = {0};
-    int rc = enter_sandbox(file, dir, &err);
+    struct json_object *flow = workflow ? json_parse(workflow, strlen(workflow), &err) : NULL;
+    const char *beside = json_str(flow, "settingsDir", "");
+    int rc = enter_sandbox(file, dir, beside, &err);
     if (rc == BP_OK)
         rc = plugin_load(&p, file, m->name, &err);
     if (rc == BP_OK && m->kind == KIND_WORKFLOW)
-        rc = try_workflow(&p, dir, &err);
+        rc = try_workflow(&p, dir, workflow, beside, &err);
+    json_object_put(flow);
     if (rc < 0)
         fprintf(stderr, "%s\n", err.text);
     return rc < 0 ? 1 : 0;
@@ -131,7 +144,7 @@ static int end_as(int status)
     return 1;
 }
 
-static int check_apart(const char *file, const struct manifest *m)
+static int check_apart(const char *file, const struct manifest *m, const char *workflow)
 {
     char dir[] = "/tmp/bp-probe.XXXXXX";
     int status = 0;
@@ -147,7 +160,7 @@ static int check_apart(const char *file, const struct manifest *m)
     if (tried == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
         sigprocmask(SIG_SETMASK, &before, NULL);
-        exit(check(file, dir, m));
+        exit(check(file, dir, m, workflow));
     }
     if (tried < 0)
         fprintf(stderr, "start a process: %s\n", strerror(errno));
@@ -160,7 +173,23 @@ static int check_apart(const char *file, const struct manifest *m)
     return tried < 0 ? 1 : end_as(status);
 }
 
-int probe(const char *file)
+char *probe_read_workflow(void)
+{
+    struct bp_err err = {0};
+    char *text = malloc(WORKFLOW_MAX + 1);
+    size_t n = text ? fread(text, 1, WORKFLOW_MAX + 1, stdin) : 0;
+    struct json_object *o = text && n > 0 && n <= WORKFLOW_MAX ? json_parse(text, n, &err) : NULL;
+    int good = json_object_is_type(o, json_type_object);
+    json_object_put(o);
+    if (good) {
+        text[n] = '\0';
+        return text;
+    }
+    free(text);
+    return NULL;
+}
+
+int probe(const char *file, const char *workflow)
 {
     struct bp_err err = {0};
     if (sandbox_privileges(2, 0, &err) < 0) {
@@ -168,7 +197,7 @@ int probe(const char *file)
         return 1;
     }
     struct manifest *m = read_manifest(file, &err);
-    int status = m ? check_apart(file, m) : 1;
+    int status = m ? check_apart(file, m, workflow) : 1;
     if (!m)
         fprintf(stderr, "%s\n", err.text);
     manifest_free(m);

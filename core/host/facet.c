@@ -23,7 +23,7 @@ const struct facet facets[FACETS] = {
     {BP_NODE_FACET, "node", KIND_CLOUD, offsetof(struct bp_node, ending), 0, 1},
     {"bp.stacks/1", "stacks", KIND_CLOUD, 16, 0, 0},
     {BP_SCALING_FACET, NULL, KIND_WORKFLOW, sizeof(struct bp_scaling), 0, 0},
-    {BP_JOB_FACET, NULL, KIND_WORKFLOW, sizeof(struct bp_job_facet), 0, 0},
+    {BP_JOB_FACET, NULL, KIND_WORKFLOW, offsetof(struct bp_job_facet, check), 0, 0},
     {BP_CHECK_FACET, NULL, KIND_ACTOR, sizeof(struct bp_check), 0, 0},
 };
 

@@ -78,8 +78,8 @@ void generation_begin(struct host *h, struct source *s, struct vetted *v, struct
     }
     if (in_process)
         generation_start(g);
-    else if (!h->runner || g->manifest->definition)
-        generation_ready(g); /* nothing to prove it with: the runner finds out; or its plugin was proved already */
+    else if (!h->runner)
+        generation_ready(g); /* nothing to prove it with: the runner finds out */
     else if (probe_start(g, &err))
         generation_refuse(g, err.text);
 }

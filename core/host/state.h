@@ -140,6 +140,8 @@ struct host {
     int held;                   /* of those, definitions that wait for the plugins */
     void (*settled)(void *arg);
     void *settled_arg;
+    uint32_t probes;              /* children that run */
+    struct probe *probes_waiting; /* for one of them to end, in order */
     int stopping;
     void (*stopped)(void *arg);
     void *stopped_arg;
@@ -254,7 +256,8 @@ void workflow_free(struct workflow *w);
 void workflows_update(struct host *h);
 
 /* ---- probe.c ---- */
-/* Runs `runner --probe file` in a child and calls generation_ready() or _refuse(). BP_FAIL: it could not be started. */
+/* Runs `runner --probe file` in a child, some at once, and calls generation_ready() or _refuse(); a workflow that a
+ * file defines is shown to its plugin, too. BP_FAIL: it could not be started. */
 int probe_start(struct generation *g, struct bp_err *err);
 void probe_cancel(struct generation *g);
 /* The same for a file, waiting for the end. Not on the loop. */

@@ -62,6 +62,11 @@ struct bp_job_facet {
     /* BP_OK; BP_BADINPUT or BP_INVALID: terminal, err.text is shown to the tenant; BP_STOPPED; else retryable. */
     int32_t (*run)(void *state, const struct bp_job *job, struct bp_err *err);
     void (*close)(void *state);
+    /* Appended, may be NULL; of a template. Is the workflow that a file of workflows.d defines right, as far as
+     * settingsSchema cannot say? workflow: its manifest, JSON text with "settings", "params" and "assets"; settings_dir
+     * as in bp_job. Called after start() and without open(), in a process apart that has no network and reads nothing
+     * but settings_dir. BP_INVALID with a sentence that begins with the setting: "settings.command[2]: ...". */
+    int32_t (*check)(void *inst, const char *workflow, const char *settings_dir, struct bp_err *err);
 };
 
 #ifdef __cplusplus

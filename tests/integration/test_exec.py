@@ -295,6 +295,56 @@ def test_workflow_check_says_without_a_daemon_what_bpd_would_say(build, tmp_path
     assert subprocess.run([build / "bin" / "bpctl", "workflow", "check", "--nonsense"], capture_output=True).returncode == 2
 
 
+# What no schema finds, each with the words and the line of it.
+WRONG = [
+    ('"command": ["x", "{params.angel}"]', 4, "settings.command[1]: the workflow has no param angel: name it in"),
+    ('"command": ["x", "{nonsense}"]', 4, "settings.command[1]: unknown placeholder {nonsense}; there are {params.NAME}"),
+    ('"command": ["x", ["a", "{input.0}"]]', 4, "settings.command[1]: {input.0} is none: inputs are counted from 1"),
+    ('"command": ["x", "{asset.m.bin}"]', 4, "settings.command[1]: the workflow lists no asset m.bin"),
+    ('"command": ["sh", "-c", "echo {params.angle}"]', 4, "settings.command"),
+    ('"command": ["x"],\n"env": {"LD_PRELOAD": "{params.angle}"}', 5, "settings.env.LD_PRELOAD must not hold a param"),
+    ('"command": ["x"],\n"env": {"A": "{params.angle.}{what}"}', 5, "settings.env.A: unknown placeholder {what}"),
+    ('"command": ["x"],\n"exitCodes": {"terminal": [3, 4], "badInput": [4]}', 5, "settings.exitCodes has 4 twice"),
+    ('"command": ["x"],\n"progress": {"pattern": "("}', 5, "settings.progress.pattern is no extended regular expression"),
+    ('"command": ["x"],\n"progress": {"pattern": "[0-9]+"}', 5, "settings.progress.pattern has no group"),
+]
+
+
+def described(settings):
+    return '{"plugin": "exec",\n"params": {"type": "object", "properties": {"angle": {"type": "integer"}}},\n"settings": {\n' + settings + "}}"
+
+
+@pytest.mark.parametrize("settings, line, words", WRONG, ids=[w[2][9:45] for w in WRONG])
+def test_workflow_check_finds_what_no_schema_says(build, tmp_path, settings, line, words):
+    (tmp_path / "x.json").write_text(described(settings))
+    r = subprocess.run([build / "bin" / "bpctl", "workflow", "check", tmp_path / "x.json"], capture_output=True, text=True)
+    assert r.returncode == 1 and r.stderr.startswith(f"bpctl: x.json:{line}: {words}"), r.stderr
+    good = described('"command": ["x", "{params.angle}", "{input.3}", ["{asset.m.bin}"]], "env": {"A": "{params.angle}"}')
+    (tmp_path / "x.json").write_text(good.replace('"settings"', f'"assets": [{{"name": "m.bin", "object": "assets/m", "sha256": "{"0" * 64}", "bytes": 1}}],\n"settings"'))
+    r = subprocess.run([build / "bin" / "bpctl", "workflow", "check", tmp_path / "x.json"], capture_output=True, text=True)
+    assert r.returncode == 0, r.stderr
+
+
+def test_bpd_refuses_what_the_plugin_finds_wrong_and_keeps_what_runs(bench):
+    b = bench()
+    b.define("effect", ["sh", "-c", "echo one > $BP_OUTPUT"], **ANY)
+    b.d.start()
+    assert b.output(b.submit("effect")) == b"one\n"
+    b.define("effect", ["sh", "-c", "echo two > $BP_OUTPUT"], settings={"exitCodes": {"terminal": [1], "badInput": [1]}}, **ANY)
+    wait_until("it is refused", lambda: "settings.exitCodes has 1 twice" in ((b.plugin("effect") or {}).get("reason") or ""))
+    assert b.output(b.submit("effect")) == b"one\n"
+    b.define("effect", ["sh", "-c", "echo three > $BP_OUTPUT"], settings={"exitCodes": {"terminal": [1]}}, **ANY)
+    wait_until("the new one serves", lambda: b.output(b.submit("effect")) == b"three\n")
+
+
+def test_a_hundred_workflows_come_up_at_once(bench):
+    b = bench()
+    for i in range(100):
+        b.define(f"w{i}", ["true"], **ANY)
+    b.d.start()
+    wait_until("all serve", lambda: len(b.d.ctl("workflows")) == 100)
+
+
 def test_hostile_params_are_data_and_nothing_else(bench):
     b = bench()
     mark = b.d.dir / "hacked"
@@ -309,8 +359,8 @@ def test_hostile_params_are_data_and_nothing_else(bench):
     for text, argument, variable in ids:
         assert json.loads(b.output(argument))[1:] == [text, f"--text={text}"]
         assert b.output(variable) == text.encode()
-    job = b.done(b.submit("careless", {"text": texts[0]}))
-    assert job["status"] == "failed" and job["attempts"] == 1 and "puts a param into a program's text" in job["error"]
+    careless = b.plugin("careless")
+    assert careless["state"] == "refused" and "puts a param into a program's text" in careless["reason"], careless
     job = b.done(b.submit("argument", {"text": "--output=/etc/passwd"}))
     assert job["status"] == "failed" and "begins with '-'" in job["error"]
     assert not mark.exists()

@@ -3,6 +3,7 @@
  * comfyui.c - the workflow: a ComfyUI graph, run by the ComfyUI of the instance. Everything that can be wrong with
  * settings, graph, params and files is found before ComfyUI is asked for anything.
  */
+#include "check.h"
 #include "clock.h"
 #include "comfy.h"
 #include "graph.h"
@@ -76,15 +77,6 @@ static int32_t check_nodes(struct comfy *c, struct bp_err *err)
     return BP_OK;
 }
 
-/* The key of the property that need not have its placeholder, for its value goes to a node by name. */
-static const char *spare_key(const struct settings *s)
-{
-    for (uint32_t i = 0; s->input_node && i < s->n_properties; i++)
-        if (s->properties[i].primary)
-            return s->properties[i].key;
-    return s->input_node ? "input" : NULL;
-}
-
 static int32_t prepare(struct comfy *c, struct bp_err *err)
 {
     int told = BP_HAS(c->job, settings) && BP_HAS(c->job, settings_dir);
@@ -105,7 +97,7 @@ static int32_t prepare(struct comfy *c, struct bp_err *err)
     if (rc == BP_OK)
         rc = bind_job(c->bound, &c->set, c->job, c->params, c->graph, err);
     if (rc == BP_OK)
-        rc = graph_fill(c->graph, c->bound->values, c->bound->n_values, spare_key(&c->set), err);
+        rc = graph_fill(c->graph, c->bound->values, c->bound->n_values, settings_spare_key(&c->set), err);
     return rc == BP_OK ? check_nodes(c, err) : rc;
 }
 
@@ -201,4 +193,4 @@ static void close(void *state)
     curl_global_cleanup();
 }
 
-BP_WORKFLOW("comfyui", .open = open, .run = run, .close = close)
+BP_WORKFLOW("comfyui", .open = open, .run = run, .close = close, .check = comfyui_check)

@@ -188,6 +188,14 @@ int32_t settings_read(struct settings *s, const char *text, const char *dir, str
     return rc == BP_OK ? read_properties(s, err) : rc;
 }
 
+const char *settings_spare_key(const struct settings *s)
+{
+    for (uint32_t i = 0; s->input_node && i < s->n_properties; i++)
+        if (s->properties[i].primary)
+            return s->properties[i].key;
+    return s->input_node ? "input" : NULL;
+}
+
 void settings_free(struct settings *s)
 {
     json_object_put(s->root);

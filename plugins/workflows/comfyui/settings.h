@@ -49,6 +49,8 @@ struct settings {
 
 /* Reads the JSON text; settings_free() also after an error. BP_INVALID names the setting and what is wrong with it. */
 int32_t settings_read(struct settings *s, const char *text, const char *dir, struct bp_err *err);
+/* The key of the property that need not have its placeholder, for its value goes to a node by name; NULL: none. */
+const char *settings_spare_key(const struct settings *s);
 void settings_free(struct settings *s);
 
 #endif

@@ -3,6 +3,7 @@
  * exec - any command as a workflow. A template: each file of workflows.d that names it says in "settings" what is run;
  * docs/plugins.md has the words.
  */
+#include "check.h"
 #include "place.h"
 #include "verdict.h"
 #include "watch.h"
@@ -142,4 +143,4 @@ static void close_exec(void *state)
     (void)state;
 }
 
-BP_WORKFLOW("exec", .open = open_exec, .run = run, .close = close_exec)
+BP_WORKFLOW("exec", .open = open_exec, .run = run, .close = close_exec, .check = exec_check)

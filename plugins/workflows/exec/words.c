@@ -87,18 +87,39 @@ static const char *value_text(struct json_object *v)
     return json_object_to_json_string_ext(v, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
 }
 
-static void put_param(struct making *m, const char *path)
+/* As the host checks params: what no "properties" names is refused, unless the schema takes others. */
+static int32_t check_param(const struct making *m, const char *path, struct bp_err *err)
 {
+    char name[NAME_MAX_BYTES];
+    struct json_object *schema = m->scope->sample.schema, *known = NULL, *others = NULL;
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(path, "."), path);
+    json_object_object_get_ex(schema, "properties", &known);
+    json_object_object_get_ex(schema, "additionalProperties", &others);
+    int open = others ? !json_object_is_type(others, json_type_boolean) || json_object_get_boolean(others) : !known;
+    if (open || (json_object_is_type(known, json_type_object) && json_object_object_get_ex(known, name, NULL)))
+        return BP_OK;
+    return bp_error(err, BP_INVALID,
+                    "%s: the workflow has no param %.60s: name it in \"params\", or correct {params.%.60s}", m->where,
+                    name, path);
+}
+
+static int32_t put_param(struct making *m, const char *path, struct bp_err *err)
+{
+    if (m->scope->sample.schema) {
+        fputs("x", m->out);
+        return check_param(m, path, err);
+    }
     struct json_object *v = param_find(m->scope->params, path);
     if (!v) {
         m->absent = 1;
-        return;
+        return BP_OK;
     }
     if (ftell(m->out) == 0 && json_object_is_type(v, json_type_string)) {
         m->begins_param = 1;
         snprintf(m->param, sizeof m->param, "%s", path);
     }
     fputs(value_text(v), m->out);
+    return BP_OK;
 }
 
 /* "" is the first, ".3" the third. */
@@ -106,6 +127,12 @@ static int32_t put_input(struct making *m, const char *which, struct bp_err *err
 {
     const struct scope *s = m->scope;
     long n = *which ? strtol(which + 1, NULL, 10) : 1;
+    if (s->sample.schema && n >= 1) {
+        fputs("/input", m->out);
+        return BP_OK;
+    }
+    if (s->sample.schema)
+        return bp_error(err, BP_INVALID, "%s: {input.0} is none: inputs are counted from 1", m->where);
     if (n < 1 || n > (long)s->n_inputs)
         return bp_error(err, BP_BADINPUT, "the job has %u input file%s, but the workflow needs number %ld", s->n_inputs,
                         s->n_inputs == 1 ? "" : "s", n);
@@ -120,13 +147,25 @@ static int is_input(const char *name)
     return name[5] == '\0' || (name[5] == '.' && name[6] && strspn(name + 6, "0123456789") == strlen(name + 6));
 }
 
+static int lists_asset(struct json_object *list, const char *name)
+{
+    for (size_t i = 0; json_object_is_type(list, json_type_array) && i < json_object_array_length(list); i++) {
+        struct json_object *v = NULL;
+        json_object_object_get_ex(json_object_array_get_idx(list, i), "name", &v);
+        if (v && strcmp(json_object_get_string(v), name) == 0)
+            return 1;
+    }
+    return 0;
+}
+
 /* A file that the workflow's manifest lists under "assets"; the worker has put it there. */
 static int32_t put_asset(struct making *m, const char *name, struct bp_err *err)
 {
     char path[4300];
     const char *dir = m->scope->assets;
     snprintf(path, sizeof path, "%s/%s", dir, name);
-    if (!*dir || access(path, R_OK) < 0)
+    int there = m->scope->sample.schema ? lists_asset(m->scope->sample.assets, name) : access(path, R_OK) == 0;
+    if (!*dir || !there)
         return bp_error(err, BP_INVALID,
                         "%s: the workflow lists no asset %.60s: name it in \"assets\" of its file, or of the manifest",
                         m->where, name);
@@ -167,10 +206,8 @@ static int32_t put_placeholder(struct making *m, const char *name, struct bp_err
         fputs(text, m->out);
         return BP_OK;
     }
-    if (strncmp(name, "params.", 7) == 0 && name[7]) {
-        put_param(m, name + 7);
-        return BP_OK;
-    }
+    if (strncmp(name, "params.", 7) == 0 && name[7])
+        return put_param(m, name + 7, err);
     if (strncmp(name, "asset.", 6) == 0 && name[6])
         return put_asset(m, name + 6, err);
     if (is_input(name))

@@ -19,6 +19,11 @@ struct scope {
     int64_t job;
     int32_t attempt;
     struct json_object *params; /* object */
+    /* For a look at the settings without a job, schema NULL: there is one. Every param that the schema knows, every
+     * input and every asset of the list is there then, and another is BP_INVALID. */
+    struct {
+        struct json_object *schema, *assets;
+    } sample;
 };
 
 /* Lists of texts, each ending with NULL. words_free() it. */

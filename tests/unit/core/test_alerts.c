@@ -89,6 +89,32 @@ static void a_quarantined_plugin_is_told_with_its_reason(void **state)
     end(r);
 }
 
+static void refuse(struct rig *r, const char *name, const char *why)
+{
+    bus_publish(r->p.bus, EVENT_PLUGIN_STATE, name, "workflow", (int64_t)1, "found", "refused", why);
+}
+
+static void what_is_refused_together_is_told_together(void **state)
+{
+    struct rig *r = begin(NULL);
+    char name[24];
+    (void)state;
+    refuse(r, "one", "its table is wrong");
+    provider_until(&r->p, &r->sink.sent, 1);
+    assert_non_null(strstr(r->sink.text, "plugin refused: one|The plugin one does not serve: its table is wrong. See"));
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "w%d", i);
+        refuse(r, name, i ? "another" : "its plugin exec is refused");
+    }
+    provider_until(&r->p, &r->sink.sent, 2);
+    provider_turn(&r->p, 30);
+    assert_int_equal(r->sink.sent, 2);
+    assert_non_null(strstr(r->sink.text, "plugin-refused:w0|"));
+    assert_non_null(strstr(r->sink.text, "100 plugins and workflows do not serve: w0, w1, w2,"));
+    assert_non_null(strstr(r->sink.text, ", ... The first because: its plugin exec is refused. See"));
+    end(r);
+}
+
 static void a_canary_that_is_rolled_back_is_told_and_one_that_goes_well_not(void **state)
 {
     struct rig *r = begin(NULL);
@@ -232,6 +258,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_quarantined_plugin_is_told_with_its_reason),
+        cmocka_unit_test(what_is_refused_together_is_told_together),
         cmocka_unit_test(a_canary_that_is_rolled_back_is_told_and_one_that_goes_well_not),
         cmocka_unit_test(launches_that_fail_in_a_row_are_told_once),
         cmocka_unit_test(a_broken_device_is_told),
