@@ -177,8 +177,10 @@ char *probe_read_workflow(void)
 {
     struct bp_err err = {0};
     char *text = malloc(WORKFLOW_MAX + 1);
-    size_t n = text ? fread(text, 1, WORKFLOW_MAX + 1, stdin) : 0;
-    struct json_object *o = text && n > 0 && n <= WORKFLOW_MAX ? json_parse(text, n, &err) : NULL;
+    if (!text)
+        return NULL;
+    size_t n = fread(text, 1, WORKFLOW_MAX + 1, stdin);
+    struct json_object *o = n > 0 && n <= WORKFLOW_MAX ? json_parse(text, n, &err) : NULL;
     int good = json_object_is_type(o, json_type_object);
     json_object_put(o);
     if (good) {

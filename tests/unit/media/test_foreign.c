@@ -8,12 +8,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 // clang-format on
+#include "odd_pictures.h"
 #include "pictures.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 /* 0: this machine's ffmpeg is absent or cannot write that. */
@@ -61,68 +61,13 @@ static void every_kind_of_pixel_keeps_its_colour(void **state)
     }
 }
 
-/* Bits of a JPEG scan, 0xff followed by 0. */
-struct bits {
-    uint8_t *out;
-    size_t n;
-    uint32_t held, count;
-};
-
-static void put_bits(struct bits *b, uint32_t value, uint32_t count)
-{
-    for (; count-- > 0;) {
-        b->held = b->held << 1 | (value >> count & 1);
-        if (++b->count < 8)
-            continue;
-        b->out[b->n++] = (uint8_t)b->held;
-        if ((b->held & 0xff) == 0xff)
-            b->out[b->n++] = 0;
-        b->held = b->count = 0;
-    }
-}
-
-/* A flat block: its difference to grey (128) by the tables below, then the end-of-block code. */
-static void put_block(struct bits *b, int value)
-{
-    uint32_t magnitude = (uint32_t)abs(value - 128), size = 0;
-    while (magnitude >> size)
-        size++;
-    put_bits(b, size, 4);
-    put_bits(b, value >= 128 ? magnitude : magnitude ^ ((1U << size) - 1), size);
-    put_bits(b, 0, 1);
-}
-
-/* An 8 by 8 JPEG of one colour in four inks as Adobe's programs write them: what is stored is the paper left bare. */
-static size_t make_cmyk(uint8_t out[400], const uint8_t bare[4])
-{
-    static const uint8_t head[] = {0xff, 0xd8, 0xff, 0xee, 0, 14, 'A',  'd',  'o', 'b', 'e', 0,
-                                   100,  0,    0,    0,    0, 0,  0xff, 0xdb, 0,   67,  0,   8};
-    static const uint8_t rest[] = {
-        0xff, 0xc0, 0,  20,   8, 0,    8,    0,    8,  4,  1,    0x11, 0, 2, 0x11, 0, 3, 0x11, 0, 4,  0x11, 0, 0xff,
-        0xc4, 0,    28, 0x00, 0, 0,    0,    9,    0,  0,  0,    0,    0, 0, 0,    0, 0, 0,    0, 0,  0,    1, 2,
-        3,    4,    5,  6,    7, 8,    0xff, 0xc4, 0,  20, 0x10, 1,    0, 0, 0,    0, 0, 0,    0, 0,  0,    0, 0,
-        0,    0,    0,  0,    0, 0xff, 0xda, 0,    14, 4,  1,    0,    2, 0, 3,    0, 4, 0,    0, 63, 0};
-    struct bits b = {.out = out};
-    memcpy(out, head, sizeof head);
-    memset(out + sizeof head, 1, 63); /* of the quantisation table */
-    memcpy(out + sizeof head + 63, rest, sizeof rest);
-    b.n = sizeof head + 63 + sizeof rest;
-    for (int i = 0; i < 4; i++)
-        put_block(&b, bare[i]);
-    put_bits(&b, 0x7f, 7);
-    out[b.n++] = 0xff;
-    out[b.n++] = 0xd9;
-    return b.n;
-}
-
 static void a_cmyk_jpeg_keeps_its_colour(void **state)
 {
     (void)state;
-    uint8_t jpeg[400];
     static const uint8_t light[4] = {64, 128, 192, 255}, dark[4] = {64, 128, 192, 128};
-    file_write("cmyk.jpg", jpeg, make_cmyk(jpeg, light));
+    cmyk_write("cmyk.jpg", light);
     check_pixel("cmyk.jpg", 64, 128, 192, 3);
-    file_write("cmyk.jpg", jpeg, make_cmyk(jpeg, dark));
+    cmyk_write("cmyk.jpg", dark);
     check_pixel("cmyk.jpg", 32, 64, 96, 3);
 }
 
@@ -163,56 +108,17 @@ static void what_is_no_single_picture_is_named(void **state)
     check_refused("phone.jpg", "the file is a HEIC picture, a JPEG, PNG or WebP picture is needed");
 }
 
-static void put_number(uint8_t *p, uint32_t v, int bytes)
-{
-    for (int i = 0; i < bytes; i++)
-        p[i] = (uint8_t)(v >> 8 * (bytes - 1 - i));
-}
-
-static void write_png_head(const char *path, uint32_t width, uint32_t height)
-{
-    struct bp_image image = picture_make(16, 16);
-    struct bp_err err;
-    size_t n;
-    assert_int_equal(bp_image_write(&image, path, &err), BP_OK);
-    uint8_t *png = file_read(path, &n);
-    put_number(png + 16, width, 4);
-    put_number(png + 20, height, 4);
-    file_write(path, png, n);
-    free(png);
-    bp_image_free(&image);
-}
-
-static void write_jpeg_head(const char *path, uint32_t width, uint32_t height)
-{
-    uint8_t jpeg[400];
-    static const uint8_t bare[4] = {1, 2, 3, 4};
-    size_t n = make_cmyk(jpeg, bare);
-    uint8_t *frame = memmem(jpeg, n, "\xff\xc0", 2);
-    put_number(frame + 5, height, 2);
-    put_number(frame + 7, width, 2);
-    file_write(path, jpeg, n);
-}
-
-/* Largest resident size so far. A bomb that was unpacked would show. */
-static long peak_kib(void)
-{
-    struct rusage u;
-    getrusage(RUSAGE_SELF, &u);
-    return u.ru_maxrss;
-}
-
 static void a_bomb_costs_no_memory(void **state)
 {
     (void)state;
     long before = peak_kib();
-    write_png_head("bomb.png", 0x7fffffff, 0x7fffffff);
+    png_head_write("bomb.png", 0x7fffffff, 0x7fffffff);
     check_refused("bomb.png", "megapixels");
-    write_png_head("bomb.png", 10000, 9999); /* within the limit, but not in so few bytes */
+    png_head_write("bomb.png", 10000, 9999); /* within the limit, but not in so few bytes */
     check_refused("bomb.png", "cannot hold 10000 by 9999 pixels");
-    write_jpeg_head("bomb.jpg", 65535, 65535);
+    jpeg_head_write("bomb.jpg", 65535, 65535);
     check_refused("bomb.jpg", "4294 megapixels (65535 by 65535)");
-    write_jpeg_head("bomb.jpg", 10000, 9999);
+    jpeg_head_write("bomb.jpg", 10000, 9999);
     check_refused("bomb.jpg", "cannot hold 10000 by 9999 pixels");
     file_write("bomb.webp", "RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff", 30);
     check_refused("bomb.webp", "megapixels (16777216 by 16777216)");
@@ -223,10 +129,8 @@ static void a_bomb_costs_no_memory(void **state)
 static void a_webp_that_lies_about_its_size_is_refused(void **state)
 {
     (void)state;
-    static const char lie[] = "RIFF\x2a\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\x0f\0\0\x0f\0\0"
-                              "VP8L\x0c\0\0\0\x2f\xff\xff\xff\x0f\0\0\0\0\0\0\0";
     long before = peak_kib();
-    file_write("lie.webp", lie, sizeof lie - 1);
+    webp_lie_write("lie.webp");
     check_refused("lie.webp", "damaged");
     assert_in_range(peak_kib() - before, 0, 32 * 1024);
 }

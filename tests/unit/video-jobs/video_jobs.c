@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "video_jobs.h"
 
+#include "odd_pictures.h"
+
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,6 +125,46 @@ void bad_input_is_terminal_and_said_in_words(void **state)
     file_write("cut.mp4", bytes, n / 2);
     free(bytes);
     refused(*state, "cut.mp4", "{}", BP_BADINPUT, "cut short");
+}
+
+/* Deep, coloured as print or not at all, of 50 megapixels, a still, damaged in its middle. */
+void odd_videos_come_out_right_or_are_refused_in_words(void **state)
+{
+    static const char *const good[][2] = {{"-pix_fmt rgb48le -c:v ffv1", "rgb16.mkv"},
+                                          {"-pix_fmt gray16le -c:v ffv1", "grey16.mkv"},
+                                          {"-pix_fmt yuv444p12le -c:v libx265 -x265-params log-level=none", "deep.mkv"},
+                                          {"-c:v mjpeg -pix_fmt yuvj422p", "camera.avi"}};
+    char how[200];
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        snprintf(how, sizeof how, "-f lavfi -i testsrc2=s=64x48:r=25:d=0.4 %s", good[i][0]);
+        video_make(how, good[i][1]);
+        run_job(*state, good[i][1], "{}", "o.mp4");
+        assert_int_equal(same_frames(good[i][1], "o.mp4", FACTOR), 10);
+    }
+    video_make("-f lavfi -i color=gray:s=10000x5000:r=1:d=1 -frames:v 1 -c:v mjpeg", "huge.avi");
+    long before = peak_kib();
+    refused(*state, "huge.avi", "{}", BP_BADINPUT, "10000 by 5000 pixels");
+    assert_in_range(peak_kib() - before, 0, 64 * 1024);
+    video_make("-f lavfi -i testsrc2=s=64x48 -frames:v 1", "still.png");
+    refused(*state, "still.png", "{}", BP_BADINPUT, "not a video but a picture");
+    video_make(TEST "-pix_fmt yuv420p -movflags faststart", "s.mp4");
+    size_t n;
+    uint8_t *bytes = file_read("s.mp4", &n), *data = memmem(bytes, n, "mdat", 4);
+    memset(data + (n - (size_t)(data - bytes)) / 2, 0x55, 1000);
+    file_write("damaged.mp4", bytes, n);
+    free(bytes);
+    refused(*state, "damaged.mp4", "{}", BP_BADINPUT, "damaged after frame");
+}
+
+void what_would_have_other_files_opened_is_refused(void **state)
+{
+    static const char list[] = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:s.ts\n#EXT-X-ENDLIST\n";
+    static const char files[] = "ffconcat version 1.0\nfile s.ts\n";
+    video_make(TEST "-pix_fmt yuv420p", "s.ts");
+    file_write("list.mp4", list, sizeof list - 1);
+    refused(*state, "list.mp4", "{}", BP_BADINPUT, "a playlist");
+    file_write("files.mp4", files, sizeof files - 1);
+    refused(*state, "files.mp4", "{}", BP_BADINPUT, "a list of files");
 }
 
 void a_full_disk_is_not_the_tenants_fault(void **state)

@@ -35,8 +35,19 @@ void same_sound(const char *from, const char *to);
 void hdr_and_a_turn_are_passed_on(void **state);
 void an_animation_becomes_a_video(void **state);
 void bad_input_is_terminal_and_said_in_words(void **state);
+void odd_videos_come_out_right_or_are_refused_in_words(void **state);
+void what_would_have_other_files_opened_is_refused(void **state);
 void a_full_disk_is_not_the_tenants_fault(void **state);
 void the_operator_says_who_decodes_and_encodes(void **state);
+
+/* The cases above as rows of an array of struct CMUnitTest. */
+#define VIDEO_CASE(f) cmocka_unit_test_setup_teardown(f, video_setup, video_teardown)
+#define VIDEO_CASES                                                                                                    \
+    VIDEO_CASE(hdr_and_a_turn_are_passed_on), VIDEO_CASE(an_animation_becomes_a_video),                                \
+        VIDEO_CASE(bad_input_is_terminal_and_said_in_words),                                                           \
+        VIDEO_CASE(odd_videos_come_out_right_or_are_refused_in_words),                                                 \
+        VIDEO_CASE(what_would_have_other_files_opened_is_refused), VIDEO_CASE(a_full_disk_is_not_the_tenants_fault),   \
+        VIDEO_CASE(the_operator_says_who_decodes_and_encodes)
 
 /* For each of params (ended by NULL) a fake GPU that computes as late as it may gives the CPU's file. */
 void gpu_gives_the_bytes(struct driver *cpu, const struct bp_kernel_image *kernels, const char *const *params);

@@ -115,19 +115,14 @@ static void a_gpu_that_fails_fails_the_job_and_nothing_else(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_video_grows_frame_by_frame_and_keeps_its_sound, video_setup, video_teardown),
-        cmocka_unit_test_setup_teardown(a_variable_frame_rate_and_odd_sides_are_kept, video_setup, video_teardown),
-        cmocka_unit_test_setup_teardown(hdr_and_a_turn_are_passed_on, video_setup, video_teardown),
-        cmocka_unit_test_setup_teardown(an_animation_becomes_a_video, video_setup, video_teardown),
-        cmocka_unit_test_setup_teardown(a_stopped_job_goes_on_at_its_frame, video_setup, video_teardown),
-        cmocka_unit_test_setup_teardown(a_checkpoint_of_another_video_or_factor_is_not_used, video_setup,
-                                        video_teardown),
-        cmocka_unit_test_setup_teardown(what_cannot_be_made_larger_is_refused_in_words, video_setup, video_teardown),
-        cmocka_unit_test_setup_teardown(bad_input_is_terminal_and_said_in_words, video_setup, video_teardown),
-        cmocka_unit_test_setup_teardown(a_full_disk_is_not_the_tenants_fault, video_setup, video_teardown),
-        cmocka_unit_test_setup_teardown(the_operator_says_who_decodes_and_encodes, video_setup, video_teardown),
-        cmocka_unit_test_setup_teardown(a_gpu_gives_the_bytes_that_the_cpu_gives, video_setup, video_teardown),
-        cmocka_unit_test_setup_teardown(a_gpu_that_fails_fails_the_job_and_nothing_else, video_setup, video_teardown),
+        VIDEO_CASES,
+        VIDEO_CASE(a_video_grows_frame_by_frame_and_keeps_its_sound),
+        VIDEO_CASE(a_variable_frame_rate_and_odd_sides_are_kept),
+        VIDEO_CASE(a_stopped_job_goes_on_at_its_frame),
+        VIDEO_CASE(a_checkpoint_of_another_video_or_factor_is_not_used),
+        VIDEO_CASE(what_cannot_be_made_larger_is_refused_in_words),
+        VIDEO_CASE(a_gpu_gives_the_bytes_that_the_cpu_gives),
+        VIDEO_CASE(a_gpu_that_fails_fails_the_job_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
