@@ -48,6 +48,8 @@ static const char *results_wrong(const struct bp_op *op)
         return op->u.token_list.count && !op->u.token_list.tokens ? "counted tokens it did not return" : NULL;
     case BP_OP_TOKEN_AUTH:
         return op->u.token_auth.tenant ? NULL : "found a tenant but returned none";
+    case BP_OP_MEMO_LIST:
+        return op->u.memo_list.count && !op->u.memo_list.rows ? "counted memos it did not return" : NULL;
     case BP_OP_WEBHOOK_TAKE:
         return op->u.webhook_take.count && !op->u.webhook_take.rows ? "counted deliveries it did not return" : NULL;
     default:

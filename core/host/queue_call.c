@@ -59,6 +59,9 @@ static const char *const names[] = {
     "queue.token_auth",
     "queue.webhook_take",
     "queue.webhook_done",
+    "queue.place",
+    "queue.memo_put",
+    "queue.memo_list",
 };
 #define NAMES ((int32_t)(sizeof(names) / sizeof(names[0])))
 

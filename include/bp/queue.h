@@ -21,6 +21,7 @@
 #ifndef BP_QUEUE_H
 #define BP_QUEUE_H
 
+#include <bp/queue_memos.h>
 #include <bp/queue_rows.h>
 
 #ifdef __cplusplus
@@ -450,6 +451,8 @@ struct bp_op_webhook_done {
 #define BP_OP_WEBHOOK_TAKE 28
 #define BP_OP_WEBHOOK_DONE 29
 #define BP_OP_PLACE        30
+#define BP_OP_MEMO_PUT     31
+#define BP_OP_MEMO_LIST    32
 
 /* One operation of a batch. A store answers BP_UNSUPPORTED to a kind it does not know. */
 struct bp_op {
@@ -488,6 +491,8 @@ struct bp_op {
         struct bp_op_webhook_take webhook_take;
         struct bp_op_webhook_done webhook_done;
         struct bp_op_place place;
+        struct bp_op_memo_put memo_put;
+        struct bp_op_memo_list memo_list;
         uint64_t room[32]; /* the union's size is part of the ABI */
     } u;
 };
@@ -528,6 +533,8 @@ static inline void **bp_op_memory(struct bp_op *op)
         return &op->u.token_auth.memory;
     case BP_OP_WEBHOOK_TAKE:
         return &op->u.webhook_take.memory;
+    case BP_OP_MEMO_LIST:
+        return &op->u.memo_list.memory;
     default:
         return NULL;
     }

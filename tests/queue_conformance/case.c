@@ -102,7 +102,7 @@ int32_t apply_try(struct bp_op *const *ops, uint32_t n)
     for (uint32_t i = 0; i < n; i++) {
         void **memory = bp_op_memory(ops[i]);
         keep(memory ? *memory : NULL);
-        if (ops[i]->err.rc == BP_UNSUPPORTED && ops[i]->kind >= BP_OP_SUBMIT && ops[i]->kind <= BP_OP_PLACE)
+        if (ops[i]->err.rc == BP_UNSUPPORTED && ops[i]->kind >= BP_OP_SUBMIT && ops[i]->kind <= BP_OP_MEMO_LIST)
             world.lacks = ops[i]->kind;
     }
     return rc;

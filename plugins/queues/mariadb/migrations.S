@@ -11,6 +11,11 @@ mariadb_migration_0001:
 mariadb_migration_0002:
     .incbin "0002_features.sql"
     .byte 0
+    .global mariadb_migration_0003
+    .hidden mariadb_migration_0003
+mariadb_migration_0003:
+    .incbin "0003_memos.sql"
+    .byte 0
     .global mariadb_migration_pool_0001
     .hidden mariadb_migration_pool_0001
 mariadb_migration_pool_0001:

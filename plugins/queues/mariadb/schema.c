@@ -14,11 +14,13 @@
 #define LOCK_SLICE_S 2 /* less than any timeout of a connection */
 
 /* In migrations.S. */
-extern const char mariadb_migration_0001[], mariadb_migration_0002[], mariadb_migration_pool_0001[];
+extern const char mariadb_migration_0001[], mariadb_migration_0002[], mariadb_migration_0003[],
+    mariadb_migration_pool_0001[];
 
 static const struct schema_step CENTRAL[] = {
     {"0001_queue", mariadb_migration_0001},
     {"0002_features", mariadb_migration_0002},
+    {"0003_memos", mariadb_migration_0003},
 };
 static const struct schema_step POOL[] = {
     {"pool_0001", mariadb_migration_pool_0001},

@@ -112,6 +112,7 @@ static const struct table {
     {"job_events", "seq"},
     {"job_event_words", "id"},
     {"leadership", "id"},
+    {"memos", "kind"},
     {"pool_outbox", "seq"},
     {"shares", "workflow_id"},
     {"tenants", "id"},

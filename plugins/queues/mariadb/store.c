@@ -84,6 +84,8 @@ static const struct kind {
     [BP_OP_WEBHOOK_TAKE] = {op_webhook_take, ALONE},
     [BP_OP_WEBHOOK_DONE] = {op_webhook_done, ALONE},
     [BP_OP_PLACE] = {op_place, READS | ALONE},
+    [BP_OP_MEMO_PUT] = {op_memo_put, ALONE},
+    [BP_OP_MEMO_LIST] = {op_memo_list, READS | ALONE},
 };
 
 static const struct kind *kind_of(const struct bp_op *op)

@@ -36,5 +36,7 @@ int32_t op_token_list(struct store *s, struct bp_op *op);
 int32_t op_token_auth(struct store *s, struct bp_op *op);
 int32_t op_webhook_take(struct store *s, struct bp_op *op);
 int32_t op_webhook_done(struct store *s, struct bp_op *op);
+int32_t op_memo_put(struct store *s, struct bp_op *op);
+int32_t op_memo_list(struct store *s, struct bp_op *op);
 
 #endif

@@ -11,12 +11,13 @@
 #define LOOK_BUSY_MS 2000
 
 /* In migrations.S. */
-extern const char sqlite_migration_0001[];
+extern const char sqlite_migration_0001[], sqlite_migration_0002[];
 
 static const struct migration {
     const char *name, *sql;
 } MIGRATIONS[] = {
     {"0001_queue", sqlite_migration_0001},
+    {"0002_memos", sqlite_migration_0002},
 };
 #define N_MIGRATIONS ((int)(sizeof MIGRATIONS / sizeof MIGRATIONS[0]))
 

@@ -152,6 +152,8 @@ static const op_fn HANDLERS[] = {
     [BP_OP_WEBHOOK_TAKE] = op_webhook_take,
     [BP_OP_WEBHOOK_DONE] = op_webhook_done,
     [BP_OP_PLACE] = op_place,
+    [BP_OP_MEMO_PUT] = op_memo_put,
+    [BP_OP_MEMO_LIST] = op_memo_list,
 };
 
 static int32_t op_run(struct store *s, struct bp_op *op)

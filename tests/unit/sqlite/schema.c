@@ -20,7 +20,7 @@ static void a_new_file_gets_the_schema_and_our_mark(void **state)
     (void)state;
     fake_host_stop(queue_start(NULL));
     assert_int_equal(file_int("queue.db", "PRAGMA application_id"), SCHEMA_APPLICATION_ID);
-    assert_int_equal(file_int("queue.db", "SELECT count(*) FROM schema_migrations WHERE length(checksum) = 16"), 1);
+    assert_int_equal(file_int("queue.db", "SELECT count(*) FROM schema_migrations WHERE length(checksum) = 16"), 2);
     assert_int_equal(file_int("queue.db", "SELECT count(*) FROM sqlite_master WHERE name IN ('ai_job_dispatches', "
                                           "'ai_jobs', 'workflows', 'effects', 'workers', 'worker_workflows', "
                                           "'worker_audit_logs', 'job_events', 'tenants')"),
@@ -63,7 +63,7 @@ static void opening_again_migrates_nothing(void **state)
     what.mode = BP_MIGRATE_APPLY;
     assert_int_equal(fake_host_queue(h)->migrate(fake_host_instance(h), &what, NULL, &err), BP_OK);
     fake_host_stop(h);
-    assert_int_equal(file_int("queue.db", "SELECT count(*) FROM schema_migrations"), 1);
+    assert_int_equal(file_int("queue.db", "SELECT count(*) FROM schema_migrations"), 2);
 }
 
 /* Asks a queue that was not opened, and frees its report. */
@@ -99,7 +99,7 @@ static void a_newer_schema_is_refused_and_left_alone(void **state)
     fake_host_stop(queue_start(NULL));
     file_sql("queue.db", "INSERT INTO schema_migrations VALUES (99, '0099_future', 'x', 1)");
     queue_refused(NULL, "newer version");
-    assert_int_equal(file_int("queue.db", "SELECT count(*) FROM schema_migrations"), 2);
+    assert_int_equal(file_int("queue.db", "SELECT count(*) FROM schema_migrations WHERE version < 99"), 2);
 }
 
 static void an_edited_migration_is_refused(void **state)
