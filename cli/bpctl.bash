@@ -52,7 +52,7 @@ _bpctl()
             return
         fi
         ;;
-    "workflow "* | "scale hold" | "scale release" | "scale limit" | "scale pause" | "scale resume" | "scale shadow" | "scale adopt" | "fleet inject")
+    "workflow "* | "scale hold" | "scale release" | "scale limit" | "scale pause" | "scale resume" | "scale shadow" | "scale adopt" | "scale disown" | "fleet inject")
         COMPREPLY=($(compgen -W "$(_bpctl_names workflows workflow)" -- "$cur"))
         return
         ;;

@@ -337,7 +337,9 @@ static int open_engines(struct controller *k, struct bp_err *err)
                                 .detail = fleet_detail_for_scale,
                                 .fleets = app->fleets,
                                 .trouble = fleet_trouble_for_scale,
-                                .afford = fleet_afford_for_scale};
+                                .afford = fleet_afford_for_scale,
+                                .lives = fleet_lives,
+                                .take_lives = fleet_take_lives};
     app->scale = scale_new(app->bus, app->host, k->config, &fleet);
     if (!app->dispatch || !app->fleets || !app->scale)
         return err_set(err, BP_NOMEM, "no memory to start the engines");

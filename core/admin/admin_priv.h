@@ -166,6 +166,7 @@ void cmd_scale_pause(struct admin_call *c);
 void cmd_scale_resume(struct admin_call *c);
 void cmd_scale_shadow(struct admin_call *c);
 void cmd_scale_adopt(struct admin_call *c);
+void cmd_scale_disown(struct admin_call *c);
 /* Answers that there is no such workflow, with the nearest name. */
 void unknown_workflow(struct admin_call *c, const char *slug);
 void cmd_fleet(struct admin_call *c);

@@ -18,22 +18,41 @@ void cmd_scale(struct admin_call *c)
         call_ok(c, scale_describe(c->app->scale, slug));
 }
 
-/* A hold lives in the memory of the controller that was told: it counts once that one leads. */
-static void hold_done(struct admin_call *c)
+static void note(struct admin_call *c, const char *text)
 {
+    struct json_object *o = json_object_new_object();
+    json_put_str(o, "note", text);
+    call_ok(c, o);
+}
+
+/* It is in the queue, or it is not. */
+static void kept(const struct bp_err *err, void *arg)
+{
+    struct admin_call *c = arg;
     struct leadership l;
     char text[800];
     struct bp_err ok = {0};
     dispatch_leadership(c->app->dispatch, &l);
-    if (l.leads) {
+    if (err->rc == BP_UNSUPPORTED) {
+        note(c, "it counts here until this bpd ends: the queue plugin keeps nothing beside jobs");
+    } else if (err->rc < 0) {
+        snprintf(text, sizeof text,
+                 "it counts here, but the queue did not take it, so it would not survive this bpd: %.200s; bpd tries "
+                 "again by itself",
+                 err->text);
+        note(c, text);
+    } else if (!l.leads) {
+        snprintf(text, sizeof text, "kept in the queue; the controller that leads, %.500s, follows at its next tick",
+                 l.who);
+        note(c, text);
+    } else {
         call_done(&ok, c);
-        return;
     }
-    struct json_object *o = json_object_new_object();
-    snprintf(text, sizeof text,
-             "kept here, and counts once this controller leads; now it is %s: give the same command there", l.who);
-    json_put_str(o, "note", text);
-    call_ok(c, o);
+}
+
+static void keep(struct admin_call *c)
+{
+    scale_keep(c->app->scale, json_str(c->params, "workflow", ""), kept, c);
 }
 
 void cmd_scale_hold(struct admin_call *c)
@@ -49,7 +68,7 @@ void cmd_scale_hold(struct admin_call *c)
     if (scale_hold(c->app->scale, json_str(c->params, "workflow", ""), (int32_t)size, until, c->who, &err) < 0)
         call_done(&err, c);
     else
-        hold_done(c);
+        keep(c);
 }
 
 void cmd_scale_release(struct admin_call *c)
@@ -58,7 +77,7 @@ void cmd_scale_release(struct admin_call *c)
     if (scale_hold(c->app->scale, json_str(c->params, "workflow", ""), -1, 0, c->who, &err) < 0)
         call_done(&err, c);
     else
-        hold_done(c);
+        keep(c);
 }
 
 /* ---- beside a policy ---- */
@@ -84,7 +103,7 @@ static void set_rules(struct admin_call *c, const struct scale_wish *wishes, int
     if (err.rc < 0)
         call_done(&err, c);
     else
-        hold_done(c);
+        keep(c);
 }
 
 void cmd_scale_limit(struct admin_call *c)
@@ -141,25 +160,44 @@ void cmd_scale_shadow(struct admin_call *c)
     if (err.rc < 0)
         call_done(&err, c);
     else
-        hold_done(c);
+        keep(c);
+}
+
+static void adopted(const struct bp_err *err, void *arg)
+{
+    struct admin_call *c = arg;
+    const char *slug = json_str(c->params, "workflow", ""), *policy = json_str(c->params, "adopted", "");
+    char text[500];
+    struct json_object *o = json_object_new_object();
+    snprintf(
+        text, sizeof text,
+        "%s decides from now on%s, until the settings name another policy or bpctl scale disown %.100s ends it; to "
+        "keep it for good, set workflows.%.100s.policy to \"%s\"",
+        policy, err->rc < 0 ? " while this bpd runs (the queue did not take it)" : ", also after a restart", slug, slug,
+        policy);
+    json_put_str(o, "workflow", slug);
+    json_put_str(o, "policy", policy);
+    json_put_str(o, "note", text);
+    call_ok(c, o);
 }
 
 void cmd_scale_adopt(struct admin_call *c)
 {
     struct bp_err err = {0};
-    const char *slug = json_str(c->params, "workflow", ""), *adopted = "";
-    char text[400];
-    if (scale_adopt(c->app->scale, slug, &adopted, &err) < 0) {
+    const char *slug = json_str(c->params, "workflow", ""), *policy = "";
+    if (scale_adopt(c->app->scale, slug, &policy, &err) < 0) {
         call_done(&err, c);
         return;
     }
-    struct json_object *o = json_object_new_object();
-    snprintf(
-        text, sizeof text,
-        "%s decides from now on, until bpd ends; to keep it, set workflows.%.100s.policy to \"%s\" in the settings",
-        adopted, slug, adopted);
-    json_put_str(o, "workflow", slug);
-    json_put_str(o, "policy", adopted);
-    json_put_str(o, "note", text);
-    call_ok(c, o);
+    json_put_str(c->params, "adopted", policy);
+    scale_keep(c->app->scale, slug, adopted, c);
+}
+
+void cmd_scale_disown(struct admin_call *c)
+{
+    struct bp_err err = {0};
+    if (scale_disown(c->app->scale, json_str(c->params, "workflow", ""), &err) < 0)
+        call_done(&err, c);
+    else
+        keep(c);
 }

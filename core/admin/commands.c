@@ -291,6 +291,8 @@ const struct admin_command admin_commands[] = {
     {"scale shadow", ADMIN_WRITE, "run a second policy beside the one that decides; scale --json shows it",
      cmd_scale_shadow, shadow_args, NULL, NULL},
     {"scale adopt", ADMIN_WRITE, "let the shadow decide", cmd_scale_adopt, slug_args, NULL, NULL},
+    {"scale disown", ADMIN_WRITE, "let the policy of the settings decide again", cmd_scale_disown, slug_args, NULL,
+     NULL},
     {"fleet", ADMIN_READ, "fleets with their instances", cmd_fleet, maybe_slug_args, NULL, NULL},
     {"fleet ensure", ADMIN_WRITE, "hold fleets against their workflows and correct what differs", cmd_fleet_ensure,
      fleet_ensure_args, "", fleet_ensure_columns},

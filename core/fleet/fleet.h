@@ -44,6 +44,10 @@ struct fleet_counts {
 int fleet_counts(struct fleets *f, const char *slug, struct fleet_counts *out);
 /* Seconds that the instance of a worker is expected to live on; INFINITY: it is no Spot instance of that fleet. */
 double fleet_life_s(void *fleets, const char *workflow, const char *worker);
+/* What was learned of lives, by type and zone, to be kept (json_object_put() it); and taken back after a start, in the
+ * place of what is in memory. What cannot be read is left out. */
+struct json_object *fleet_lives(void *fleets);
+void fleet_take_lives(void *fleets, struct json_object *lives);
 /* What each instance is doing, at most POLICY_INSTANCES of a kind; draining ones are left out. All zero when the fleet
  * is not described yet. A job counts as long as its instance has been busy without a look that found it idle. */
 void fleet_detail(struct fleets *f, const char *slug, struct policy_fleet *out);

@@ -27,7 +27,7 @@ int view_build(struct scale *s, const struct workflow *w, struct scale_item *ite
     v->oldest_wait_ms = v->queued && q->oldest_queued_ms && now > q->oldest_queued_ms ? now - q->oldest_queued_ms : 0;
     v->arrivals_per_s = (double)q->submitted_recent / 300.0;
     v->run_p50_s = q->run_p50_s;
-    v->boot_s = w->warmup_s;
+    v->boot_s = history_boot_s(item->history, w->warmup_s);
     v->workers = (int32_t)q->active_workers;
     v->max_size = w->max_size;
     v->backlog_target = w->backlog_target;
@@ -80,23 +80,41 @@ static int32_t plan_by_plugin(void *arg, const struct policy_now *now, void *mem
     return rc;
 }
 
-/* Which policy plans: the workflow's choice where it can be had, else the configured one; direct in the place of a
- * plugin's that cannot be trusted. */
+/* The workflow's choice where it can be had, else the configured one. */
+const char *policy_configured(const struct scale *s, const struct workflow *w)
+{
+    const char *name = w->policy ? w->policy : w->scaling ? "plugin" : "";
+    if (strcmp(name, "plugin") == 0 && w->scaling)
+        return "plugin";
+    return policy_find(name) ? name : config_str(s->config, CONFIG_SCALE_POLICY);
+}
+
+/* An adoption is over once the settings name another policy than they did then: that is the later word. */
+static void adopted_follow(struct scale_item *item, const char *configured)
+{
+    if (!item->adopted || strcmp(item->adopted_over, configured) == 0)
+        return;
+    log_info(LOG_SCALE, "%s: its settings name policy %s now, and it decides instead of %s, which was adopted",
+             item->slug, configured, item->adopted->name);
+    item->adopted = NULL;
+    item->memo.rules_unsaved = 1;
+}
+
+/* Which policy plans; direct in the place of a plugin's that cannot be trusted. */
 static const char *policy_name(const struct scale *s, const struct workflow *w, struct scale_item *item,
                                const struct schedule_now *scheduled)
 {
-    const char *name = w->policy ? w->policy : w->scaling ? "plugin" : "";
     if (item->generation != w->generation) { /* new code of the plugin starts without offences */
         item->generation = w->generation;
         item->offences = 0;
     }
+    const char *name = policy_configured(s, w);
+    adopted_follow(item, name);
     if (item->adopted)
         return item->adopted->name;
     if (scheduled->policy)
         return scheduled->policy;
-    if (strcmp(name, "plugin") == 0 && w->scaling)
-        return item->offences < SCALE_OFFENCES ? name : "direct";
-    return policy_find(name) ? name : config_str(s->config, CONFIG_SCALE_POLICY);
+    return strcmp(name, "plugin") != 0 || item->offences < SCALE_OFFENCES ? name : "direct";
 }
 
 /* A policy starts with empty memory when it takes over from another. 0: no memory can be had. */

@@ -48,6 +48,7 @@ int scale_rule(struct scale *s, const char *slug, const struct scale_wish *wish,
                        "what was set before",
                        slug, least, most, slug);
     keep(&i->rules[wish->rule], wish->value, wish->expires_ms, wish->who);
+    memos_changed(s, i);
     if (s->started)
         scale_look(s);
     return 0;
@@ -56,11 +57,16 @@ int scale_rule(struct scale *s, const char *slug, const struct scale_wish *wish,
 /* One that has expired is forgotten. */
 void rules_forget(struct scale_item *i, int64_t now_ms)
 {
-    if (i->hold_until_ms && now_ms >= i->hold_until_ms)
+    if (i->hold_size >= 0 && i->hold_until_ms && now_ms >= i->hold_until_ms) {
         i->hold_size = -1;
-    for (int k = 0; k < SCALE_RULES; k++)
-        if (i->rules[k].until_ms && now_ms >= i->rules[k].until_ms)
-            i->rules[k].on = 0;
+        i->memo.rules_unsaved = 1;
+    }
+    for (int k = 0; k < SCALE_RULES; k++) {
+        if (!i->rules[k].on || !i->rules[k].until_ms || now_ms < i->rules[k].until_ms)
+            continue;
+        i->rules[k].on = 0;
+        i->memo.rules_unsaved = 1;
+    }
 }
 
 struct decide_rules rules_of(const struct scale_item *i, const struct schedule_now *scheduled)

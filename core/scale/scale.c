@@ -105,6 +105,7 @@ static void follow_jump(struct scale *s)
             continue;
         history_init(i->history);
         i->recalled = 0;
+        memos_forget(s, i);
     }
 }
 
@@ -134,6 +135,11 @@ static void decide_for(const struct workflow *w, void *arg)
         history_instances(item->history, now, v.pending + v.running);
     if (!leads_now(&s->leads, &term)) {
         follow(item, &v, known);
+        return;
+    }
+    if (!memos_known(s, item)) {
+        snprintf(item->reason, sizeof item->reason, "holding: what is remembered of it has not been read yet");
+        s->unknown = 1;
         return;
     }
     if (!known) {
@@ -226,6 +232,9 @@ static void got_stats(struct bp_op *op, const struct bp_err *err, void *arg)
         if (s->started)
             alarms_keep(s);
         s->round_us = mono_us() - began_us;
+        if (s->unknown)
+            memos_follow(s);
+        s->unknown = 0;
         recall_next(s);
         if (s->started && s->taking_over)
             metrics_publish(s);
@@ -260,6 +269,12 @@ void scale_look(struct scale *s)
 
 static void on_tick(void *arg)
 {
+    memos_follow(arg);
+    ask(arg);
+}
+
+static void on_soon(void *arg)
+{
     ask(arg);
 }
 
@@ -269,6 +284,8 @@ static void poke(const struct event_msg *e, void *arg)
     struct lead_term term;
     if (e->id == EVENT_LEADER_GAINED)
         s->taking_over = 1;
+    if (e->id == EVENT_LEADER_GAINED)
+        memos_forget(s, NULL);
     learn_event(s, e);
     for (struct scale_item *i = e->id == EVENT_LEADER_LOST ? s->items : NULL; i; i = i->next)
         i->n_latest = 0; /* what it published last is not the latest any more */
@@ -295,7 +312,7 @@ struct scale *scale_new(struct bus *b, struct host *h, const struct config *c, c
     s->config = c;
     s->fleet = *fleet;
     s->tick = loop_timer_new(l, "scale.tick", on_tick, s);
-    s->soon = loop_timer_new(l, "scale.soon", on_tick, s);
+    s->soon = loop_timer_new(l, "scale.soon", on_soon, s);
     s->minute = loop_timer_new(l, "scale.metrics", metrics_publish, s);
     s->jobs = bus_subscribe(b, "job.*", poke, s);
     s->instances = bus_subscribe(b, "fleet.instance", poke, s);
@@ -304,7 +321,11 @@ struct scale *scale_new(struct bus *b, struct host *h, const struct config *c, c
     s->arrivals = bus_subscribe(b, "queue.arrived", poke, s);
     s->leader = bus_subscribe(b, "leader.*", poke, s);
     s->plugins = bus_subscribe(b, "plugin.state", on_plugin, s);
-    return s;
+    s->memos = memos_new(s);
+    if (s->memos)
+        return s;
+    scale_free(s);
+    return NULL;
 }
 
 void scale_free(struct scale *s)
@@ -322,6 +343,7 @@ void scale_free(struct scale *s)
     bus_unsubscribe(s->leader);
     bus_unsubscribe(s->plugins);
     recall_free(s);
+    memos_free(s);
     name_map_free(&s->by_slug);
     while (s->items) {
         struct scale_item *i = s->items;
@@ -355,11 +377,14 @@ void scale_start(struct scale *s)
 {
     s->started = 1;
     arm(s);
+    memos_start(s);
     ask(s);
 }
 
 void scale_stop(struct scale *s)
 {
+    if (s->started)
+        memos_stop(s);
     s->started = 0;
     loop_timer_cancel(s->tick);
     loop_timer_cancel(s->soon);
@@ -374,6 +399,7 @@ int scale_hold(struct scale *s, const char *slug, int32_t size, int64_t expires_
     i->hold_size = size < 0 ? -1 : size;
     i->hold_until_ms = expires_ms;
     snprintf(i->hold_who, sizeof i->hold_who, "%s", who ? who : "an operator");
+    memos_changed(s, i);
     if (s->started)
         ask(s);
     return 0;
@@ -413,6 +439,9 @@ static struct json_object *item_json(const struct scale_item *i)
     rules_describe(i, o);
     shadow_describe(i, o);
     afford_describe(i, o);
+    struct json_object *measured = memo_view(i);
+    if (measured)
+        json_object_object_add(o, "measured", measured);
     json_object_object_add(o, "decisions", decisions_json(i->decisions, i->n_decisions));
     return o;
 }

@@ -40,6 +40,9 @@ struct scale_fleet {
      * its provider knows no allowance. afford() is told at each decision how many on-demand instances there may be. */
     int (*trouble)(void *fleets, const char *slug, struct scale_trouble *out);
     void (*afford)(void *fleets, const char *slug, int32_t on_demand, const char *reason);
+    /* May be NULL, both: what was learned of instances' lives, to be kept, and given back after a start. */
+    struct json_object *(*lives)(void *fleets);
+    void (*take_lives)(void *fleets, struct json_object *lives);
 };
 
 struct scale *scale_new(struct bus *b, struct host *h, const struct config *c, const struct scale_fleet *fleet);
@@ -73,8 +76,15 @@ int scale_rule(struct scale *s, const char *slug, const struct scale_wish *wish,
 /* Runs a built-in policy beside the one that decides and keeps what it would have done; "off" ends it. BP_NOTFOUND
  * unknown workflow, BP_INVALID unknown policy. */
 int scale_shadow(struct scale *s, const char *slug, const char *policy, struct bp_err *err);
-/* The shadow decides from now on, until the process ends. *adopted: its name, static. BP_CONFLICT: there is none. */
+/* The shadow decides from now on, until the settings name another policy than they do now, or it is disowned. *adopted:
+ * its name, static. BP_CONFLICT: there is none. */
 int scale_adopt(struct scale *s, const char *slug, const char **adopted, struct bp_err *err);
+/* The policy of the settings decides again. BP_CONFLICT: none was adopted. */
+int scale_disown(struct scale *s, const char *slug, struct bp_err *err);
+/* What operators imposed on the workflow (hold, rules, shadow, adopted policy) is in the queue when done is called with
+ * BP_OK, and so survives this process; with BP_UNSUPPORTED the queue keeps no such thing; else it is tried again by
+ * itself. done is called exactly once, perhaps before this returns. */
+void scale_keep(struct scale *s, const char *slug, host_done done, void *arg);
 /* The latest published sample of each metric as an array, for the page. json_object_put() it. */
 struct json_object *scale_metrics(struct scale *s);
 

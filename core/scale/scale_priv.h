@@ -59,7 +59,18 @@ struct shadow {
     uint32_t n_decisions;
 };
 
-/* What the engine remembers of one workflow; may be lost at any time without harm. */
+/* Which of a workflow's memos the store has, see memo.c. */
+struct memo_state {
+    int known;             /* what the store remembers was taken in, since this controller leads */
+    int listed;            /* by the list that is being taken in */
+    int rules_unsaved;     /* an operator's rules are not in the store yet */
+    int rules_stored;      /* the store has a row of them */
+    int64_t rules_changed; /* number of the last change here */
+    uint64_t view_hash;    /* of what was last written, 0: nothing */
+    uint32_t pass;         /* the last walk that looked at it */
+};
+
+/* What the engine remembers of one workflow; what is not in a memo may be lost at any time without harm. */
 struct scale_item {
     char slug[128];
     struct scale_item *next;
@@ -80,6 +91,8 @@ struct scale_item {
     char *schedule_text;          /* it was made from, owned; NULL: none */
     struct shadow *shadow;        /* owned, NULL: none */
     const struct policy *adopted; /* by an operator, before what settings say; NULL: none */
+    char adopted_over[32];        /* what they said then: the adoption ends when they change. "": not known yet */
+    struct memo_state memo;
     int offences;
     uint32_t generation; /* of the plugin whose policy made them */
     int seen;            /* by the walk under way */
@@ -103,11 +116,14 @@ struct scale {
     struct scale_item *items;
     struct name_map by_slug; /* the same */
     struct recall *recall;   /* the workflow whose past is asked for, NULL: none */
+    struct memos *memos;     /* what goes to the store and comes from it, owned */
+    int64_t rule_changes;    /* by operators, here, ever */
     uint32_t first_jobs;     /* boots whose first job is awaited: only then leases are looked into */
     struct loop_timer *tick, *soon, *minute;
     struct subscription *jobs, *instances, *arrivals, *workers, *failures, *leader, *plugins;
     struct leads leads;
     int started, asking, again;
+    int unknown;                /* the round under way met one of which is not known what is remembered */
     int taking_over;            /* leads since the last statistics */
     int64_t wall_ms, steady_ms; /* of the last round; 0: there was none */
     int64_t jump_ms;            /* of the wall clock since the last round; 0: it went on */
@@ -144,7 +160,12 @@ struct schedule_now rules_schedule(struct scale_item *item, const struct workflo
 void rules_free(struct scale_item *item);
 void rules_describe(const struct scale_item *item, struct json_object *o);
 
+/* The policy that the settings, or the manifest, name. */
+const char *policy_configured(const struct scale *s, const struct workflow *w);
+
 /* shadow.c */
+/* Runs a policy beside the one that decides; 0: no memory. */
+int shadow_begin(struct scale_item *i, const struct policy *p);
 void shadow_decide(struct scale_item *item, const struct decide_rules *rules, const struct policy_now *now);
 /* Jobs came. */
 void shadow_arrived(struct scale_item *item, int64_t at_ms, uint32_t n);
@@ -154,6 +175,31 @@ void shadow_free(struct scale_item *item);
 /* recall.c: asks the queue for the past of the next workflow that has none yet. */
 void recall_next(struct scale *s);
 void recall_free(struct scale *s);
+
+/*
+ * memo.c: what an operator imposed (a row "scale.rules" of each workflow) and what was measured of instances (rows
+ * "scale.view", and "fleet.lives" of all) survive a restart and a change of the leader in the queue. Rules are written
+ * when they change and read each tick; the rest the leader writes once a minute, and reads before its first decision.
+ */
+struct memos *memos_new(struct scale *s);
+void memos_free(struct scale *s);
+void memos_start(struct scale *s);
+void memos_stop(struct scale *s); /* writes once more */
+/* A tick: reads what other controllers changed, tries again what could not be written. */
+void memos_follow(struct scale *s);
+/* May be decided about. */
+int memos_known(const struct scale *s, const struct scale_item *item);
+/* What is in memory is not the store's any more: it is read anew, and nothing decided before. NULL: of all. */
+void memos_forget(struct scale *s, struct scale_item *item);
+/* An operator changed something. */
+void memos_changed(struct scale *s, struct scale_item *item);
+
+/* memo_rules.c, memo_view.c: as JSON and back; what another version wrote and this one cannot read is left out. NULL:
+ * there is nothing to keep. json_object_put() it. */
+struct json_object *memo_rules(const struct scale_item *item);
+void memo_rules_take(struct scale_item *item, struct json_object *o); /* NULL: none */
+struct json_object *memo_view(const struct scale_item *item);
+void memo_view_take(struct scale_item *item, struct json_object *o);
 
 /* learn.c: what events tell of a workflow goes into its history. */
 void learn_event(struct scale *s, const struct event_msg *e);

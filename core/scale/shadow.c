@@ -34,7 +34,7 @@ static int refuse(const char *name, struct bp_err *err)
                    near ? "?" : "");
 }
 
-static int begin(struct scale_item *i, const struct policy *p)
+int shadow_begin(struct scale_item *i, const struct policy *p)
 {
     struct shadow *sh = calloc(1, sizeof *sh);
     void *memory = sh ? calloc(1, p->memory_bytes + 1) : NULL;
@@ -58,12 +58,14 @@ int scale_shadow(struct scale *s, const char *slug, const char *name, struct bp_
         return err->rc;
     if (strcmp(name, "off") == 0) {
         shadow_free(i);
+        memos_changed(s, i);
         return 0;
     }
     if (!p)
         return refuse(name, err);
-    if (!begin(i, p))
+    if (!shadow_begin(i, p))
         return err_set(err, BP_NOMEM, "no memory for policy %s beside that of %s", name, slug);
+    memos_changed(s, i);
     if (s->started)
         scale_look(s);
     return 0;
@@ -78,6 +80,7 @@ int scale_adopt(struct scale *s, const char *slug, const char **adopted, struct 
         return err_set(err, BP_CONFLICT, "%s has no shadow to adopt; begin one: bpctl scale shadow %s POLICY", slug,
                        slug);
     i->adopted = i->shadow->policy;
+    snprintf(i->adopted_over, sizeof i->adopted_over, "%s", policy_configured(s, host_workflow(s->host, slug)));
     *adopted = i->adopted->name;
     free(i->memory);
     i->memory = i->shadow->memory; /* it goes on where it was */
@@ -85,6 +88,22 @@ int scale_adopt(struct scale *s, const char *slug, const char **adopted, struct 
     snprintf(i->policy, sizeof i->policy, "%s", i->adopted->name);
     log_info(LOG_SCALE, "%s: policy %s, which ran in the shadow, decides from now on", slug, i->adopted->name);
     shadow_free(i);
+    memos_changed(s, i);
+    if (s->started)
+        scale_look(s);
+    return 0;
+}
+
+int scale_disown(struct scale *s, const char *slug, struct bp_err *err)
+{
+    struct scale_item *i = scale_item_named(s, slug, err);
+    if (!i)
+        return err->rc;
+    if (!i->adopted)
+        return err_set(err, BP_CONFLICT, "%s has adopted no policy: the one of its settings decides", slug);
+    log_info(LOG_SCALE, "%s: policy %s, which was adopted, decides no more", slug, i->adopted->name);
+    i->adopted = NULL;
+    memos_changed(s, i);
     if (s->started)
         scale_look(s);
     return 0;
@@ -97,7 +116,7 @@ static void count(struct shadow *sh, const struct bp_view *v)
         sh->hours += sh->desired * (double)passed / 3600000;
         sh->live_hours += (v->pending + v->running) * (double)passed / 3600000;
     }
-    if (!sh->at_ms)
+    if (!sh->since_ms)
         sh->since_ms = v->now_ms;
     sh->at_ms = v->now_ms;
 }

@@ -235,9 +235,26 @@ def test_limits_pauses_and_a_shadow_that_is_adopted(daemon, test_copy):
     assert "workflows.test-copy.policy" in d.ctl("scale", "adopt", "test-copy")["note"]
     wait_until("it decides", lambda: scale(d)["policy"] == "target")
     assert scale(d)["adopted"] == "target" and "shadow" not in scale(d)
+    d.kill9()
+    d.start()
+    wait_until("it decides again", lambda: scale(d)["policy"] == "target")
+    assert scale(d)["adopted"] == "target" and [r["rule"] for r in scale(d)["rules"]] == ["min", "pause-in"]
     d.ctl("scale", "resume", "test-copy")
     assert scale(d)["rules"] == []
     assert len(instances(d)) == 2 # target goes to zero after the idle time only
+
+
+def test_what_was_measured_of_instances_survives_a_restart(daemon, test_copy):
+    d = daemon(settings=settings(to_zero=600), extra_plugins=[test_copy])
+    done(d, submit(d))
+    before = wait_until("a boot is measured", lambda: (m := scale(d).get("measured", {})).get("boots") and "first_job" in m["stage_s"] and m)
+    assert before["launches"] == 1 and before["stage_s"]["running"] <= before["stage_s"]["registered"]
+    assert d.stop(40) == 0
+    d.start()
+    after = wait_until("it is there again", lambda: scale(d).get("measured"))
+    for key in ("boot_s", "stage_s"):
+        assert after[key] == before[key] or after["boots"] > before["boots"], (before, after)
+    assert after["launches"] >= 1
 
 
 def scheduled(cron):

@@ -56,6 +56,34 @@ static void op_list(struct rig *r, struct bp_op_list *l)
             l->jobs[l->count++] = r->past[i];
 }
 
+static void op_memos(struct rig *r, struct bp_op_memo_list *l)
+{
+    note(r, "memos %s", l->kind);
+    l->rows = l->memory = calloc(8, sizeof *l->rows);
+    for (uint32_t i = 0; i < r->n_memos; i++)
+        if (strcmp(r->memos[i].kind, l->kind) == 0 && r->memos[i].text[0])
+            l->rows[l->count++] = (struct bp_memo_row){.size = sizeof *l->rows,
+                                                       .kind = r->memos[i].kind,
+                                                       .workflow = r->memos[i].workflow,
+                                                       .text = r->memos[i].text};
+}
+
+static void op_remember(struct rig *r, const struct bp_op_memo_put *p)
+{
+    for (uint32_t n = 0; n < p->n; n++) {
+        const struct bp_memo_row *row = &p->rows[n];
+        struct memo *m = r->memos;
+        while (m < r->memos + r->n_memos && (strcmp(m->kind, row->kind) || strcmp(m->workflow, row->workflow)))
+            m++;
+        r->n_memos += m == r->memos + r->n_memos;
+        assert_in_range(r->n_memos, 1, 8);
+        note(r, "memo %s %s", row->kind, row->workflow);
+        snprintf(m->kind, sizeof m->kind, "%s", row->kind);
+        snprintf(m->workflow, sizeof m->workflow, "%s", row->workflow);
+        snprintf(m->text, sizeof m->text, "%s", row->text ? row->text : "");
+    }
+}
+
 static void op_workers(struct rig *r, struct bp_op_worker_list *l)
 {
     note(r, "workers");
@@ -108,6 +136,10 @@ static int32_t apply(void *inst, struct bp_op *const *ops, uint32_t n, struct bp
             op_workers(r, &ops[i]->u.worker_list);
         else if (ops[i]->kind == BP_OP_WORKER_SET)
             ops[i]->err.rc = op_mark(r, &ops[i]->u.worker_set, &ops[i]->err);
+        else if (ops[i]->kind == BP_OP_MEMO_LIST && r->keeps_memos)
+            op_memos(r, &ops[i]->u.memo_list);
+        else if (ops[i]->kind == BP_OP_MEMO_PUT && r->keeps_memos)
+            op_remember(r, &ops[i]->u.memo_put);
         else
             err_set(&ops[i]->err, BP_UNSUPPORTED, "the double knows no such operation");
     }

@@ -4,9 +4,9 @@
  * the queue, the fleet provider and the metrics sink are doubles.
  *
  * One workflow, "photo", is there at first. Every call a double gets is a line of `calls`, in the order they came:
- * "stats", "list photo", "workers", "drain i-1", "undrain i-1", "ensure photo 10", "describe", "grow photo 2",
- * "terminate photo i-1", "protect photo i-1 1", "image photo ami-1 0", "rollout photo 2", "afford photo 2", "leave",
- * "put", "watch photo local 2 10 900", "unwatch photo local".
+ * "stats", "list photo", "workers", "memos scale.view", "memo scale.view photo", "drain i-1", "undrain i-1", "ensure
+ * photo 10", "describe", "grow photo 2", "terminate photo i-1", "protect photo i-1 1", "image photo ami-1 0", "rollout
+ * photo 2", "afford photo 2", "leave", "put", "watch photo local 2 10 900", "unwatch photo local".
  */
 #ifndef TESTS_SCALE_RIG_H
 #define TESTS_SCALE_RIG_H
@@ -32,6 +32,11 @@ struct machine {
     int64_t registered_ms;
 };
 
+/* A row of BP_OP_MEMO_PUT. */
+struct memo {
+    char kind[64], workflow[64], text[4096];
+};
+
 struct rig {
     struct loop *loop;
     struct bus *bus;
@@ -47,6 +52,9 @@ struct rig {
     uint32_t n_stats;
     struct bp_job_row past[16]; /* what the queue remembers, the newest first */
     uint32_t n_past, page;      /* page > 0: so many of them at a time */
+    int keeps_memos;            /* 0: the queue knows no such operations */
+    struct memo memos[8];
+    uint32_t n_memos;
     struct machine machines[RIG_MACHINES];
     uint32_t n_machines, launched;
     int32_t desired;

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * memo_view.c - what was measured of a workflow's instances, as text that outlives the process: boots by stage,
+ * launches and their failures, interruptions, on-demand hours. What jobs have shown is in the queue anyway (recall.c).
+ */
+#include "scale_priv.h"
+
+#include "log/json.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define VERSION 1
+
+static const char *const stages[HISTORY_STAGES] = {"running", "registered", "device_ready", "first_job"};
+
+/* To a thousandth: people read it too. */
+static struct json_object *seconds_list(const float *list, uint32_t n)
+{
+    struct json_object *o = json_object_new_array();
+    for (uint32_t k = 0; k < n; k++) {
+        char text[32];
+        snprintf(text, sizeof text, "%.3f", (double)list[k]);
+        json_object_array_add(o, json_object_new_double_s((double)list[k], text));
+    }
+    return o;
+}
+
+/* At most room numbers of seconds; how many. */
+static uint32_t take_seconds(struct json_object *o, float *list, uint32_t room)
+{
+    uint32_t n = 0;
+    for (size_t k = 0; json_object_is_type(o, json_type_array) && k < json_object_array_length(o) && n < room; k++) {
+        double v = json_object_get_double(json_object_array_get_idx(o, k));
+        if (isfinite(v) && v >= 0)
+            list[n++] = (float)v;
+    }
+    return n;
+}
+
+static void put_boots(struct json_object *o, const struct history *h)
+{
+    uint32_t n = h->boots < HISTORY_BOOTS ? (uint32_t)h->boots : HISTORY_BOOTS;
+    json_put_int(o, "boots", (int64_t)h->boots);
+    json_object_object_add(o, "boot_s", seconds_list(h->boot_s, n));
+    struct json_object *by_stage = json_object_new_object();
+    for (int k = 0; k < HISTORY_STAGES; k++)
+        if (h->stage_s[k] > 0)
+            json_put_num(by_stage, stages[k], round((double)h->stage_s[k] * 1000) / 1000);
+    json_object_object_add(o, "stage_s", by_stage);
+}
+
+static void put_on_demand(struct json_object *o, const struct allowance *a)
+{
+    struct json_object *one = json_object_new_object();
+    json_put_int(one, "n", a->n);
+    json_put_int(one, "most", a->most);
+    json_put_int(one, "day", a->day);
+    json_put_num(one, "spent_h", a->spent_h);
+    json_put_str(one, "why", a->why);
+    json_object_object_add(o, "on_demand", one);
+}
+
+static void put_shadow(struct json_object *o, const struct shadow *sh)
+{
+    struct json_object *one = json_object_new_object();
+    json_put_str(one, "policy", sh->policy->name);
+    json_put_int(one, "since_ms", sh->since_ms);
+    json_put_num(one, "hours", sh->hours);
+    json_put_num(one, "live_hours", sh->live_hours);
+    json_object_object_add(o, "shadow", one);
+}
+
+struct json_object *memo_view(const struct scale_item *i)
+{
+    const struct history *h = i->history;
+    const struct allowance *a = &i->allowance;
+    int spends = a->n || a->spent_h > 0;
+    if (!h->launches && !h->boots && !h->launch_failures && !h->interruptions && !(h->instance_s > 0) && !spends &&
+        !i->shadow)
+        return NULL;
+    struct json_object *o = json_object_new_object();
+    json_put_int(o, "v", VERSION);
+    put_boots(o, h);
+    json_put_int(o, "launches", (int64_t)h->launches);
+    json_put_int(o, "launch_failures", (int64_t)h->launch_failures);
+    json_put_int(o, "launch_failed_ms", h->launch_failed_ms);
+    json_put_int(o, "interruptions", (int64_t)h->interruptions);
+    json_put_int(o, "interrupted_ms", h->interrupted_ms);
+    json_put_num(o, "instance_hours", round(h->instance_s / 3.6) / 1000);
+    json_put_int(o, "last_scale_ms", i->last_scale_ms);
+    if (spends)
+        put_on_demand(o, a);
+    if (i->shadow)
+        put_shadow(o, i->shadow);
+    return o;
+}
+
+static uint64_t count_in(struct json_object *o, const char *key)
+{
+    int64_t n = json_int(o, key, 0);
+    return n > 0 ? (uint64_t)n : 0;
+}
+
+static double positive_in(struct json_object *o, const char *key)
+{
+    double v = json_num(o, key, 0);
+    return isfinite(v) && v > 0 ? v : 0;
+}
+
+/* The ring goes on where it was. */
+static void take_boots(struct history *h, struct json_object *o)
+{
+    uint32_t n = take_seconds(json_member(o, "boot_s"), h->boot_s, HISTORY_BOOTS);
+    uint64_t boots = count_in(o, "boots");
+    h->boots = n < HISTORY_BOOTS || boots < n ? n : boots;
+    for (int k = 0; k < HISTORY_STAGES; k++)
+        h->stage_s[k] = (float)positive_in(json_member(o, "stage_s"), stages[k]);
+}
+
+static void take_on_demand(struct allowance *a, struct json_object *o)
+{
+    int64_t n = json_int(o, "n", 0), most = json_int(o, "most", 0);
+    a->n = n > 0 && n < INT32_MAX ? (int32_t)n : 0;
+    a->most = most > a->n && most < INT32_MAX ? (int32_t)most : a->n;
+    a->day = json_int(o, "day", 0);
+    a->spent_h = positive_in(o, "spent_h");
+    snprintf(a->why, sizeof a->why, "%s", json_str(o, "why", ""));
+}
+
+static void take_shadow(struct shadow *sh, struct json_object *o)
+{
+    if (!sh || !o || strcmp(json_str(o, "policy", ""), sh->policy->name) != 0 || sh->at_ms)
+        return;
+    sh->since_ms = json_int(o, "since_ms", 0);
+    sh->hours = positive_in(o, "hours");
+    sh->live_hours = positive_in(o, "live_hours");
+}
+
+void memo_view_take(struct scale_item *i, struct json_object *o)
+{
+    struct history *h = i->history;
+    struct json_object *on_demand = json_member(o, "on_demand");
+    if (!o || json_int(o, "v", 0) != VERSION)
+        return;
+    take_boots(h, o);
+    h->launches = count_in(o, "launches");
+    h->launch_failures = count_in(o, "launch_failures");
+    h->launch_failed_ms = json_int(o, "launch_failed_ms", 0);
+    h->interruptions = count_in(o, "interruptions");
+    h->interrupted_ms = json_int(o, "interrupted_ms", 0);
+    h->instance_s = positive_in(o, "instance_hours") * 3600;
+    if (json_int(o, "last_scale_ms", 0) > i->last_scale_ms)
+        i->last_scale_ms = json_int(o, "last_scale_ms", 0);
+    if (on_demand)
+        take_on_demand(&i->allowance, on_demand);
+    take_shadow(i->shadow, json_member(o, "shadow"));
+}

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an operator imposed and what was measured of instances is there again after a restart, from the queue. */
+#include "scale/rig.h"
+
+#include "log/err.h"
+#include "scale/scale_priv.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static char lives[256]; /* as the fleets have them, JSON */
+
+static int counts(void *fleets, const char *slug, struct bp_view *v, int64_t *described_ms)
+{
+    (void)slug;
+    v->desired = 0;
+    *described_ms = loop_now_ms(((struct rig *)fleets)->loop);
+    return 0;
+}
+
+static int32_t resized; /* to what, the last time; -1: not */
+
+static int resize(void *fleets, const char *slug, int32_t to, const char *reason, struct bp_err *err)
+{
+    (void)fleets;
+    (void)slug;
+    (void)reason;
+    (void)err;
+    resized = to;
+    return 0;
+}
+
+static struct json_object *lives_now(void *fleets)
+{
+    (void)fleets;
+    return json_tokener_parse(lives);
+}
+
+static void take_lives(void *fleets, struct json_object *o)
+{
+    (void)fleets;
+    snprintf(lives, sizeof lives, "%s", json_text(o));
+}
+
+static int leading = 1;
+
+static int leads(void *arg, struct lead_term *term)
+{
+    (void)arg;
+    *term = (struct lead_term){0, INT64_MAX};
+    return leading;
+}
+
+static struct scale *begin(struct rig *r)
+{
+    struct scale_fleet fleet = {
+        .counts = counts, .resize = resize, .fleets = r, .lives = lives_now, .take_lives = take_lives};
+    struct leads who = {leads, NULL};
+    struct scale *s = scale_new(r->bus, NULL, r->config, &fleet);
+    assert_non_null(s);
+    scale_set_leads(s, &who);
+    scale_start(s);
+    return s;
+}
+
+static int is_known(struct rig *r, const void *arg)
+{
+    (void)r;
+    const struct scale *s = arg;
+    return s->items && s->items->planned_ms && s->items->memo.known;
+}
+
+static struct scale *begun(struct rig *r)
+{
+    struct scale *s = begin(r);
+    rig_until(r, is_known, s);
+    return s;
+}
+
+static struct rig *remembering(void)
+{
+    static const char *const sets[] = {"scale.tickMilliseconds=100", "scale.policy=target", NULL};
+    struct rig *r = rig_new(sets);
+    r->keeps_memos = 1;
+    leading = 1;
+    resized = -1;
+    snprintf(lives, sizeof lives, "{}");
+    return r;
+}
+
+static int said; /* times that a keep was answered with BP_OK */
+
+static void kept(const struct bp_err *err, void *arg)
+{
+    *(int *)arg = err->rc;
+    said++;
+}
+
+static int is_said(struct rig *r, const void *arg)
+{
+    (void)r;
+    return said >= *(const int *)arg;
+}
+
+/* Until what the operator said is in the queue; how that went. */
+static int keep(struct rig *r, struct scale *s)
+{
+    int rc = 1, wanted = said + 1;
+    scale_keep(s, "photo", kept, &rc);
+    rig_until(r, is_said, &wanted);
+    return rc;
+}
+
+/* Ends it as a kill does: nothing more is written; answers under way come into the void. */
+static void killed(struct rig *r, struct scale *s)
+{
+    s->started = 0;
+    loop_timer_cancel(s->tick);
+    loop_timer_cancel(s->soon);
+    rig_turn(r, 30);
+    scale_free(s);
+}
+
+static void quit(struct rig *r, struct scale *s)
+{
+    rig_quiet(r);
+    scale_free(s);
+    rig_free(r);
+}
+
+static void rule(struct scale *s, enum scale_rule_kind k, int32_t value, int64_t until_ms)
+{
+    struct bp_err err = {0};
+    assert_int_equal(scale_rule(s, "photo", &(struct scale_wish){k, value, until_ms, "kim"}, &err), 0);
+}
+
+static void what_an_operator_imposed_survives_a_kill(void **state)
+{
+    (void)state;
+    struct rig *r = remembering();
+    struct bp_err err = {0};
+    const char *name;
+    struct scale *s = begun(r);
+    int64_t later = loop_now_ms(r->loop) + 600000;
+    assert_int_equal(scale_hold(s, "photo", 3, later, "ada", &err), 0);
+    rule(s, SCALE_MAX, 7, 0);
+    rule(s, SCALE_PAUSE_IN, 1, later);
+    assert_int_equal(scale_shadow(s, "photo", "direct", &err), 0);
+    assert_int_equal(scale_adopt(s, "photo", &name, &err), 0);
+    assert_int_equal(scale_shadow(s, "photo", "perjob", &err), 0);
+    assert_int_equal(keep(r, s), 0);
+    killed(r, s);
+    resized = -1;
+
+    s = begun(r);
+    const struct scale_item *i = s->items;
+    assert_int_equal(i->hold_size, 3);
+    assert_int_equal(i->hold_until_ms, later);
+    assert_string_equal(i->hold_who, "ada");
+    assert_true(i->rules[SCALE_MAX].on && i->rules[SCALE_MAX].value == 7 && !i->rules[SCALE_MAX].until_ms);
+    assert_string_equal(i->rules[SCALE_MAX].who, "kim");
+    assert_true(i->rules[SCALE_PAUSE_IN].on && i->rules[SCALE_PAUSE_IN].until_ms == later);
+    assert_false(i->rules[SCALE_MIN].on || i->rules[SCALE_PAUSE_OUT].on);
+    assert_string_equal(i->adopted->name, "direct");
+    assert_string_equal(i->policy, "direct");
+    assert_string_equal(i->shadow->policy->name, "perjob");
+    assert_int_equal(resized, 3); /* the first decision, not one without the hold before it */
+    assert_int_equal(i->n_decisions, 1);
+    quit(r, s);
+}
+
+static int has_no_rule(struct rig *r, const void *arg)
+{
+    (void)r;
+    const struct scale *s = arg;
+    return s->items->hold_size < 0 && !s->items->memo.rules_unsaved;
+}
+
+static void what_has_expired_or_was_ended_is_gone_from_the_queue_too(void **state)
+{
+    (void)state;
+    struct rig *r = remembering();
+    struct bp_err err = {0};
+    struct scale *s = begun(r);
+    assert_int_equal(scale_hold(s, "photo", 3, loop_now_ms(r->loop) + 100, "ada", &err), 0);
+    assert_int_equal(keep(r, s), 0);
+    assert_non_null(strstr(r->memos[0].text, "hold"));
+    rig_until(r, has_no_rule, s);
+    pthread_mutex_lock(&r->lock);
+    assert_string_equal(r->memos[0].text, "");
+    pthread_mutex_unlock(&r->lock);
+    rule(s, SCALE_MIN, 2, 0);
+    assert_int_equal(keep(r, s), 0);
+    rule(s, SCALE_MIN, -1, 0);
+    assert_int_equal(keep(r, s), 0);
+    assert_string_equal(r->memos[0].text, "");
+    quit(r, s);
+}
+
+static int is_held(struct rig *r, const void *arg)
+{
+    (void)r;
+    return ((const struct scale *)arg)->items->hold_size == 4;
+}
+
+static int is_free(struct rig *r, const void *arg)
+{
+    (void)r;
+    return ((const struct scale *)arg)->items->hold_size < 0;
+}
+
+static void remember(struct rig *r, uint32_t at, const char *kind, const char *workflow, const char *text)
+{
+    pthread_mutex_lock(&r->lock);
+    snprintf(r->memos[at].kind, sizeof r->memos[at].kind, "%s", kind);
+    snprintf(r->memos[at].workflow, sizeof r->memos[at].workflow, "%s", workflow);
+    snprintf(r->memos[at].text, sizeof r->memos[at].text, "%s", text);
+    r->n_memos = at + 1 > r->n_memos ? at + 1 : r->n_memos;
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void what_is_said_at_another_controller_counts_at_the_next_tick(void **state)
+{
+    (void)state;
+    struct rig *r = remembering();
+    struct scale *s = begun(r);
+    remember(r, 0, "scale.rules", "photo", "{\"v\":1,\"rules\":[{\"rule\":\"hold\",\"value\":4,\"by\":\"bob\"}]}");
+    rig_until(r, is_held, s);
+    assert_string_equal(s->items->hold_who, "bob");
+    remember(r, 0, "scale.rules", "photo", "");
+    rig_until(r, is_free, s);
+    quit(r, s);
+}
+
+static void an_adoption_ends_when_the_settings_name_another_policy(void **state)
+{
+    (void)state;
+    struct rig *r = remembering();
+    remember(r, 0, "scale.rules", "photo", "{\"v\":1,\"rules\":[],\"adopted\":\"direct\",\"adopted_over\":\"step\"}");
+    struct scale *s = begun(r);
+    assert_null(s->items->adopted);
+    assert_string_equal(s->items->policy, "target");
+    quit(r, s);
+}
+
+/* Three boots by stage, failures, interruptions, on-demand hours. */
+static void measure(struct rig *r, struct scale *s)
+{
+    struct scale_item *i = s->items;
+    int64_t now = loop_now_ms(r->loop);
+    for (int k = 0; k < 40; k++)
+        history_ready(i->history, now, 200 + k);
+    history_staged(i->history, now, HISTORY_RUNNING, 60);
+    history_staged(i->history, now, HISTORY_REGISTERED, 200);
+    history_staged(i->history, now, HISTORY_DEVICE, 210);
+    history_launched(i->history, now, 41);
+    history_launch_failed(i->history, now);
+    history_interrupted(i->history, now);
+    i->history->instance_s = 7200;
+    i->allowance = (struct allowance){.n = 2, .most = 3, .day = now / 86400000, .spent_h = 1.5};
+    snprintf(i->allowance.why, sizeof i->allowance.why, "no Spot");
+    i->last_scale_ms = now;
+    snprintf(lives, sizeof lives, "{\"v\":1,\"pools\":[7]}");
+}
+
+static int is_written(struct rig *r, const void *arg)
+{
+    (void)arg;
+    return rig_calls(r, "memo scale.view photo") > 0;
+}
+
+static void what_was_measured_of_instances_survives_a_restart(void **state)
+{
+    (void)state;
+    struct rig *r = remembering();
+    struct scale *s = begun(r);
+    measure(r, s);
+    struct history was = *s->items->history;
+    scale_stop(s); /* writes */
+    rig_until(r, is_written, NULL);
+    killed(r, s);
+    snprintf(lives, sizeof lives, "{}");
+
+    s = begun(r);
+    const struct history *h = s->items->history;
+    assert_int_equal(h->boots, 40);
+    assert_memory_equal(h->boot_s, was.boot_s, sizeof h->boot_s);
+    assert_memory_equal(h->stage_s, was.stage_s, sizeof h->stage_s);
+    assert_int_equal(h->launches, 41);
+    assert_int_equal(h->launch_failures, 1);
+    assert_int_equal(h->launch_failed_ms, was.launch_failed_ms);
+    assert_int_equal(h->interruptions, 1);
+    assert_true(fabs(h->instance_s - 7200) < 4);
+    const struct allowance *a = &s->items->allowance;
+    assert_true(a->n == 2 && a->most == 3 && fabs(a->spent_h - 1.5) < 1e-9);
+    assert_string_equal(a->why, "no Spot");
+    assert_non_null(strstr(lives, "[7]"));
+    assert_true(s->items->last_scale_ms > 0);
+    quit(r, s);
+}
+
+static void what_is_the_same_is_not_written_again(void **state)
+{
+    (void)state;
+    struct rig *r = remembering();
+    struct scale *s = begun(r);
+    measure(r, s);
+    memos_stop(s);
+    rig_until(r, is_written, NULL);
+    rig_turn(r, 20);
+    rig_forget_calls(r);
+    memos_stop(s);
+    rig_turn(r, 50);
+    assert_int_equal(rig_calls(r, "memo"), 0);
+    s->items->history->launches++;
+    memos_stop(s);
+    rig_until_call(r, "memo scale.view photo");
+    quit(r, s);
+}
+
+static void text_that_makes_no_sense_counts_for_nothing(void **state)
+{
+    (void)state;
+    struct rig *r = remembering();
+    remember(r, 0, "scale.rules", "photo",
+             "{\"v\":1,\"rules\":[{\"rule\":\"hold\",\"value\":-7},3,{\"rule\":\"moon\"}]}");
+    remember(r, 1, "scale.view", "photo",
+             "{\"v\":1,\"boots\":-4,\"boot_s\":[1,\"x\",null,-3,1e999],\"stage_s\":7,\"instance_hours\":-1,"
+             "\"on_demand\":{\"n\":-9,\"most\":1e300,\"spent_h\":-2}}");
+    remember(r, 2, "fleet.lives", "", "not JSON");
+    remember(r, 3, "scale.view", "nobody", "{\"v\":1}");
+    struct scale *s = begun(r);
+    const struct scale_item *i = s->items;
+    assert_int_equal(i->hold_size, -1);
+    for (uint64_t k = 0; k < i->history->boots; k++)
+        assert_true(isfinite(i->history->boot_s[k]) && i->history->boot_s[k] >= 0);
+    assert_true(i->history->instance_s >= 0 && i->allowance.n == 0 && i->allowance.most == 0);
+    assert_true(i->allowance.spent_h >= 0);
+    quit(r, s);
+    r = remembering();
+    remember(r, 0, "scale.rules", "photo", "{\"v\":2,\"rules\":[{\"rule\":\"hold\",\"value\":4}]}");
+    s = begun(r);
+    assert_int_equal(s->items->hold_size, -1);
+    quit(r, s);
+}
+
+static void nothing_is_decided_before_it_is_read(void **state)
+{
+    (void)state;
+    struct rig *r = remembering();
+    rig_depth(r, 5, 0);
+    leading = 0;
+    struct scale *s = begin(r);
+    rig_turn(r, 250);
+    assert_int_equal(resized, -1);
+    remember(r, 0, "scale.rules", "photo", "{\"v\":1,\"rules\":[{\"rule\":\"max\",\"value\":1,\"by\":\"bob\"}]}");
+    leading = 1;
+    bus_publish(r->bus, EVENT_LEADER_GAINED, "me", (int64_t)2);
+    rig_until(r, is_known, s);
+    assert_int_equal(resized, 1);
+    assert_int_equal(s->items->n_decisions, 1);
+    quit(r, s);
+}
+
+static void a_queue_that_keeps_no_memos_is_told_of_and_works(void **state)
+{
+    (void)state;
+    struct rig *r = remembering();
+    struct bp_err err = {0};
+    r->keeps_memos = 0;
+    struct scale *s = begin(r);
+    rig_turn(r, 150);
+    assert_int_equal(scale_hold(s, "photo", 2, 0, "ada", &err), 0);
+    assert_int_equal(keep(r, s), BP_UNSUPPORTED);
+    rig_turn(r, 150);
+    assert_int_equal(resized, 2);
+    quit(r, s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_an_operator_imposed_survives_a_kill),
+        cmocka_unit_test(what_has_expired_or_was_ended_is_gone_from_the_queue_too),
+        cmocka_unit_test(what_is_said_at_another_controller_counts_at_the_next_tick),
+        cmocka_unit_test(an_adoption_ends_when_the_settings_name_another_policy),
+        cmocka_unit_test(what_was_measured_of_instances_survives_a_restart),
+        cmocka_unit_test(what_is_the_same_is_not_written_again),
+        cmocka_unit_test(text_that_makes_no_sense_counts_for_nothing),
+        cmocka_unit_test(nothing_is_decided_before_it_is_read),
+        cmocka_unit_test(a_queue_that_keeps_no_memos_is_told_of_and_works),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
