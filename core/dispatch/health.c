@@ -16,6 +16,8 @@ void health_tell(struct bus *b, const char *worker_id, const char *before, const
         bus_publish(b, EVENT_WORKER_UNHEALTHY, worker_id, is);
     else if (was[0] && !is[0])
         bus_publish(b, EVENT_WORKER_HEALTHY, worker_id);
+    else if (!is[0] && fault_is_checked(now) && !fault_is_checked(before))
+        bus_publish(b, EVENT_WORKER_READY, worker_id);
     lacking_tell(b, worker_id, before, now);
 }
 

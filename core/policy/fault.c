@@ -6,14 +6,30 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The report, owned by *whole, which the caller puts; NULL: none. */
+static struct json_object *report_in(const char *capabilities, struct json_object **whole)
+{
+    *whole = NULL;
+    if (!capabilities || !strstr(capabilities, "\"health\"")) /* most say nothing, and this is asked at each poll */
+        return NULL;
+    *whole = json_parse(capabilities, strlen(capabilities), NULL);
+    struct json_object *health = *whole ? json_member(*whole, "health") : NULL;
+    return json_object_is_type(health, json_type_object) ? health : NULL;
+}
+
+int fault_is_checked(const char *capabilities)
+{
+    struct json_object *whole;
+    int checked = report_in(capabilities, &whole) != NULL;
+    json_object_put(whole);
+    return checked;
+}
+
 int fault_in(const char *capabilities, char *out, size_t n)
 {
+    struct json_object *o, *health = report_in(capabilities, &o);
+    int bad = health && !json_truth(health, "ok", 1);
     out[0] = '\0';
-    if (!capabilities || !strstr(capabilities, "\"health\"")) /* most say nothing, and this is asked at each poll */
-        return 0;
-    struct json_object *o = json_parse(capabilities, strlen(capabilities), NULL);
-    struct json_object *health = o ? json_member(o, "health") : NULL;
-    int bad = json_object_is_type(health, json_type_object) && !json_truth(health, "ok", 1);
     if (bad) {
         const char *text = json_str(health, "text", "");
         snprintf(out, n, "%s", *text ? text : "no reason was given");

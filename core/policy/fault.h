@@ -11,6 +11,8 @@ struct json_object;
 
 /* capabilities: JSON text or NULL. 1 when the worker says that its device is broken, and why in out; 0 and "" else. */
 int fault_in(const char *capabilities, char *out, size_t n);
+/* 1 when the worker has checked its device and says how it is, good or bad. */
+int fault_is_checked(const char *capabilities);
 /* {"slug": "why"} of the workflows whose assets it cannot have, texts all; NULL: none. The caller's. */
 struct json_object *lacks_in(const char *capabilities);
 

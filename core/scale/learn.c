@@ -66,6 +66,18 @@ static void learn_worker(struct scale *s, const struct event_msg *e, struct json
     }
 }
 
+/* Its worker has found its device sound, at once or after a while. */
+static void learn_device(struct scale *s, const struct event_msg *e, struct json_object *f)
+{
+    for (struct scale_item *i = s->items; i; i = i->next) {
+        struct boot *b = boot_find(i, json_str(f, "worker", ""));
+        if (!b || b->device)
+            continue;
+        b->device = 1;
+        history_staged(i->history, e->at_ms, HISTORY_DEVICE, after_s(b, e->at_ms));
+    }
+}
+
 static void learn_first_job(struct scale *s, const struct event_msg *e, struct json_object *f)
 {
     struct scale_item *item = scale_item_find(s, json_str(f, "workflow", ""));
@@ -98,6 +110,8 @@ void learn_event(struct scale *s, const struct event_msg *e)
         learn_instance(s, e, event_fields(e));
     if (e->id == EVENT_WORKER_REGISTERED)
         learn_worker(s, e, event_fields(e));
+    if (e->id == EVENT_WORKER_READY || e->id == EVENT_WORKER_HEALTHY)
+        learn_device(s, e, event_fields(e));
     if (e->id != EVENT_JOB_SUBMITTED && e->id != EVENT_JOB_COMPLETED && e->id != EVENT_QUEUE_ARRIVED &&
         e->id != EVENT_FLEET_LAUNCH_FAILED)
         return;

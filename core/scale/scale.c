@@ -299,6 +299,16 @@ static void poke(const struct event_msg *e, void *arg)
         loop_timer_after(s->soon, SOON_MS);
 }
 
+/* Of workers, that one came up changes what is decided; that its device is ready is only learned. */
+static void on_worker(const struct event_msg *e, void *arg)
+{
+    struct scale *s = arg;
+    if (e->id == EVENT_WORKER_REGISTERED)
+        poke(e, s);
+    else
+        learn_event(s, e);
+}
+
 /* ---- life ---- */
 
 struct scale *scale_new(struct bus *b, struct host *h, const struct config *c, const struct scale_fleet *fleet)
@@ -316,7 +326,7 @@ struct scale *scale_new(struct bus *b, struct host *h, const struct config *c, c
     s->minute = loop_timer_new(l, "scale.metrics", metrics_publish, s);
     s->jobs = bus_subscribe(b, "job.*", poke, s);
     s->instances = bus_subscribe(b, "fleet.instance", poke, s);
-    s->workers = bus_subscribe(b, "worker.registered", poke, s);
+    s->workers = bus_subscribe(b, "worker.*", on_worker, s);
     s->failures = bus_subscribe(b, "fleet.launch_failed", poke, s);
     s->arrivals = bus_subscribe(b, "queue.arrived", poke, s);
     s->leader = bus_subscribe(b, "leader.*", poke, s);

@@ -35,7 +35,7 @@ struct scale_alarms {
 struct boot {
     char instance[64];
     int64_t launched_ms; /* 0: the slot is free */
-    int registered;
+    int registered, device; /* it has registered; its device is ready */
 };
 
 /* A rule of an operator beside the hold. */

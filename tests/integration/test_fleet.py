@@ -248,7 +248,8 @@ def test_what_was_measured_of_instances_survives_a_restart(daemon, test_copy):
     d = daemon(settings=settings(to_zero=600), extra_plugins=[test_copy])
     done(d, submit(d))
     before = wait_until("a boot is measured", lambda: (m := scale(d).get("measured", {})).get("boots") and "first_job" in m["stage_s"] and m)
-    assert before["launches"] == 1 and before["stage_s"]["running"] <= before["stage_s"]["registered"]
+    stages = [before["stage_s"][name] for name in ("registered", "device_ready", "first_job")]
+    assert before["launches"] == 1 and stages == sorted(stages) and before["stage_s"]["running"] > 0
     assert d.stop(40) == 0
     d.start()
     after = wait_until("it is there again", lambda: scale(d).get("measured"))

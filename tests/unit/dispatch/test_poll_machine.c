@@ -112,12 +112,36 @@ static void worker_with_a_broken_device_gets_no_job_until_it_is_sound(void **sta
     rig_free(r);
 }
 
+static void a_device_that_was_checked_and_is_sound_is_told_once(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    struct answer a = {0};
+    do_worker(r, dispatch_worker_register, NULL, "{'worker_id':'w','workflow_slugs':['noop']}", &a);
+    char token[128];
+    snprintf(token, sizeof token, "%s", json_str(a.data, "token", ""));
+    struct worker_auth *w = worker_with_token(r, token);
+    do_worker(r, dispatch_worker_poll, w, POLL, &a);
+    assert_int_equal(r->events[EVENT_WORKER_READY], 0); /* it has not checked it yet */
+    do_worker(r, dispatch_worker_poll, w, SOUND, &a);
+    assert_int_equal(r->events[EVENT_WORKER_READY], 1);
+    worker_auth_free(w);
+    w = worker_with_token(r, token);
+    do_worker(r, dispatch_worker_poll, w, SOUND, &a);
+    assert_int_equal(r->events[EVENT_WORKER_READY], 1);
+    assert_int_equal(r->events[EVENT_WORKER_HEALTHY], 0);
+    answer_reset(&a);
+    worker_auth_free(w);
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(worker_at_risk_gets_no_long_job_and_any_once_the_risk_is_over),
         cmocka_unit_test(a_job_goes_to_the_machine_that_lives_longest),
         cmocka_unit_test(worker_with_a_broken_device_gets_no_job_until_it_is_sound),
+        cmocka_unit_test(a_device_that_was_checked_and_is_sound_is_told_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -299,6 +299,33 @@ static void what_was_measured_of_instances_survives_a_restart(void **state)
     quit(r, s);
 }
 
+static void a_boot_is_measured_by_stage(void **state)
+{
+    (void)state;
+    struct rig *r = remembering();
+    struct scale *s = begun(r);
+    bus_publish(r->bus, EVENT_FLEET_INSTANCE, "photo", "i-1", "none", "pending", "");
+    rig_turn(r, 10);
+    bus_publish(r->bus, EVENT_FLEET_INSTANCE, "photo", "i-1", "pending", "running", "");
+    rig_turn(r, 10);
+    bus_publish(r->bus, EVENT_WORKER_REGISTERED, "i-1", "photo", "[\"photo\"]", (int64_t)0);
+    rig_turn(r, 10);
+    bus_publish(r->bus, EVENT_WORKER_READY, "i-1");
+    rig_turn(r, 10);
+    bus_publish(r->bus, EVENT_WORKER_HEALTHY, "i-1"); /* later changes are none of its boot */
+    bus_publish(r->bus, EVENT_JOB_LEASED, (int64_t)1, "acme", "photo", "i-1", (int64_t)1, (int64_t)0);
+    rig_turn(r, 10);
+    const float *stage = s->items->history->stage_s;
+    for (int k = 0; k < HISTORY_STAGES; k++)
+        assert_true(stage[k] > (k ? stage[k - 1] : 0));
+    assert_int_equal(s->items->history->boots, 1);
+    struct json_object *o = scale_describe(s, "photo");
+    struct json_object *measured = json_member(json_object_array_get_idx(o, 0), "measured");
+    assert_true(json_num(json_member(measured, "stage_s"), "device_ready", 0) > 0);
+    json_object_put(o);
+    quit(r, s);
+}
+
 static void what_is_the_same_is_not_written_again(void **state)
 {
     (void)state;
@@ -385,6 +412,7 @@ int main(void)
         cmocka_unit_test(what_is_said_at_another_controller_counts_at_the_next_tick),
         cmocka_unit_test(an_adoption_ends_when_the_settings_name_another_policy),
         cmocka_unit_test(what_was_measured_of_instances_survives_a_restart),
+        cmocka_unit_test(a_boot_is_measured_by_stage),
         cmocka_unit_test(what_is_the_same_is_not_written_again),
         cmocka_unit_test(text_that_makes_no_sense_counts_for_nothing),
         cmocka_unit_test(nothing_is_decided_before_it_is_read),
