@@ -2,12 +2,15 @@
 #include "simulate.h"
 
 #include "log/err.h"
+#include "log/json.h"
+#include "policy/schedule.h"
 #include "simulation.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ALL_POLICIES "all"
+#define ALL_POLICIES   "all"
+#define SCHEDULE_BYTES 65536 /* SCHEDULE_WINDOWS take much less */
 
 /* What the words said. */
 struct wish {
@@ -35,6 +38,9 @@ static void simulate_help(FILE *out)
         "                          a kind of instance; may be given again, tried in order (one at price 1)\n"
         "      --shortage FROM-TO[:TYPE]\n"
         "                          seconds in which none can be had; may be given again\n"
+        "      --schedule FILE     windows with other limits or another policy, JSON as a workflow's \"schedule\"; a "
+        "CSV\n"
+        "                          begins on a Monday at 0:00 UTC\n"
         "      --svg FILE          a picture: cost against wait, and each fleet and queue over time\n"
         "      --threads N         as many at a time (one for each core)\n"
         "      --json              hours, cost, waits, launches, lost work per policy and seed, and their means\n"
@@ -150,6 +156,26 @@ static int take_shortage(struct wish *w, const char *value, struct bp_err *err)
     return model_add_shortage(&w->sim->model, value, err);
 }
 
+static int take_schedule(struct wish *w, const char *value, struct bp_err *err)
+{
+    struct simulation *s = w->sim;
+    char text[SCHEDULE_BYTES];
+    FILE *f = fopen(value, "rb");
+    size_t n = f ? fread(text, 1, sizeof text, f) : 0;
+    if (!f)
+        return err_set(err, BP_IO, "--schedule: cannot read %s: %s", value, strerror(errno));
+    fclose(f);
+    struct json_object *list = json_parse_config(text, n, err);
+    if (!list || schedule_check(list, err) < 0) {
+        json_object_put(list);
+        return err_prefix(err, "--schedule %s: ", value);
+    }
+    free(s->schedule);
+    s->model.schedule = s->schedule = strdup(json_text(list));
+    json_object_put(list);
+    return s->schedule ? BP_OK : err_set(err, BP_NOMEM, "no memory for --schedule %s", value);
+}
+
 static const struct {
     const char *name, *brief;
     int (*take)(struct wish *w, const char *value, struct bp_err *err);
@@ -157,7 +183,7 @@ static const struct {
     {"trace", "-t", take_trace},     {"history", NULL, take_history_of}, {"live", NULL, take_live},
     {"policy", "-p", take_policy},   {"seeds", NULL, take_seeds},        {"grid", NULL, take_grid},
     {"type", NULL, take_type},       {"shortage", NULL, take_shortage},  {"svg", NULL, take_svg},
-    {"threads", NULL, take_threads},
+    {"threads", NULL, take_threads}, {"schedule", NULL, take_schedule},
 };
 #define WORDS (sizeof words / sizeof words[0])
 

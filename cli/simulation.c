@@ -184,6 +184,7 @@ void simulation_free(struct simulation *s)
     free(s->cases);
     free(s->results);
     free(s->timelines);
+    free(s->schedule);
 }
 
 /* ---- results ---- */

@@ -33,6 +33,7 @@ struct sim_case {
 
 struct simulation {
     struct model model;
+    char *schedule; /* JSON text that the model points to, owned; NULL: none */
     struct trace traces[SIMULATION_TRACES];
     uint32_t n_traces;
     struct axis axes[SIMULATION_AXES];

@@ -216,6 +216,8 @@ void simulation_json(const struct simulation *s, FILE *out)
     struct json_object *o = json_object_new_object(), *model = json_object_new_object();
     for (const struct model_row *r = model_rows; r->name; r++)
         put(model, r->name, model_get(&s->model, r));
+    if (s->schedule)
+        json_put_raw(model, "schedule", s->schedule);
     json_object_object_add(o, "model", model);
     json_object_object_add(o, "runs", runs_json(s));
     json_object_object_add(o, "means", means_json(s));

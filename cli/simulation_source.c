@@ -93,6 +93,7 @@ static int make_trace(struct trace *t, const char *workflow, struct past *p, str
         return err_set(err, BP_NOTFOUND, "the queue remembers no completed job of %s; give a trace with --trace",
                        workflow);
     qsort(p->jobs, p->n, sizeof *p->jobs, by_arrival);
+    t->begin_ms = p->jobs[0].arrival_ms;
     for (size_t i = 0; rc == BP_OK && i < p->n; i++)
         rc = trace_add(t, p->jobs[i].arrival_ms - p->jobs[0].arrival_ms, p->jobs[i].duration_ms, err);
     if (rc < 0)
@@ -167,6 +168,11 @@ static int take_settings(struct client *c, struct simulation *s, struct simulati
     set(&s->model, from->given, "cooldown", setting(c, "scale.cooldownSeconds", s->model.cooldown));
     set(&s->model, from->given, "tick", setting(c, "scale.tickMilliseconds", 10000) / 1000);
     set(&s->model, from->given, "react", 0.05); /* it decides on events too */
+    struct json_object *schedule = json_member(w, "schedule");
+    if (schedule && !s->schedule && !(s->model.schedule = s->schedule = strdup(json_text(schedule)))) {
+        json_object_put(w);
+        return err_set(err, BP_NOMEM, "no memory for the schedule of %s", from->workflow);
+    }
     snprintf(from->policy, sizeof from->policy, "%s", json_str(w, "policy", ""));
     json_object_put(w);
     return BP_OK;

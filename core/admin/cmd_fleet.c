@@ -46,6 +46,8 @@ static void add_workflow(const struct workflow *w, void *arg)
     json_put_int(o, "desired", json_int(first(fleet), "desired", 0));
     json_put_int(o, "running", json_int(first(fleet), "running", 0));
     json_put_int(o, "max_size", w->max_size);
+    if (w->schedule)
+        json_object_object_add(o, "schedule", json_object_get(w->schedule));
     json_put_str(o, "policy", json_str(first(scale), "policy", ""));
     json_put_str(o, "reason", json_str(first(scale), "reason", ""));
     json_object_put(scale);

@@ -7,11 +7,6 @@
 
 #define FAILURES_WINDOW_MS 600000
 
-static int64_t clock_of(int64_t ms)
-{
-    return SIMULATE_EPOCH_MS + ms;
-}
-
 /* Milliseconds since the oldest waiting job came. */
 static int64_t oldest_wait(const struct run *r)
 {
@@ -46,7 +41,7 @@ static struct bp_view view_of(struct run *r)
 {
     const struct model *m = r->model;
     struct bp_view v = {.size = sizeof v,
-                        .now_ms = clock_of(r->now_ms),
+                        .now_ms = run_clock_ms(r),
                         .queued = queued_jobs(r),
                         .leased = r->busy,
                         .oldest_wait_ms = oldest_wait(r),
@@ -105,13 +100,28 @@ void decision_apply(struct run *r, int32_t desired)
 {
     struct machine *m;
     if (r->desired != desired)
-        r->last_scale_ms = clock_of(r->now_ms);
+        r->last_scale_ms = run_clock_ms(r);
     r->desired = desired;
     while (live_machines(r) + r->replacing < desired && machine_launch(r))
         continue;
     while (live_machines(r) > desired && (m = machine_first_to_go(r)))
         machine_end(r, m);
-    history_instances(r->history, clock_of(r->now_ms), live_machines(r));
+    history_instances(r->history, run_clock_ms(r), live_machines(r));
+}
+
+/* As live: the windows' limits, and their policy, which begins with an empty memory when it takes over. */
+static void follow_schedule(struct run *r, struct decide_rules *rules)
+{
+    struct schedule_now open = schedule_at(r->schedule, run_clock_ms(r));
+    const struct policy *of_window = open.policy ? policy_find(open.policy) : NULL;
+    const struct policy *by = of_window ? of_window : r->policy;
+    r->least = open.min > 0 ? open.min : 0;
+    rules->min = open.min;
+    rules->max = open.max;
+    if (by == r->deciding)
+        return;
+    r->deciding = by;
+    memset(r->memory, 0, by->memory_bytes);
 }
 
 void decision_make(struct run *r)
@@ -121,13 +131,15 @@ void decision_make(struct run *r)
     if (queued_jobs(r) + (uint32_t)r->busy > 0)
         r->empty_ms = 0;
     else if (!r->empty_ms)
-        r->empty_ms = clock_of(r->now_ms);
-    history_demand(r->history, clock_of(r->now_ms), (int64_t)queued_jobs(r) + r->busy);
+        r->empty_ms = run_clock_ms(r);
+    history_demand(r->history, run_clock_ms(r), (int64_t)queued_jobs(r) + r->busy);
     struct bp_view v = view_of(r);
     run_fleet(r, &fleet);
     struct policy_now now = {&v, &fleet, r->history, r->model->target, r->model->price};
-    struct decide_planner by = decide_by(r->policy, r->memory);
-    decide(&DECIDE_NO_RULES, &by, &now, &p);
+    struct decide_rules rules = DECIDE_NO_RULES;
+    follow_schedule(r, &rules);
+    struct decide_planner by = decide_by(r->deciding, r->memory);
+    decide(&rules, &by, &now, &p);
     if (r->model->delay <= 0)
         decision_apply(r, p.desired);
     else

@@ -60,7 +60,7 @@ int machine_launch(struct run *r)
     if (type == r->n_types) {
         r->out->launch_failures++;
         r->failed_ms[r->n_failed++ % 16] = r->now_ms;
-        history_launch_failed(r->history, SIMULATE_EPOCH_MS + r->now_ms);
+        history_launch_failed(r->history, run_clock_ms(r));
         return 0;
     }
     while ((int32_t)slot < r->max && r->machines[slot].state != MACHINE_NONE)
@@ -74,7 +74,7 @@ int machine_launch(struct run *r)
     r->out->launches++;
     if (live_machines(r) > r->out->peak)
         r->out->peak = live_machines(r);
-    history_launched(r->history, SIMULATE_EPOCH_MS + r->now_ms, 1);
+    history_launched(r->history, run_clock_ms(r), 1);
     begin_life(r, slot);
     return 1;
 }

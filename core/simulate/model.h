@@ -34,6 +34,7 @@ struct model {
     struct model_type types[MODEL_TYPES];
     uint32_t n_shortages;
     struct model_shortage shortages[MODEL_SHORTAGES];
+    const char *schedule; /* JSON as in policy/schedule.h, checked, borrowed; NULL: none */
 };
 
 /* One number of the model. */

@@ -5,6 +5,7 @@
 
 #include "policy/decide.h"
 #include "policy/risk.h"
+#include "policy/schedule.h"
 #include "simulate/simulate.h"
 
 enum machine_state { MACHINE_NONE = 1, MACHINE_BOOTING, MACHINE_IDLE, MACHINE_BUSY };
@@ -71,7 +72,10 @@ struct run {
     struct history *history;
     struct risk *risk;               /* what the runs so far say of lives, with model->risk */
     struct calibration *calibration; /* NULL: no job is asked about */
-    void *memory;                    /* the policy's */
+    struct schedule *schedule;       /* owned, NULL: none */
+    int32_t least;                   /* instances, by the windows that are open */
+    const struct policy *deciding;   /* whose memory that is: the policy, or the one of a window */
+    void *memory;                    /* room for any policy's */
     int64_t empty_ms, last_scale_ms;
     int64_t failed_ms[16]; /* ring of launch failures */
     uint32_t n_failed;
@@ -79,6 +83,11 @@ struct run {
     double p50_s;
 };
 
+/* The wall clock in the run, milliseconds since 1970. */
+static inline int64_t run_clock_ms(const struct run *r)
+{
+    return (r->trace->begin_ms ? r->trace->begin_ms : SIMULATE_EPOCH_MS) + r->now_ms;
+}
 uint32_t queued_jobs(const struct run *r);
 static inline int32_t live_machines(const struct run *r)
 {

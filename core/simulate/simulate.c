@@ -2,6 +2,7 @@
 #include "simulate/simulate.h"
 
 #include "log/err.h"
+#include "log/json.h"
 #include "run.h"
 #include "simulate/calibrate.h"
 #include <stdlib.h>
@@ -14,11 +15,6 @@ static int64_t to_ms(double s)
     return (int64_t)(s * 1000 + 0.5);
 }
 
-static int64_t clock_of(const struct run *r)
-{
-    return SIMULATE_EPOCH_MS + r->now_ms;
-}
-
 /* ---- what happens ---- */
 
 static void arrive(struct run *r)
@@ -28,7 +24,7 @@ static void arrive(struct run *r)
         r->arrived++;
         n++;
     }
-    history_arrived(r->history, clock_of(r), n);
+    history_arrived(r->history, run_clock_ms(r), n);
 }
 
 static void become_ready(struct run *r, struct machine *m)
@@ -37,7 +33,7 @@ static void become_ready(struct run *r, struct machine *m)
     m->idle_ms = r->now_ms;
     r->booting--;
     r->idle++;
-    history_ready(r->history, clock_of(r), (double)(r->now_ms - m->launched_ms) / 1000);
+    history_ready(r->history, run_clock_ms(r), (double)(r->now_ms - m->launched_ms) / 1000);
 }
 
 static void finish(struct run *r, struct machine *m)
@@ -49,7 +45,7 @@ static void finish(struct run *r, struct machine *m)
     r->done++;
     r->progress_ms = r->now_ms;
     r->out->completion_s = (double)r->now_ms / 1000;
-    history_finished(r->history, clock_of(r), (double)(r->now_ms - m->began_ms) / 1000);
+    history_finished(r->history, run_clock_ms(r), (double)(r->now_ms - m->began_ms) / 1000);
     calibration_ended(r, m->job);
 }
 
@@ -57,7 +53,7 @@ static void interrupt(struct run *r, struct machine *m)
 {
     r->out->interruptions++;
     risk_interrupted(r->risk, r->types[m->type].name, "", (double)(r->now_ms - m->launched_ms) / 1000);
-    history_interrupted(r->history, clock_of(r));
+    history_interrupted(r->history, run_clock_ms(r));
     if (m->state == MACHINE_BUSY) {
         r->out->lost_hours += (double)(r->now_ms - m->began_ms) / 3600000;
         r->returned[r->n_returned++] = m->job;
@@ -144,7 +140,7 @@ static void step(struct run *r)
     machines_lease(r);
     if (!happened && before == r->arrived)
         return;
-    history_demand(r->history, clock_of(r), (int64_t)queued_jobs(r) + r->busy);
+    history_demand(r->history, run_clock_ms(r), (int64_t)queued_jobs(r) + r->busy);
     if (r->model->react > 0 && r->soon_ms == INT64_MAX)
         r->soon_ms = r->now_ms + to_ms(r->model->react);
 }
@@ -153,10 +149,29 @@ static int is_over(const struct run *r)
 {
     if (r->done < r->trace->n)
         return r->arrived == r->trace->n && r->now_ms - r->progress_ms > GIVEN_UP_MS;
-    return live_machines(r) == 0 || r->now_ms - r->progress_ms > to_ms(r->model->tail);
+    return live_machines(r) <= r->least || r->now_ms - r->progress_ms > to_ms(r->model->tail);
 }
 
 /* ---- begin and end ---- */
+
+/* Of any policy: a window of the schedule may name another one. */
+static size_t most_memory(void)
+{
+    size_t most = 0;
+    for (const struct policy *p = policies; p->name; p++)
+        most = p->memory_bytes > most ? p->memory_bytes : most;
+    return most;
+}
+
+/* Each run reads its own: what is open is kept in it. */
+static int begin_schedule(struct run *r, struct bp_err *err)
+{
+    const char *text = r->model->schedule;
+    struct json_object *list = text ? json_parse(text, strlen(text), err) : NULL;
+    r->schedule = list ? schedule_new(list, err) : NULL;
+    json_object_put(list);
+    return !text || r->schedule;
+}
 
 static int begin(struct run *r)
 {
@@ -172,7 +187,8 @@ static int begin(struct run *r)
     r->returned = malloc(n * sizeof *r->returned);
     r->wait_ms = malloc(n * sizeof *r->wait_ms);
     r->history = malloc(sizeof *r->history);
-    r->memory = calloc(1, r->policy->memory_bytes + 1);
+    r->memory = calloc(1, most_memory() + 1);
+    r->deciding = r->policy;
     r->risk = calloc(1, sizeof *r->risk);
     if (!r->risk || !r->machines || !r->returned || !r->wait_ms || !r->history || !r->memory)
         return 0;
@@ -235,6 +251,8 @@ int simulate(const struct model *m, const struct trace *t, const struct policy *
     memset(out, 0, sizeof *out);
     if (timeline)
         *timeline = (struct simulate_timeline){.every_s = m->tick};
+    if (!begin_schedule(&r, err))
+        return err->rc;
     int good = t->n > 0 && begin(&r);
     while (good && !r.heap.lost && !is_over(&r))
         step(&r);
@@ -249,5 +267,6 @@ int simulate(const struct model *m, const struct trace *t, const struct policy *
     free(r.risk);
     calibration_free(r.calibration);
     free(r.memory);
+    schedule_free(r.schedule);
     return good ? BP_OK : err_set(err, BP_NOMEM, "no memory to simulate the %u jobs of %s", t->n, t->name);
 }

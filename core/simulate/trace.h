@@ -12,6 +12,7 @@
 struct trace {
     char name[64]; /* the file's name without folder and ending */
     uint32_t n, room;
+    int64_t begin_ms;     /* of the trace, since 1970; 0: a Monday at 0:00 UTC (SIMULATE_EPOCH_MS) */
     int64_t *arrival_ms;  /* from the trace's begin, never decreasing */
     int64_t *duration_ms; /* on one instance, >= 0 */
 };

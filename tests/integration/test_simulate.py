@@ -124,3 +124,21 @@ def test_history_and_live_take_what_the_daemon_knows(daemon, test_copy, build):
     assert [x["policy"] for x in answer["means"]] == ["direct", "deployed", "clairvoyant"]
     r = ask("--live", "nobody")
     assert r.returncode == 1 and "nobody" in r.stderr
+
+
+def test_a_schedule_counts_on_a_trace_and_live(daemon, test_copy, build, trace, tmp_path):
+    windows = [{"cron": "* * * * *", "minutes": 1, "min": 2}]
+    (tmp_path / "windows.json").write_text(json.dumps(windows))
+    plain, held = (json.loads(simulate(build, "--trace", trace, "--policy", "perjob", "--json", *more).stdout)
+                   for more in ((), ("--schedule", tmp_path / "windows.json")))
+    assert "schedule" not in plain["model"] and held["model"]["schedule"] == windows
+    assert held["means"][0]["hours"] != plain["means"][0]["hours"]
+    (tmp_path / "wrong.json").write_text('[{"cron": "0 25 * * *", "minutes": 60}]')
+    r = simulate(build, "--trace", trace, "--schedule", tmp_path / "wrong.json", check=False)
+    assert r.returncode == 2 and "window 1: cron: field 2 (hour)" in r.stderr
+    d = daemon(settings={**settings(), "workflows": json.dumps({"test-copy": {"policy": "direct", "maxSize": 3, "schedule": windows}})},
+               extra_plugins=[test_copy])
+    done(d, submit(d))
+    r = subprocess.run([str(build / "bin" / "bpctl"), "--socket", str(d.state / "bpd.sock"), "simulate", "--live", "test-copy", "--json"],
+                       capture_output=True, text=True, timeout=120 * SLOW)
+    assert json.loads(r.stdout)["model"]["schedule"] == windows, r.stderr

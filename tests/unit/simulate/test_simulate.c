@@ -408,6 +408,41 @@ static void without_the_wish_nothing_is_said(void **state)
     assert_int_equal(run(g, "perjob", 1)->estimates.start.said, 0); /* no run was measured when it was asked about */
 }
 
+/* A trace begins on a Monday at 0:00. What comes at a tick is seen at the next one, 10 s later, and a boot is 240 s.
+ * Alone, direct has an instance for two jobs. */
+static void windows_of_a_schedule_count_as_they_do_live(void **state)
+{
+    (void)state;
+    struct rig *g = rig();
+    g->m.schedule = "[{\"cron\": \"0 1 * * mon\", \"minutes\": 60, \"min\": 2},"
+                    " {\"cron\": \"0 3,5 * * mon\", \"minutes\": 60, \"policy\": \"perjob\"},"
+                    " {\"cron\": \"0 5 * * mon\", \"minutes\": 60, \"max\": 1}]";
+    job(g, 3600 + 600, 60); /* 0 s: an instance is there */
+    for (int hour = 3; hour <= 7; hour += 2) {
+        job(g, hour * 3600 + 60, 100); /* 250 s each */
+        job(g, hour * 3600 + 60, 100); /* by perjob 250 s; with one at most, and by direct at 7:01, 350 s */
+    }
+    const struct simulate_result *r = run(g, "direct", 1);
+    assert_int_equal(r->peak, 2);
+    NEAR(r->wait_mean_s, (0 + 250 + 250 + 250 + 350 + 250 + 350) / 7.0);
+    struct bp_err err = {0};
+    g->m.schedule = "[{\"cron\": \"0 25 * * *\", \"minutes\": 60}]";
+    assert_int_equal(simulate(&g->m, &g->t, policy_find("direct"), 1, &g->r, NULL, &err), BP_INVALID);
+    assert_non_null(strstr(err.text, "window 1"));
+}
+
+/* The same trace, from a Tuesday on: no window opens. */
+static void a_schedule_goes_by_the_day_on_which_a_trace_begins(void **state)
+{
+    (void)state;
+    struct rig *g = rig();
+    g->m.schedule = "[{\"cron\": \"0 1 * * mon\", \"minutes\": 60, \"min\": 2}]";
+    job(g, 3600 + 600, 60);
+    NEAR(run(g, "direct", 1)->wait_mean_s, 0);
+    g->t.begin_ms = SIMULATE_EPOCH_MS + 86400000;
+    NEAR(run(g, "direct", 1)->wait_mean_s, 250);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -434,6 +469,8 @@ int main(void)
         cmocka_unit_test(less_work_is_lost_when_jobs_go_by_lives),
         cmocka_unit_test(what_is_said_of_jobs_holds_as_often_as_it_says),
         cmocka_unit_test(without_the_wish_nothing_is_said),
+        cmocka_unit_test(windows_of_a_schedule_count_as_they_do_live),
+        cmocka_unit_test(a_schedule_goes_by_the_day_on_which_a_trace_begins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
