@@ -96,7 +96,7 @@ static int assign_member_text(struct config *c, enum config_key map, const char 
 }
 
 static int config_assign_text(struct config *c, const char *path, const char *text, const struct source *src,
-                       struct bp_err *err)
+                              struct bp_err *err)
 {
     enum config_key key = table_find(path);
     enum config_key map = key ? CONFIG_NONE : table_find_map(path);
