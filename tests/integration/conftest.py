@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,12 @@ SLOW = float(os.environ.get("BP_TEST_SLOW", "1"))
 
 # What a sanitizer writes when it found something.
 FOUND = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "runtime error:")
+
+
+def sanitizer(build):
+    """What -fsanitize= was given in this build; "": nothing."""
+    found = re.search(r"^BP_SANITIZE:STRING=([\w,]+)$", (build / "CMakeCache.txt").read_text(), re.M)
+    return found[1] if found else ""
 
 
 def pytest_addoption(parser):

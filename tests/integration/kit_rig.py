@@ -2,12 +2,11 @@
 """The kit as an author has it: an installation in a prefix of its own, and folders outside of the tree."""
 import os
 import pathlib
-import re
 import struct
 import subprocess
 import zlib
 
-from conftest import SLOW
+from conftest import SLOW, sanitizer
 
 
 class Kit:
@@ -17,8 +16,7 @@ class Kit:
         self.prefix = pathlib.Path(prefix)
         subprocess.run(["cmake", "--install", str(build), "--prefix", str(prefix)], check=True, capture_output=True)
         # Libraries with a sanitizer in them need it in what they are linked to.
-        found = re.search(r"^BP_SANITIZE:STRING=([\w,]+)$", (build / "CMakeCache.txt").read_text(), re.M)
-        self.flags = f"-fsanitize={found[1]}" if found else ""
+        self.flags = f"-fsanitize={sanitizer(build)}" if sanitizer(build) else ""
 
     def environment(self, **more):
         """As a shell has it in which the installation's programs come first."""

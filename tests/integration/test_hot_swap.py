@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import SLOW, wait_until
+from conftest import SLOW, sanitizer, wait_until
 
 SWAPS = int(os.environ.get("BP_SWAPS", "200"))
 
@@ -83,7 +83,7 @@ def test_replacements_under_load_lose_no_job_and_leave_nothing(busy, build):
         growth = (last["rss_kib"] - first["rss_kib"]) / swaps
         print(f"{who}: {first} -> {last}, {growth:.1f} KiB a generation; the worker followed {followed} of {SWAPS + 1}")
         assert last["copies"] <= 6 and last["files"] - first["files"] <= 8, who
-        assert growth < 64 * SLOW, who
+        assert growth < 64 * SLOW or "address" in sanitizer(build), who  # which keeps what was freed, to find its use
 
 
 def test_a_burst_of_replacements_ends_with_the_last(busy, build):
