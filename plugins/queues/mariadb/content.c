@@ -281,7 +281,8 @@ static void want_text(struct pool *p, struct sql *q)
 
 void contents_want_text(struct store *s, struct wants *w, struct sql *q)
 {
-    qsort(w->jobs, w->n, sizeof *w->jobs, by_id);
+    if (w->n)
+        qsort(w->jobs, w->n, sizeof *w->jobs, by_id);
     w->answers = 0;
     ids_note(w);
     for (uint32_t i = 0; i < s->pools.n; i++)

@@ -125,7 +125,8 @@ static int by_id_then_newest(const void *a, const void *b)
 static void fold(struct work *w)
 {
     uint32_t n = 0;
-    qsort(w->rows, w->n, sizeof *w->rows, by_id_then_newest);
+    if (w->n)
+        qsort(w->rows, w->n, sizeof *w->rows, by_id_then_newest);
     for (uint32_t i = 0; i < w->n; i++)
         if (n == 0 || w->rows[n - 1].id != w->rows[i].id)
             w->rows[n++] = w->rows[i];
