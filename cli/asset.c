@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "asset.h"
 
-#include "host/asset.h"
 #include "log/err.h"
 #include "log/json.h"
+#include "pluginfile/asset.h"
 #include "transfer.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -3,9 +3,9 @@
  * libraries. */
 #include "check.h"
 
-#include "host/elf.h"
 #include "host/vet.h"
 #include "log/err.h"
+#include "pluginfile/elf.h"
 #include "signature_state.h"
 #include <elf.h>
 #include <string.h>

@@ -4,9 +4,9 @@
 
 #include "dispatch/mime.h"
 #include "host/definition.h"
-#include "host/facet.h"
 #include "host/settings.h"
 #include "log/err.h"
+#include "pluginfile/facet.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>

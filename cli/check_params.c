@@ -10,7 +10,7 @@
 
 #define DEPTH_MAX 16
 
-/* Words that core/schema/schema.c or the form read. */
+/* Words that lib/schema/schema.c or the form read. */
 static const char *const words[] = {"type",
                                     "properties",
                                     "required",

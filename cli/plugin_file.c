@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plugin_file.h"
 
-#include "host/elf.h"
 #include "log/err.h"
+#include "pluginfile/elf.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>

@@ -4,7 +4,7 @@
 #ifndef CLI_PLUGIN_FILE_H
 #define CLI_PLUGIN_FILE_H
 
-#include "host/manifest.h"
+#include "pluginfile/manifest.h"
 #include <limits.h>
 #include <sys/stat.h>
 

@@ -2,9 +2,9 @@
 /* plugin_sign.c - bpctl plugin sign and keygen: Ed25519 signatures of plugin files (host/signature.h). */
 #include "plugin.h"
 
-#include "host/signature.h"
 #include "log/err.h"
 #include "plugin_file.h"
+#include "pluginfile/signature.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>

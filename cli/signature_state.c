@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "signature_state.h"
 
-#include "host/signature.h"
+#include "pluginfile/signature.h"
 #include <stdio.h>
 #include <string.h>
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "about.h"
-#include "host/facet.h"
 #include "host/host.h"
-#include "host/load.h"
 #include "host/self.h"
 #include "host/vet.h"
 #include "log/err.h"
 #include "migrate.h"
+#include "pluginfile/facet.h"
+#include "pluginfile/load.h"
 #include "state_dir.h"
 #include <bp/queue.h>
 #include <dirent.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runner/probe.h"
 
-#include "host/load.h"
-#include "host/manifest.h"
 #include "log/err.h"
 #include "log/json.h"
+#include "pluginfile/load.h"
+#include "pluginfile/manifest.h"
 #include "runner/plugin.h"
 #include "runner/sandbox.h"
 

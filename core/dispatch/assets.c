@@ -5,7 +5,7 @@
 #include "dispatch/input.h"
 #include "dispatch/job_json.h"
 #include "dispatch/urls.h"
-#include "host/asset.h"
+#include "pluginfile/asset.h"
 
 #include <bp/cloud.h>
 

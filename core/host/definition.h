@@ -7,7 +7,7 @@
 #ifndef HOST_DEFINITION_H
 #define HOST_DEFINITION_H
 
-#include "host/manifest.h"
+#include "pluginfile/manifest.h"
 
 #define DEFINITION_MAX_BYTES (1024 * 1024)
 #define DEFINITION_ENDING    ".json"

@@ -4,7 +4,7 @@
 #ifndef HOST_SETTINGS_H
 #define HOST_SETTINGS_H
 
-#include "host/manifest.h"
+#include "pluginfile/manifest.h"
 
 /*
  * Checks the table itself and `given` (plugin.<name>, or NULL) against it; fills in defaults and resolves secrets

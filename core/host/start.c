@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The calls that run plugin code run on the plugin's own thread and see only what is in their struct call. */
-#include "host/load.h"
 #include "host/queue_batch.h"
 #include "host/self.h"
 #include "host/state.h"
 #include "log/err.h"
 #include "log/log.h"
+#include "pluginfile/load.h"
 #include <bp/queue.h>
 #include <stdatomic.h>
 #include <stdio.h>

@@ -6,10 +6,10 @@
 #ifndef HOST_STATE_H
 #define HOST_STATE_H
 
-#include "host/facet.h"
 #include "host/host.h"
 #include "host/vet.h"
 #include "host/watch.h"
+#include "pluginfile/facet.h"
 #include <assert.h>
 
 #define HOST_MAGIC       0x40571a11U

@@ -5,8 +5,8 @@
 
 #include "host/copy.h"
 #include "host/definition.h"
-#include "host/manifest.h"
-#include "host/signature.h"
+#include "pluginfile/manifest.h"
+#include "pluginfile/signature.h"
 
 struct stat;
 

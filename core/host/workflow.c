@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "host/sandbox.h"
 #include "host/state.h"
 #include "log/err.h"
+#include "pluginfile/sandbox.h"
 #include <stdlib.h>
 #include <string.h>
 

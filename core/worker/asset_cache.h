@@ -13,7 +13,7 @@
 #ifndef WORKER_ASSET_CACHE_H
 #define WORKER_ASSET_CACHE_H
 
-#include "host/asset.h"
+#include "pluginfile/asset.h"
 
 #define ASSET_PATH_BYTES   4300
 #define ASSET_RECORD_BYTES 96

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* runner.c - the worker's one runner: kept from job to job while it is sound and serves the same plugin file. */
-#include "host/asset.h"
 #include "log/err.h"
 #include "log/log.h"
+#include "pluginfile/asset.h"
 #include "worker/attempt.h"
 #include "worker/scratch.h"
 #include "worker/worker_priv.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "host/asset.h"
+#include "pluginfile/asset.h"
 #include "log/err.h"
 #include "log/json.h"
 #include <string.h>

@@ -6,8 +6,8 @@
  * JSON: [{"name": "model.safetensors", "object": "assets/...", "sha256": "64 hex digits", "bytes": 123}], and where a
  * server of the machine looks for it, "place": "checkpoints/model.safetensors". Pure; any thread.
  */
-#ifndef HOST_ASSET_H
-#define HOST_ASSET_H
+#ifndef PLUGINFILE_ASSET_H
+#define PLUGINFILE_ASSET_H
 
 #include <bp/plugin.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "host/elf.h"
+#include "pluginfile/elf.h"
 #include "log/err.h"
 #include <elf.h>
 #include <string.h>

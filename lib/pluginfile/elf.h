@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* elf.h - finds one section in the image of an ELF shared object. Reads nothing outside the image, runs none of it. */
-#ifndef HOST_ELF_H
-#define HOST_ELF_H
+#ifndef PLUGINFILE_ELF_H
+#define PLUGINFILE_ELF_H
 
 #include <bp/plugin.h>
 

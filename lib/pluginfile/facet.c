@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "host/facet.h"
+#include "pluginfile/facet.h"
 #include "log/err.h"
 #include <bp/check.h>
 #include <bp/cloud.h>

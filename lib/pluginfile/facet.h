@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* facet.h - the table of facets: which kind offers them, which service they become, how large their tables are in 1.0.
  */
-#ifndef HOST_FACET_H
-#define HOST_FACET_H
+#ifndef PLUGINFILE_FACET_H
+#define PLUGINFILE_FACET_H
 
-#include "host/manifest.h"
+#include "pluginfile/manifest.h"
 
 /* As a facet's kind: queue and cloud plugins offer it. */
 #define KIND_ACTOR ((enum plugin_kind)0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "host/load.h"
+#include "pluginfile/load.h"
 #include "log/err.h"
 #include <dlfcn.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* load.h - a vetted plugin's code: opening it and checking what it says of itself. Blocking; any thread. */
-#ifndef HOST_LOAD_H
-#define HOST_LOAD_H
+#ifndef PLUGINFILE_LOAD_H
+#define PLUGINFILE_LOAD_H
 
-#include "host/facet.h"
-#include "host/manifest.h"
+#include "pluginfile/facet.h"
+#include "pluginfile/manifest.h"
 #include <bp/plugin.h>
 
 /* Opens a private copy, for good, and checks its table against the manifest. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "host/manifest.h"
-#include "host/asset.h"
-#include "host/sandbox.h"
+#include "pluginfile/manifest.h"
 #include "log/err.h"
+#include "pluginfile/asset.h"
+#include "pluginfile/sandbox.h"
 #include "policy/schedule.h"
 #include "schema/schema.h"
 #include <bp/scaling.h>
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/elf.h"
+#include "pluginfile/elf.h"
 
 enum key_type { TEXT = 1, NAME, WHOLE, NUMBER, TRUTH, TEXTS, TEXT_OR_TEXTS, OBJECT, SCHEDULE, SANDBOX, ASSETS };
 

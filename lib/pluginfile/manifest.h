@@ -3,8 +3,8 @@
  * manifest.h - what a plugin says of itself, read from its file before any of its code runs. One table of keys gives
  * the parser, the check, the check of a workflow's overrides and the suggestion for a misspelt key.
  */
-#ifndef HOST_MANIFEST_H
-#define HOST_MANIFEST_H
+#ifndef PLUGINFILE_MANIFEST_H
+#define PLUGINFILE_MANIFEST_H
 
 #include "log/json.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "host/sandbox.h"
+#include "pluginfile/sandbox.h"
 #include "log/err.h"
 #include "log/json.h"
 #include <limits.h>

@@ -6,8 +6,8 @@
  * JSON: {"network": "none"|"loopback", "exec": true|false, "read": ["/path", ...]}; a member that is not there is none,
  * false, or [].
  */
-#ifndef HOST_SANDBOX_H
-#define HOST_SANDBOX_H
+#ifndef PLUGINFILE_SANDBOX_H
+#define PLUGINFILE_SANDBOX_H
 
 #include <bp/plugin.h>
 

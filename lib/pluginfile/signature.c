@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "host/signature.h"
+#include "pluginfile/signature.h"
 #include "log/err.h"
 #include <errno.h>
 #include <openssl/evp.h>

@@ -9,8 +9,8 @@
  *
  * What is signed is the text of signature_message(). Blank lines and those that begin with # are ignored. Any thread.
  */
-#ifndef HOST_SIGNATURE_H
-#define HOST_SIGNATURE_H
+#ifndef PLUGINFILE_SIGNATURE_H
+#define PLUGINFILE_SIGNATURE_H
 
 #include <bp/plugin.h>
 

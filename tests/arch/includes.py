@@ -10,11 +10,13 @@ import re
 import sys
 import tempfile
 
-BASE = {"log", "loop", "client", "config", "bus", "schema", "host"}
+LIBS = {"schema", "pluginfile", "simulate"}  # folders of lib/; the others are core's
+BASE = {"log", "loop", "client", "config", "bus", "schema", "pluginfile", "host"}
 ENGINES = {"dispatch", "scale", "fleet"}
 DOORS = {"http", "admin", "worker"}
 
-# Folder of core -> folders of core it may include, beside itself. Below the engines the order is from the ground up.
+# Folder of core or lib -> folders it may include, beside itself. Below the engines the order is from the ground up. A
+# library of lib/ knows no loop, no bus and no engine.
 MAY = {
     "log": set(),
     "loop": {"log"},
@@ -22,7 +24,8 @@ MAY = {
     "config": {"log"},
     "bus": {"log", "loop"},
     "schema": {"log"},
-    "host": BASE - {"client"} | {"policy"},  # what a schedule is, is checked with the manifest
+    "pluginfile": {"log", "policy", "schema"},  # what a schedule is, is checked with the manifest
+    "host": BASE - {"client"} | {"policy"},
     "policy": {"log"},
     "simulate": {"log", "policy"},
     **{e: BASE | {"policy"} for e in ENGINES},
@@ -30,14 +33,12 @@ MAY = {
     **{d: BASE | ENGINES | {"policy", "explain"} for d in DOORS},
 }
 # What the others may take from core: small leaf folders, never an engine.
-# The runner reads a manifest as the host does ("host/manifest.h"), with the same code.
-# bpctl vets plugin files as the host does.
-OUTSIDE = {"runner": {"log", "host"}, "cli": {"log", "policy", "simulate", "host", "schema"}, "kit": set()}
+# The runner reads a manifest as the host does, with the same code. bpctl vets plugin files as the host does.
+OUTSIDE = {"runner": {"log", "pluginfile"}, "cli": {"log", "policy", "host"} | LIBS, "kit": set()}
 
 # Single headers beyond that, each with its reason.
 EXTRA = {
     ("core/http", "app.h"), ("core/admin", "app.h"),  # the daemon as its doors see it
-    ("runner", "host/manifest.h"),  # one reader of manifests, not two
     ("cli", "dispatch/dispatch.h"), ("cli", "dispatch/mime.h"),  # a dry run checks params as a submit does
     ("cli", "worker/runner_spawn.h"),  # and starts its runner as a worker does
 }
@@ -53,12 +54,12 @@ def sources(root, folder):
 
 
 def core_folder(root, path, including):
-    """The folder of core that `path` means when `including` includes it; "" is core itself, None is not core."""
-    for base in (os.path.dirname(including), os.path.join(root, "core"), os.path.join(root, "include"), root):
+    """The folder of core or lib that `path` means when `including` includes it; "" is core itself, None is neither."""
+    for base in (os.path.dirname(including), *(os.path.join(root, b) for b in ("core", "lib", "include")), root):
         found = os.path.normpath(os.path.join(base, path))
         if os.path.isfile(found):
             parts = os.path.relpath(found, root).split(os.sep)
-            if parts[0] != "core":
+            if parts[0] not in ("core", "lib"):
                 return None
             return parts[1] if len(parts) > 2 else ""
     first = path.split("/")[0]
@@ -66,14 +67,14 @@ def core_folder(root, path, including):
 
 
 def rule(root, including):
-    """(name of who includes, set of core folders it may include)"""
+    """(name of who includes, set of folders of core and lib it may include)"""
     parts = os.path.relpath(including, root).split(os.sep)
-    if parts[0] == "core":
+    if parts[0] in ("core", "lib"):
         if len(parts) == 2:
             return "core's main", set(MAY) | {""}
-        if parts[1] not in MAY:
-            return f"core/{parts[1]}", None
-        return f"core/{parts[1]}", MAY[parts[1]] | {parts[1]}
+        if parts[1] not in MAY or (parts[0] == "lib") != (parts[1] in LIBS):
+            return f"{parts[0]}/{parts[1]}", None
+        return f"{parts[0]}/{parts[1]}", MAY[parts[1]] | {parts[1]}
     if parts[0] == "include":
         return "the public contract", set()
     if parts[0] == "plugins":
@@ -99,7 +100,7 @@ def check_line(root, path, number, line):
 
 def check(root):
     wrong, seen = [], 0
-    for folder in ("include", "core", "plugins", "runner", "cli", "kit"):
+    for folder in ("include", "core", "lib", "plugins", "runner", "cli", "kit"):
         for path in sources(root, folder):
             with open(path, encoding="utf-8") as f:
                 lines = list(f)
@@ -118,12 +119,13 @@ def write(root, path, text):
 
 def self_test():
     good = [("core/bus/a.c", "log/log.h"), ("core/http/a.c", "dispatch/dispatch.h"), ("core/a.c", "http/http.h"),
-            ("plugins/queues/x/a.c", "bp/plugin.h"), ("core/scale/a.c", "scale/scale.h"), ("runner/a.c", "log/err.h"), ("core/http/a.c", "app.h")]
+            ("plugins/queues/x/a.c", "bp/plugin.h"), ("core/scale/a.c", "scale/scale.h"), ("runner/a.c", "log/err.h"), ("core/http/a.c", "app.h"), ("lib/pluginfile/a.c", "schema/schema.h"), ("runner/a.c", "pluginfile/pluginfile.h")]
     bad = [("core/log/a.c", "loop/loop.h"), ("core/scale/a.c", "fleet/fleet.h"), ("core/bus/a.c", "host/host.h"),
            ("core/dispatch/a.c", "http/http.h"), ("plugins/clouds/x/a.c", "log/log.h"), ("core/http/a.c", "admin/admin.h"),
            ("include/bp/a.h", "log/log.h"), ("core/host/a.c", "../scale/scale.h"), ("cli/a.c", "bus/bus.h"),
+           ("lib/pluginfile/a.c", "host/host.h"), ("lib/simulate/a.c", "loop/loop.h"), ("lib/log/a.c", "log/log.h"), ("runner/a.c", "host/host.h"),
            ("core/fleet/a.c", "app.h"), ("core/http/a.c", "about.h"), ("core/novel/a.c", "log/log.h"), ("plugins/x/a.c", "../../core/log/log.h")]
-    headers = ["core/%s/%s.h" % (f, f) for f in MAY] + ["core/about.h", "core/log/err.h", "core/app.h", "include/bp/plugin.h"]
+    headers = ["%s/%s/%s.h" % ("lib" if f in LIBS else "core", f, f) for f in MAY] + ["core/about.h", "core/log/err.h", "core/app.h", "include/bp/plugin.h"]
     for cases, expected in ((good, 0), (bad, 1)):
         for path, header in cases:
             with tempfile.TemporaryDirectory() as root:

@@ -10,7 +10,7 @@ import sys
 KERNEL = ("bus", "host", "config", "log", "loop")
 # The design's aim, and where the tree stands now: a limit is raised only with the reason in docs/architecture.md.
 KERNEL_AIM, CORE_AIM = 4000, 14000
-KERNEL_MAX, CORE_MAX, FILE_MAX = 11000, 46000, 600
+KERNEL_MAX, CORE_MAX, FILE_MAX = 10000, 44500, 600
 
 
 def count(path):
@@ -36,7 +36,7 @@ def files(root, folder, endings=(".c", ".h", ".def", ".cu")):
 
 def check_files(root):
     wrong = []
-    for folder in ("include", "core", "plugins", "runner", "cli", "kit"):
+    for folder in ("include", "core", "lib", "plugins", "runner", "cli", "kit"):
         for path in files(root, folder):
             total, _ = count(path)
             if total > FILE_MAX:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The words an author gets for each mistake in a manifest. */
-#include "host/facet.h"
 #include "host/rig.h"
+#include "pluginfile/facet.h"
 
 #define SHA  "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 #define HEAD "\"name\": \"x\", \"version\": \"1\", \"abi\": \"1.0\""

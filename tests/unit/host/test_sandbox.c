@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a workflow asks its sandbox to leave open, and what an operator takes away of that. */
 #include "host/rig.h"
-#include "host/sandbox.h"
 #include "log/json.h"
+#include "pluginfile/sandbox.h"
 
 static struct json_object *parsed(const char *text)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cm.h"
-#include "host/signature.h"
+#include "pluginfile/signature.h"
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <stdio.h>
