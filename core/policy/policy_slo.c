@@ -2,12 +2,6 @@
 #include "policy_kit.h"
 #include "slo.h"
 
-#include <math.h>
-
-/* What a wait counts at a launch: the schedule ends after one boot, the instance serves longer. */
-#define AHEAD   3.0
-#define SPARING 1.5
-
 /* slo: instances and waiting together as cheap as can be, the price of waiting being one knob and the wait target the
  * other; the rest is measured. The most of what is busy, what a steady load needs, what is kept through a gap, and what
  * the queue is worth launching. */
@@ -31,7 +25,7 @@ int32_t policy_slo_plan(const struct policy_now *now, void *memory, struct bp_pl
     int32_t size = floor.size > kept ? floor.size : kept;
     p->desired = size;
     if (v->queued > 0) {
-        struct slo_launch l = slo_launch(now, (manner == SLO_SPARING ? SPARING : AHEAD) * price, size);
+        struct slo_launch l = slo_launch(now, slo_launch_weight(now, manner) * price, size);
         p->desired = l.size;
         if (l.size > size) {
             SAY(p, "%lld queued and %.0f expected within a boot of %.0f s: %d instances spare %.0f min of waiting",

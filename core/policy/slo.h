@@ -71,6 +71,9 @@ double slo_rest(const struct history *h, double age_s, double boot_s);
 /* What there is, with instances up to `size` as if launched now. s->group is set. */
 void slo_schedule_fill(struct slo_schedule *s, const struct policy_now *now, int32_t size);
 
+/* What a wait in the schedule counts at a launch: the schedule ends after one boot, the instance serves longer. */
+double slo_launch_weight(const struct policy_now *now, enum slo_manner manner);
+
 struct slo_launch {
     int32_t size;    /* of the fleet, launches included */
     double saved_s;  /* waiting that they take away */
@@ -84,6 +87,9 @@ struct slo_launch slo_launch(const struct policy_now *now, double price, int32_t
 
 /* Jobs that wait in an M/M/c queue of `load` Erlang and c instances (Erlang C); huge when load >= c. */
 double slo_erlang_queue(double load, int32_t c);
+/* Seconds that one job in twenty waits longer than in it, runs lasting run_s; 0: fewer than one in twenty wait at all.
+ */
+double slo_erlang_p95(double load, int32_t c, double run_s);
 
 struct slo_floor {
     int32_t size;    /* 0: there is no steady load to trust */

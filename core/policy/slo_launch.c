@@ -6,6 +6,9 @@
 
 #define JOBS_MOST  400 /* looked at; more than that only say the same */
 #define STEPS_MOST 32  /* launches are weighed one by one in a fleet of up to so many, else in so many steps */
+#define OF_SHORT   1.0 /* weight of a wait at a launch, for runs of no length ... */
+#define OF_LONG    2.5 /* ... and for those of a boot or more */
+#define SPARING    0.5 /* of it, in the sparing manner */
 #define SOONEST_S  5.0 /* a boot that takes longer than usual may be ready so soon */
 
 /* ---- the heap of times at which instances are free, the first on top ---- */
@@ -112,6 +115,12 @@ static double add_worthwhile(struct slo_schedule *s, double boot_s, double price
         wait_s = less_s;
     }
     return saved_s;
+}
+
+double slo_launch_weight(const struct policy_now *now, enum slo_manner manner)
+{
+    double boot_s = now->view->boot_s, run = fmin(slo_run(now->history, boot_s) / boot_s, 1);
+    return (OF_SHORT + (OF_LONG - OF_SHORT) * run) * (manner == SLO_SPARING ? SPARING : 1);
 }
 
 struct slo_launch slo_launch(const struct policy_now *now, double price, int32_t size)

@@ -106,6 +106,18 @@ static void dearer_waiting_launches_more_and_never_above_the_most(void **state)
     assert_true(desired() < before);
 }
 
+static void short_runs_and_a_sparing_manner_are_worth_fewer_launches(void **state)
+{
+    (void)state;
+    double unseen = slo_launch_weight(&now, SLO_AHEAD);
+    assert_true(fabs(unseen - 2.5) < 1e-9); /* taken for a boot */
+    runs(64, 2 * BOOT_S);
+    assert_true(fabs(slo_launch_weight(&now, SLO_AHEAD) - 2.5) < 1e-9);
+    assert_true(fabs(slo_launch_weight(&now, SLO_SPARING) - 1.25) < 1e-9);
+    runs(4000, BOOT_S / 3);
+    assert_true(fabs(slo_launch_weight(&now, SLO_AHEAD) - 1.5) < 1e-3);
+}
+
 static void a_schedule_is_served_by_whoever_is_free_first(void **state)
 {
     (void)state;
@@ -166,6 +178,11 @@ static void erlang_c_is_as_in_the_tables(void **state)
     assert_true(fabs(slo_erlang_queue(2, 3) - 0.8889) < 1e-4);
     assert_true(fabs(slo_erlang_queue(0.5, 1) - 0.5) < 1e-9); /* M/M/1: load^2 / (1 - load) */
     assert_true(slo_erlang_queue(3, 3) > 1e6);
+    /* M/M/1: of the jobs load * e^(-(1 - load) t / run) wait longer than t; M/M/3 at 2: 4 in 9 wait */
+    assert_true(fabs(slo_erlang_p95(0.5, 1, 60) - 60 * log(10) / 0.5) < 1e-9);
+    assert_true(fabs(slo_erlang_p95(2, 3, 60) - 60 * log(4.0 / 9 / 0.05)) < 1e-9);
+    assert_true(slo_erlang_p95(0.5, 3, 60) < 1e-9);
+    assert_true(slo_erlang_p95(3, 3, 60) > 1e6);
 }
 
 static void a_steady_load_is_awaited_and_batches_are_not(void **state)
@@ -185,6 +202,41 @@ static void a_steady_load_is_awaited_and_batches_are_not(void **state)
         history_arrived(&h, T0 + i * 10 * SECOND, i % 180 == 0 ? 180 : 0);
     history_demand(&h, T0 + 7200 * SECOND, 0);
     assert_int_equal(slo_floor(&now, 1).size, 0);
+}
+
+/* Independent arrivals of one every every_s on average, for two hours; the same ones each time. */
+static void arrivals(double every_s)
+{
+    uint64_t state = 1;
+    double at_s = 0;
+    for (;; history_arrived(&h, T0 + (int64_t)(at_s * 1000), 1)) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        at_s -= every_s * log((double)((state >> 33) + 1) / 2147483649.0);
+        if (at_s > 7200)
+            return;
+    }
+}
+
+static void a_large_load_that_is_known_gets_what_makes_its_p95_small(void **state)
+{
+    (void)state;
+    runs(20, 300);
+    arrivals(15);
+    struct slo_floor f = slo_floor(&now, 1);
+    assert_in_range((int)f.load, 15, 20);
+    double p95_s = slo_erlang_p95(f.load, f.size, 300) / 2; /* half: runs are alike */
+    assert_true(p95_s < BOOT_S / 2);
+    assert_true(slo_floor(&now, 0.01).size < f.size); /* where waiting is worth next to nothing */
+}
+
+static void one_more_for_a_small_load_costs_more_than_its_p95_is_worth(void **state)
+{
+    (void)state;
+    runs(20, 60);
+    arrivals(40); /* 1.5 Erlang */
+    struct slo_floor f = slo_floor(&now, 1);
+    assert_true(f.load > 1);
+    assert_int_equal(f.size, 2);
 }
 
 /* ---- keep ---- */
@@ -391,11 +443,14 @@ int main(void)
         cmocka_unit_test_setup(jobs_that_are_done_before_a_boot_would_be_launch_nothing, fresh),
         cmocka_unit_test_setup(what_boots_already_is_not_launched_twice, fresh),
         cmocka_unit_test_setup(dearer_waiting_launches_more_and_never_above_the_most, fresh),
+        cmocka_unit_test_setup(short_runs_and_a_sparing_manner_are_worth_fewer_launches, fresh),
         cmocka_unit_test_setup(a_schedule_is_served_by_whoever_is_free_first, fresh),
         cmocka_unit_test_setup(instances_are_free_when_their_job_or_boot_ends, fresh),
         cmocka_unit_test_setup(the_rest_of_a_job_is_that_of_those_that_ran_longer, fresh),
         cmocka_unit_test_setup(a_large_fleet_is_weighed_in_groups, fresh),
         cmocka_unit_test_setup(erlang_c_is_as_in_the_tables, fresh),
+        cmocka_unit_test_setup(a_large_load_that_is_known_gets_what_makes_its_p95_small, fresh),
+        cmocka_unit_test_setup(one_more_for_a_small_load_costs_more_than_its_p95_is_worth, fresh),
         cmocka_unit_test_setup(a_steady_load_is_awaited_and_batches_are_not, fresh),
         cmocka_unit_test_setup(with_nothing_learned_an_instance_is_kept_for_about_a_boot, fresh),
         cmocka_unit_test_setup(short_gaps_are_bridged_and_long_ones_are_not, fresh),
