@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/state.h"
+#include <assert.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define GENERATIONS_TOLD 64 /* of one plugin at a time, the newest; old ones end within minutes */
 
 static struct json_object *services_of(const struct host *h, const struct generation *g)
 {
@@ -38,17 +42,44 @@ static void actor_describe(const struct generation *g, struct json_object *o)
     json_put_int(o, "busy_ms", s.busy_us / 1000);
 }
 
-/* Why a newer file of a running plugin was refused, or what its own state says. */
-static const char *reason_of(const struct host *h, const struct generation *g)
+/* Files that were refused: few, while sources and plugins may be thousands. */
+struct refusals {
+    const struct source **list;
+    uint32_t n;
+};
+
+static struct refusals refusals_of(const struct host *h)
 {
-    for (const struct source *s = h->sources; s; s = s->next) {
-        if (s->reason && g->state == RUNNING && strcmp(s->path, g->plugin->file) == 0)
-            return s->reason;
+    struct refusals r = {0};
+    for (const struct source *s = h->sources; s; s = s->next)
+        r.n += s->reason != NULL;
+    r.list = r.n ? calloc(r.n, sizeof(*r.list)) : NULL;
+    assert(r.list || !r.n);
+    r.n = 0;
+    for (const struct source *s = h->sources; s && r.list; s = s->next) {
+        if (s->reason)
+            r.list[r.n++] = s;
     }
-    return g->reason ? g->reason : "";
+    return r;
 }
 
-static struct json_object *generation_describe(const struct generation *g)
+static const char *refusal_of(const struct refusals *r, const char *path)
+{
+    for (uint32_t i = 0; i < r->n; i++) {
+        if (strcmp(r->list[i]->path, path) == 0)
+            return r->list[i]->reason;
+    }
+    return NULL;
+}
+
+/* Why a newer file of a running plugin was refused, or what its own state says. */
+static const char *reason_of(const struct refusals *r, const struct generation *g)
+{
+    const char *refused = g->state == RUNNING ? refusal_of(r, g->plugin->file) : NULL;
+    return refused ? refused : g->reason ? g->reason : "";
+}
+
+static struct json_object *generation_describe(const struct generation *g, const struct refusals *r)
 {
     const struct host *h = g->host;
     struct json_object *o = json_object_new_object();
@@ -58,7 +89,7 @@ static struct json_object *generation_describe(const struct generation *g)
     json_put_str(o, "state", state_name(g->state));
     json_put_int(o, "generation", g->number);
     json_put_str(o, "file", g->file);
-    json_put_str(o, "reason", reason_of(h, g));
+    json_put_str(o, "reason", reason_of(r, g));
     json_put_int(o, "since_ms", g->since_ms);
     json_object_object_add(o, "services", services_of(h, g));
     json_object_object_add(o, "facets", facets_of(g));
@@ -93,28 +124,18 @@ static struct json_object *idle_describe(const char *name, const char *kind, enu
     return o;
 }
 
-/* Adds p's generations, oldest first; returns how many. */
-static int generations_add(const struct plugin *p, struct json_object *list)
+/* Adds a plugin's generations, the oldest first; returns how many. */
+static int generations_add(const struct generation *newest, const struct refusals *r, struct json_object *list)
 {
-    int n = 0;
-    for (uint32_t number = 1; number <= p->last_number; number++) {
-        for (const struct generation *g = p->host->generations; g; g = g->next) {
-            if (g->plugin != p || g->number != number || g->state == REFUSED)
-                continue;
-            json_object_array_add(list, generation_describe(g));
-            n++;
-        }
+    const struct generation *of[GENERATIONS_TOLD];
+    int n = 0, told = 0;
+    for (const struct generation *g = newest; g && n < GENERATIONS_TOLD; g = g->older) {
+        if (g->state != REFUSED)
+            of[n++] = g;
     }
-    return n;
-}
-
-static int is_refused(const struct host *h, const char *path)
-{
-    for (const struct source *s = h->sources; s; s = s->next) {
-        if (s->reason && strcmp(s->path, path) == 0)
-            return 1;
-    }
-    return 0;
+    for (told = n; n > 0; n--)
+        json_object_array_add(list, generation_describe(of[n - 1], r));
+    return told;
 }
 
 /* Refused files whose plugin runs from the same file are told in that plugin's reason instead. */
@@ -128,27 +149,33 @@ struct json_object *host_describe(struct host *h)
 {
     struct json_object *list = json_object_new_array();
     ASSERT_HOST(h);
+    struct refusals r = refusals_of(h);
     for (struct plugin *p = h->plugins; p; p = p->next) {
-        if (generations_add(p, list) == 0 && p->last_number && source_find(h, p->file) && !is_refused(h, p->file))
+        if (generations_add(p->all, &r, list) == 0 && p->last_number && source_find(h, p->file) &&
+            !refusal_of(&r, p->file))
             json_object_array_add(list, idle_describe(p->name, kind_name(p->kind), p->state, p->file, ""));
     }
-    for (struct source *s = h->sources; s; s = s->next) {
-        if (s->reason && !told_elsewhere(h, s))
+    for (uint32_t i = 0; i < r.n; i++) {
+        const struct source *s = r.list[i];
+        if (!told_elsewhere(h, s))
             json_object_array_add(list, idle_describe(s->name, s->kind, REFUSED, s->path, s->reason));
     }
+    free(r.list);
     return list;
 }
 
 static struct json_object *newest(const struct plugin *p)
 {
     const struct generation *g = p->current ? p->current : p->coming;
-    for (const struct generation *o = p->host->generations; !g && o; o = o->next) {
-        if (o->plugin == p && o->state != REFUSED)
+    for (const struct generation *o = p->all; !g && o; o = o->older) {
+        if (o->state != REFUSED)
             g = o;
     }
     if (!g)
         return idle_describe(p->name, kind_name(p->kind), p->state, p->file, "");
-    struct json_object *o = generation_describe(g);
+    struct refusals r = refusals_of(p->host);
+    struct json_object *o = generation_describe(g, &r);
+    free(r.list);
     json_object_object_add(o, "manifest", json_object_get(g->workflow ? g->workflow->manifest : g->manifest->json));
     return o;
 }

@@ -42,6 +42,8 @@ static struct generation *generation_new(struct host *h, struct source *s, struc
     assert(g->file && g->copy && g->sha && g->code);
     g->next = h->generations;
     h->generations = g;
+    g->older = p->all;
+    p->all = g;
     p->coming = g;
     p->kind = g->manifest->kind;
     plugin_file_set(p, s->path);
@@ -207,6 +209,9 @@ void generation_free(struct generation *g)
     while (*at != g)
         at = &(*at)->next;
     *at = g->next;
+    for (at = &g->plugin->all; *at != g; at = &(*at)->older)
+        ;
+    *at = g->older;
     /* No code of it ran here, or it left nothing behind: there may be any number of such tries and replacements. */
     if (!g->api || (g->later && g->last == REFUSED))
         self_free(g->self);

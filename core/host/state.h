@@ -60,7 +60,7 @@ struct source {
 };
 
 struct generation {
-    struct generation *next;
+    struct generation *next, *older; /* of the host; of its plugin */
     uint32_t magic, number;
     enum state state, last; /* last: what it becomes when it has ended */
     struct host *host;
@@ -101,6 +101,7 @@ struct plugin {
     char *name, *file;
     enum plugin_kind kind;
     uint32_t last_number;
+    struct generation *all;              /* its generations, the newest first, by `older` */
     struct generation *current, *coming; /* serving (or, a workflow, draining); coming up */
     int64_t leases;
     struct fault faults[FAULTS_MAX]; /* the newest first */

@@ -163,20 +163,21 @@ static void put_stats(struct text *t, struct json_object *rows)
     }
 }
 
+static void put_sample(const char *slug, const struct bp_metric *m, void *arg)
+{
+    struct text *t = arg;
+
+    text_puts(t, "bpd_published{");
+    put_label(t, "workflow", slug);
+    text_puts(t, ",");
+    put_label(t, "name", m->name);
+    text_printf(t, "} %.15g\n", m->value);
+}
+
 static void put_published(struct text *t, struct http *h)
 {
-    struct json_object *list = scale_metrics(h->app->scale);
-
     family(t, "bpd_published", "gauge", "The metrics that scaling publishes, as last sent.");
-    for (size_t i = 0; list && i < json_object_array_length(list); i++) {
-        struct json_object *one = json_object_array_get_idx(list, i);
-        text_puts(t, "bpd_published{");
-        put_label(t, "workflow", json_str(one, "workflow", ""));
-        text_puts(t, ",");
-        put_label(t, "name", json_str(one, "name", ""));
-        text_printf(t, "} %.15g\n", json_num(one, "value", 0));
-    }
-    json_object_put(list);
+    scale_each_metric(h->app->scale, put_sample, t);
 }
 
 /* One sample of all fleets' `key`. */

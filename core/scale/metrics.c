@@ -205,3 +205,10 @@ struct json_object *scale_metrics(struct scale *s)
         }
     return list;
 }
+
+void scale_each_metric(struct scale *s, void (*fn)(const char *slug, const struct bp_metric *m, void *arg), void *arg)
+{
+    for (const struct scale_item *i = s->items; i; i = i->next)
+        for (uint32_t k = 0; k < i->n_latest; k++)
+            fn(i->slug, &i->latest[k], arg);
+}

@@ -15,6 +15,7 @@
 #include "config/config.h"
 #include "host/host.h"
 #include "policy/policy.h"
+#include <bp/cloud.h>
 #include <bp/scaling.h>
 
 struct scale;
@@ -85,6 +86,8 @@ int scale_disown(struct scale *s, const char *slug, struct bp_err *err);
  * BP_OK, and so survives this process; with BP_UNSUPPORTED the queue keeps no such thing; else it is tried again by
  * itself. done is called exactly once, perhaps before this returns. */
 void scale_keep(struct scale *s, const char *slug, host_done done, void *arg);
+/* Each latest published sample. */
+void scale_each_metric(struct scale *s, void (*fn)(const char *slug, const struct bp_metric *m, void *arg), void *arg);
 /* The latest published sample of each metric as an array, for the page. json_object_put() it. */
 struct json_object *scale_metrics(struct scale *s);
 

@@ -34,7 +34,7 @@ struct scale_alarms {
 /* A boot under way, until its first job. */
 struct boot {
     char instance[64];
-    int64_t launched_ms; /* 0: the slot is free */
+    int64_t launched_ms;    /* 0: the slot is free */
     int registered, device; /* it has registered; its device is ready */
 };
 
