@@ -100,7 +100,7 @@ static const struct admin_arg rollout_args[] = {
     END};
 static const struct admin_arg inject_args[] = {
     {ARG_WORD, ARG_TEXT, "workflow", "slug of the workflow"},
-    {ARG_WORD, ARG_TEXT, "what", "fail-launches no-capacity boot-delay never-register interrupt storm kill"},
+    {ARG_WORD, ARG_TEXT, "what", "fail-launches no-capacity boot-delay never-register rebalance interrupt storm kill"},
     {ARG_OPTIONAL, ARG_TEXT, "value", "a number, milliseconds, or an instance id"},
     END};
 static const struct admin_arg canary_args[] = {

@@ -108,6 +108,51 @@ def test_all_instances_die_at_once_and_every_job_completes(daemon, test_copy):
         assert [e["what"] for e in j["timeline"]].count("completed") == 1 and j["worker"] not in dead
 
 
+def lost_s(d, ids):
+    """Seconds of runs that came to nothing: from a lease to an end that is no completion, without a checkpoint to go on from."""
+    lost = 0
+    for id in ids:
+        begun = None
+        for e in d.http.job(id)["timeline"]:
+            if e["what"] == "leased":
+                begun = e["at_ms"]
+            elif begun and e["what"] in ("requeued", "expired", "retry"):
+                lost += e["at_ms"] - begun
+                begun = None
+            elif e["what"] == "completed":
+                begun = None
+    return lost / 1000
+
+
+def said(d, words):
+    return any(words in p.read_text(errors="replace") for p in d.state.rglob("*.log"))
+
+
+def work_lost_to_a_doomed_instance(daemon, plugin, at_risk_s):
+    """Two idle instances, one with a rebalance notice; two long jobs come; then the notice comes true."""
+    d = chaotic(daemon, plugin, max_size=2, **{"dispatch.atRiskSeconds": at_risk_s})
+    d.ctl("scale", "limit", "test-copy", "--min", "2")
+    doomed = come(d, 2)[0]
+    wait_until("both have registered", lambda: all(i["registered"] for i in instances(d)))
+    inject(d, "rebalance", doomed)
+    wait_until("its worker has heard", lambda: said(d, "notice rebalance"))
+    ids = [submit(d, steps=30, step_ms=100) for _ in range(2)]
+    wait_until("what can run does", lambda: sum((d.http.job(id)["progress"] or 0) > 0.3 for id in ids) >= (2 if at_risk_s == "86400" else 1))
+    inject(d, "interrupt", doomed)
+    jobs = [done(d, id) for id in ids]
+    assert all([e["what"] for e in j["timeline"]].count("completed") == 1 for j in jobs)
+    lost = lost_s(d, ids)
+    print(f"dispatch.atRiskSeconds {at_risk_s}: {lost:.1f} s of work lost")
+    assert d.stop(40) == 0
+    return lost
+
+
+def test_leasing_by_risk_loses_no_work_where_leasing_without_it_does(daemon, test_copy):
+    blind = work_lost_to_a_doomed_instance(daemon, test_copy, "86400") # every job counts as short
+    aware = work_lost_to_a_doomed_instance(daemon, test_copy, "1")
+    assert blind > 0.8 and aware == 0, (blind, aware)
+
+
 def test_wrong_trouble_is_refused(daemon, test_copy):
     d = chaotic(daemon, test_copy)
     for words, why in ((["no-capacity", "long"], "not a number"), (["never-register", "-1"], "not a number"),

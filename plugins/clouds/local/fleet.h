@@ -76,6 +76,8 @@ int64_t fleet_step(struct fleet *f, const struct local *l, int64_t now, int32_t 
 struct instance *instance_launch(struct fleet *f, const struct local *l, int64_t now);
 /* Begins its end: SIGTERM, after the grace SIGKILL. A PENDING one is TERMINATED at once. */
 void instance_terminate(struct fleet *f, struct instance *i, const struct local *l, int64_t now);
+/* Tells the worker that its machine may be taken away; nothing else follows. */
+int instance_rebalance(struct fleet *f, struct instance *i, const struct local *l, int64_t now, struct bp_err *err);
 /* Gives the worker a notice; the end follows after noticeSeconds. */
 int instance_interrupt(struct fleet *f, struct instance *i, const struct local *l, int64_t now, struct bp_err *err);
 /* Notices that the process ended, ends it when its time has come. */

@@ -390,6 +390,18 @@ static int interrupt(struct local *l, struct fleet *f, const char *arg, struct b
     return instance_interrupt(f, i, l, LOCAL_NOW(l), err);
 }
 
+/* Without a name the oldest that got no notice. What its worker is told is all: an interruption may follow, or not. */
+static int rebalance(struct local *l, struct fleet *f, const char *arg, struct bp_err *err)
+{
+    struct instance *i = running(f, arg);
+    if (!i)
+        return no_instance(err, f->slug, arg ? arg : "");
+    if (!i->pub.spot || i->pub.interrupting)
+        return err_set(err, BP_CONFLICT, "instance %s is %s: no rebalance notice comes before that", i->pub.id,
+                       i->pub.spot ? "being interrupted already" : "on-demand");
+    return instance_rebalance(f, i, l, LOCAL_NOW(l), err);
+}
+
 /* All Spot instances that run get their notice at once. */
 static int storm(struct local *l, struct fleet *f, const char *arg, struct bp_err *err)
 {
@@ -425,6 +437,7 @@ static int32_t inject(void *inst, const char *slug, const char *what, const char
                 {"no-capacity", no_capacity},
                 {"boot-delay", boot_delay},
                 {"never-register", never_register},
+                {"rebalance", rebalance},
                 {"interrupt", interrupt},
                 {"storm", storm},
                 {"kill", kill_one}};
@@ -440,7 +453,7 @@ static int32_t inject(void *inst, const char *slug, const char *what, const char
     if (rc == BP_UNSUPPORTED)
         err_set(err, rc,
                 "cannot inject \"%.40s\"; known are fail-launches, no-capacity, boot-delay, never-register, "
-                "interrupt, storm and kill",
+                "rebalance, interrupt, storm and kill",
                 what);
     fleets_leave(l->fleets, 1);
     return rc;

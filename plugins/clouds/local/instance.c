@@ -134,17 +134,34 @@ void instance_terminate(struct fleet *f, struct instance *i, const struct local 
     process_signal(&i->process, SIGTERM);
 }
 
-int instance_interrupt(struct fleet *f, struct instance *i, const struct local *l, int64_t now, struct bp_err *err)
+/* What the worker reads. deadline_ms 0: there is none. */
+static int notice_write(const struct instance *i, const struct local *l, const char *kind, int64_t deadline_ms,
+                        struct bp_err *err)
 {
     char dir[PATH_SIZE], path[PATH_SIZE];
     instance_dir(l, i->pub.id, dir);
     path_format(path, "%s/notice.json", dir);
-    int64_t deadline = now + (int64_t)(l->settings.notice_s * 1000);
     struct json_object *o = json_object_new_object();
-    json_object_object_add(o, "kind", json_object_new_string("interruption"));
-    json_object_object_add(o, "deadline_ms", json_object_new_int64(deadline));
+    json_object_object_add(o, "kind", json_object_new_string(kind));
+    if (deadline_ms)
+        json_object_object_add(o, "deadline_ms", json_object_new_int64(deadline_ms));
     int rc = file_replace(path, json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN), err);
     json_object_put(o);
+    return rc;
+}
+
+int instance_rebalance(struct fleet *f, struct instance *i, const struct local *l, int64_t now, struct bp_err *err)
+{
+    int rc = notice_write(i, l, "rebalance", 0, err);
+    if (rc == 0)
+        fleet_record(f, now, i, 0, "rebalance", "rebalance notice: it may be taken away");
+    return rc;
+}
+
+int instance_interrupt(struct fleet *f, struct instance *i, const struct local *l, int64_t now, struct bp_err *err)
+{
+    int64_t deadline = now + (int64_t)(l->settings.notice_s * 1000);
+    int rc = notice_write(i, l, "interruption", deadline, err);
     if (rc < 0)
         return rc;
     i->pub.interrupting = 1;
