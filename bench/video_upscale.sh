@@ -3,6 +3,7 @@
 # video-upscale beside ffmpeg's scale=lanczos and bicubic: how fast (same video and encoder, two cores, CPU time because
 # other things may run) and how good (known pictures averaged down, then enlarged again: PSNR and SSIM of luma).
 # Usage: bench/video_upscale.sh BUILD_DIR [ROUNDS] [PICTURE...]; pictures are added to those that are made here.
+# ROUNDS_ONLY=1 leaves out how good it is.
 set -eu
 build=${1:?usage: $0 BUILD_DIR [ROUNDS] [PICTURE...]}
 rounds=${2:-3}
@@ -45,6 +46,8 @@ for round in $(seq "$rounds"); do
         printf "         decode, scale, encode: ffmpeg %.2f (%.2f), ours %.2f (%.2f): ratio %.2f of CPU, %.2f of time\n", $9,
             $10, $11, $12, $9 / $11, $10 / $12 }'
 done
+
+[ -z "${ROUNDS_ONLY:-}" ] || exit 0
 
 # The ways to enlarge $1 by $2 into $3 (lossless, so that only the scaling is judged); prints "PSNR SSIM".
 judge() { # enlarged original

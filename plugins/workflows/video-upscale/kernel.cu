@@ -9,7 +9,7 @@
  * around it with weights w0 + C wC + S wS: the first terms of a filter that is steered (Freeman and Adelson 1991), long
  * along the edge and short across. The three sets are those of the least squared error on photographs that were
  * averaged down (weights.h). The result is held to the range of the nearest input pixels, widened by a tenth, so
- * nothing rings.
+ * nothing rings. By even factors four pixels at a time are drawn, which are mirror images of each other.
  *
  * Sharpening adds a part of the difference to the four neighbours, less of it the more contrast there is already: the
  * idea of contrast-adaptive sharpening (T. Lottes, FidelityFX CAS, 2019), here with (1 - contrast)^2, which needs no
@@ -31,9 +31,9 @@
 #define CELL_ROWS  (TILE_ROWS + 2)
 #define NOISE      1920.0f /* E above: 30 squared steps of 255, times what Sobel-like sums below are too large by */
 #define SLACK      0.1f
-#define SHARPEN    0.2f                           /* of the difference to four neighbours' sum, at sharpness 1 */
-#define UP_SAMPLES ((TILE_ROWS * 3 + 2) * 3 * 64) /* the largest of the factors: 3 by 64, 4 by 32 */
-#define WIDE_SCALE 0.25f                          /* 10 bits are computed with as quarters */
+#define SHARPEN    0.2f                     /* of the difference to four neighbours' sum, at sharpness 1 */
+#define UP_SAMPLES (CELL_ROWS * 3 * 3 * 64) /* the largest of the factors: 3 by 64, 4 by 32 */
+#define WIDE_SCALE 0.25f                    /* 10 bits are computed with as quarters */
 
 /*
  * Memory that the threads of a tile share. Cell i of a row is input column x0 - 1 + i, cell row r is y0 - 1 + r; the
@@ -43,7 +43,8 @@ struct tile_memory {
     float patch[PATCH_H * PATCH_W]; /* input from (x0 - BORDER, y0 - BORDER), in steps of 255 */
     float jxx[PRODUCT_H * PRODUCT_W], jyy[PRODUCT_H * PRODUCT_W], jxy[PRODUCT_H * PRODUCT_W];
     float c[CELL_ROWS * 64], s[CELL_ROWS * 64];
-    /* Output rows from y0 * factor - 1 on; in a row first all pixels at column 0 of their cells, then those at 1... */
+    /* Output rows of all cells, of the first and last row only those next to the tile; in a row first all pixels at
+     * column 0 of their cells, then those at 1... */
     float up[UP_SAMPLES];
 };
 
@@ -144,8 +145,96 @@ BP_FN void draw_phase(const float *BP_RESTRICT patch, const float *BP_RESTRICT e
             }
         float slack = SLACK * (high - low), c = edge_c[r * 64 + i], s = edge_s[r * 64 + i];
         float v = plain + c * by_c + s * by_s;
-        up[((r * factor + py - factor + 1) * factor + px) * CELLS(factor) + i] =
-            bp_clampf(v, low - slack, high + slack);
+        up[((r * factor + py) * factor + px) * CELLS(factor) + i] = bp_clampf(v, low - slack, high + slack);
+    }
+}
+
+/*
+ * Four pixels of a cell that are mirror images of each other have one filter, mirrored, with S of the other sign where
+ * one axis is. So input pixels are first added to their images and subtracted from them, which takes a quarter of the
+ * products: EE is what is even both ways, EO even down and odd across, OE and OO so, too; each of the four pixels is a
+ * sum and difference of the four.
+ */
+enum { EE, EO, OE, OO, FOLDS };
+
+/* The part of a filter that goes with the folded pixels dy down and dx across; sy, sx: -1 of an odd fold, else 1. */
+BP_FN float fold_weight(const float w[5][5], int32_t dy, int32_t dx, float sy, float sx)
+{
+    return 0.25f * ((w[2 - dy][2 - dx] + sx * w[2 - dy][2 + dx]) + sy * (w[2 + dy][2 - dx] + sx * w[2 + dy][2 + dx]));
+}
+
+BP_FN void fold_row(const float *at, float even[3], float odd[3])
+{
+    even[0] = at[0];
+    odd[0] = 0;
+    even[1] = at[-1] + at[1];
+    odd[1] = at[-1] - at[1];
+    even[2] = at[-2] + at[2];
+    odd[2] = at[-2] - at[2];
+}
+
+/* sums[filter][fold] of the pixels around `at`. weights: three filters of 5 by 5, constant. */
+BP_FN void fold_sums(const float *at, const float weights[3][5][5], float sums[3][FOLDS])
+{
+#pragma GCC unroll 3
+    for (int32_t dy = 0; dy < 3; dy++) {
+        float above_even[3], above_odd[3], below_even[3], below_odd[3];
+        fold_row(at - dy * PATCH_W, above_even, above_odd);
+        fold_row(at + dy * PATCH_W, below_even, below_odd);
+#pragma GCC unroll 3
+        for (int32_t dx = 0; dx < 3; dx++) {
+            float even = dy ? above_even[dx] + below_even[dx] : above_even[dx];
+            float across = dy ? above_odd[dx] + below_odd[dx] : above_odd[dx];
+#pragma GCC unroll 3
+            for (int32_t k = 0; k < 3; k++) {
+                sums[k][EE] += fold_weight(weights[k], dy, dx, 1, 1) * even;
+                if (dx)
+                    sums[k][EO] += fold_weight(weights[k], dy, dx, 1, -1) * across;
+                if (dy)
+                    sums[k][OE] += fold_weight(weights[k], dy, dx, -1, 1) * (above_even[dx] - below_even[dx]);
+                if (dy && dx)
+                    sums[k][OO] += fold_weight(weights[k], dy, dx, -1, -1) * (above_odd[dx] - below_odd[dx]);
+            }
+        }
+    }
+}
+
+/* Within the range of the four pixels from `at` on, widened. */
+BP_FN float hold(float v, const float *at)
+{
+    float low = bp_minf(bp_minf(at[0], at[1]), bp_minf(at[PATCH_W], at[PATCH_W + 1]));
+    float high = bp_maxf(bp_maxf(at[0], at[1]), bp_maxf(at[PATCH_W], at[PATCH_W + 1]));
+    float slack = SLACK * (high - low);
+    return bp_clampf(v, low - slack, high + slack);
+}
+
+/* All output pixels at (px, py) of their cells and at its mirror images; an even factor, px and py of its first half.
+ * Constant but for the pointers. */
+BP_FN void draw_four(const float *BP_RESTRICT patch, const float *BP_RESTRICT edge_c, const float *BP_RESTRICT edge_s,
+                     float *BP_RESTRICT up, const float weights[3][5][5], int32_t factor, int32_t py, int32_t px)
+{
+    int32_t first = py == 0 ? 0 : 1, rows = py == 0 ? CELL_ROWS : TILE_ROWS;
+    int32_t line = factor * CELLS(factor), right = (factor - 1 - 2 * px) * CELLS(factor);
+    int32_t down = (factor - 1 - 2 * py) * line;
+    BP_EACH_2D(n, rows, i, CELLS(factor))
+    {
+        int32_t r = first + n;
+        const float *at = patch + (r + BORDER - 1) * PATCH_W + i + BORDER - 1;
+        float sums[3][FOLDS] = {{0}}, same[FOLDS], other[FOLDS];
+        float c = edge_c[r * 64 + i], s = edge_s[r * 64 + i];
+        fold_sums(at, weights, sums);
+#pragma GCC unroll 4
+        for (int32_t k = 0; k < FOLDS; k++) {
+            float plain = sums[0][k] + c * sums[1][k], turned = s * sums[2][k];
+            same[k] = plain + turned;
+            other[k] = plain - turned;
+        }
+        float *out = up + (r * factor + py) * line + px * CELLS(factor) + i;
+        const float *corner = at - PATCH_W - 1;
+        out[0] = hold((same[EE] + same[OO]) + (same[EO] + same[OE]), corner);
+        out[right] = hold((other[EE] - other[OO]) - (other[EO] - other[OE]), corner + 1);
+        out[down] = hold((other[EE] - other[OO]) + (other[EO] - other[OE]), corner + PATCH_W);
+        out[down + right] = hold((same[EE] + same[OO]) - (same[EO] + same[OE]), corner + PATCH_W + 1);
     }
 }
 
@@ -197,36 +286,29 @@ BP_FN void store_tile(const struct plane *p, int32_t wide, int32_t factor, int32
     BP_EACH(k, rows * n)
     {
         int32_t r = k / n, i = k % n;
-        int32_t v = to_sample(sharpen(up, factor, r + 1, i % factor, i / factor + 1, amount), wide);
+        int32_t v = to_sample(sharpen(up, factor, r + factor, i % factor, i / factor + 1, amount), wide);
         if (wide)
             ((uint16_t *)out)[(int64_t)r * p->out_stride + i] = (uint16_t)v;
         else
             ((uint8_t *)out)[(int64_t)r * p->out_stride + i] = (uint8_t)v;
     }
 #else
-    for (int32_t row = 1; row <= rows; row++) {
+    for (int32_t r = 0; r < rows; r++) {
+        int32_t row = r + factor; /* those above are of the cells above the tile */
         if (wide)
-            STORE_ROW(uint16_t, 1, out + (int64_t)(row - 1) * p->out_stride * 2, n);
+            STORE_ROW(uint16_t, 1, out + (int64_t)r * p->out_stride * 2, n);
         else
-            STORE_ROW(uint8_t, 0, out + (int64_t)(row - 1) * p->out_stride, n);
+            STORE_ROW(uint8_t, 0, out + (int64_t)r * p->out_stride, n);
     }
 #endif
 }
 
 #define PHASE(f, py, px) draw_phase(m.patch, m.c, m.s, m.up, weights_##f[py][px], f, py, px)
-#define PHASES_OF_ROW_2(py)                                                                                            \
-    PHASE(2, py, 0);                                                                                                   \
-    PHASE(2, py, 1)
+#define FOUR(f, py, px)  draw_four(m.patch, m.c, m.s, m.up, weights_##f[py][px], f, py, px)
 #define PHASES_OF_ROW_3(py)                                                                                            \
     PHASE(3, py, 0);                                                                                                   \
     PHASE(3, py, 1);                                                                                                   \
     PHASE(3, py, 2)
-#define PHASES_OF_ROW_4(py)                                                                                            \
-    PHASE(4, py, 0);                                                                                                   \
-    PHASE(4, py, 1);                                                                                                   \
-    PHASE(4, py, 2);                                                                                                   \
-    PHASE(4, py, 3)
-
 /* factor and wide are constants where this is called. */
 BP_FN void luma_tile(const struct luma_args *a, int32_t tx, int32_t ty, int32_t factor, int32_t wide)
 {
@@ -239,17 +321,16 @@ BP_FN void luma_tile(const struct luma_args *a, int32_t tx, int32_t ty, int32_t 
     find_edges(m.jxx, m.jyy, m.jxy, CELLS(factor), m.c, m.s);
     BP_SYNC();
     if (factor == 2) {
-        PHASES_OF_ROW_2(0);
-        PHASES_OF_ROW_2(1);
+        FOUR(2, 0, 0);
     } else if (factor == 3) {
         PHASES_OF_ROW_3(0);
         PHASES_OF_ROW_3(1);
         PHASES_OF_ROW_3(2);
     } else {
-        PHASES_OF_ROW_4(0);
-        PHASES_OF_ROW_4(1);
-        PHASES_OF_ROW_4(2);
-        PHASES_OF_ROW_4(3);
+        FOUR(4, 0, 0);
+        FOUR(4, 0, 1);
+        FOUR(4, 1, 0);
+        FOUR(4, 1, 1);
     }
     BP_SYNC();
     store_tile(&a->plane, wide, factor, x0 * factor, y0 * factor, m.up, SHARPEN * a->sharpness);
@@ -289,6 +370,50 @@ BP_KERNEL_TILE(luma_4_10, struct luma_args, a, tx, ty)
 #define CHROMA_PATCH_W (CHROMA_COLUMNS + 2 * CHROMA_BORDER)
 #define CHROMA_PATCH_H (CHROMA_ROWS + 2 * CHROMA_BORDER)
 
+/* The output sample at column px of cell i: rows of `from` hold cells with CHROMA_BORDER more on each side. */
+BP_FN float chroma_at(const struct phases *across, const float *from, int32_t px, int32_t i)
+{
+    const float *w = across->weights[px], *at = from + i + CHROMA_BORDER + across->start[px];
+    return (w[0] * at[0] + w[1] * at[1]) + (w[2] * at[2] + w[3] * at[3]);
+}
+
+#if !BP_TARGET_CUDA
+#define STORE_CHROMA(type, wide, out)                                                                                  \
+    do {                                                                                                               \
+        type line[CHROMA_COLUMNS * MAX_FACTOR];                                                                        \
+        for (int32_t i = 0; i < CHROMA_COLUMNS; i++)                                                                   \
+            _Pragma("GCC unroll 4") for (int32_t px = 0; px < factor; px++) line[i * factor + px] =                    \
+                (type)to_sample(chroma_at(&phases, from, px, i), wide);                                                \
+        __builtin_memcpy((out), line, (size_t)width * sizeof line[0]);                                                 \
+    } while (0)
+#endif
+
+/* Columns of what was enlarged downward; width and height: what of the tile is inside the picture. */
+BP_FN void store_chroma(const struct phases *across, const float *BP_RESTRICT rows, int32_t factor, int32_t wide,
+                        int32_t width, int32_t height, char *BP_RESTRICT out, int32_t out_stride)
+{
+#if BP_TARGET_CUDA
+    BP_EACH(k, height * width)
+    {
+        int32_t r = k / width, x = k % width;
+        int32_t v = to_sample(chroma_at(across, rows + r * CHROMA_PATCH_W, x % factor, x / factor), wide);
+        if (wide)
+            ((uint16_t *)out)[(int64_t)r * out_stride + x] = (uint16_t)v;
+        else
+            ((uint8_t *)out)[(int64_t)r * out_stride + x] = (uint8_t)v;
+    }
+#else
+    const struct phases phases = *across; /* out may not change it */
+    for (int32_t r = 0; r < height; r++) {
+        const float *from = rows + r * CHROMA_PATCH_W;
+        if (wide)
+            STORE_CHROMA(uint16_t, 1, out + (int64_t)r * out_stride * 2);
+        else
+            STORE_CHROMA(uint8_t, 0, out + (int64_t)r * out_stride);
+    }
+#endif
+}
+
 /* One plane of chroma, rows first, then columns; factor and wide are constants where this is called. */
 BP_FN void chroma_tile(const struct chroma_args *a, int32_t tx, int32_t ty, int32_t factor, int32_t wide)
 {
@@ -314,26 +439,24 @@ BP_FN void chroma_tile(const struct chroma_args *a, int32_t tx, int32_t ty, int3
     int32_t width = bp_mini(CHROMA_COLUMNS * factor, p->out_width - x0 * factor);
     int32_t out_stride = p->out_stride;
     char *out = (char *)p->out + ((int64_t)y0 * factor * out_stride + x0 * factor) * (wide ? 2 : 1);
-    for (int32_t px = 0; px < factor; px++) {
-        const float *w = a->across.weights[px], w0 = w[0], w1 = w[1], w2 = w[2], w3 = w[3];
-        int32_t start = CHROMA_BORDER + a->across.start[px], columns = (width - px + factor - 1) / factor;
-        BP_EACH_2D(r, height, i, columns)
-        {
-            const float *at = rows + r * CHROMA_PATCH_W + i + start;
-            int32_t v = to_sample((w0 * at[0] + w1 * at[1]) + (w2 * at[2] + w3 * at[3]), wide);
-            int64_t to = (int64_t)r * out_stride + i * factor + px;
-            if (wide)
-                ((uint16_t *)out)[to] = (uint16_t)v;
-            else
-                ((uint8_t *)out)[to] = (uint8_t)v;
-        }
-    }
+    store_chroma(&a->across, rows, factor, wide, width, height, out, out_stride);
+}
+
+/* Constants, so that loops over an output pixel's columns unroll. */
+BP_FN void chroma_of(const struct chroma_args *a, int32_t tx, int32_t ty, int32_t wide)
+{
+    if (a->factor == 2)
+        chroma_tile(a, tx, ty, 2, wide);
+    else if (a->factor == 3)
+        chroma_tile(a, tx, ty, 3, wide);
+    else
+        chroma_tile(a, tx, ty, 4, wide);
 }
 
 BP_KERNEL_TILE(chroma, struct chroma_args, a, tx, ty)
 {
     if (a->wide)
-        chroma_tile(a, tx, ty, a->factor, 1);
+        chroma_of(a, tx, ty, 1);
     else
-        chroma_tile(a, tx, ty, a->factor, 0);
+        chroma_of(a, tx, ty, 0);
 }
