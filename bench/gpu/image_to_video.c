@@ -8,8 +8,8 @@
  */
 #include "device/device.h"
 #include "health/known_answer.h"
+#include "program.h"
 #include "scene.h"
-#include "timed.h"
 
 #include <bp/pipeline.h>
 #include <stdio.h>
@@ -222,14 +222,20 @@ static int32_t end_to_end(const struct bp_device *dev, const struct rates *rates
     return rc;
 }
 
-static int32_t bench(const struct bp_device *dev, const struct bp_device *cpu, int quick, struct bp_err *err)
+static int32_t bench(struct bp_device *dev, const struct bp_device *cpu, int quick, struct bp_err *err)
 {
     struct rates rates;
+    int32_t rc = known_answer(dev, err);
+    printf("known answer of %s: %s\n", dev->name, rc == BP_OK ? "right" : "WRONG");
+    if (rc == BP_OK)
+        rc = load_times(dev, err);
+    if (rc < 0)
+        return rc;
     struct bp_image photo = quick ? make_photo(640, 360) : make_photo(6000, 3375);
     struct request push = ask_for(quick ? 320 : 1920, quick ? 180 : 1080, MOVE_PUSH, 0);
     struct request orbit = ask_for(push.width, push.height, MOVE_ORBIT, 0.7);
     struct request large = ask_for(quick ? 640 : 3840, quick ? 360 : 2160, MOVE_PUSH, 0);
-    int32_t rc = photo.pixels ? rates_measure(dev, quick, &rates, err) : BP_NOMEM;
+    rc = photo.pixels ? rates_measure(dev, quick, &rates, err) : BP_NOMEM;
     if (rc < 0)
         return rc;
     print_rates(dev, &rates);
@@ -250,23 +256,5 @@ static int32_t bench(const struct bp_device *dev, const struct bp_device *cpu, i
 
 int main(int argc, char **argv)
 {
-    struct bp_device *dev = NULL, *cpu = NULL;
-    struct bp_err err = {0};
-    int quick = argc > 2 && strcmp(argv[2], "quick") == 0;
-    int32_t rc = device_open(argc > 1 ? argv[1] : "cuda", &dev, &err);
-    if (rc == BP_OK)
-        rc = device_open("cpu", &cpu, &err);
-    if (rc == BP_OK) {
-        rc = known_answer(dev, &err);
-        printf("known answer of %s: %s\n", dev->name, rc == BP_OK ? "right" : "WRONG");
-    }
-    if (rc == BP_OK)
-        rc = load_times(dev, &err);
-    if (rc == BP_OK)
-        rc = bench(dev, cpu, quick, &err);
-    if (rc < 0)
-        fprintf(stderr, "%s: %s\n", argv[0], err.text);
-    device_close(&dev);
-    device_close(&cpu);
-    return rc != 0;
+    return program_run(argc, argv, bench);
 }

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gpu_video_stylize DEVICE [quick]: video-stylize on a device against the CPU device, as gpu_image_to_video. */
 #include "device/device.h"
+#include "program.h"
 #include "stylizer.h"
-#include "timed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TOLERANCE 1
-#define FRAMES    2 /* the second one is compared with what is held of the first */
+#define FRAMES 2 /* the second one is compared with what is held of the first */
 
 /* Pairs of samples that a brush looks at. */
 static double pairs_of(const struct brush *b)
@@ -109,16 +108,6 @@ static int32_t stylize(const struct bp_device *dev, const struct bp_video_planes
     return rc;
 }
 
-static int worst_of(const struct bp_video_planes *p, const uint8_t *a, const uint8_t *b)
-{
-    int worst = 0;
-    for (size_t i = 0; i < p->bytes; i += p->depth == 8 ? 1 : 2) {
-        int d = p->depth == 8 ? abs(a[i] - b[i]) : abs(a[i] + 256 * a[i + 1] - b[i] - 256 * b[i + 1]);
-        worst = d > worst ? d : worst;
-    }
-    return worst;
-}
-
 static int32_t compare(const struct bp_device *dev, const struct bp_device *cpu, const struct bp_video_planes *planes,
                        double brush, struct bp_err *err)
 {
@@ -129,17 +118,16 @@ static int32_t compare(const struct bp_device *dev, const struct bp_device *cpu,
     if (rc == BP_OK)
         rc = stylize(cpu, planes, brush, wanted, err);
     if (rc == BP_OK) {
-        int worst = worst_of(planes, got, wanted);
-        printf("  brush %2g, %2d bits         %s, by %d at the most\n", brush, planes->depth,
-               worst <= TOLERANCE ? "as the CPU's" : "NOT AS THE CPU'S", worst);
-        rc = worst > TOLERANCE;
+        char what[24];
+        snprintf(what, sizeof what, "brush %2g", brush);
+        rc = program_compared(what, planes->depth, program_worst(got, wanted, planes->bytes, planes->depth));
     }
     free(got);
     free(wanted);
     return rc;
 }
 
-static int32_t bench(const struct bp_device *dev, const struct bp_device *cpu, int quick, struct bp_err *err)
+static int32_t bench(struct bp_device *dev, const struct bp_device *cpu, int quick, struct bp_err *err)
 {
     static const double brushes[] = {2, 5, 12};
     struct rates rates;
@@ -165,17 +153,5 @@ static int32_t bench(const struct bp_device *dev, const struct bp_device *cpu, i
 
 int main(int argc, char **argv)
 {
-    struct bp_device *dev = NULL, *cpu = NULL;
-    struct bp_err err = {0};
-    int quick = argc > 2 && strcmp(argv[2], "quick") == 0;
-    int32_t rc = device_open(argc > 1 ? argv[1] : "cuda", &dev, &err);
-    if (rc == BP_OK)
-        rc = device_open("cpu", &cpu, &err);
-    if (rc == BP_OK)
-        rc = bench(dev, cpu, quick, &err);
-    if (rc < 0)
-        fprintf(stderr, "%s: %s\n", argv[0], err.text);
-    device_close(&dev);
-    device_close(&cpu);
-    return rc != 0;
+    return program_run(argc, argv, bench);
 }

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gpu_video_upscale DEVICE [quick]: video-upscale on a device against the CPU device, as gpu_image_to_video. */
 #include "device/device.h"
-#include "timed.h"
+#include "program.h"
 #include "upscaler.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define TOLERANCE 1
 
 static int factor_now;
 
@@ -97,8 +95,8 @@ static int32_t compare(const struct bp_device *dev, const struct bp_device *cpu,
 {
     struct bp_video_frame in;
     struct result got = {0}, wanted = {0};
+    char what[8];
     uint16_t *room = malloc((size_t)width * (size_t)height * 3);
-    int worst = 0;
     if (!room)
         return BP_NOMEM;
     make_frame(room, width, height, depth, &in);
@@ -106,21 +104,17 @@ static int32_t compare(const struct bp_device *dev, const struct bp_device *cpu,
     int32_t rc = upscale(dev, &in, factor, &got, err);
     if (rc == BP_OK)
         rc = upscale(cpu, &in, factor, &wanted, err);
-    for (size_t i = 0; rc == BP_OK && i < got.n; i += depth == 8 ? 1 : 2) {
-        int d = depth == 8 ? abs(got.bytes[i] - wanted.bytes[i])
-                           : abs(got.bytes[i] + 256 * got.bytes[i + 1] - wanted.bytes[i] - 256 * wanted.bytes[i + 1]);
-        worst = d > worst ? d : worst;
+    if (rc == BP_OK) {
+        snprintf(what, sizeof what, "%dx", factor);
+        rc = program_compared(what, depth, program_worst(got.bytes, wanted.bytes, got.n, depth));
     }
-    if (rc == BP_OK)
-        printf("  %dx, %2d bits               %s, by %d at the most\n", factor, depth,
-               worst <= TOLERANCE ? "as the CPU's" : "NOT AS THE CPU'S", worst);
     free(got.bytes);
     free(wanted.bytes);
     free(room);
-    return rc == BP_OK ? worst > TOLERANCE : rc;
+    return rc;
 }
 
-static int32_t bench(const struct bp_device *dev, const struct bp_device *cpu, int quick, struct bp_err *err)
+static int32_t bench(struct bp_device *dev, const struct bp_device *cpu, int quick, struct bp_err *err)
 {
     struct rates rates;
     int32_t width = quick ? 320 : 1920, height = quick ? 180 : 1080, bad = 0;
@@ -143,17 +137,5 @@ static int32_t bench(const struct bp_device *dev, const struct bp_device *cpu, i
 
 int main(int argc, char **argv)
 {
-    struct bp_device *dev = NULL, *cpu = NULL;
-    struct bp_err err = {0};
-    int quick = argc > 2 && strcmp(argv[2], "quick") == 0;
-    int32_t rc = device_open(argc > 1 ? argv[1] : "cuda", &dev, &err);
-    if (rc == BP_OK)
-        rc = device_open("cpu", &cpu, &err);
-    if (rc == BP_OK)
-        rc = bench(dev, cpu, quick, &err);
-    if (rc < 0)
-        fprintf(stderr, "%s: %s\n", argv[0], err.text);
-    device_close(&dev);
-    device_close(&cpu);
-    return rc != 0;
+    return program_run(argc, argv, bench);
 }

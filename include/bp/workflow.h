@@ -14,6 +14,7 @@
 #include <bp/device.h>
 #include <bp/job.h>
 #include <bp/sdk.h>
+#include <stdlib.h>
 #include <string.h>
 
 #ifdef __cplusplus
@@ -93,6 +94,34 @@ __attribute__((weak)) void bp_workflow_keep(struct bp_self *self, const struct b
                                                      bp_workflow_start,                                                \
                                                      bp_workflow_stop,                                                 \
                                                      bp_workflow_facet};
+
+/*
+ * BP_WORKFLOW for one whose state is a struct of its own, state_type, zeroed: load_(dev, state, err) fills it, and
+ * unload_(state) empties it, also after an error; run() gets a state_type *.
+ */
+#define BP_STATE_WORKFLOW(name_, state_type, load_, unload_, run_)                                                     \
+    static int32_t bp_workflow_open(void *inst, const struct bp_device *dev, void **state, struct bp_err *err)         \
+    {                                                                                                                  \
+        (void)inst;                                                                                                    \
+        *state = NULL;                                                                                                 \
+        state_type *made = (state_type *)calloc(1, sizeof *made);                                                      \
+        if (!made)                                                                                                     \
+            return bp_error(err, BP_NOMEM, "no memory to start %s", name_);                                            \
+        int32_t rc = load_(dev, made, err);                                                                            \
+        if (rc != BP_OK) {                                                                                             \
+            unload_(made);                                                                                             \
+            free(made);                                                                                                \
+            return rc;                                                                                                 \
+        }                                                                                                              \
+        *state = made;                                                                                                 \
+        return BP_OK;                                                                                                  \
+    }                                                                                                                  \
+    static void bp_workflow_close(void *state)                                                                         \
+    {                                                                                                                  \
+        unload_((state_type *)state);                                                                                  \
+        free(state);                                                                                                   \
+    }                                                                                                                  \
+    BP_WORKFLOW(name_, .open = bp_workflow_open, .run = (run_), .close = bp_workflow_close)
 
 /* BP_WORKFLOW for one whose state is the kernels of one .cu file: run() gets a struct bp_kernels * as its state. */
 #define BP_KERNEL_WORKFLOW(name_, image_, run_)                                                                        \

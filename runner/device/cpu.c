@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The CPU device: a kernel's twin runs over pieces of the grid on all cores this process may use. */
 #include "device/cpu.h"
+#include "device/module.h"
 #include "device/pool.h"
 
 #include <sched.h>
@@ -121,11 +122,7 @@ static void cpu_stats(const struct bp_device *dev, struct bp_device_stats *out)
 static void cpu_module_free(const struct bp_device *dev, struct bp_module **module)
 {
     (void)dev;
-    if (!*module)
-        return;
-    free((*module)->kernels);
-    free(*module);
-    *module = NULL;
+    module_delete(module);
 }
 
 /* The best twin this processor can run. */
@@ -139,32 +136,13 @@ static const struct bp_kernel_twin *choose_twin(const struct bp_kernel_image *im
 static int32_t cpu_module_load(const struct bp_device *dev, const struct bp_kernel_image *image, struct bp_module **out,
                                struct bp_err *err)
 {
-    *out = NULL;
-    struct bp_module *m = calloc(1, sizeof *m);
-    if (m)
-        m->kernels = calloc(image->n_kernels, sizeof m->kernels[0]);
-    if (!m || !m->kernels) {
-        free(m);
-        return device_fail(err, BP_NOMEM, "no memory to load the kernels of %s", image->name);
-    }
-    m->image = image;
+    struct cpu *cpu = dev->ctx;
+    struct bp_module *m = *out = module_new(image, err);
+    if (!m)
+        return BP_NOMEM;
     for (uint32_t i = 0; i < image->n_kernels; i++)
         m->kernels[i].twin = choose_twin(image, i, dev->cpu_level);
-    struct cpu *cpu = dev->ctx;
     cpu->stats.modules++;
-    *out = m;
-    return BP_OK;
-}
-
-static int32_t cpu_kernel_get(const struct bp_device *dev, struct bp_module *module, const char *name,
-                              struct bp_kernel **out, struct bp_err *err)
-{
-    (void)dev;
-    *out = NULL;
-    int32_t i = device_find_kernel(module->image, name);
-    if (i < 0)
-        return device_fail(err, BP_NOTFOUND, "%s has no kernel \"%.80s\"", module->image->name, name);
-    *out = &module->kernels[i];
     return BP_OK;
 }
 
@@ -295,7 +273,7 @@ int32_t cpu_open(struct bp_device *dev, struct bp_err *err)
                               .download = cpu_download,
                               .module_load = cpu_module_load,
                               .module_free = cpu_module_free,
-                              .kernel_get = cpu_kernel_get,
+                              .kernel_get = module_kernel,
                               .launch = cpu_launch,
                               .sync = cpu_sync,
                               .host_alloc = cpu_host_alloc,

@@ -16,15 +16,6 @@ struct cpu {
     struct bp_device_stats stats;
 };
 
-struct bp_module {
-    const struct bp_kernel_image *image;
-    struct bp_kernel *kernels;
-};
-
-struct bp_kernel {
-    const struct bp_kernel_twin *twin;
-};
-
 /* Runs a kernel over its whole grid. Any thread. */
 void cpu_run(struct cpu *cpu, const struct bp_kernel_twin *twin, struct bp_grid grid, const void *args);
 /* Waits until all queues are empty. Called by all that names no queue. */

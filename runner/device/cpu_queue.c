@@ -4,6 +4,7 @@
  * still runs on all cores, one at a time; copies run beside it.
  */
 #include "device/cpu.h"
+#include "device/module.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -18,11 +18,6 @@ struct cuda {
     struct bp_device_stats stats;
 };
 
-struct bp_kernel {
-    CUfunction function;
-    const struct bp_kernel_twin *twin; /* name, kind and size of the arguments */
-};
-
 static inline struct cuda *cuda_of(const struct bp_device *dev)
 {
     return dev->ctx;

@@ -3,6 +3,7 @@
 #include "device/cuda.h"
 
 #include "device/cubin_cache.h"
+#include "device/module.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,22 +11,11 @@
 
 #define JIT_LOG_BYTES 160
 
-struct bp_module {
-    CUmodule loaded;
-    const struct bp_kernel_image *image;
-    struct bp_kernel *kernels;
-};
-
 static void gpu_module_free(const struct bp_device *dev, struct bp_module **module)
 {
-    struct bp_module *m = *module;
-    if (!m)
-        return;
-    if (m->loaded)
-        cuda_of(dev)->fn.module_unload(m->loaded);
-    free(m->kernels);
-    free(m);
-    *module = NULL;
+    if (*module && (*module)->loaded)
+        cuda_of(dev)->fn.module_unload((*module)->loaded);
+    module_delete(module);
 }
 
 /* What the driver says about PTX it refuses: its compiler's first line goes into the error. */
@@ -60,9 +50,9 @@ static int32_t load_image(const struct cuda_driver *fn, struct bp_module *m, con
 {
     struct jit_log log;
     jit_log_init(&log);
-    CUresult result = fn->module_load(&m->loaded, bytes, 2, log.options, log.values);
-    if (result != CUDA_SUCCESS)
-        m->loaded = NULL;
+    CUmodule loaded = NULL;
+    CUresult result = fn->module_load(&loaded, bytes, 2, log.options, log.values);
+    m->loaded = result == CUDA_SUCCESS ? loaded : NULL;
     return jit_check(fn, result, &log, m->image->name, err);
 }
 
@@ -122,9 +112,11 @@ static int32_t find_functions(const struct bp_device *dev, struct bp_module *m, 
         k->twin = m->image->twins[i * BP_CPU_LEVELS];
         char what[80];
         snprintf(what, sizeof what, "finding kernel %.50s", k->twin->name);
-        int32_t rc = cuda_check(fn, fn->module_function(&k->function, m->loaded, k->twin->name), what, err);
+        CUfunction function = NULL;
+        int32_t rc = cuda_check(fn, fn->module_function(&function, m->loaded, k->twin->name), what, err);
         if (rc != BP_OK)
             return rc;
+        k->function = function;
     }
     return BP_OK;
 }
@@ -132,37 +124,17 @@ static int32_t find_functions(const struct bp_device *dev, struct bp_module *m, 
 static int32_t gpu_module_load(const struct bp_device *dev, const struct bp_kernel_image *image, struct bp_module **out,
                                struct bp_err *err)
 {
-    *out = NULL;
-    struct bp_module *m = calloc(1, sizeof *m);
-    if (m)
-        m->kernels = calloc(image->n_kernels, sizeof m->kernels[0]);
-    if (!m || !m->kernels) {
-        free(m);
-        return device_fail(err, BP_NOMEM, "no memory to load the kernels of %s", image->name);
-    }
-    m->image = image;
+    struct bp_module *m = *out = module_new(image, err);
+    if (!m)
+        return BP_NOMEM;
     int32_t rc = load(dev, m, err);
     if (rc == BP_OK)
         rc = find_functions(dev, m, err);
-    if (rc != BP_OK) {
-        gpu_module_free(dev, &m);
-        return rc;
-    }
-    cuda_of(dev)->stats.modules++;
-    *out = m;
-    return BP_OK;
-}
-
-static int32_t gpu_kernel_get(const struct bp_device *dev, struct bp_module *module, const char *name,
-                              struct bp_kernel **out, struct bp_err *err)
-{
-    (void)dev;
-    *out = NULL;
-    int32_t i = device_find_kernel(module->image, name);
-    if (i < 0)
-        return device_fail(err, BP_NOTFOUND, "%s has no kernel \"%.80s\"", module->image->name, name);
-    *out = &module->kernels[i];
-    return BP_OK;
+    if (rc == BP_OK)
+        cuda_of(dev)->stats.modules++;
+    else
+        gpu_module_free(dev, out);
+    return rc;
 }
 
 /* Blocks of a launch: one per tile, or rows of BP_TILE_THREADS pixels. A grid has at most 65,535 blocks upward; a pixel
@@ -208,6 +180,6 @@ void cuda_module_functions(struct bp_device *dev)
 {
     dev->module_load = gpu_module_load;
     dev->module_free = gpu_module_free;
-    dev->kernel_get = gpu_kernel_get;
+    dev->kernel_get = module_kernel;
     dev->launch = gpu_launch;
 }

@@ -8,14 +8,9 @@
 #include <bp/pipeline.h>
 #include <bp/video_checkpoint.h>
 #include <bp/workflow.h>
-#include <stdlib.h>
 
 #define QUALITY     19
 #define KEY_SECONDS 2
-
-struct state {
-    struct kernels kernels;
-};
 
 /* One job while it runs. */
 struct work {
@@ -127,13 +122,12 @@ static int32_t prepare(struct work *w, const struct kernels *kernels, struct bp_
 
 static int32_t run(void *state, const struct bp_job *job, struct bp_err *err)
 {
-    const struct state *s = state;
     struct work w = {.job = job};
     if (job->n_inputs != 1)
         return bp_error(err, BP_BADINPUT, "%u files were given, exactly one picture is needed", job->n_inputs);
     int32_t rc = request_read(job, &w.request, err);
     if (rc == BP_OK)
-        rc = prepare(&w, &s->kernels, err);
+        rc = prepare(&w, state, err);
     if (rc == BP_OK)
         rc = draw_all(&w, err);
     bp_video_close(&w.video);
@@ -141,28 +135,4 @@ static int32_t run(void *state, const struct bp_job *job, struct bp_err *err)
     return rc;
 }
 
-static int32_t open(void *inst, const struct bp_device *dev, void **state, struct bp_err *err)
-{
-    (void)inst;
-    *state = NULL;
-    struct state *s = calloc(1, sizeof *s);
-    if (!s)
-        return bp_error(err, BP_NOMEM, "no memory to start");
-    int32_t rc = kernels_load(dev, &s->kernels, err);
-    if (rc != BP_OK) {
-        kernels_unload(&s->kernels);
-        free(s);
-        return rc;
-    }
-    *state = s;
-    return BP_OK;
-}
-
-static void close(void *state)
-{
-    struct state *s = state;
-    kernels_unload(&s->kernels);
-    free(s);
-}
-
-BP_WORKFLOW("image-to-video", .open = open, .run = run, .close = close)
+BP_STATE_WORKFLOW("image-to-video", struct kernels, kernels_load, kernels_unload, run)

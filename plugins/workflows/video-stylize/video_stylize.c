@@ -3,8 +3,6 @@
 #include "request.h"
 #include "stylizer.h"
 
-#include <stdlib.h>
-
 /* One job while it runs. */
 struct work {
     const struct kernels *kernels;
@@ -48,27 +46,4 @@ static int32_t run(void *state, const struct bp_job *job, struct bp_err *err)
     return rc;
 }
 
-static int32_t open(void *inst, const struct bp_device *dev, void **state, struct bp_err *err)
-{
-    (void)inst;
-    *state = NULL;
-    struct kernels *kernels = calloc(1, sizeof *kernels);
-    if (!kernels)
-        return bp_error(err, BP_NOMEM, "no memory to start");
-    int32_t rc = kernels_load(dev, kernels, err);
-    if (rc != BP_OK) {
-        kernels_unload(kernels);
-        free(kernels);
-        return rc;
-    }
-    *state = kernels;
-    return BP_OK;
-}
-
-static void close(void *state)
-{
-    kernels_unload(state);
-    free(state);
-}
-
-BP_WORKFLOW("video-stylize", .open = open, .run = run, .close = close)
+BP_STATE_WORKFLOW("video-stylize", struct kernels, kernels_load, kernels_unload, run)

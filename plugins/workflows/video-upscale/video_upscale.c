@@ -4,14 +4,9 @@
 #include "upscaler.h"
 
 #include <bp/video_filter.h>
-#include <stdlib.h>
 
 #define MAX_SIDE       8192
 #define MAX_OUT_PIXELS (8192LL * 4320)
-
-struct state {
-    struct kernels kernels;
-};
 
 /* One job while it runs. */
 struct work {
@@ -65,13 +60,12 @@ static int32_t launch(void *arg, const struct bp_pipeline_slot *slot, struct bp_
 
 static int32_t run(void *state, const struct bp_job *job, struct bp_err *err)
 {
-    const struct state *s = state;
-    struct work w = {.kernels = &s->kernels};
+    struct work w = {.kernels = state};
     int32_t rc = request_read(job, &w.request, err);
     if (rc != BP_OK)
         return rc;
     const struct bp_video_filter filter = {.job = job,
-                                           .dev = s->kernels.dev,
+                                           .dev = w.kernels->dev,
                                            .drawing = "video-upscale/1",
                                            .request = &w.request,
                                            .request_bytes = sizeof w.request,
@@ -82,28 +76,4 @@ static int32_t run(void *state, const struct bp_job *job, struct bp_err *err)
     return bp_video_filter_run(&filter, err);
 }
 
-static int32_t open(void *inst, const struct bp_device *dev, void **state, struct bp_err *err)
-{
-    (void)inst;
-    *state = NULL;
-    struct state *s = calloc(1, sizeof *s);
-    if (!s)
-        return bp_error(err, BP_NOMEM, "no memory to start");
-    int32_t rc = kernels_load(dev, &s->kernels, err);
-    if (rc != BP_OK) {
-        kernels_unload(&s->kernels);
-        free(s);
-        return rc;
-    }
-    *state = s;
-    return BP_OK;
-}
-
-static void close(void *state)
-{
-    struct state *s = state;
-    kernels_unload(&s->kernels);
-    free(s);
-}
-
-BP_WORKFLOW("video-upscale", .open = open, .run = run, .close = close)
+BP_STATE_WORKFLOW("video-upscale", struct kernels, kernels_load, kernels_unload, run)
