@@ -18,9 +18,10 @@ BACK_MS = 30000
 ROWS = {
     "jobs": """SELECT JSON_OBJECT('id', d.id, 'status', d.status + 0, 'attempts', d.attempts, 'max_attempts', d.max_attempts,
                  'requeues', d.requeues, 'lease_token', d.lease_token, 'worker', w.name, 'workflow', f.name, 'due_ms', d.due_ms,
-                 'cancel_requested', d.cancel_requested, 'last_error', d.last_error, 'params', j.params, 'output', j.output,
-                 'key', j.idempotency_key, 'provider', j.provider_job_id, 'unique_key', j.unique_key)
-               FROM ai_job_dispatches d JOIN ai_jobs j ON j.id = d.id JOIN workflows f ON f.id = d.workflow_id
+                 'cancel_requested', d.cancel_requested, 'last_error', d.last_error, 'params', j.params, 'output', o.output,
+                 'key', j.idempotency_key, 'provider', o.provider_job_id, 'unique_key', j.unique_key)
+               FROM ai_job_dispatches d JOIN ai_jobs j ON j.id = d.id LEFT JOIN ai_job_outputs o ON o.job_id = d.id
+               JOIN workflows f ON f.id = d.workflow_id
                LEFT JOIN worker_names w ON w.id = d.worker_id ORDER BY d.id""",
     "events": """SELECT JSON_OBJECT('seq', e.seq, 'job_id', e.job_id, 'at_ms', e.at_ms, 'what', w.word, 'who', e.who, 'detail', e.detail)
                  FROM job_events e LEFT JOIN job_event_words w ON w.id = e.what ORDER BY e.seq""",
@@ -34,6 +35,7 @@ ROWS = {
 # Rows that refer to nothing, by their words.
 ORPHANS = {
     "dispatches without a job": "SELECT COUNT(*) FROM ai_job_dispatches d LEFT JOIN ai_jobs j ON j.id = d.id WHERE j.id IS NULL",
+    "outputs without a job": "SELECT COUNT(*) FROM ai_job_outputs o LEFT JOIN ai_jobs j ON j.id = o.job_id WHERE j.id IS NULL",
     "jobs without a dispatch": "SELECT COUNT(*) FROM ai_jobs j LEFT JOIN ai_job_dispatches d ON d.id = j.id WHERE d.id IS NULL",
     "lines without a dispatch": "SELECT COUNT(*) FROM job_events e LEFT JOIN ai_job_dispatches d ON d.id = e.job_id WHERE d.id IS NULL",
     "keys without a dispatch":

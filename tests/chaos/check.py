@@ -102,7 +102,9 @@ class Checker:
     # ---- submits ----
 
     def submits(self):
-        rows_of_nonce = collections.Counter(json.loads(j["params"]).get("nonce") for j in self.jobs.values())
+        for id in (id for id, j in self.jobs.items() if not j["params"]):
+            self.wrong.append(f"job {id} lost the params it was submitted with")
+        rows_of_nonce = collections.Counter(json.loads(j["params"] or "{}").get("nonce") for j in self.jobs.values())
         rows_of_key = collections.Counter(j["key"] for j in self.jobs.values() if j["key"])
         for key, n in rows_of_key.items():
             if n > 1:
@@ -113,7 +115,7 @@ class Checker:
         for nonce, records in asked.items():
             self._submit(nonce, records, rows_of_nonce[nonce])
         for id, job in self.jobs.items():
-            if (job["key"] or json.loads(job["params"]).get("nonce")) not in asked:
+            if (job["key"] or json.loads(job["params"] or "{}").get("nonce")) not in asked:
                 self.blame(id, "nobody submitted it")
 
     def _submit(self, nonce, records, rows):

@@ -38,6 +38,10 @@ def a_job_is_lost(x):
     del x.jobs[j["id"]], x.events[j["id"]]
 
 
+def its_params_are_lost(x):
+    completed(x)[0][0]["params"] = None
+
+
 def another_lease_won(x):
     completed(x)[0][0]["lease_token"] = "another"
 
@@ -257,7 +261,8 @@ def it_is_shown_unfinished(x):
 
 
 LIES = {
-    a_job_is_lost: "the job is gone", another_lease_won: "but the output is that of", another_answer_was_stored: "what was stored came with",
+    a_job_is_lost: "the job is gone", its_params_are_lost: "lost the params it was submitted with",
+    another_lease_won: "but the output is that of", another_answer_was_stored: "what was stored came with",
     a_completion_is_undone: "but the job is not completed", a_job_stays_leased: "it is still leased", a_job_stays_queued: "it is still queued",
     a_finished_lease_runs_on: "has a lease that expires", a_key_makes_two_jobs: "made 2 jobs", a_key_leads_elsewhere: "leads to 9999",
     a_job_nobody_submitted: "nobody submitted it", counters_are_off: "is said to have 10000", a_page_is_damaged: "damaged: page 7",

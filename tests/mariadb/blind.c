@@ -259,7 +259,10 @@ static void many_rounds_lose_and_double_nothing(void **state)
             round_of(h, token);
     }
     assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches WHERE status <> 4"), 0);
-    assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_jobs WHERE output IS NULL"), 0);
+    assert_int_equal(
+        database_int(
+            "SELECT COUNT(*) FROM DB.ai_jobs j LEFT JOIN DB.ai_job_outputs o ON o.job_id=j.id WHERE o.output IS NULL"),
+        0);
     assert_int_equal(database_int("SELECT COUNT(*) FROM (SELECT job_id FROM DB.job_events GROUP BY job_id HAVING "
                                   "COUNT(*) <> 3) x"),
                      0);

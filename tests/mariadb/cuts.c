@@ -93,6 +93,52 @@ static void a_killed_connection_is_replaced(void **state)
     fake_host_stop(h);
 }
 
+/* The server can lose a row that grows while the disk is full, and this one is all there is of what a tenant sent:
+ * chaos found completed jobs without params. */
+static void what_was_submitted_is_never_written_again(void **state)
+{
+    (void)state;
+    struct bp_err err;
+    struct fake_host *h = start(NULL);
+    queue_worker(h, "w");
+    database_run("CREATE TRIGGER DB.never BEFORE UPDATE ON DB.ai_jobs FOR EACH ROW SIGNAL SQLSTATE '45000' SET "
+                 "MESSAGE_TEXT='written again'");
+    for (int i = 0; i < 6; i++) { /* the first ones read what they need, later ones may do without */
+        struct bp_op op = {.kind = BP_OP_COMPLETE}, get = {.kind = BP_OP_GET};
+        int64_t id;
+        assert_int_equal(queue_submit(h, NULL, &id, &err), BP_OK);
+        assert_int_equal(queue_lease(h, "w", "t"), id);
+        op.u.complete = (struct bp_op_complete){
+            .id = id, .token = "t", .worker_id = "w", .output = "{\"of\":\"it\"}", .provider_job_id = "p"};
+        if (queue_run(h, &op, &err) != BP_OK || op.err.rc != BP_OK)
+            fail_msg("complete: %s %s", err.text, op.err.text);
+        get.u.get.id = id;
+        assert_int_equal(queue_run(h, &get, &err), BP_OK);
+        assert_string_equal(get.u.get.job->output, "{\"of\":\"it\"}");
+        assert_string_equal(get.u.get.job->provider_job_id, "p");
+        fake_host_free(get.u.get.memory);
+    }
+    assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_jobs WHERE params IS NOT NULL AND output IS NULL"), 6);
+    assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_job_outputs WHERE provider_job_id='p'"), 6);
+    fake_host_stop(h);
+}
+
+/* Outputs of jobs that ended before 0004_outputs.sql. */
+static void an_output_from_before_it_had_a_table_is_still_found(void **state)
+{
+    (void)state;
+    struct bp_err err;
+    struct bp_op get = {.kind = BP_OP_GET};
+    struct fake_host *h = start(NULL);
+    assert_int_equal(queue_submit(h, NULL, &get.u.get.id, &err), BP_OK);
+    database_run("UPDATE DB.ai_jobs SET output='{\"old\":1}', provider_job_id='q'");
+    assert_int_equal(queue_run(h, &get, &err), BP_OK);
+    assert_string_equal(get.u.get.job->output, "{\"old\":1}");
+    assert_string_equal(get.u.get.job->provider_job_id, "q");
+    fake_host_free(get.u.get.memory);
+    fake_host_stop(h);
+}
+
 /* ---- two controllers ---- */
 
 #define CONTROLLERS 3
@@ -147,6 +193,8 @@ int main(void)
         cmocka_unit_test_setup(a_commit_whose_answer_was_lost_counts_once, fresh),
         cmocka_unit_test_setup(a_lease_across_a_cut_is_given_once, fresh),
         cmocka_unit_test_setup(a_killed_connection_is_replaced, fresh),
+        cmocka_unit_test_setup(what_was_submitted_is_never_written_again, fresh),
+        cmocka_unit_test_setup(an_output_from_before_it_had_a_table_is_still_found, fresh),
         cmocka_unit_test_setup(controllers_share_a_queue_without_doubles, fresh),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

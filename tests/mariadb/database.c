@@ -155,7 +155,7 @@ bool database_holds(const char *text, const char *but)
     assert_non_null(result);
     assert_true(mysql_num_rows(result) > 10);
     for (MYSQL_ROW row; (row = mysql_fetch_row(result));)
-        found = found || (strcmp(row[0], but) != 0 && table_holds(row[0], text));
+        found = found || (!strstr(but, row[0]) && table_holds(row[0], text));
     mysql_free_result(result);
     mysql_close(db);
     return found;

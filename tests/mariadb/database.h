@@ -26,7 +26,7 @@ int64_t database_int(const char *sql);
 const char *database_socket(void);
 /* The test's own name for databases. */
 const char *database_name(void);
-/* Is the text in any column of the test's database, but for one table? */
+/* Is the text in any column of the test's database, but for these tables? */
 bool database_holds(const char *text, const char *but);
 /* The same on a second server, of programs that run beside two. */
 void far_run(const char *sql);

@@ -47,7 +47,7 @@ static void content_is_in_its_pool_and_nowhere_else(void **state)
         assert_int_equal(rig_submit(h, TENANTS[i], key, params), id);
     }
     rig_sweep(h);
-    assert_false(database_holds("private-", "ai_jobs"));
+    assert_false(database_holds("private-", "ai_jobs ai_job_outputs"));
     assert_true(database_holds("near1", "ai_jobs")); /* it looks everywhere */
     assert_int_equal(count("DB.ai_jobs"), 1);
     const char *row = "status=4 AND params LIKE '%private-params%' AND output LIKE '%private-output%' AND "

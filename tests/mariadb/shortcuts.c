@@ -243,7 +243,8 @@ static void whole_job(int number)
     assert_int_equal(queue_lease(h, "w", token), id);
     complete(id, token);
     snprintf(sql, sizeof sql,
-             "SELECT COUNT(*) FROM DB.ai_job_dispatches d JOIN DB.ai_jobs j USING (id) WHERE id=%lld AND status=4 AND "
+             "SELECT COUNT(*) FROM DB.ai_job_dispatches d JOIN DB.ai_job_outputs o ON job_id=id WHERE id=%lld AND "
+             "status=4 AND "
              "priority=%d AND lease_token=CONCAT('it''s \\\\ ', %d, '?') AND output='{\"of\":\"it\"}'",
              (long long)id, number % 3, number);
     assert_int_equal(database_int(sql), 1);

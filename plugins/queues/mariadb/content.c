@@ -29,8 +29,8 @@ int32_t content_submit(struct store *s, const struct job *j)
     const struct bp_job_row *r = &j->row;
     struct pool *p = j->pool;
     if (pool_central(p)) {
-        sql_add(rows_begin(&s->batch.jobs), "(%l,%s,%s,%s,%s,NULL,NULL)", r->id, r->params, r->inputs,
-                r->idempotency_key, r->unique_key);
+        sql_add(rows_begin(&s->batch.jobs), "(%l,%s,%s,%s,%s)", r->id, r->params, r->inputs, r->idempotency_key,
+                r->unique_key);
         if (!s->batch.blind)
             recent_put(s, j);
         return batch_spill(s);
@@ -47,7 +47,7 @@ int32_t content_output(struct store *s, const struct job *j)
     const struct bp_job_row *r = &j->row;
     struct pool *p = j->pool;
     if (pool_central(p)) {
-        sql_add(rows_begin(&s->batch.outputs), "(%l,NULL,NULL,NULL,NULL,%s,%s)", r->id, r->output, r->provider_job_id);
+        sql_add(rows_begin(&s->batch.outputs), "(%l,%s,%s)", r->id, r->output, r->provider_job_id);
         return batch_spill(s);
     }
     if (p->far) {
@@ -89,8 +89,7 @@ void content_remove_text(struct store *s, struct sql *q)
         if (!p->ids.n)
             continue;
         sql_add(q, "DELETE FROM %rai_jobs WHERE id IN (%r);", p->prefix, p->ids.text);
-        if (!pool_central(p))
-            sql_add(q, "DELETE FROM %rai_job_outputs WHERE job_id IN (%r);", p->prefix, p->ids.text);
+        sql_add(q, "DELETE FROM %rai_job_outputs WHERE job_id IN (%r);", p->prefix, p->ids.text);
         q->failed = q->failed || p->ids.failed;
         sql_clear(&p->ids);
     }
@@ -260,10 +259,12 @@ static void ids_note(const struct wants *w)
     }
 }
 
-/* The accepted output is in the job's row or still beside it, under the token of the lease that counted. */
+/* In a pool the accepted output is in the job's row or still beside it, under the token of the lease that counted. */
 static void want_text(struct pool *p, struct sql *q)
 {
-    if (!p->tokens.n)
+    if (pool_central(p))
+        sql_add(q, CONTENT_SELECT);
+    else if (!p->tokens.n)
         sql_add(q, "SELECT j.id, " CONTENT_COLUMNS " FROM %rai_jobs j WHERE j.id IN (", p->prefix);
     else
         sql_add(q,

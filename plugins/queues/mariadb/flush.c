@@ -13,27 +13,25 @@
 
 /* How rows of a buffer become a statement. */
 struct table {
-    struct sql *rows, *more; /* more: further rows of the same statement, or NULL */
+    struct sql *rows;
     const char *before, *after;
 };
-#define N_TABLES 7
+#define N_TABLES 8
 
-/* In the order they are written; new contents before outputs, which may be of the same job. */
+/* In the order they are written. A row of ai_jobs is only ever inserted and removed: one that grows on a full disk can
+ * be lost by the server, and it is all there is of what a tenant sent. */
 static void tables(struct batch *b, struct table t[N_TABLES])
 {
     const struct table all[N_TABLES] = {
-        {&b->jobs, &b->outputs,
-         "INSERT INTO ai_jobs (id, params, inputs, idempotency_key, unique_key, output, provider_job_id) VALUES ",
-         " ON DUPLICATE KEY UPDATE params=COALESCE(VALUES(params),params), inputs=COALESCE(VALUES(inputs),inputs), "
-         "idempotency_key=COALESCE(VALUES(idempotency_key),idempotency_key), "
-         "unique_key=COALESCE(VALUES(unique_key),unique_key), output=VALUES(output), "
-         "provider_job_id=VALUES(provider_job_id);"},
-        {&b->keys, NULL, "INSERT INTO idempotency_keys (tenant_id, key_hash, dispatch_id, request_hash) VALUES ", ";"},
-        {&b->outbox, NULL, "INSERT INTO pool_outbox (pool, dispatch_id) VALUES ", ";"},
-        {&b->events, NULL, "INSERT INTO job_events (job_id, at_ms, what, who, detail) VALUES ", ";"},
-        {&b->interruptions, NULL, "INSERT IGNORE INTO workflow_interruptions VALUES ", ";"},
-        {&b->dependencies, NULL, "INSERT INTO job_dependencies (job_id, after_id) VALUES ", ";"},
-        {&b->webhooks, NULL, "INSERT INTO webhook_deliveries (job_id, tenant_id, finished_ms, due_ms) VALUES ",
+        {&b->jobs, "INSERT INTO ai_jobs (id, params, inputs, idempotency_key, unique_key) VALUES ", ";"},
+        {&b->outputs, "INSERT INTO ai_job_outputs (job_id, output, provider_job_id) VALUES ",
+         " ON DUPLICATE KEY UPDATE output=VALUES(output), provider_job_id=VALUES(provider_job_id);"},
+        {&b->keys, "INSERT INTO idempotency_keys (tenant_id, key_hash, dispatch_id, request_hash) VALUES ", ";"},
+        {&b->outbox, "INSERT INTO pool_outbox (pool, dispatch_id) VALUES ", ";"},
+        {&b->events, "INSERT INTO job_events (job_id, at_ms, what, who, detail) VALUES ", ";"},
+        {&b->interruptions, "INSERT IGNORE INTO workflow_interruptions VALUES ", ";"},
+        {&b->dependencies, "INSERT INTO job_dependencies (job_id, after_id) VALUES ", ";"},
+        {&b->webhooks, "INSERT INTO webhook_deliveries (job_id, tenant_id, finished_ms, due_ms) VALUES ",
          " ON DUPLICATE KEY UPDATE finished_ms=VALUES(finished_ms), due_ms=VALUES(due_ms), attempts=0;"},
     };
     memcpy(t, all, sizeof all);
@@ -41,21 +39,15 @@ static void tables(struct batch *b, struct table t[N_TABLES])
 
 static bool any_rows(const struct sql *rows)
 {
-    return rows && (rows->n || rows->failed);
+    return rows->n || rows->failed;
 }
 
 static void table_write(struct store *s, const struct table *t)
 {
-    if (!any_rows(t->rows) && !any_rows(t->more))
+    if (!any_rows(t->rows))
         return;
     sql_add(&s->q, "%r", t->before);
     sql_join(&s->q, t->rows);
-    if (any_rows(t->rows) && any_rows(t->more))
-        sql_bytes(&s->q, ",", 1);
-    if (any_rows(t->more)) {
-        sql_join(&s->q, t->more);
-        sql_clear(t->more);
-    }
     sql_add(&s->q, "%r", t->after);
     sql_clear(t->rows);
 }
@@ -67,7 +59,7 @@ int32_t batch_spill(struct store *s)
     int32_t rc = BP_OK;
     tables(&s->batch, t);
     for (int i = 0; i < N_TABLES; i++)
-        full = full || t[i].rows->n >= SPILL_BYTES || (t[i].more && t[i].more->n >= SPILL_BYTES);
+        full = full || t[i].rows->n >= SPILL_BYTES;
     s->batch.wrote = s->batch.wrote || full;
     for (int i = 0; full && !s->batch.blind && !rc && i < N_TABLES; i++) {
         sql_clear(&s->q);

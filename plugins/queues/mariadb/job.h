@@ -66,6 +66,11 @@ struct job {
     "d.updated_ms, d.progress, d.duration_seconds, d.last_error, d.progress_text, d.checkpoint_key, d.share_tag, "     \
     "d.flags, d.waits_for"
 #define CONTENT_COLUMNS "j.params, j.inputs, j.output, j.idempotency_key, j.provider_job_id, j.unique_key"
+/* The same of the queue's own database, up to the ids. */
+#define CONTENT_SELECT                                                                                                 \
+    "SELECT j.id, j.params, j.inputs, COALESCE(o.output, j.output), j.idempotency_key, "                               \
+    "COALESCE(o.provider_job_id, j.provider_job_id), j.unique_key FROM ai_jobs j LEFT JOIN ai_job_outputs o ON "       \
+    "o.job_id = j.id WHERE j.id IN ("
 
 /* Fills a new job in s->mem from a row of DISPATCH_COLUMNS. Names are filled by job_names, which may query. */
 int32_t job_read(struct store *s, const struct reply *r, struct job **out);

@@ -139,7 +139,7 @@ static void load_text(struct store *s, struct load *l)
         sql_add(q, ")%r;", lock(s));
     }
     if (l->contents.n) {
-        sql_add(q, "SELECT j.id, " CONTENT_COLUMNS " FROM ai_jobs j WHERE j.id IN (");
+        sql_add(q, CONTENT_SELECT);
         ids_join(q, &l->contents);
         sql_add(q, ");");
     }

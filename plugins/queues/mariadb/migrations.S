@@ -16,6 +16,11 @@ mariadb_migration_0002:
 mariadb_migration_0003:
     .incbin "0003_memos.sql"
     .byte 0
+    .global mariadb_migration_0004
+    .hidden mariadb_migration_0004
+mariadb_migration_0004:
+    .incbin "0004_outputs.sql"
+    .byte 0
     .global mariadb_migration_pool_0001
     .hidden mariadb_migration_pool_0001
 mariadb_migration_pool_0001:

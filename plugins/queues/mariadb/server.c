@@ -103,6 +103,7 @@ static const struct table {
     const char *name, *column;
 } TABLES[] = {
     {"ai_jobs", "id"},
+    {"ai_job_outputs", "job_id"},
     {"ai_job_dispatches", "id"},
     {"controllers", "id"},
     {"dispatch_counters", "owner"},
