@@ -13,7 +13,7 @@
 #define LONG_BYTES 8192      /* such a text is kept only while all are less than */
 #define BYTES_MAX  (4 << 20) /* that much */
 #define WHOLE_MAX  4000      /* the same in the binary protocol, where they cost less */
-#define WHOLES_MAX 100000    /* values of all of these together: the server keeps some 200 bytes for each */
+#define WHOLES_MAX 100000    /* values of all of these together: the server keeps some 2 KB for each, 200 MB in all */
 
 static uint64_t hash_of(const struct sql *q)
 {
