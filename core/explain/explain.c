@@ -50,6 +50,7 @@ static void read_scale(struct fleet_facts *f, struct json_object *scale)
     f->hold = (int32_t)json_int(scale, "hold", -1);
     f->hold_until_ms = json_int(scale, "hold_until_ms", 0);
     f->hold_by = json_str(scale, "hold_by", NULL);
+    f->scale = scale;
     f->changed_ms = json_int(last, "at_ms", 0);
     f->from = (int32_t)json_int(last, "from", 0);
     f->to = (int32_t)json_int(last, "to", 0);

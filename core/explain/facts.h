@@ -57,6 +57,7 @@ struct fleet_facts {
     int32_t hold; /* kept at so many by an operator; < 0: not held */
     int64_t hold_until_ms;
     const char *hold_by;
+    struct json_object *scale; /* the listing of its rules, windows and shadow, borrowed; NULL: none */
     int64_t queued, leased;
     struct eta_span backlog; /* until all that is queued or runs has ended; of explain_fleet_words */
     struct price price;
@@ -107,6 +108,12 @@ void explain_cost(struct json_object *o, const struct fleet_facts *f, double wor
 /* Adds "sooner": [{"instances","start":{},"finish":{},"usd_more"}] and a line of each that is worth one. without: when
  * it ends as it is; `it` names it: "it ends". */
 void explain_sooner(struct json_object *o, const struct fleet_facts *f, const struct eta_span *without, const char *it);
+
+/* ---- rule_words.c ---- */
+
+/* Lines of an operator's limits and pauses, of a schedule's open windows, of an adopted policy and a shadow, by what
+ * scale lists of the workflow (NULL: none). */
+void explain_rule_lines(struct json_object *o, struct json_object *scale);
 
 /* ---- lines.c: what both are put together with ---- */
 

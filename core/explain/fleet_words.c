@@ -27,6 +27,7 @@ static void size_lines(struct json_object *o, const struct fleet_facts *f, int b
         explain_line(o, f->hold_until_ms, "hold", "held at %d by %s%s", f->hold,
                      f->hold_by ? f->hold_by : "an operator",
                      f->hold_until_ms ? ", until then" : ", until it is released");
+    explain_rule_lines(o, f->scale);
     if (f->changed_ms)
         explain_line(o, f->changed_ms, "change", "the last change of size was from %d to %d: %s", f->from, f->to,
                      f->change ? f->change : "");

@@ -112,3 +112,22 @@ def test_what_it_costs_and_what_sooner_would_cost(daemon, test_copy):
 def test_a_price_that_is_none_is_refused(build):
     said = subprocess.run([build / "bin/bpd", "--check-config", "--set", 'prices={"g5.xlarge": "cheap"}'], capture_output=True, text=True)
     assert said.returncode == 2 and "prices.g5.xlarge must be the $ of an instance-hour" in said.stderr, said.stderr
+
+
+def test_what_an_operator_and_a_schedule_impose_is_told(daemon, test_copy):
+    window = {"cron": "* * * * *", "minutes": 1, "max": 2}
+    workflows = {"test-copy": {"scaleToZeroSeconds": 60, "policy": "perjob", "maxSize": 3, "schedule": [window]}}
+    d = daemon(settings={**settings(), "workflows": json.dumps(workflows)}, extra_plugins=[test_copy])
+    the_fleet_is_made(d)
+    d.ctl("scale", "limit", "test-copy", "--min", "1", "--for", "600")
+    d.ctl("scale", "pause", "test-copy", "in")
+    d.ctl("scale", "shadow", "test-copy", "target")
+    d.ctl("scale", "adopt", "test-copy")
+    d.ctl("scale", "shadow", "test-copy", "direct")
+    f = wait_until("the shadow has decided", lambda: "direct runs beside it" in what(f := d.ctl("explain", "fleet", "test-copy")).get("shadow", "") and f)
+    rules = [b["text"] for b in f["because"] if b["what"] == "rule"]
+    assert len(rules) == 2 and "at least 1 by operator:" in rules[0] and "until then" in rules[0] and "scale-in is paused by" in rules[1]
+    assert 'the window "* * * * *"' in what(f)["window"] and '"max":2' in what(f)["window"]
+    assert "an operator let target decide" in what(f)["adopted"]
+    tenant = d.http.get(f"/api/jobs/{submit(d)}/explain").data
+    assert not {"rule", "window", "adopted", "shadow"} & set(what(tenant))
