@@ -297,6 +297,17 @@ def test_the_checker_finds_each_lie(lie):
         assert LIES[lie] in found(x), f"seed {seed}"
 
 
+def test_a_lease_that_ran_out_before_it_was_answered_is_no_lie():
+    """The store was away after the commit: the answer came when the job had been leased to another."""
+    for long, words in ((TTL_S * 1.1, ""), (TTL_S * 0.5, "were alive at once")):
+        x = Ideal(1)
+        _, r = next((j, r) for j, r in completed(x) if r["t0"] - given(x, r["token"])["t1"] > 0.5)
+        middle = (given(x, r["token"])["t1"] + r["t0"]) / 2
+        leased_to(x, r["id"], middle - long, middle)
+        said = found(x)
+        assert ("were alive at once" in said) == bool(words), said
+
+
 def test_a_lease_that_a_wrong_clock_may_have_ended_is_no_lie():
     x = Ideal(1)
     a_living_lease_is_refused(x)

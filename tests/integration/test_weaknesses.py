@@ -2,6 +2,7 @@
 """What broke in the field, one test for each weakness W1 to W20 of the earlier backend and its workers: none of it happens here."""
 import json
 import random
+import subprocess
 import threading
 import time
 
@@ -9,6 +10,7 @@ import pytest
 
 from client import FieldWorker, Http
 from conftest import wait_until
+from test_mariadb import mariadb, on_mariadb  # noqa: F401 (fixtures)
 
 ONE, TWO, THREE = "i-0aaaaaaaaaaaaaaa1", "i-0aaaaaaaaaaaaaaa2", "i-0aaaaaaaaaaaaaaa3"
 
@@ -21,6 +23,16 @@ def start(daemon, test_copy, noop):
                       settings={"scale.dryRun": "true", "dispatch.sweepMilliseconds": "100", "dispatch.leaseTtlSeconds": "60",
                                 "dispatch.retryBaseSeconds": "0.1", **(settings or {}), **more})
     return go
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def start_on(request, start, test_copy, noop):
+    """The same on each queue plugin, for what the queue itself must not do: locks, transactions and states are its own."""
+    if request.param == "sqlite":
+        return start
+    make = request.getfixturevalue("on_mariadb")
+    return lambda settings=None: make(extra_plugins=[test_copy, noop], settings={
+        "scale.dryRun": "true", "dispatch.leaseTtlSeconds": "60", "dispatch.retryBaseSeconds": "0.1", **(settings or {})})
 
 
 @pytest.fixture
@@ -124,9 +136,9 @@ def test_W02_the_worker_renews_urls_by_itself(start_fleet):
     assert done["attempts"] == 1 and d.http.get_url(done["output"]["url"]).body == b"photo"
 
 
-def test_W03_a_job_whose_last_lease_expired_fails(start):
+def test_W03_a_job_whose_last_lease_expired_fails(start_on):
     """Rows with all attempts used up stayed leased for ever: tokens reserved, the user's place taken."""
-    d = start({"dispatch.leaseTtlSeconds": "0.5"})
+    d = start_on({"dispatch.leaseTtlSeconds": "0.5"})
     w = worker(d)
     id = submit(d, max_attempts=2)
     for _ in range(2):
@@ -137,9 +149,9 @@ def test_W03_a_job_whose_last_lease_expired_fails(start):
     wait_until("it counts no more", lambda: next(f for f in d.ctl("workflows") if f["workflow"] == "bench-noop")["leased"] == 0)
 
 
-def test_W04_heartbeats_do_not_add_up(start):
+def test_W04_heartbeats_do_not_add_up(start_on):
     """Each heartbeat added a whole lease: a worker that died after many blocked its job for hours."""
-    d = start({"dispatch.leaseTtlSeconds": "5"})
+    d = start_on({"dispatch.leaseTtlSeconds": "5"})
     w = worker(d)
     id = submit(d)
     job = lease(w, id)
@@ -153,9 +165,9 @@ def test_W04_heartbeats_do_not_add_up(start):
     assert expired["at_ms"] / 1000 - beaten < 50, "one lease after the last beat, not fifty"
 
 
-def test_W05_only_the_holder_touches_a_lease(start):
+def test_W05_only_the_holder_touches_a_lease(start_on):
     """Any worker that knew a lease token could end the job, and its body's worker_id touched another worker's row."""
-    d = start()
+    d = start_on()
     w, thief = worker(d, ONE), worker(d, TWO)
     id = submit(d)
     job = lease(w, id)
@@ -171,9 +183,9 @@ def test_W05_only_the_holder_touches_a_lease(start):
     assert w.complete(job).status == 200
 
 
-def test_W06_complete_and_fail_at_once_have_one_winner(start):
+def test_W06_complete_and_fail_at_once_have_one_winner(start_on):
     """Look-up, then save by id: complete and fail at once both took effect, a late one overwrote a fresh lease."""
-    d = start()
+    d = start_on()
     w = worker(d)
     for _ in range(20):
         id = submit(d)
@@ -190,9 +202,9 @@ def test_W06_complete_and_fail_at_once_have_one_winner(start):
             assert d.http.job(id)["status"] == "leased" and w.complete(again).status == 200
 
 
-def test_W07_many_polls_and_submits_do_not_block_each_other(start):
+def test_W07_many_polls_and_submits_do_not_block_each_other(start_on):
     """One poll locked thousands of rows: another poll, and a submit, ran into the lock's timeout."""
-    d = start()
+    d = start_on()
     ids = {submit(d) for _ in range(300)}
     workers = [worker(d, f"i-0bbbbbbbbbbbbbb{i:02d}") for i in range(8)]
     taken, more, wrong = [], set(), []
@@ -219,10 +231,33 @@ def test_W07_many_polls_and_submits_do_not_block_each_other(start):
     assert len(taken) == 400 and set(taken) == ids | more
 
 
+def test_W07_jobs_that_another_holds_are_passed_over(on_mariadb, noop):  # noqa: F811
+    """The same between controllers: one that stopped in the middle of a lease keeps its rows locked, and no other waits for it."""
+    d = on_mariadb(extra_plugins=[noop], settings={"scale.dryRun": "true", "dispatch.leaseTtlSeconds": "60"})
+    w = worker(d)
+    ids = [submit(d) for _ in range(12)]
+    socket = json.loads(d.settings["plugin"])["mariadb"]
+    stopped = subprocess.Popen(["mariadb", "--no-defaults", f"--socket={socket['socket']}", "--user=root", "-N", "--unbuffered", socket["database"]],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    stopped.stdin.write("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION; SELECT id FROM ai_job_dispatches "
+                        "FORCE INDEX (dispatches_queue) WHERE status='queued' ORDER BY workflow_id, queue_order, sort_key, share_tag, id "
+                        "LIMIT 10 FOR UPDATE;\n")
+    stopped.stdin.flush()
+    assert [int(stopped.stdout.readline()) for _ in range(10)] == ids[:10]
+    try:
+        for id in ids[10:]:
+            assert w.complete(lease(w, id)).status == 200
+        assert w.complete(lease(w, submit(d))).status == 200
+        assert w.poll().data["job"] is None
+    finally:
+        stopped.communicate("ROLLBACK;\n")
+    assert wait_until("the others are there again", lambda: w.poll().data["job"])["dispatch_id"] == ids[0]
+
+
 @pytest.mark.parametrize("end", ["complete", "fail"])
-def test_W08_an_end_is_all_or_nothing(start, end):
+def test_W08_an_end_is_all_or_nothing(start_on, end):
     """Two databases, no transaction: a crash in between, and the repeat skipped what was still to do."""
-    d = start()
+    d = start_on()
     w = worker(d, fleet="test-copy")
     seen = set()
     for _ in range(4):
@@ -250,9 +285,9 @@ def test_W08_an_end_is_all_or_nothing(start, end):
         seen.add(answered)
 
 
-def test_W09_a_job_accepted_can_be_leased_whatever_happens(start):
+def test_W09_a_job_accepted_can_be_leased_whatever_happens(start_on):
     """The job was paid for in one database and queued in another: a crash in between left it without a dispatch."""
-    d = start()
+    d = start_on()
     accepted, asked = {}, []
 
     def produce():
@@ -293,9 +328,9 @@ def test_W10_a_late_upload_does_not_replace_an_accepted_output(start):
     assert done["output"]["size"] == 8 and d.http.get_url(done["output"]["url"]).body == b"accepted"
 
 
-def test_W11_requeue_revives_nothing_and_is_capped(start):
+def test_W11_requeue_revives_nothing_and_is_capped(start_on):
     """requeue checked no state and had no limit: it revived finished jobs, and its decrement could hit the next lease."""
-    d = start({"dispatch.maxRequeues": "2"})
+    d = start_on({"dispatch.maxRequeues": "2"})
     w = worker(d)
     id = submit(d)
     job = lease(w, id)
@@ -312,9 +347,9 @@ def test_W11_requeue_revives_nothing_and_is_capped(start):
     assert failed["status"] == "failed" and "spot" in failed["error"] and failed["attempts"] == 0
 
 
-def test_W12_a_failed_job_stays_failed(start):
+def test_W12_a_failed_job_stays_failed(start_on):
     """The next poll marked the dispatch of a failed job as completed."""
-    d = start({"dispatch.leaseTtlSeconds": "2"})
+    d = start_on({"dispatch.leaseTtlSeconds": "2"})
     w = worker(d)
     id = submit(d)
     job = lease(w, id)
@@ -351,9 +386,9 @@ def test_W14_a_worker_that_is_refused_registers_again(start_fleet):
     assert done["worker"] == first["worker_id"] and done["attempts"] == 1
 
 
-def test_W15_whoever_leaves_gives_its_leases_back(start):
+def test_W15_whoever_leaves_gives_its_leases_back(start_on):
     """Clean-up, deregistration and revocation left leases behind; clean-up took busy workers for dead."""
-    d = start({"workers.staleSeconds": "10", "dispatch.leaseTtlSeconds": "8"})
+    d = start_on({"workers.staleSeconds": "10", "dispatch.leaseTtlSeconds": "8"})
     lost, busy, taker = worker(d, "i-0aaaaaaaaaaaaaa10"), worker(d, "i-0aaaaaaaaaaaaaa11"), worker(d, "i-0aaaaaaaaaaaaaa12")
     lost_job = lease(lost, submit(d))
     busy_job = lease(busy, submit(d))
@@ -381,9 +416,9 @@ def test_W15_whoever_leaves_gives_its_leases_back(start):
     assert lease(worker(d, THREE), back)["attempt"] == 2
 
 
-def test_W16_the_server_counts_the_leases(start):
+def test_W16_the_server_counts_the_leases(start_on):
     """current_load was what the worker said, always 0: the capacity check had no effect."""
-    d = start()
+    d = start_on()
     w = worker(d)
     ids = [submit(d), submit(d)]
     job = lease(w, ids[0], current_load=0)
