@@ -237,7 +237,7 @@ def test_limits_pauses_and_a_shadow_that_is_adopted(daemon, test_copy):
     assert scale(d)["adopted"] == "target" and "shadow" not in scale(d)
     d.kill9()
     d.start()
-    wait_until("it decides again", lambda: scale(d)["policy"] == "target")
+    wait_until("it decides again", lambda: (rows := d.ctl("scale", "test-copy")) and rows[0]["policy"] == "target")
     assert scale(d)["adopted"] == "target" and [r["rule"] for r in scale(d)["rules"]] == ["min", "pause-in"]
     d.ctl("scale", "resume", "test-copy")
     assert scale(d)["rules"] == []
@@ -252,7 +252,7 @@ def test_what_was_measured_of_instances_survives_a_restart(daemon, test_copy):
     assert before["launches"] == 1 and stages == sorted(stages) and before["stage_s"]["running"] > 0
     assert d.stop(40) == 0
     d.start()
-    after = wait_until("it is there again", lambda: scale(d).get("measured"))
+    after = wait_until("it is there again", lambda: (rows := d.ctl("scale", "test-copy")) and rows[0].get("measured"))
     for key in ("boot_s", "stage_s"):
         assert after[key] == before[key] or after["boots"] > before["boots"], (before, after)
     assert after["launches"] >= 1
