@@ -123,6 +123,27 @@ static void what_was_submitted_is_never_written_again(void **state)
     fake_host_stop(h);
 }
 
+/* Or a full disk could take a job that is being leased. */
+static void a_lease_makes_no_row_longer(void **state)
+{
+    (void)state;
+    struct bp_err err;
+    struct fake_host *h = start(NULL);
+    const char *length =
+        "SELECT SUM(LENGTH(room) + COALESCE(LENGTH(lease_token),0) + COALESCE(LENGTH(output_suffix),0)) FROM "
+        "DB.ai_job_dispatches";
+    queue_worker(h, "w");
+    for (int i = 0; i < 4; i++) {
+        int64_t id, before;
+        assert_int_equal(queue_submit(h, NULL, &id, &err), BP_OK);
+        before = database_int(length);
+        assert_int_equal(queue_lease(h, "w", "6b573e48-0c09-4fb2-928f-0e34f137d417"), id);
+        assert_true(database_int(length) <= before);
+    }
+    assert_int_equal(database_int("SELECT SUM(LENGTH(room)) FROM DB.ai_job_dispatches"), 0);
+    fake_host_stop(h);
+}
+
 /* Outputs of jobs that ended before 0004_outputs.sql. */
 static void an_output_from_before_it_had_a_table_is_still_found(void **state)
 {
@@ -194,6 +215,7 @@ int main(void)
         cmocka_unit_test_setup(a_lease_across_a_cut_is_given_once, fresh),
         cmocka_unit_test_setup(a_killed_connection_is_replaced, fresh),
         cmocka_unit_test_setup(what_was_submitted_is_never_written_again, fresh),
+        cmocka_unit_test_setup(a_lease_makes_no_row_longer, fresh),
         cmocka_unit_test_setup(an_output_from_before_it_had_a_table_is_still_found, fresh),
         cmocka_unit_test_setup(controllers_share_a_queue_without_doubles, fresh),
     };

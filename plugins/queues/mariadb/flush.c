@@ -92,7 +92,7 @@ static const char ALL_AFTER[] =
     "leased_ms=VALUES(leased_ms), first_leased_ms=VALUES(first_leased_ms), wait_ms=VALUES(wait_ms), "
     "finished_ms=VALUES(finished_ms), updated_ms=VALUES(updated_ms), progress=VALUES(progress), "
     "duration_seconds=VALUES(duration_seconds), last_error=VALUES(last_error), "
-    "progress_text=VALUES(progress_text), checkpoint_key=VALUES(checkpoint_key);";
+    "progress_text=VALUES(progress_text), checkpoint_key=VALUES(checkpoint_key), room='';";
 
 /* Sends a text that became long. */
 static int32_t text_spill(struct store *s)
@@ -281,7 +281,7 @@ static void leased_write(struct store *s, const struct rows *r)
     number_set(q, "due_ms", r, expires);
     number_set(q, "leased_ms", r, leased);
     sql_add(q, "wait_ms=IF(first_leased_ms=0,GREATEST(leased_ms-queued_ms,0),wait_ms), "
-               "first_leased_ms=IF(first_leased_ms=0,leased_ms,first_leased_ms), updated_ms=leased_ms");
+               "first_leased_ms=IF(first_leased_ms=0,leased_ms,first_leased_ms), updated_ms=leased_ms, room=''");
     where_ids(q, r);
     where_queued(s, r);
 }

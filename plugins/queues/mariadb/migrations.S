@@ -21,6 +21,11 @@ mariadb_migration_0003:
 mariadb_migration_0004:
     .incbin "0004_outputs.sql"
     .byte 0
+    .global mariadb_migration_0005
+    .hidden mariadb_migration_0005
+mariadb_migration_0005:
+    .incbin "0005_room.sql"
+    .byte 0
     .global mariadb_migration_pool_0001
     .hidden mariadb_migration_pool_0001
 mariadb_migration_pool_0001:
