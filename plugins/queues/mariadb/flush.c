@@ -18,8 +18,9 @@ struct table {
 };
 #define N_TABLES 8
 
-/* In the order they are written. A row of ai_jobs is only ever inserted and removed: one that grows on a full disk can
- * be lost by the server, and it is all there is of what a tenant sent. */
+/* In the order they are written. A row of ai_jobs is only ever inserted and removed: chaos has seen the server lose
+ * such rows when a change that made them longer was refused on a full disk, and they are all there is of what a tenant
+ * sent. */
 static void tables(struct batch *b, struct table t[N_TABLES])
 {
     const struct table all[N_TABLES] = {
