@@ -9,7 +9,7 @@
 #define OF_SHORT   1.0 /* weight of a wait at a launch, for runs of no length ... */
 #define OF_LONG    2.5 /* ... and for those of a boot or more */
 #define SPARING    0.5 /* of it, in the sparing manner */
-#define SOONEST_S  5.0 /* a boot that takes longer than usual may be ready so soon */
+#define SOONEST_S  5.0 /* a boot that takes longer than usual may be ready so soon; not later than a new one */
 
 /* ---- the heap of times at which instances are free, the first on top ---- */
 
@@ -90,7 +90,7 @@ void slo_schedule_fill(struct slo_schedule *s, const struct policy_now *now, int
     for (int32_t i = 0; i < busy; i++)
         put(s, slo_rest(now->history, f->n_busy ? f->busy_s[i % f->n_busy] : 0, v->boot_s), 1);
     for (int32_t i = 0; i < booting; i++)
-        put(s, fmax(v->boot_s - (f->n_booting ? f->booting_s[i % f->n_booting] : 0), SOONEST_S), 1);
+        put(s, fmax(v->boot_s - (f->n_booting ? f->booting_s[i % f->n_booting] : 0), fmin(SOONEST_S, v->boot_s)), 1);
     put(s, v->boot_s, size / s->group - s->n);
 }
 
@@ -107,7 +107,7 @@ static double add_worthwhile(struct slo_schedule *s, double boot_s, double price
     for (double wait_s = s->n ? slo_schedule_wait(s) : 0; s->n > 0 && s->n + step <= most;) {
         put(s, boot_s, step);
         double less_s = slo_schedule_wait(s);
-        if (price * (wait_s - less_s) < step * boot_s) {
+        if (price * (wait_s - less_s) <= step * boot_s) { /* a boot of nothing is no reason for one more */
             s->n -= step;
             break;
         }

@@ -90,6 +90,19 @@ static void what_boots_already_is_not_launched_twice(void **state)
     assert_int_equal(desired(), once);
 }
 
+static void one_job_gets_one_instance_however_short_a_boot_is(void **state)
+{
+    (void)state;
+    view.boot_s = 0;
+    jobs(1, 0, 0);
+    assert_int_equal(desired(), 1);
+    view.boot_s = 1; /* less than what an overdue boot is said to take */
+    view.pending = 1;
+    fleet.n_booting = 1;
+    fleet.booting_s[0] = 0.5f;
+    assert_int_equal(desired(), 1);
+}
+
 static void dearer_waiting_launches_more_and_never_above_the_most(void **state)
 {
     (void)state;
@@ -442,6 +455,7 @@ int main(void)
         cmocka_unit_test_setup(the_first_job_launches_an_instance, fresh),
         cmocka_unit_test_setup(jobs_that_are_done_before_a_boot_would_be_launch_nothing, fresh),
         cmocka_unit_test_setup(what_boots_already_is_not_launched_twice, fresh),
+        cmocka_unit_test_setup(one_job_gets_one_instance_however_short_a_boot_is, fresh),
         cmocka_unit_test_setup(dearer_waiting_launches_more_and_never_above_the_most, fresh),
         cmocka_unit_test_setup(short_runs_and_a_sparing_manner_are_worth_fewer_launches, fresh),
         cmocka_unit_test_setup(a_schedule_is_served_by_whoever_is_free_first, fresh),
