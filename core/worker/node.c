@@ -173,21 +173,29 @@ static void heed(struct worker *w, int32_t kind, int64_t deadline_ms)
     worker_stop(w, reasons[kind], grace > 0 ? grace : 0);
 }
 
+/* A poll that waits is made anew when it asked for what must not come any more, once it is old enough; a younger one
+ * at a later look for notices. */
+static void ask_anew(struct worker *w)
+{
+    if (w->polled_at_risk == w->at_risk || w->phase != WORKER_POLLING || !w->call ||
+        mono_ms() - w->polled_ms <= ASKED_LATELY_MS)
+        return;
+    api_cancel(&w->call);
+    worker_poll(w);
+}
+
 /* More likely to be taken than before, and mostly not taken after all: what runs goes on, with its checkpoint in a safe
- * place; a poll that waits is asked again, so that it brings nothing long. */
+ * place, and nothing long is asked for. */
 static void worker_at_risk(struct worker *w, int at_risk)
 {
-    if (w->at_risk == at_risk)
-        return;
-    w->at_risk = at_risk;
-    log_info(LOG_WORKER, at_risk ? "notice rebalance: this instance may be taken away; it asks for short jobs only"
-                                 : "this instance is no longer said to be at risk; it asks for any job");
-    if (at_risk && w->attempt)
-        attempt_save(w->attempt);
-    if (w->phase == WORKER_POLLING && w->call && mono_ms() - w->polled_ms > ASKED_LATELY_MS) {
-        api_cancel(&w->call);
-        worker_poll(w);
+    if (w->at_risk != at_risk) {
+        w->at_risk = at_risk;
+        log_info(LOG_WORKER, at_risk ? "notice rebalance: this instance may be taken away"
+                                     : "this instance is no longer said to be at risk");
+        if (at_risk && w->attempt)
+            attempt_save(w->attempt);
     }
+    ask_anew(w);
 }
 
 static void noticed(void *args, const struct bp_err *err, void *arg)

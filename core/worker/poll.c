@@ -190,6 +190,15 @@ static void put_capabilities(struct worker *w, struct json_object *o)
     json_object_put(lacks);
 }
 
+static void put_risk(struct worker *w, struct json_object *o)
+{
+    if (w->polled_at_risk != w->at_risk)
+        log_info(LOG_WORKER, w->at_risk ? "asks for short jobs only from now on" : "asks for any job again");
+    w->polled_at_risk = w->at_risk;
+    if (w->at_risk)
+        json_put_bool(o, "at_risk", 1);
+}
+
 void worker_poll(struct worker *w)
 {
     w->phase = WORKER_POLLING;
@@ -205,8 +214,7 @@ void worker_poll(struct worker *w)
     json_put_int(o, "current_load", 0);
     json_put_int(o, "max_concurrency", 1);
     json_put_int(o, "wait_seconds", wait_s);
-    if (w->at_risk)
-        json_put_bool(o, "at_risk", 1);
+    put_risk(w, o);
     struct json_object *except = quarantined(w);
     assets_except(w->assets, except);
     put_capabilities(w, o);

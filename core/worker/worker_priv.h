@@ -82,6 +82,7 @@ struct worker {
     struct loop_timer *hold; /* says to the fleet that the instance must not end yet */
     int ends_with_fleet;     /* the fleet ends the instance, and may wait for our word */
     int at_risk;             /* more likely than others to be taken away: it asks for short jobs only */
+    int polled_at_risk;      /* what the last poll said of that */
 
     struct attempt *attempt;  /* the lease held, or NULL */
     struct json_object *told; /* outcomes of trials for the next poll, or NULL */

@@ -135,7 +135,7 @@ def work_lost_to_a_doomed_instance(daemon, plugin, at_risk_s):
     doomed = come(d, 2)[0]
     wait_until("both have registered", lambda: all(i["registered"] for i in instances(d)))
     inject(d, "rebalance", doomed)
-    wait_until("its worker has heard", lambda: said(d, "notice rebalance"))
+    wait_until("its worker has heard, and said so", lambda: said(d, "asks for short jobs only"))
     ids = [submit(d, steps=30, step_ms=100) for _ in range(2)]
     wait_until("what can run does", lambda: sum((d.http.job(id)["progress"] or 0) > 0.3 for id in ids) >= (2 if at_risk_s == "86400" else 1))
     inject(d, "interrupt", doomed)
