@@ -77,6 +77,7 @@ class Daemon:
             "log.levels": "info",
             "scale.tickMilliseconds": "200",
             "scale.cooldownSeconds": "0.5",
+            "scale.policy": "step",  # whose rules a test can work out by hand
             "http.registerPerMinute": "0",
             "shutdown.graceSeconds": "5",
         }
