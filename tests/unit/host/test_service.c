@@ -43,7 +43,8 @@ static void wrong_settings_are_refused_with_the_nearest_key(void **state)
     refused_settings("{\"count\":10}", "plugin.sky.count is 10, but must be at most 9");
     refused_settings("{\"password\":\"env:RIG_NOT_SET\"}",
                      "plugin.sky.password refers to environment variable RIG_NOT_SET, which is not set");
-    refused_settings("{\"password\":\"file:/nowhere/secret\"}", "plugin.sky.password refers to a file: open /nowhere/secret");
+    refused_settings("{\"password\":\"file:/nowhere/secret\"}",
+                     "plugin.sky.password refers to a file: open /nowhere/secret");
     refused_settings("{\"password\":\"param:/x\"}", "plugin.sky.password is a param: reference");
 }
 
