@@ -73,7 +73,8 @@ static void op_remember(struct rig *r, const struct bp_op_memo_put *p)
     for (uint32_t n = 0; n < p->n; n++) {
         const struct bp_memo_row *row = &p->rows[n];
         struct memo *m = r->memos;
-        while (m < r->memos + r->n_memos && (strcmp(m->kind, row->kind) || strcmp(m->workflow, row->workflow)))
+        while (m < r->memos + r->n_memos &&
+               (strcmp(m->kind, row->kind) != 0 || strcmp(m->workflow, row->workflow) != 0))
             m++;
         r->n_memos += m == r->memos + r->n_memos;
         assert_in_range(r->n_memos, 1, 8);
