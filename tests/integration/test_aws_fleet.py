@@ -549,6 +549,7 @@ def test_a_daemon_says_what_is_wrong_with_a_fleet_and_corrects_it_when_told(cont
     wait_until("jobs have it grow", lambda: fake.group("asg-local-bench-noop")["DesiredCapacity"] > 0)
     wait_until("it is described", lambda: row("fleet bench-noop")["status"] == "ok")
     assert d.ctl("fleet", "ensure") == [{"workflow": "bench-noop", "state": "right", "text": "it is as its workflow wants it"}]
+    wait_until("its instance is known", lambda: d.ctl("fleet", "bench-noop")[0]["instances"])
     fake.aws.script.add("autoscaling", "DescribeAutoScalingGroups", fails("ServiceUnavailable", 503), times=200)
     wait_until("the outage is told", lambda: "DescribeAutoScalingGroups" in (d.ctl("fleet", "bench-noop")[0]["error"] or ""))
     assert row("fleet bench-noop")["status"] == "fail"
