@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plugin_sign.c - bpctl plugin sign and keygen: Ed25519 signatures of plugin files (host/signature.h). */
+/* plugin_sign.c - bpctl plugin sign and keygen: Ed25519 signatures of plugin files (pluginfile/signature.h). */
 #include "plugin.h"
 
 #include "log/err.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* assets.c - the files that workflows need (host/asset.h): URLs for workers to fetch them by, URLs for operators to put
+/* assets.c - the files that workflows need (pluginfile/asset.h): URLs for workers to fetch them by, URLs for operators to put
  * them, and whether they are where manifests say. */
 #include "dispatch/auth.h"
 #include "dispatch/input.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lacking.h - workers that cannot have the assets of a workflow (host/asset.h), as they said in their last poll here.
+ * lacking.h - workers that cannot have the assets of a workflow (pluginfile/asset.h), as they said in their last poll here.
  * A memory for explanations only: who has not said so for a while is left out, and what is lost comes with the next
  * poll. All [loop].
  */

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dispatch/webhook_rest.h"
 
+#include "log/hash.h"
 #include <stddef.h>
 
 #define REST_MIN_MS 1000
 #define REST_MAX_MS 60000
 
-/* FNV-1a; URLs that meet share a rest, which costs a delay and nothing else. */
+/* URLs that meet share a rest, which costs a delay and nothing else. */
 static uint64_t hash(const char *url)
 {
-    uint64_t h = 14695981039346656037u;
-    for (; *url; url++)
-        h = (h ^ (unsigned char)*url) * 1099511628211u;
+    uint64_t h = hash_text(HASH_START, url);
     return h ? h : 1;
 }
 

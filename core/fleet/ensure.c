@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fleet_priv.h"
 
+#include "log/hash.h"
 #include "log/json.h"
 #include "log/log.h"
 #include <stdio.h>
@@ -69,20 +70,12 @@ void fleet_spec_fill(struct fleet_call *c, const struct workflow *w, const char 
                                      .instance_types = c->text};
 }
 
-/* FNV-1a, 64 bits; never 0, which is no spec. */
-static uint64_t hash(uint64_t h, const char *text)
-{
-    for (; *text; text++)
-        h = (h ^ (unsigned char)*text) * 1099511628211ULL;
-    return h | 1;
-}
-
-/* What of a workflow makes its fleet as it is. */
+/* What of a workflow makes its fleet as it is; never 0, which is no spec. */
 static uint64_t spec_hash(const struct fleet_call *c, const struct workflow *w)
 {
     char numbers[96];
     snprintf(numbers, sizeof numbers, "%u %d %d %d ", w->generation, c->spec.max_size, c->spec.warmup_s, c->number);
-    return hash(hash(hash(14695981039346656037ULL, numbers), c->text), c->text2);
+    return hash_text(hash_text(hash_text(HASH_START, numbers), c->text), c->text2) | 1;
 }
 
 void ensure_fleet(struct fleets *f, struct fleet *fl, const struct workflow *w)

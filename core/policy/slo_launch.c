@@ -119,7 +119,7 @@ static double add_worthwhile(struct slo_schedule *s, double boot_s, double price
 
 double slo_launch_weight(const struct policy_now *now, enum slo_manner manner)
 {
-    double boot_s = now->view->boot_s, run = fmin(slo_run(now->history, boot_s) / boot_s, 1);
+    double boot_s = now->view->boot_s, run_s = slo_run(now->history, boot_s), run = run_s < boot_s ? run_s / boot_s : 1;
     return (OF_SHORT + (OF_LONG - OF_SHORT) * run) * (manner == SLO_SPARING ? SPARING : 1);
 }
 

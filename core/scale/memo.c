@@ -8,6 +8,7 @@
 #include "scale_priv.h"
 
 #include "host/queue_call.h"
+#include "log/hash.h"
 #include "log/json.h"
 #include "log/log.h"
 #include <stdlib.h>
@@ -200,14 +201,6 @@ static void got_rules(struct bp_op *op, const struct bp_err *err, void *arg)
 
 /* ---- writing ---- */
 
-static uint64_t hash_of(const char *text)
-{
-    uint64_t h = 14695981039346656037u; /* FNV-1a */
-    for (; *text; text++)
-        h = (h ^ (unsigned char)*text) * 1099511628211u;
-    return h;
-}
-
 /* A put of up to BP_MEMOS_MAX rows. */
 static struct queue_call *put_new(struct memos *m, int64_t epoch)
 {
@@ -260,7 +253,7 @@ static void add_view(struct queue_call *q, struct scale_item *i)
 {
     struct json_object *o = i->memo.known ? memo_view(i) : NULL;
     const char *text = o ? json_text(o) : NULL;
-    uint64_t h = text ? hash_of(text) : i->memo.view_hash;
+    uint64_t h = text ? hash_text(HASH_START, text) : i->memo.view_hash;
     if (h != i->memo.view_hash)
         put_row(q, VIEW, i->slug, text);
     i->memo.view_hash = h;
@@ -271,7 +264,7 @@ static void add_lives(struct memos *m, struct queue_call *q)
 {
     const struct scale_fleet *f = &m->scale->fleet;
     struct json_object *o = m->lives_known && f->lives ? f->lives(f->fleets) : NULL;
-    uint64_t h = o ? hash_of(json_text(o)) : 0;
+    uint64_t h = o ? hash_text(HASH_START, json_text(o)) : 0;
     if (o && h != m->lives_hash)
         put_row(q, LIVES, "", json_text(o));
     m->lives_hash = h;

@@ -90,18 +90,18 @@ const char *policy_configured(const struct scale *s, const struct workflow *w)
 }
 
 /* An adoption is over once the settings name another policy than they did then: that is the later word. */
-static void adopted_follow(struct scale_item *item, const char *configured)
+static void adopted_follow(struct scale *s, struct scale_item *item, const char *configured)
 {
     if (!item->adopted || strcmp(item->adopted_over, configured) == 0)
         return;
     log_info(LOG_SCALE, "%s: its settings name policy %s now, and it decides instead of %s, which was adopted",
              item->slug, configured, item->adopted->name);
     item->adopted = NULL;
-    item->memo.rules_unsaved = 1;
+    memos_changed(s, item);
 }
 
 /* Which policy plans; direct in the place of a plugin's that cannot be trusted. */
-static const char *policy_name(const struct scale *s, const struct workflow *w, struct scale_item *item,
+static const char *policy_name(struct scale *s, const struct workflow *w, struct scale_item *item,
                                const struct schedule_now *scheduled)
 {
     if (item->generation != w->generation) { /* new code of the plugin starts without offences */
@@ -109,7 +109,7 @@ static const char *policy_name(const struct scale *s, const struct workflow *w, 
         item->offences = 0;
     }
     const char *name = policy_configured(s, w);
-    adopted_follow(item, name);
+    adopted_follow(s, item, name);
     if (item->adopted)
         return item->adopted->name;
     if (scheduled->policy)
@@ -141,7 +141,7 @@ void plan_make(struct scale *s, const struct workflow *w, struct scale_item *ite
     memset(&fleet, 0, offsetof(struct policy_fleet, busy_s));
     if (s->fleet.detail)
         s->fleet.detail(s->fleet.fleets, w->slug, &fleet);
-    rules_forget(item, v->now_ms);
+    rules_forget(s, item, v->now_ms);
     struct decide_rules rules = rules_of(item, &scheduled);
     struct policy_now now = {.view = v,
                              .fleet = &fleet,

@@ -55,17 +55,17 @@ int scale_rule(struct scale *s, const char *slug, const struct scale_wish *wish,
 }
 
 /* One that has expired is forgotten. */
-void rules_forget(struct scale_item *i, int64_t now_ms)
+void rules_forget(struct scale *s, struct scale_item *i, int64_t now_ms)
 {
     if (i->hold_size >= 0 && i->hold_until_ms && now_ms >= i->hold_until_ms) {
         i->hold_size = -1;
-        i->memo.rules_unsaved = 1;
+        memos_changed(s, i);
     }
     for (int k = 0; k < SCALE_RULES; k++) {
         if (!i->rules[k].on || !i->rules[k].until_ms || now_ms < i->rules[k].until_ms)
             continue;
         i->rules[k].on = 0;
-        i->memo.rules_unsaved = 1;
+        memos_changed(s, i);
     }
 }
 

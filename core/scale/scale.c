@@ -282,10 +282,10 @@ static void poke(const struct event_msg *e, void *arg)
 {
     struct scale *s = arg;
     struct lead_term term;
-    if (e->id == EVENT_LEADER_GAINED)
+    if (e->id == EVENT_LEADER_GAINED) {
         s->taking_over = 1;
-    if (e->id == EVENT_LEADER_GAINED)
         memos_forget(s, NULL);
+    }
     learn_event(s, e);
     for (struct scale_item *i = e->id == EVENT_LEADER_LOST ? s->items : NULL; i; i = i->next)
         i->n_latest = 0; /* what it published last is not the latest any more */

@@ -152,7 +152,7 @@ struct json_object *decisions_json(const struct scale_decision *ring, uint32_t m
 
 /* rules.c */
 struct scale_item *scale_item_named(struct scale *s, const char *slug, struct bp_err *err);
-void rules_forget(struct scale_item *item, int64_t now_ms); /* those that have expired */
+void rules_forget(struct scale *s, struct scale_item *item, int64_t now_ms); /* those that have expired */
 /* The operator's go before the schedule's. */
 struct decide_rules rules_of(const struct scale_item *item, const struct schedule_now *scheduled);
 /* Follows what the workflow says of windows; what they say at this moment. */
@@ -191,7 +191,7 @@ void memos_follow(struct scale *s);
 int memos_known(const struct scale *s, const struct scale_item *item);
 /* What is in memory is not the store's any more: it is read anew, and nothing decided before. NULL: of all. */
 void memos_forget(struct scale *s, struct scale_item *item);
-/* An operator changed something. */
+/* An operator changed something, or what was said before is over. */
 void memos_changed(struct scale *s, struct scale_item *item);
 
 /* memo_rules.c, memo_view.c: as JSON and back; what another version wrote and this one cannot read is left out. NULL:

@@ -3,7 +3,7 @@
  * assets.h - the files that workflows need beside their plugins: fetched before a job of them is asked for, proven, and
  * laid out for runners. All [loop].
  *
- * For each workflow of this machine that lists assets (host/asset.h) there is a bundle. Until it is ready the
+ * For each workflow of this machine that lists assets (pluginfile/asset.h) there is a bundle. Until it is ready the
  * workflow is among the exceptions of a poll, and of no other workflow's concern. One bundle is worked on at a time,
  * beside polls and jobs; one that cannot be had is tried again later, and the controller is told why.
  */

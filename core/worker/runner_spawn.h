@@ -23,7 +23,7 @@ struct runner_process {
 struct runner_rules {
     const char *const *write; /* directories; the first is its HOME and TMPDIR, and exists */
     const char *const *read;
-    struct json_object *sandbox; /* host/sandbox.h, or NULL: nothing is left open */
+    struct json_object *sandbox; /* pluginfile/sandbox.h, or NULL: nothing is left open */
     int64_t file_bytes, memory_bytes, disk_bytes, processes;
 };
 

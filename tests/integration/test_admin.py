@@ -117,13 +117,20 @@ def test_settings_are_read_again_and_a_bad_file_changes_nothing(daemon, noop, sh
     wait_until("SIGHUP reads it", lambda: value() == 8)
 
 
-def test_a_new_fleet_secret_is_taken_by_a_reload(daemon, noop, short_dir):
-    f = short_dir / "bpd.json"
-    old, new = "the-former-fleet-secret", "n" * 300
-    f.write_text(json.dumps({"workers": {"fleetSecret": old}}))
-    d = daemon(start=False, extra_plugins=[noop], settings={"scale.dryRun": "true", "workers.formerSecretSeconds": "0"})
+def with_a_file(daemon, dir, **how):
+    """(a daemon to be started, its settings file), which is empty."""
+    f = dir / "bpd.json"
+    f.write_text("{}")
+    d = daemon(start=False, **how)
     command = d.command
     d.command = lambda: command() + ["--config", str(f)]
+    return d, f
+
+
+def test_a_new_fleet_secret_is_taken_by_a_reload(daemon, noop, short_dir):
+    d, f = with_a_file(daemon, short_dir, extra_plugins=[noop], settings={"scale.dryRun": "true", "workers.formerSecretSeconds": "0"})
+    old, new = "the-former-fleet-secret", "n" * 300
+    f.write_text(json.dumps({"workers": {"fleetSecret": old}}))
     d.start()
 
     def register(secret):
@@ -138,11 +145,7 @@ def test_a_new_fleet_secret_is_taken_by_a_reload(daemon, noop, short_dir):
 
 
 def test_a_refused_reload_leaves_the_log_where_it_was(daemon, short_dir):
-    f = short_dir / "bpd.json"
-    f.write_text("{}")
-    d = daemon(start=False)
-    command = d.command
-    d.command = lambda: command() + ["--config", str(f)]
+    d, f = with_a_file(daemon, short_dir)
     del d.settings["log.levels"]
     d.start()
     f.write_text(json.dumps({"log": {"path": str(short_dir / "other.log"), "levels": "hots=debug"}}))
@@ -151,11 +154,7 @@ def test_a_refused_reload_leaves_the_log_where_it_was(daemon, short_dir):
 
 
 def test_a_reader_of_events_that_is_too_slow_is_told_how_many_it_missed(daemon, short_dir):
-    f = short_dir / "bpd.json"
-    f.write_text("{}")
-    d = daemon(start=False)
-    command = d.command
-    d.command = lambda: command() + ["--config", str(f)]
+    d, f = with_a_file(daemon, short_dir)
     del d.settings["log.levels"]
     d.start()
     f.write_text(json.dumps({"log": {"levels": "x" * 400 + "=debug"}}))  # each reload is refused, in an event of 500 bytes

@@ -84,15 +84,23 @@ static void a_job_goes_to_the_machine_that_lives_longest(void **state)
 #define BROKEN "{'worker_id':'w','capabilities':{'health':{'ok':false,'text':'Xid 79'}}}"
 #define SOUND  "{'worker_id':'w','capabilities':{'health':{'ok':true,'text':''}}}"
 
+/* A worker that begins anew with its token has nothing but what was written down of it. */
+static struct worker_auth *begins(struct rig *r, char token[128])
+{
+    struct answer a = {0};
+    do_worker(r, dispatch_worker_register, NULL, "{'worker_id':'w','workflow_slugs':['noop']}", &a);
+    snprintf(token, 128, "%s", json_str(a.data, "token", ""));
+    answer_reset(&a);
+    return worker_with_token(r, token);
+}
+
 static void worker_with_a_broken_device_gets_no_job_until_it_is_sound(void **state)
 {
     (void)state;
     struct rig *r = rig_new(NULL);
     struct answer a = {0};
-    do_worker(r, dispatch_worker_register, NULL, "{'worker_id':'w','workflow_slugs':['noop']}", &a);
     char token[128];
-    snprintf(token, sizeof token, "%s", json_str(a.data, "token", ""));
-    struct worker_auth *w = worker_with_token(r, token);
+    struct worker_auth *w = begins(r, token);
     submit_ok(r, "{'workflow':'noop'}");
     do_worker(r, dispatch_worker_poll, w, BROKEN, &a);
     assert_string_equal(a.message, "Worker unhealthy");
@@ -117,10 +125,8 @@ static void a_device_that_was_checked_and_is_sound_is_told_once(void **state)
     (void)state;
     struct rig *r = rig_new(NULL);
     struct answer a = {0};
-    do_worker(r, dispatch_worker_register, NULL, "{'worker_id':'w','workflow_slugs':['noop']}", &a);
     char token[128];
-    snprintf(token, sizeof token, "%s", json_str(a.data, "token", ""));
-    struct worker_auth *w = worker_with_token(r, token);
+    struct worker_auth *w = begins(r, token);
     do_worker(r, dispatch_worker_poll, w, POLL, &a);
     assert_int_equal(r->events[EVENT_WORKER_READY], 0); /* it has not checked it yet */
     do_worker(r, dispatch_worker_poll, w, SOUND, &a);

@@ -197,6 +197,26 @@ static void what_has_expired_or_was_ended_is_gone_from_the_queue_too(void **stat
     quit(r, s);
 }
 
+/* The answer to a write that still had the hold is no word on its end. */
+static void what_expires_while_a_write_is_under_way_is_written_too(void **state)
+{
+    (void)state;
+    struct rig *r = remembering();
+    struct bp_err err = {0};
+    struct scale *s = begun(r);
+    int rc = 1;
+    int64_t until = loop_now_ms(r->loop) + 60000;
+    assert_int_equal(scale_hold(s, "photo", 3, until, "ada", &err), 0);
+    scale_keep(s, "photo", kept, &rc);
+    rules_forget(s, s->items, until);
+    rig_until(r, has_no_rule, s);
+    pthread_mutex_lock(&r->lock);
+    assert_string_equal(r->memos[0].text, "");
+    pthread_mutex_unlock(&r->lock);
+    assert_int_equal(rc, 0);
+    quit(r, s);
+}
+
 static int is_held(struct rig *r, const void *arg)
 {
     (void)r;
@@ -409,6 +429,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_an_operator_imposed_survives_a_kill),
         cmocka_unit_test(what_has_expired_or_was_ended_is_gone_from_the_queue_too),
+        cmocka_unit_test(what_expires_while_a_write_is_under_way_is_written_too),
         cmocka_unit_test(what_is_said_at_another_controller_counts_at_the_next_tick),
         cmocka_unit_test(an_adoption_ends_when_the_settings_name_another_policy),
         cmocka_unit_test(what_was_measured_of_instances_survives_a_restart),
