@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* assets.c - the files that workflows need (pluginfile/asset.h): URLs for workers to fetch them by, URLs for operators to put
- * them, and whether they are where manifests say. */
+/* assets.c - the files that workflows need (pluginfile/asset.h): URLs for workers to fetch them by, URLs for operators
+ * to put them, and whether they are where manifests say. */
 #include "dispatch/auth.h"
 #include "dispatch/input.h"
 #include "dispatch/job_json.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lacking.h - workers that cannot have the assets of a workflow (pluginfile/asset.h), as they said in their last poll here.
- * A memory for explanations only: who has not said so for a while is left out, and what is lost comes with the next
- * poll. All [loop].
+ * lacking.h - workers that cannot have the assets of a workflow (pluginfile/asset.h), as they said in their last poll
+ * here. A memory for explanations only: who has not said so for a while is left out, and what is lost comes with the
+ * next poll. All [loop].
  */
 #ifndef DISPATCH_LACKING_H
 #define DISPATCH_LACKING_H

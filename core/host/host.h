@@ -77,7 +77,7 @@ struct workflow {
     struct json_object *params;   /* JSON Schema of the params, or NULL: any object */
     const char *settings_dir;     /* where relative file names of the manifest's settings begin, or NULL */
     const char *ami_id, *ami_parameter;
-    struct json_object *sandbox;  /* pluginfile/sandbox.h: what a runner of it may do, narrowed by the config; all members */
+    struct json_object *sandbox;  /* pluginfile/sandbox.h, narrowed by the config; all members */
     struct json_object *schedule; /* policy/schedule.h, checked; NULL: none */
     const char *policy;           /* a built-in one's name, "plugin", or NULL: scale.policy */
     int32_t max_size, warmup_s, scale_to_zero_minutes, backlog_target;
