@@ -375,6 +375,89 @@ static void an_unreachable_pool_is_no_reason_not_to_start(void **state)
     fake_host_stop(h);
 }
 
+/* ---- content that is gone ---- */
+
+static void forget(const char *tenant, int64_t id)
+{
+    char sql[128];
+    const char *table = strcmp(tenant, "near1") == 0 ? "`DB.1`.ai_jobs" : "DB.ai_jobs";
+    snprintf(sql, sizeof sql, "DELETE FROM %s WHERE id=%lld", table, (long long)id);
+    if (strcmp(tenant, "far") == 0)
+        far_run(sql);
+    else
+        database_run(sql);
+}
+
+static void has_failed(struct fake_host *h, const char *tenant, int64_t id)
+{
+    char where[64];
+    struct rig_view v;
+    bool central = strcmp(tenant, "home") == 0;
+    snprintf(where, sizeof where, central ? "the queue's database" : "pool %s", tenant);
+    assert_int_equal(rig_get(h, tenant, id, &v), BP_OK);
+    assert_int_equal(v.status, BP_JOB_FAILED);
+    assert_int_equal(v.attempts, 0);
+    assert_non_null(strstr(v.error, "params and inputs are missing"));
+    assert_non_null(strstr(v.error, where));
+}
+
+/* Two of three jobs lose their content: those fail, and the worker gets the one behind them. */
+static void without_content(const char *tenant)
+{
+    int64_t lost[2], good;
+    char got[128];
+    struct fake_host *h = rig_start(NULL);
+    lost[0] = rig_submit(h, tenant, NULL, "{\"n\":1}");
+    lost[1] = rig_submit(h, tenant, NULL, "{\"n\":2}");
+    good = rig_submit(h, tenant, NULL, "{\"n\":3}");
+    fake_host_stop(h); /* it remembers what it took itself */
+    forget(tenant, lost[0]);
+    forget(tenant, lost[1]);
+    h = rig_start(NULL);
+    queue_worker(h, "w");
+    assert_int_equal(rig_lease(h, "w", "t1", got), good);
+    assert_string_equal(got, "{\"n\":3}");
+    has_failed(h, tenant, lost[0]);
+    has_failed(h, tenant, lost[1]);
+    /* By hand once more, when a near pool has its row again, without what was in it. */
+    struct bp_op again = {.kind = BP_OP_RETRY};
+    again.u.retry = (struct bp_op_retry){.id = lost[0], .tenant = tenant};
+    assert_int_equal(rig_op(h, &again, NULL), BP_OK);
+    assert_int_equal(rig_lease(h, "w", "t2", NULL), 0);
+    has_failed(h, tenant, lost[0]);
+    assert_int_equal(count("DB.job_events WHERE what=9"), 3);
+    assert_int_equal(database_int("SELECT SUM(queued) FROM DB.dispatch_counters WHERE owner=1"), 0);
+    fake_host_stop(h);
+}
+
+static void a_job_whose_content_was_deleted_ran_on_empty_params(void **state)
+{
+    (void)state;
+    const char *const tenants[] = {"home", "near1", "far"};
+    for (int i = 0; i < 3; i++) {
+        database_fresh();
+        without_content(tenants[i]);
+    }
+}
+
+static void a_job_that_never_had_content_runs_all_the_same(void **state)
+{
+    (void)state;
+    char got[128];
+    struct rig_view v;
+    struct fake_host *h = rig_start(NULL);
+    queue_worker(h, "w");
+    database_run("INSERT INTO DB.tenants (name, pool) VALUES ('inside', 'far')");
+    database_run("INSERT INTO DB.ai_job_dispatches (tenant_id, workflow_id) SELECT t.id, w.id FROM DB.tenants t JOIN "
+                 "DB.workflows w ON w.name='a' WHERE t.name='inside'");
+    int64_t id = database_int("SELECT MAX(id) FROM DB.ai_job_dispatches");
+    assert_int_equal(rig_get(h, "inside", id, &v), BP_OK);
+    assert_string_equal(v.error, "");
+    assert_int_equal(rig_lease(h, "w", "t", got), id);
+    assert_string_equal(got, "{}");
+    fake_host_stop(h);
+}
+
 /* ---- the reconciler ---- */
 
 static void what_may_still_come_is_not_removed(void **state)
@@ -500,6 +583,8 @@ int main(void)
         cmocka_unit_test_setup(W19_nor_does_one_that_hangs, fresh),
         cmocka_unit_test_setup(a_lost_connection_is_made_again_unnoticed, fresh),
         cmocka_unit_test_setup(an_unreachable_pool_is_no_reason_not_to_start, fresh),
+        cmocka_unit_test_setup(a_job_whose_content_was_deleted_ran_on_empty_params, fresh),
+        cmocka_unit_test_setup(a_job_that_never_had_content_runs_all_the_same, fresh),
         cmocka_unit_test_setup(what_may_still_come_is_not_removed, fresh),
         cmocka_unit_test_setup(another_queues_row_is_not_overwritten, fresh),
         cmocka_unit_test_setup(an_orphan_makes_room_for_its_id, fresh),

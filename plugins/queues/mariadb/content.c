@@ -230,6 +230,9 @@ static int32_t take_row(struct store *s, const struct reply *r, const struct wan
     int64_t id = column_int(r, 0);
     uint32_t i = first_of(w, id);
     struct job *first = i < w->n && w->jobs[i]->row.id == id ? w->jobs[i] : NULL;
+    /* A near pool's row that was deleted comes back with the next change of state, and without what was in it. */
+    if (first && !r->row[1] && !r->row[2] && first->row.created_ms)
+        return BP_OK;
     int32_t rc = first ? job_read_content(s, r, 1, first) : BP_OK;
     for (i++; !rc && first && i < w->n && w->jobs[i]->row.id == id; i++)
         copy(w->jobs[i], first);
@@ -322,15 +325,29 @@ static int32_t exchange(struct store *s, struct pool *p, const struct wants *w)
     return BP_OK;
 }
 
-/* Rows that are not there were never written, by a producer that gives no content. */
+const char *content_lost_text(struct store *s, const struct job *j)
+{
+    char text[320];
+    if (pool_central(j->pool))
+        snprintf(text, sizeof text, "its params and inputs are missing in ai_jobs of the queue's database");
+    else
+        snprintf(text, sizeof text, "its params and inputs are missing in ai_jobs of pool %.64s", j->pool->name);
+    size_t n = strlen(text);
+    snprintf(text + n, sizeof text - n, ": deleted there, or a backup older than the queue's; submit the job anew");
+    return mem_text(&s->mem, text, strlen(text));
+}
+
+/* Rows that are not there, of a pool that works, were deleted; but another application's job has none until it is taken
+ * in, which is when it gets the time of its creation (adopt.h). */
 static int32_t settle(struct store *s, struct job *j)
 {
     empty(j);
-    if (pool_up(j->pool) || j->row.error)
+    j->lost = pool_up(j->pool) && j->row.created_ms;
+    if (j->row.error || (pool_up(j->pool) && !j->lost))
         return BP_OK;
     char text[320];
     snprintf(text, sizeof text, "its content cannot be read now: pool %.64s: %.200s", j->pool->name, j->pool->why.text);
-    j->row.error = mem_text(&s->mem, text, strlen(text));
+    j->row.error = j->lost ? content_lost_text(s, j) : mem_text(&s->mem, text, strlen(text));
     return j->row.error ? BP_OK : store_nomem(s);
 }
 

@@ -33,6 +33,9 @@ int32_t contents_spill(struct store *s, size_t bytes);
 /* Is something to be written or committed on another server? */
 bool contents_far_pending(const struct store *s);
 
+/* Says in s->mem that a job's content is not where it was put, and what to do. NULL: no memory. */
+const char *content_lost_text(struct store *s, const struct job *j);
+
 /* The jobs whose content is to be read. */
 struct wants {
     struct job **jobs;
@@ -42,7 +45,8 @@ struct wants {
 /* Adds the queries to the queue's own server to a text, contents_take takes their answers. */
 void contents_want_text(struct store *s, struct wants *w, struct sql *q);
 int32_t contents_take(struct store *s, struct wants *w);
-/* Writes and reads what is on other servers, and settles what nobody has: empty, or why it cannot be read. */
+/* Writes and reads what is on other servers, and settles what nobody has: empty, and why it cannot be read or that it
+ * is lost. */
 int32_t contents_far(struct store *s, struct wants *w);
 /* All three, for jobs that have no content yet. The array is put in order of ids. */
 int32_t contents_fill(struct store *s, struct job **jobs, uint32_t n);

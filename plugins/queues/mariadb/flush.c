@@ -6,6 +6,7 @@
 #include "content.h"
 #include "counters.h"
 #include "job.h"
+#include "lost.h"
 #include "special.h"
 
 /* A row buffer longer than this goes out by itself. */
@@ -419,6 +420,7 @@ int32_t batch_flush(struct store *s, bool last)
     rc = may && w.n == 0 && told_from_memory(s) ? batch_pack(s) : BP_OK;
     rc = rc ? rc : flush_send(s, &w, may && !s->batch.first);
     rc = rc ? rc : contents_far(s, &w);
+    rc = rc ? rc : lost_look(s);
     if (rc)
         return rc;
     flush_note(s);

@@ -53,6 +53,7 @@ struct job {
     int64_t saved_worker; /* with saved_status: whose live lease it was */
     int change;           /* CHANGE_*, when dirty */
     bool dirty, content;  /* content: params, inputs, output and keys are there */
+    bool lost;            /* with content: it is in fact gone, and row.error says so; see lost.h */
     bool listed;          /* in its front */
     bool foreign;         /* put there by another application and not adopted yet, see adopt.h */
     bool fresh, visible;  /* inserted by this segment; its submit has run */

@@ -8,6 +8,7 @@
 
 #include "blind.h"
 #include "counters.h"
+#include "lost.h"
 #include "open.h"
 #include "ops.h"
 
@@ -337,6 +338,8 @@ int32_t store_apply(struct store *s, struct bp_op *const *ops, uint32_t n, struc
     int32_t rc = n ? BP_LATER : BP_OK;
     for (int i = 0; rc && i < ATTEMPTS_MAX && (i == 0 || store_clock_ms() < until); i++) {
         rc = apply_once(s, ops, n);
+        if (lost_fail(s) != BP_OK) /* s->fault says whether it is worth another try */
+            discard(s, ops, n);
         if (s->fault != FAULT_RETRY && s->fault != FAULT_LOST)
             break;
     }

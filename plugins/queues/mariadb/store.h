@@ -35,6 +35,13 @@
 /* A cap for interruptions nobody counts against dispatch.maxRequeues: a worker that registers again or is removed. */
 #define RELEASE_MAX_REQUEUES 20
 
+/* Jobs to be failed because their content is gone, see lost.h; those beyond are met again. */
+#define LOST_MAX 64
+struct lost {
+    int64_t ids[LOST_MAX], now_ms;
+    uint32_t n;
+};
+
 struct store {
     uint32_t magic;
     struct bp_self *self;
@@ -60,6 +67,7 @@ struct store {
     bool hasty;            /* no statement of the session waits for a lock */
     struct windows windows;
     struct bounds bounds;
+    struct lost lost;
     struct shapes shapes;
     struct binary binary;
     bool tenant_made;            /* by this attempt: what names know of it must not outlive a rollback */
