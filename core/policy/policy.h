@@ -34,10 +34,19 @@ struct policy_now {
  * numbers that decided. < 0: it cannot say; the fleet is held. */
 typedef int32_t (*policy_plan)(const struct policy_now *now, void *memory, struct bp_plan *plan);
 
+/* A double in a policy's memory that took long to learn: whoever keeps it, by its name, gives it back after a start, or
+ * when the policy takes over again. */
+struct policy_number {
+    const char *name;
+    size_t offset;
+    double least, most;
+};
+
 struct policy {
     const char *name, *help;
     policy_plan plan;
     size_t memory_bytes; /* zeroed at first, kept between calls for one workflow, aligned for any type */
+    const struct policy_number *learned; /* the last one's name is NULL; NULL: nothing of it is worth keeping */
 };
 
 /* NULL when there is none of that name, or name is NULL. */

@@ -17,7 +17,6 @@
 #define RULES      "scale.rules"
 #define VIEW       "scale.view"
 #define LIVES      "fleet.lives"
-#define EVERY_MS   60000
 #define TIMEOUT_MS 10000
 
 /* One who waits for rules to be in the queue. */
@@ -105,7 +104,7 @@ static void take_views(struct memos *m, const struct bp_op_memo_list *l)
         struct scale_item *i = scale_item_find(m->scale, l->rows[n].workflow);
         struct json_object *o = i && !i->memo.known ? parsed(&l->rows[n]) : NULL;
         if (o)
-            memo_view_take(i, o);
+            memo_view_take(i, o, loop_now_ms(bus_loop(m->scale->bus)));
         json_object_put(o);
     }
 }
@@ -251,7 +250,7 @@ static void wrote_views(struct bp_op *op, const struct bp_err *err, void *arg)
 /* When its view is another one than the last that was written. */
 static void add_view(struct queue_call *q, struct scale_item *i)
 {
-    struct json_object *o = i->memo.known ? memo_view(i) : NULL;
+    struct json_object *o = i->memo.known ? memo_view_whole(i) : NULL;
     const char *text = o ? json_text(o) : NULL;
     uint64_t h = text ? hash_text(HASH_START, text) : i->memo.view_hash;
     if (h != i->memo.view_hash)
@@ -466,7 +465,7 @@ void memos_free(struct scale *s)
 
 void memos_start(struct scale *s)
 {
-    loop_timer_every(s->memos->minute, EVERY_MS);
+    loop_timer_every(s->memos->minute, (int64_t)(config_num(s->config, CONFIG_SCALE_REMEMBER_S) * 1000));
 }
 
 void memos_stop(struct scale *s)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * memo_view.c - what was measured of a workflow's instances, as text that outlives the process: boots by stage,
- * launches and their failures, interruptions, on-demand hours. What jobs have shown is in the queue anyway (recall.c).
+ * launches and their failures, interruptions, on-demand hours, and what policies have learned (memo_policy.c). What
+ * jobs have shown is in the queue anyway (recall.c).
  */
 #include "scale_priv.h"
 
@@ -61,23 +62,14 @@ static void put_on_demand(struct json_object *o, const struct allowance *a)
     json_object_object_add(o, "on_demand", one);
 }
 
-static void put_shadow(struct json_object *o, const struct shadow *sh)
-{
-    struct json_object *one = json_object_new_object();
-    json_put_str(one, "policy", sh->policy->name);
-    json_put_int(one, "since_ms", sh->since_ms);
-    json_put_num(one, "hours", sh->hours);
-    json_put_num(one, "live_hours", sh->live_hours);
-    json_object_object_add(o, "shadow", one);
-}
-
 struct json_object *memo_view(const struct scale_item *i)
 {
     const struct history *h = i->history;
     const struct allowance *a = &i->allowance;
     int spends = a->n || a->spent_h > 0;
+    struct json_object *learned = learned_by_all(i);
     if (!h->launches && !h->boots && !h->launch_failures && !h->interruptions && !(h->instance_s > 0) && !spends &&
-        !i->shadow)
+        !learned)
         return NULL;
     struct json_object *o = json_object_new_object();
     json_put_int(o, "v", VERSION);
@@ -91,8 +83,21 @@ struct json_object *memo_view(const struct scale_item *i)
     json_put_int(o, "last_scale_ms", i->last_scale_ms);
     if (spends)
         put_on_demand(o, a);
-    if (i->shadow)
-        put_shadow(o, i->shadow);
+    if (learned)
+        json_object_object_add(o, "learned", learned);
+    return o;
+}
+
+struct json_object *memo_view_whole(const struct scale_item *i)
+{
+    struct json_object *o = memo_view(i);
+    if (!i->shadow)
+        return o;
+    if (!o) {
+        o = json_object_new_object();
+        json_put_int(o, "v", VERSION);
+    }
+    json_object_object_add(o, "shadow", memo_shadow(i->shadow));
     return o;
 }
 
@@ -128,16 +133,7 @@ static void take_on_demand(struct allowance *a, struct json_object *o)
     snprintf(a->why, sizeof a->why, "%s", json_str(o, "why", ""));
 }
 
-static void take_shadow(struct shadow *sh, struct json_object *o)
-{
-    if (!sh || !o || strcmp(json_str(o, "policy", ""), sh->policy->name) != 0 || sh->at_ms)
-        return;
-    sh->since_ms = json_int(o, "since_ms", 0);
-    sh->hours = positive_in(o, "hours");
-    sh->live_hours = positive_in(o, "live_hours");
-}
-
-void memo_view_take(struct scale_item *i, struct json_object *o)
+void memo_view_take(struct scale_item *i, struct json_object *o, int64_t now_ms)
 {
     struct history *h = i->history;
     struct json_object *on_demand = json_member(o, "on_demand");
@@ -154,5 +150,9 @@ void memo_view_take(struct scale_item *i, struct json_object *o)
         i->last_scale_ms = json_int(o, "last_scale_ms", 0);
     if (on_demand)
         take_on_demand(&i->allowance, on_demand);
-    take_shadow(i->shadow, json_member(o, "shadow"));
+    json_object_put(i->learned);
+    i->learned = json_object_get(json_member(o, "learned"));
+    learned_give(i);
+    if (i->shadow)
+        memo_shadow_take(i->shadow, json_member(o, "shadow"), now_ms);
 }

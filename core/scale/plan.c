@@ -124,9 +124,11 @@ static int take_over(struct scale_item *item, const char *name)
     size_t bytes = policy ? policy->memory_bytes : BP_SCALING_MEMORY;
     if (strcmp(item->policy, name) == 0)
         return 1;
+    learned_keep(item);
     free(item->memory);
     item->memory = bytes ? calloc(1, bytes) : NULL;
     snprintf(item->policy, sizeof item->policy, "%s", !bytes || item->memory ? name : "");
+    learned_give(item);
     return !bytes || item->memory;
 }
 

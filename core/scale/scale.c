@@ -39,6 +39,7 @@ void scale_item_free(struct scale_item *i)
     shadow_free(i);
     rules_free(i);
     free(i->memory);
+    json_object_put(i->learned);
     free(i->history);
     free(i);
 }
@@ -375,6 +376,7 @@ void scale_reconfigure(struct scale *s, const struct config *c)
     if (!s->started)
         return;
     arm(s);
+    memos_start(s);
     ask(s);
 }
 

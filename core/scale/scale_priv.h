@@ -74,10 +74,11 @@ struct memo_state {
 struct scale_item {
     char slug[128];
     struct scale_item *next;
-    void *memory;            /* the policy's, owned; NULL: it keeps none */
-    char policy[32];         /* whose memory that is */
-    struct history *history; /* owned */
-    int recalled;            /* the queue was, or is being, asked for what came before */
+    void *memory;                /* the policy's, owned; NULL: it keeps none */
+    char policy[32];             /* whose memory that is */
+    struct json_object *learned; /* by policies that do not decide now, by name, owned, or NULL: see memo_policy.c */
+    struct history *history;     /* owned */
+    int recalled;                /* the queue was, or is being, asked for what came before */
     struct boot boots[SCALE_BOOTS];
     uint32_t n_boots; /* ever: the ring's head */
     char reason[200]; /* of the last plan, change or not */
@@ -179,12 +180,13 @@ void recall_free(struct scale *s);
 /*
  * memo.c: what an operator imposed (a row "scale.rules" of each workflow) and what was measured of instances (rows
  * "scale.view", and "fleet.lives" of all) survive a restart and a change of the leader in the queue. Rules are written
- * when they change and read each tick; the rest the leader writes once a minute, and reads before its first decision.
+ * when they change and read each tick; the rest the leader writes every scale.rememberSeconds, and reads before its
+ * first decision.
  */
 struct memos *memos_new(struct scale *s);
 void memos_free(struct scale *s);
-void memos_start(struct scale *s);
-void memos_stop(struct scale *s); /* writes once more */
+void memos_start(struct scale *s); /* or follows new settings */
+void memos_stop(struct scale *s);  /* writes once more */
 /* A tick: reads what other controllers changed, tries again what could not be written. */
 void memos_follow(struct scale *s);
 /* May be decided about. */
@@ -198,8 +200,21 @@ void memos_changed(struct scale *s, struct scale_item *item);
  * there is nothing to keep. json_object_put() it. */
 struct json_object *memo_rules(const struct scale_item *item);
 void memo_rules_take(struct scale_item *item, struct json_object *o); /* NULL: none */
-struct json_object *memo_view(const struct scale_item *item);
-void memo_view_take(struct scale_item *item, struct json_object *o);
+struct json_object *memo_view(const struct scale_item *item);         /* for people */
+struct json_object *memo_view_whole(const struct scale_item *item);   /* with all of a shadow's figures */
+void memo_view_take(struct scale_item *item, struct json_object *o, int64_t now_ms);
+
+/* memo_policy.c: the same of policies. What one has learned is kept, by its name, when another one takes over, and
+ * given back when it does again, or after a start. */
+void learned_keep(struct scale_item *item);                                   /* before item->memory goes */
+void learned_give(struct scale_item *item);                                   /* item->memory is new */
+struct json_object *learned_json(const struct policy *p, const void *memory); /* NULL: nothing */
+void learned_take(const struct policy *p, void *memory, struct json_object *o);
+/* What each policy of the workflow has learned, by name; NULL: nothing. */
+struct json_object *learned_by_all(const struct scale_item *item);
+/* Figures of a shadow; what is taken was measured up to now_ms at the latest. */
+struct json_object *memo_shadow(const struct shadow *sh);
+void memo_shadow_take(struct shadow *sh, struct json_object *o, int64_t now_ms);
 
 /* learn.c: what events tell of a workflow goes into its history. */
 void learn_event(struct scale *s, const struct event_msg *e);

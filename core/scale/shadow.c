@@ -82,6 +82,7 @@ int scale_adopt(struct scale *s, const char *slug, const char **adopted, struct 
     i->adopted = i->shadow->policy;
     snprintf(i->adopted_over, sizeof i->adopted_over, "%s", policy_configured(s, host_workflow(s->host, slug)));
     *adopted = i->adopted->name;
+    learned_keep(i);
     free(i->memory);
     i->memory = i->shadow->memory; /* it goes on where it was */
     i->shadow->memory = NULL;

@@ -461,3 +461,30 @@ def test_an_operator_may_hold_a_fleet_at_any_controller_and_the_one_that_leads_d
     wait_until("the hold counts at the next leader too", lambda: "held at 2" in b.ctl("scale", "bench-noop")[0]["reason"], timeout=30)
     rules = b.ctl("scale", "bench-noop")[0]["rules"]
     assert [r["rule"] for r in rules] == ["max"] and rules[0]["value"] == 1
+
+
+def test_the_next_leader_knows_what_policies_learned_and_a_shadow_would_have_cost(cluster):
+    settings = {"scale.rememberSeconds": "0.2", "scale.tickMilliseconds": "200",
+                "workflows": json.dumps({"bench-noop": {"policy": "slo", "maxSize": 8}})}
+    a, b = cluster.two(**settings)
+    a.ctl("scale", "shadow", "bench-noop", "direct")
+    w = worker(a)
+    for _ in range(5):
+        a.http.submit("bench-noop")
+        assert w.complete(w.poll(wait_seconds=20).data["job"]).status == 200
+
+    def figures(d):
+        rows = d.ctl("scale", "bench-noop")
+        shown = rows[0] if rows else {}
+        return (shown.get("measured", {}).get("learned", {}).get("slo") or {}).get("jobs_seen"), shown.get("shadow", {})
+
+    wait_until("jobs ran in thought too", lambda: (f := figures(a))[0] and f[1]["modelled"]["jobs"] == 5, timeout=60)
+    seen, shadow = figures(a)
+    hours = shadow["instance_hours"] + 2 / 3600
+    wait_until("that has been written down, several times", lambda: figures(a)[1]["instance_hours"] > hours)
+    a.kill9()
+    wait_until("the other leads", lambda: leads(b), timeout=30)
+    after, again = wait_until("it knows", lambda: (f := figures(b))[0] and f[1].get("since_ms") and f)
+    assert after == seen and again["since_ms"] == shadow["since_ms"] and again["instance_hours"] >= shadow["instance_hours"] > 0
+    for key in ("modelled", "live_modelled"):
+        assert [again[key][n] for n in ("jobs", "wait_hours", "wait_p95_s")] == [shadow[key][n] for n in ("jobs", "wait_hours", "wait_p95_s")]

@@ -258,6 +258,36 @@ def test_what_was_measured_of_instances_survives_a_restart(daemon, test_copy):
     assert after["launches"] >= 1
 
 
+def figures(d):
+    """What slo has learned and what its shadow would have cost."""
+    rows = d.ctl("scale", "test-copy")
+    shown = rows[0] if rows else {}
+    return shown.get("measured", {}).get("learned", {}).get("slo"), shown.get("shadow", {})
+
+
+def test_what_policies_learned_and_a_shadow_would_have_cost_survive_kill_9(daemon, test_copy):
+    d = daemon(settings=settings(to_zero=600, policy="slo", **{"scale.rememberSeconds": "0.2", "scale.tickMilliseconds": "200"}),
+               extra_plugins=[test_copy])
+    made = wait_until("the fleet is made", lambda: (rows := d.ctl("fleet", "test-copy")) and rows[0]["exists"])
+    assert made and d.ctl("scale", "shadow", "test-copy", "direct")
+    for id in [submit(d) for _ in range(4)]:
+        done(d, id)
+    wait_until("jobs ran in thought too", lambda: figures(d)[1]["modelled"]["jobs"] >= 4 and (figures(d)[0] or {}).get("jobs_seen"), timeout=60)
+    learned, shadow = figures(d)
+    hours = shadow["instance_hours"] + 2 / 3600
+    wait_until("that has been written down, several times", lambda: figures(d)[1]["instance_hours"] > hours)
+    assert figures(d)[0] == learned, "nothing more came"
+    d.kill9()
+    d.start()
+    after, again = wait_until("it is there again", lambda: (f := figures(d))[0] and f[1].get("since_ms") and f)
+    assert after == learned
+    assert again["since_ms"] == shadow["since_ms"] and again["instance_hours"] >= shadow["instance_hours"] > 0
+    for key in ("modelled", "live_modelled"):
+        for number in ("jobs", "wait_hours", "wait_mean_s", "wait_p95_s"):
+            assert again[key][number] == shadow[key][number], (key, number, shadow, again)
+        assert again[key]["instance_hours"] >= shadow[key]["instance_hours"] > 0
+
+
 def scheduled(cron):
     window = {"cron": cron, "zone": "UTC", "minutes": 60, "min": 1, "policy": "direct"}
     return {**settings(), "workflows": json.dumps({"test-copy": {"policy": "perjob", "maxSize": 3, "schedule": [window]}})}

@@ -34,7 +34,7 @@ struct machine {
 
 /* A row of BP_OP_MEMO_PUT. */
 struct memo {
-    char kind[64], workflow[64], text[4096];
+    char kind[64], workflow[64], text[16384];
 };
 
 struct rig {
