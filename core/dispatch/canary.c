@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEARD_MAX 64 /* trials one poll may tell of */
+#define HEARD_MAX 64   /* trials one poll may tell of */
+#define SOUND_MAX 1000 /* a larger difference of sound is no number */
 
 static const char *const states[] = {
     [CANARY_STARTING] = "starting", [CANARY_RUNNING] = "running", [CANARY_PROMOTING] = "promoting",
@@ -173,9 +174,12 @@ static struct canary_trial read_trial(struct json_object *o)
                              .new_ms = json_int(o, "new_ms", 0),
                              .compared = by != NULL,
                              .difference = json_num(o, "difference", 0),
+                             .sound = json_num(o, "sound", 0),
                              .text = json_str(o, "text", "")};
     if (!(t.difference >= 0 && t.difference <= 255))
         t.difference = 255;
+    if (!(t.sound >= 0 && t.sound <= SOUND_MAX))
+        t.sound = SOUND_MAX;
     t.old_ms = t.old_ms > 0 && t.old_ms < INT32_MAX ? t.old_ms : 0;
     t.new_ms = t.new_ms > 0 && t.new_ms < INT32_MAX ? t.new_ms : 0;
     return t;
@@ -193,6 +197,8 @@ static void remember(struct canaries *all, struct canary *c, const struct canary
     json_put_int(o, "new_ms", t->new_ms);
     if (t->compared)
         json_put_num(o, "difference", t->difference);
+    if (t->compared && t->sound > 0)
+        json_put_num(o, "sound", t->sound);
     json_put_str(o, "text", words);
     if (json_object_array_length(c->trials) >= CANARY_TRIALS)
         json_object_array_del_idx(c->trials, 0, 1);

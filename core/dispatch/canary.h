@@ -19,6 +19,7 @@ struct canary_limits {
     double percent;         /* > 0..100 of the jobs */
     int64_t jobs, failures; /* good trials that promote, bad ones that roll back; >= 1 */
     double tolerance;       /* largest difference of outputs, 0..255 */
+    double sound_tolerance; /* largest difference of their sound, as a part of its loudness */
     double slowest;         /* longest run, as a multiple of that of the version that serves */
 };
 
@@ -27,16 +28,16 @@ enum canary_outcome { TRIAL_RAN = 1, TRIAL_FAILED, TRIAL_ABSENT, TRIAL_DROPPED }
 struct canary_trial {
     int64_t job;
     enum canary_outcome outcome;
-    int64_t old_ms, new_ms; /* run times; 0: unknown */
-    int compared;           /* 1: `difference` says by how much the outputs differ */
-    double difference;
-    const char *text; /* why it failed, or why the outputs cannot be compared; "" */
+    int64_t old_ms, new_ms;   /* run times; 0: unknown */
+    int compared;             /* 1: `difference` says by how much the outputs differ */
+    double difference, sound; /* of pictures, 0..255; of sound, >= 0 */
+    const char *text;         /* why it failed, or why the outputs cannot be compared; "" */
 };
 
 struct canary_counts {
     int64_t good, bad, absent, dropped;
     int64_t timed, old_ms, new_ms; /* sums over `timed` good trials */
-    double worst;                  /* difference */
+    double worst, worst_sound;     /* difference */
 };
 
 enum canary_verdict { CANARY_GOES_ON = 1, CANARY_PROMOTES, CANARY_ROLLS_BACK };

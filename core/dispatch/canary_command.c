@@ -155,6 +155,7 @@ static struct canary *record(struct canaries *all, const struct canary_wish *w, 
                                        .jobs = w->jobs ? w->jobs : config_int(k, CONFIG_CANARY_JOBS),
                                        .failures = config_int(k, CONFIG_CANARY_FAILURES),
                                        .tolerance = config_num(k, CONFIG_CANARY_TOLERANCE),
+                                       .sound_tolerance = config_num(k, CONFIG_CANARY_SOUND_TOLERANCE),
                                        .slowest = config_num(k, CONFIG_CANARY_SLOWEST)};
     c->credit = 100 - w->percent; /* the first job is tried: what is quite wrong is known soon */
     c->started_ms = dispatch_now(all->d);
@@ -257,6 +258,8 @@ static struct json_object *canary_json(const struct canaries *all, const struct 
     json_put_int(o, "dropped", n->dropped);
     json_put_num(o, "difference", n->worst);
     json_put_num(o, "tolerance", c->limits.tolerance);
+    json_put_num(o, "sound", n->worst_sound);
+    json_put_num(o, "sound_tolerance", c->limits.sound_tolerance);
     put_speed(o, n);
     json_put_num(o, "slowest", c->limits.slowest);
     json_put_str(o, "who", c->who);

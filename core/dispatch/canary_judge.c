@@ -9,7 +9,7 @@
 
 static int is_alike(const struct canary_limits *l, const struct canary_trial *t)
 {
-    return t->compared && t->difference <= l->tolerance;
+    return t->compared && t->difference <= l->tolerance && t->sound <= l->sound_tolerance;
 }
 
 /* Is it slower than it may be? */
@@ -26,6 +26,9 @@ static enum canary_verdict bad(const struct canary_limits *l, struct canary_coun
     if (t->outcome == TRIAL_FAILED)
         snprintf(words, 400, "job %lld failed on it: %.300s", (long long)t->job,
                  t->text[0] ? t->text : "no reason given");
+    else if (t->compared && t->difference <= l->tolerance)
+        snprintf(words, 400, "the sound of job %lld differs by %.2f of its loudness, more than the tolerance of %g",
+                 (long long)t->job, t->sound, l->sound_tolerance);
     else if (t->compared)
         snprintf(words, 400, "the output of job %lld differs by %.1f of 255, more than the tolerance of %g",
                  (long long)t->job, t->difference, l->tolerance);
@@ -40,6 +43,8 @@ static enum canary_verdict good(const struct canary_limits *l, struct canary_cou
     c->good++;
     if (t->difference > c->worst)
         c->worst = t->difference;
+    if (t->sound > c->worst_sound)
+        c->worst_sound = t->sound;
     if (t->old_ms > 0 || t->new_ms > 0) {
         c->timed++;
         c->old_ms += t->old_ms;

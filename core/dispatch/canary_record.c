@@ -18,6 +18,7 @@ static void put_numbers(struct json_object *o, const struct canary *c)
     json_put_int(o, "jobs", c->limits.jobs);
     json_put_int(o, "failures", c->limits.failures);
     json_put_num(o, "tolerance", c->limits.tolerance);
+    json_put_num(o, "sound_tolerance", c->limits.sound_tolerance);
     json_put_num(o, "slowest", c->limits.slowest);
     json_put_int(o, "good", c->counts.good);
     json_put_int(o, "bad", c->counts.bad);
@@ -27,6 +28,7 @@ static void put_numbers(struct json_object *o, const struct canary *c)
     json_put_int(o, "old_ms", c->counts.old_ms);
     json_put_int(o, "new_ms", c->counts.new_ms);
     json_put_num(o, "difference", c->counts.worst);
+    json_put_num(o, "sound", c->counts.worst_sound);
     json_put_int(o, "marked", c->marked);
     json_put_int(o, "started_ms", c->started_ms);
     json_put_int(o, "ended_ms", c->ended_ms);
@@ -89,6 +91,7 @@ static void take(struct canaries *all, struct json_object *o)
                                        .jobs = json_int(o, "jobs", 20),
                                        .failures = json_int(o, "failures", 1),
                                        .tolerance = json_num(o, "tolerance", 0),
+                                       .sound_tolerance = json_num(o, "sound_tolerance", 0.25),
                                        .slowest = json_num(o, "slowest", 1.5)};
     c->counts = (struct canary_counts){.good = json_int(o, "good", 0),
                                        .bad = json_int(o, "bad", 0),
@@ -97,7 +100,8 @@ static void take(struct canaries *all, struct json_object *o)
                                        .timed = json_int(o, "timed", 0),
                                        .old_ms = json_int(o, "old_ms", 0),
                                        .new_ms = json_int(o, "new_ms", 0),
-                                       .worst = json_num(o, "difference", 0)};
+                                       .worst = json_num(o, "difference", 0),
+                                       .worst_sound = json_num(o, "sound", 0)};
     c->marked = json_int(o, "marked", 0);
     c->started_ms = json_int(o, "started_ms", 0);
     c->ended_ms = json_int(o, "ended_ms", 0);

@@ -109,6 +109,8 @@ static void compared(struct attempt *a)
         json_put_num(o, "difference", json_num(v, "difference", 255));
         if (json_member(v, "psnr"))
             json_put_num(o, "psnr", json_num(v, "psnr", 0));
+        if (json_member(v, "sound"))
+            json_put_num(o, "sound", json_num(v, "sound", 1));
     }
     json_object_put(v);
     end(a, o);

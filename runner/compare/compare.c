@@ -4,10 +4,11 @@
  * workflow plugin that is never a workflow, in a runner because what it decodes was made by code on trial.
  *
  * Inputs: the two files. Output, a JSON object: {"equal": true} when they are the same bytes; else "kind" ("picture",
- * "video", "bytes"), "frames", "difference" (difference.h) and "psnr" (dB); or "why": what cannot be compared. Sound is
- * not compared, but for the number of its streams.
+ * "video", "sound", "bytes"), "frames", "difference" (difference.h) and "psnr" (dB), with sound "sound" (sound.h); or
+ * "why": what cannot be compared.
  */
 #include "difference.h"
+#include "sound.h"
 
 #include <bp/workflow.h>
 #include <errno.h>
@@ -22,6 +23,8 @@ struct verdict {
     int equal;
     const char *kind;
     struct difference d;
+    int32_t sounds; /* streams of sound that were compared */
+    double sound;
     char why[300];
 };
 
@@ -128,6 +131,22 @@ static int videos(const struct bp_job *job, const char *a, const char *b, struct
     return one;
 }
 
+/* ---- sound ---- */
+
+/* Of videos that fit, and of files that are no videos. */
+static int32_t sounds(const char *a, const char *b, struct verdict *v, struct bp_err *err)
+{
+    int is_video = strcmp(v->kind, "video") == 0;
+    if (strcmp(v->kind, "picture") == 0 || v->why[0])
+        return BP_OK;
+    int32_t rc = sounds_compare(a, b, &v->sound, &v->sounds, v->why, err);
+    if (!is_video && (rc == BP_BADINPUT || (rc == BP_OK && v->sounds == 0)))
+        snprintf(v->why, sizeof(v->why), "the bytes differ, and it is neither a picture, a video nor sound");
+    else if (!is_video && rc == BP_OK)
+        v->kind = "sound";
+    return !is_video && rc == BP_BADINPUT ? BP_OK : rc;
+}
+
 /* ---- the job ---- */
 
 static int32_t write_verdict(const char *path, const struct verdict *v, struct bp_err *err)
@@ -142,9 +161,11 @@ static int32_t write_verdict(const char *path, const struct verdict *v, struct b
             fputc((unsigned char)*p < ' ' || strchr("\"\\", *p) || (unsigned char)*p > 126 ? '\'' : *p, f);
         bad |= fputs("\"}\n", f) < 0;
     } else if (f) {
-        bad =
-            fprintf(f, "{\"equal\": false, \"kind\": \"%s\", \"frames\": %lld, \"difference\": %.4f, \"psnr\": %.2f}\n",
-                    v->kind, (long long)v->d.frames, v->d.worst, difference_psnr(&v->d)) < 0;
+        bad = fprintf(f, "{\"equal\": false, \"kind\": \"%s\", \"frames\": %lld, \"difference\": %.4f, \"psnr\": %.2f",
+                      v->kind, (long long)v->d.frames, v->d.worst, difference_psnr(&v->d)) < 0;
+        if (v->sounds)
+            bad |= fprintf(f, ", \"sound\": %.4f", v->sound) < 0;
+        bad |= fputs("}\n", f) < 0;
     }
     if (f)
         bad |= fclose(f) != 0;
@@ -162,10 +183,10 @@ static int32_t run(void *state, const struct bp_job *job, struct bp_err *err)
     if (same < 0)
         return same;
     v.equal = same;
-    if (!same && !pictures(a, b, &v) && !videos(job, a, b, &v))
-        snprintf(v.why, sizeof(v.why),
-                 "the bytes differ, and it is neither a picture nor a video that could be looked at");
-    return write_verdict(job->output_path, &v, err);
+    if (!same && !pictures(a, b, &v))
+        (void)videos(job, a, b, &v);
+    int32_t rc = same ? BP_OK : sounds(a, b, &v, err);
+    return rc == BP_OK ? write_verdict(job->output_path, &v, err) : rc;
 }
 
 static int32_t open(void *inst, const struct bp_device *dev, void **state, struct bp_err *err)

@@ -132,6 +132,43 @@ def test_outputs_are_compared_by_what_is_seen_in_them(started):
     assert c["difference"] == 0 and c["good"] == 5
 
 
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Videos with the same pictures, and sound that is: itself, encoded anew, dropped, silent, 40 ms late; and sound alone."""
+    folder = tmp_path_factory.mktemp("clips")
+
+    def make(name, *args):
+        subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-y", *args, str(folder / name)], check=True)
+
+    sound = "sine=440:duration=2,aformat=channel_layouts=stereo,tremolo=f=3:d=0.8"
+    pictures = ["-f", "lavfi", "-i", "testsrc=s=128x96:r=10:d=2"]
+    make("whole.mp4", *pictures, "-f", "lavfi", "-i", sound, "-c:a", "aac", "-b:a", "192k")
+    whole = str(folder / "whole.mp4")
+    make("anew.mp4", "-i", whole, "-c:v", "copy", "-c:a", "aac", "-b:a", "128k")
+    make("dropped.mp4", "-i", whole, "-c:v", "copy", "-an")
+    make("silent.mp4", "-i", whole, "-c:v", "copy", "-af", "volume=0")
+    make("late.mp4", "-i", whole, "-c:v", "copy", "-af", "adelay=40:all=1")
+    make("whole.wav", "-i", whole, "-vn")
+    make("softer.wav", "-i", whole, "-vn", "-af", "volume=0.5")
+    return folder
+
+
+@pytest.mark.parametrize("first, second, state, says", [
+    ("whole.mp4", "anew.mp4", "promoted", None), ("whole.mp4", "dropped.mp4", "rolled-back", "0 streams of sound instead of 1"),
+    ("whole.mp4", "silent.mp4", "rolled-back", "the sound of job"), ("whole.mp4", "late.mp4", "rolled-back", "the sound of job"),
+    ("whole.wav", "softer.wav", "rolled-back", "differs by 0.50 of its loudness")])
+def test_sound_that_is_dropped_or_shifted_is_heard(started, clips, first, second, state, says):
+    """The candidate copies the job's second input: pictures as before, and another sound."""
+    d = started("other", "100%", {"canary.jobs": "1"})
+    content = (clips / first).read_bytes()
+    id = d.http.submit("test-copy", {}, [d.http.upload(content), d.http.upload((clips / second).read_bytes())])["id"]
+    job = wait_until("it completes", lambda: (j := d.http.job(id))["status"] == "completed" and j, timeout=60)
+    assert d.http.get_url(job["output"]["url"]).body == content
+    c = wait_until("it is decided", lambda: (c := canary(d))["state"] not in ("running", "promoting") and c, timeout=30)
+    assert c["state"] == state and (says is None or says in c["why"]), c
+    assert c["difference"] == 0 and (state == "rolled-back" or 0 < c["sound"] < c["sound_tolerance"])
+
+
 def test_an_operator_aborts_or_promotes(started, build):
     d = started("good")
     assert d.ctl("plugin", "canary", "test-copy", "abort")["state"] == "aborted"

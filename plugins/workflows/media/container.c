@@ -20,6 +20,9 @@
 static const char *const formats[] = {"mov", "matroska", "avi", "mpegts", "mpeg", "flv",
                                       "ogg", "asf",      "ivf", "gif",    "apng"};
 
+/* And of those that hold sound alone. */
+static const char *const sound_formats[] = {"wav", "mp3", "flac", "aac", "aiff", "w64", "caf"};
+
 /* What else a file may be that somebody takes for a video. */
 static const struct {
     const char *demuxer, *what;
@@ -39,10 +42,13 @@ static int goes_by(const AVInputFormat *format, const char *name)
     return 0;
 }
 
-static int32_t check_format(const AVInputFormat *format, struct bp_err *err)
+static int32_t check_format(const AVInputFormat *format, int32_t sound, struct bp_err *err)
 {
     for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
         if (goes_by(format, formats[i]))
+            return BP_OK;
+    for (size_t i = 0; sound && i < sizeof sound_formats / sizeof sound_formats[0]; i++)
+        if (goes_by(format, sound_formats[i]))
             return BP_OK;
     const char *what = strstr(format->name, "_pipe") || goes_by(format, "image2") ? "a picture" : format->long_name;
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
@@ -94,7 +100,7 @@ static int refuse_to_open(AVFormatContext *s, AVIOContext **pb, const char *url,
     return AVERROR(EACCES);
 }
 
-static int32_t demux(struct container *c, struct bp_err *err)
+static int32_t demux(struct container *c, int32_t sound, struct bp_err *err)
 {
     const AVInputFormat *found = NULL;
     int r = av_probe_input_buffer2(c->io, &found, "", NULL, 0, 0);
@@ -103,7 +109,7 @@ static int32_t demux(struct container *c, struct bp_err *err)
     if (r < 0 || !found)
         return bp_error(err, BP_BADINPUT,
                         "the file is not a video, or its beginning is damaged; videos are taken as %s", TAKEN_FORMATS);
-    int32_t rc = check_format(found, err);
+    int32_t rc = check_format(found, sound, err);
     if (rc != BP_OK)
         return rc;
     c->format = avformat_alloc_context();
@@ -226,22 +232,40 @@ int64_t container_missing_bytes(const struct container *c)
     return end > size ? end - size : 0;
 }
 
-int32_t container_open(const char *path, const struct bp_video_limits *limits, struct container *out,
-                       struct bp_err *err)
+/* Opened, and what is in it known, but for whether it is of use. */
+static int32_t open_any(const char *path, const struct bp_video_limits *limits, int32_t sound, struct container *out,
+                        struct bp_err *err)
 {
     *out = (struct container){0};
     av_quiet();
     int32_t rc = open_io(path, &out->io, err);
     if (rc == BP_OK)
-        rc = demux(out, err);
-    if (rc == BP_OK)
-        rc = look_inside(out, limits, err);
+        rc = demux(out, sound, err);
+    return rc == BP_OK ? look_inside(out, limits, err) : rc;
+}
+
+int32_t container_open(const char *path, const struct bp_video_limits *limits, struct container *out,
+                       struct bp_err *err)
+{
+    int32_t rc = open_any(path, limits, 0, out, err);
     if (rc == BP_OK)
         rc = pick_video(out, err);
     if (rc == BP_OK)
         set_clock(out);
     if (rc == BP_OK)
         rc = check_length(out, limits, err);
+    if (rc != BP_OK)
+        container_close(out);
+    return rc;
+}
+
+int32_t container_open_sound(const char *path, const struct bp_video_limits *limits, struct container *out,
+                             struct bp_err *err)
+{
+    struct bp_err none = {0};
+    int32_t rc = open_any(path, limits, 1, out, err);
+    if (rc == BP_OK && pick_video(out, &none) == BP_OK)
+        set_clock(out);
     if (rc != BP_OK)
         container_close(out);
     return rc;

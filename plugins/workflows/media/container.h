@@ -22,6 +22,10 @@ struct bp_video_limits container_limits(const struct bp_video_limits *limits);
 /* BP_BADINPUT, BP_IO, BP_NOMEM; then *out is empty. limits: complete. container_close() in any case. */
 int32_t container_open(const char *path, const struct bp_video_limits *limits, struct container *out,
                        struct bp_err *err);
+/* The same for a file whose sound is wanted: `video` is NULL when it has none, and files of sound alone are taken too.
+ */
+int32_t container_open_sound(const char *path, const struct bp_video_limits *limits, struct container *out,
+                             struct bp_err *err);
 void container_close(struct container *c);
 /* Seconds of the video as the file has it, 0: it does not say. */
 double container_seconds(const struct container *c);

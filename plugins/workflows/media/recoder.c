@@ -145,28 +145,6 @@ int32_t recoder_describe(const struct recoder *r, AVStream *to, struct bp_err *e
     return BP_OK;
 }
 
-/* Sample i of a channel as -1..1, whatever it is stored as. */
-static float sample_at(const AVFrame *f, int channel, int i)
-{
-    int planar = av_sample_fmt_is_planar((enum AVSampleFormat)f->format);
-    int at = planar ? i : i * f->ch_layout.nb_channels + channel;
-    const void *data = f->extended_data[planar ? channel : 0];
-    switch (av_get_packed_sample_fmt((enum AVSampleFormat)f->format)) {
-    case AV_SAMPLE_FMT_U8:
-        return (float)(((const uint8_t *)data)[at] - 128) / 128;
-    case AV_SAMPLE_FMT_S16:
-        return (float)((const int16_t *)data)[at] / 32768;
-    case AV_SAMPLE_FMT_S32:
-        return (float)((const int32_t *)data)[at] / 2147483648.0F;
-    case AV_SAMPLE_FMT_FLT:
-        return ((const float *)data)[at];
-    case AV_SAMPLE_FMT_DBL:
-        return (float)((const double *)data)[at];
-    default:
-        return 0;
-    }
-}
-
 /* n samples from `from` on of the frame, or of silence (NULL), behind what is queued. */
 static int queue(struct recoder *r, const AVFrame *f, int64_t n)
 {
@@ -175,7 +153,7 @@ static int queue(struct recoder *r, const AVFrame *f, int64_t n)
         int k = (int)(n - from < BLOCK ? n - from : BLOCK);
         for (int c = 0; c < channels; c++)
             for (int i = 0; i < k; i++)
-                r->planes[c][i] = f ? sample_at(f, c, (int)from + i) : 0;
+                r->planes[c][i] = f ? av_sample_at(f, c, (int)from + i) : 0;
         int e = av_audio_fifo_write(r->fifo, (void **)r->planes, k);
         if (e < 0)
             return e;

@@ -5,7 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-static const struct canary_limits usual = {.percent = 10, .jobs = 5, .failures = 2, .tolerance = 4, .slowest = 1.5};
+static const struct canary_limits usual = {
+    .percent = 10, .jobs = 5, .failures = 2, .tolerance = 4, .sound_tolerance = 0.25, .slowest = 1.5};
 
 static struct canary_trial alike(int64_t old_ms, int64_t new_ms, double difference)
 {
@@ -43,6 +44,21 @@ static void difference_beyond_the_tolerance_is_bad(void **state)
     assert_int_equal(judge(&usual, &c, alike(1, 1, 4.01)), CANARY_GOES_ON);
     assert_int_equal(judge(&usual, &c, alike(1, 1, 200)), CANARY_ROLLS_BACK);
     assert_true(c.bad == 2 && c.good == 0);
+}
+
+static void sound_beyond_its_tolerance_is_bad_and_told(void **state)
+{
+    char words[400];
+    struct canary_counts c = {0};
+    struct canary_trial t = alike(1, 1, 0);
+    (void)state;
+    t.sound = 0.25;
+    assert_int_equal(canary_judge(&usual, &c, &t, words), CANARY_GOES_ON);
+    assert_true(c.good == 1 && c.worst_sound == 0.25);
+    t.sound = 0.26;
+    assert_int_equal(canary_judge(&usual, &c, &t, words), CANARY_GOES_ON);
+    assert_string_equal(words, "the sound of job 7 differs by 0.26 of its loudness, more than the tolerance of 0.25");
+    assert_true(c.bad == 1);
 }
 
 /* With no number there is no tolerance that could excuse it. */
@@ -115,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(enough_good_trials_promote_and_not_one_fewer),
         cmocka_unit_test(difference_beyond_the_tolerance_is_bad),
+        cmocka_unit_test(sound_beyond_its_tolerance_is_bad_and_told),
         cmocka_unit_test(output_that_cannot_be_compared_is_bad_at_any_tolerance),
         cmocka_unit_test(failures_roll_back_at_their_limit),
         cmocka_unit_test(slowness_counts_from_three_trials_on),
