@@ -111,7 +111,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Each script of bench/ that measures what a build directory holds, with what else it wants.
 SCRIPTS = {"controller": [], "dispatch_run": ["--", "dispatch"], "image_to_video.sh": [], "mariadb_floor_run": [], "run": [],
            "scaling": ["."], "video_stylize.sh": [], "video_upscale.sh": [], "workflows": [],
-           "compare_run": [], "runner/overhead.py": [], "runner/start.sh": [], "image_to_video_slit.py": ["out.png"],
+           "compare_run": [], "wakeup": [], "runner/overhead.py": [], "runner/start.sh": [], "image_to_video_slit.py": ["out.png"],
            "aws/tick": None, "aws/transfer": None}
 
 
