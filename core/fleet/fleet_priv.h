@@ -94,6 +94,8 @@ struct fleets {
     int queue_silent;      /* the queue did not answer the last look: told once */
     int64_t refresh_began_ms;
     struct fleet_workers *workers_now; /* the queue's answer of the look under way */
+    char *learned;                     /* by the provider, as of the last look, owned; NULL: nothing */
+    char *to_recall;                   /* it has not been told yet, owned; NULL: nothing */
 };
 
 struct fleet *fleet_find(struct fleets *f, const char *slug);
@@ -120,6 +122,24 @@ void drain_follow(struct instance *i);
 void drain_worker_up(struct fleets *f, struct fleet *fl, struct instance *i);
 /* Protection follows leases. */
 void protect_follow(struct fleets *f, struct fleet *fl);
+
+/* lore.c: what the provider has learned, on its way to the queue and back. What a look takes along is the look's. */
+struct lore {
+    char *recall;  /* for the provider, or NULL */
+    char *learned; /* from it, or NULL */
+    int recalled;  /* it was told */
+    int answered;  /* it said what it has learned, if only that it is nothing */
+};
+void lore_ask(const struct fleets *f, struct lore *l);
+void lore_run(const struct bp_fleet *t, void *inst, struct lore *l); /* on the provider's thread */
+void lore_got(struct fleets *f, struct lore *l);
+void lore_free(struct lore *l);
+/* The provider has started anew and knows nothing. */
+void lore_again(struct fleets *f);
+/* JSON, to be kept; NULL: nothing. Borrowed. */
+const char *lore_text(const struct fleets *f);
+/* What was kept; NULL: nothing. */
+void lore_take(struct fleets *f, struct json_object *o);
 
 /* life.c */
 void life_follow(struct fleets *f, struct instance *i);      /* it was described */

@@ -71,13 +71,19 @@ static void on_job(const struct event_msg *e, void *arg)
 }
 
 /* A cloud that comes up anew may be set otherwise: what it made before is held against that. */
+static void cloud_again(struct fleets *f)
+{
+    for (struct fleet *fl = f->list; fl; fl = fl->next)
+        fl->ensured_as = fl->ensure_tried = 0;
+    lore_again(f);
+}
+
 static void on_plugin(const struct event_msg *e, void *arg)
 {
     struct fleets *f = arg;
     struct json_object *fields = event_fields(e);
     if (strcmp(json_str(fields, "kind", ""), "cloud") == 0 && strcmp(json_str(fields, "to", ""), "running") == 0)
-        for (struct fleet *fl = f->list; fl; fl = fl->next)
-            fl->ensured_as = fl->ensure_tried = 0;
+        cloud_again(f);
     fleets_poke(f);
 }
 
@@ -142,6 +148,8 @@ void fleets_free(struct fleets *f)
         f->list = fl->next;
         fleet_free(fl);
     }
+    free(f->learned);
+    free(f->to_recall);
     free(f);
 }
 

@@ -72,6 +72,8 @@ struct json_object *fleet_lives(void *fleets)
     }
     json_put_int(o, "v", LIVES_VERSION);
     json_object_object_add(o, "pools", pools);
+    if (lore_text(fleets))
+        json_put_raw(o, "provider", lore_text(fleets));
     return o;
 }
 
@@ -97,6 +99,7 @@ void fleet_take_lives(void *fleets, struct json_object *lives)
     struct json_object *pools = json_member(lives, "pools");
     if (json_int(lives, "v", 0) != LIVES_VERSION || !json_object_is_type(pools, json_type_array))
         return;
+    lore_take(fleets, json_member(lives, "provider"));
     r->n = 0;
     for (size_t n = 0; n < json_object_array_length(pools) && n < RISK_POOLS; n++)
         take_pool(r, json_object_array_get_idx(pools, n));

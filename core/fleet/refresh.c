@@ -33,6 +33,7 @@ struct description {
     const char **slugs; /* into names */
     char (*names)[128];
     struct bp_fleet_state *states;
+    struct lore lore;
 };
 
 static const char *const state_names[] = {"none", "pending", "running", "terminating", "terminated"};
@@ -203,6 +204,7 @@ static void description_free(void *arg)
     struct description *d = arg;
     for (uint32_t k = 0; d->states && k < d->n; k++)
         free(d->states[k].memory);
+    lore_free(&d->lore);
     free(d->slugs);
     free(d->names);
     free(d->states);
@@ -214,6 +216,7 @@ static int run_describe(const void *table, void *inst, void *args, struct bp_err
 {
     const struct bp_fleet *t = table;
     struct description *d = args;
+    lore_run(t, inst, &d->lore);
     return t->describe(inst, d->slugs, d->n, d->states, err);
 }
 
@@ -227,6 +230,8 @@ static void described(void *args, const struct bp_err *err, void *arg)
         refresh_end(f);
         return;
     }
+    if (d && err->rc != BP_TIMEOUT) /* else it is the provider's still */
+        lore_got(f, &d->lore);
     for (struct fleet *fl = f->list; fl; fl = fl->next) {
         if (!fl->asked) /* it has an error of its own */
             continue;
@@ -267,6 +272,7 @@ static struct description *description_new(struct fleets *f)
         d->states[d->n].size = sizeof d->states[d->n];
         d->n++;
     }
+    lore_ask(f, &d->lore);
     return d;
 }
 

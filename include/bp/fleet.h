@@ -17,6 +17,8 @@ extern "C" {
 
 #define BP_FLEET_FACET "bp.fleet/1"
 
+#define BP_FLEET_LEARNED_MAX 32768 /* bytes of what a provider has learned */
+
 /* Instance states; 0 is no state. */
 #define BP_INSTANCE_PENDING     1 /* asked for, not running yet */
 #define BP_INSTANCE_RUNNING     2 /* the machine is up; its worker may still be starting */
@@ -121,6 +123,14 @@ struct bp_fleet {
      * of type, zone, usd (of an instance-hour) and at_ms (since when it is that). The provider keeps them for some
      * minutes: most calls cost none to the cloud. */
     int32_t (*prices)(void *inst, const struct bp_fleet_spec *spec, char **out, struct bp_err *err);
+    /* Optional, both or none: what the provider has learned of its cloud and should know again after a start, here or
+     * at another controller. learned(): *out (bp_host.free; NULL: nothing) is a JSON object of its own form, at most
+     * BP_FLEET_LEARNED_MAX bytes, without a call to the cloud; it is kept in the queue. recall(): such a text, perhaps
+     * of another version, is added to what is known by now; what makes no sense in it counts for nothing. Twice is as
+     * once.
+     */
+    int32_t (*learned)(void *inst, char **out, struct bp_err *err);
+    int32_t (*recall)(void *inst, const char *text, struct bp_err *err);
 };
 
 /* What rollout() is to do. */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images, roll-outs, failed launches and the penalty box on AWS: the facet against moto and the fake AWS, then the whole daemon."""
 import json
+import sqlite3
 import subprocess
 
 import pytest
@@ -286,3 +287,23 @@ def test_without_spot_a_job_that_waits_gets_an_on_demand_instance_of_aws(site, f
     assert fake.group(s.group_name)["MixedInstancesPolicy"]["InstancesDistribution"]["OnDemandBaseCapacity"] == 0
     assert [i["InstanceId"] for i in fake.group(s.group_name)["Instances"]] == [one["id"]], "what runs is not ended by that"
     fake.aws.capacity.refusals.remove(refusal)
+
+
+def test_the_penalty_box_is_there_again_after_kill_9(site, fake):  # noqa: F811
+    s = site(**{"scale.rememberSeconds": "0.2"})
+    fake.aws.capacity.refuse("spot", zone=fake.aws.ec2.zone_of(fake.subnets[0]))
+    s.submit()
+    wait_until("an instance comes from the other zone", lambda: s.instances(), timeout=60)
+    before = wait_until("the first is in the box", lambda: s.fleet().get("penalties"))
+
+    def written():
+        rows = sqlite3.connect(f"file:{s.d.state / 'plugin/sqlite/queue.db'}?mode=ro", uri=True).execute("SELECT text FROM memos WHERE kind = 'fleet.lives'").fetchall()
+        return rows and json.loads(rows[0][0]).get("provider", {}).get("pools")
+
+    wait_until("it is in the queue", lambda: len(written() or []) == len(before))
+    s.d.kill9()
+    fake.aws.forget()
+    s.d.start()
+    after = wait_until("it is shown again", lambda: s.fleet().get("penalties"))
+    assert sorted(map(str, after)) == sorted(map(str, before))
+    assert not fake.aws.requests("autoscaling", "LaunchInstances"), "nothing was tried and failed meanwhile"

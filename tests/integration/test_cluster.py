@@ -479,12 +479,15 @@ def test_the_next_leader_knows_what_policies_learned_and_a_shadow_would_have_cos
         return (shown.get("measured", {}).get("learned", {}).get("slo") or {}).get("jobs_seen"), shown.get("shadow", {})
 
     wait_until("jobs ran in thought too", lambda: (f := figures(a))[0] and f[1]["modelled"]["jobs"] == 5, timeout=60)
+    grown = wait_until("the leader scales", lambda: [c for c in cluster.calls(a) if c[2].startswith("grow ")])
     seen, shadow = figures(a)
     hours = shadow["instance_hours"] + 2 / 3600
     wait_until("that has been written down, several times", lambda: figures(a)[1]["instance_hours"] > hours)
     a.kill9()
     wait_until("the other leads", lambda: leads(b), timeout=30)
     after, again = wait_until("it knows", lambda: (f := figures(b))[0] and f[1].get("since_ms") and f)
+    told = wait_until("the next one's provider is told", lambda: [c[2] for c in cluster.calls(b) if c[2].startswith("recall ")])
+    assert json.loads(told[0].split(" ", 1)[1])["grown"] >= len(grown), told
     assert after == seen and again["since_ms"] == shadow["since_ms"] and again["instance_hours"] >= shadow["instance_hours"] > 0
     for key in ("modelled", "live_modelled"):
         assert [again[key][n] for n in ("jobs", "wait_hours", "wait_p95_s")] == [shadow[key][n] for n in ("jobs", "wait_hours", "wait_p95_s")]

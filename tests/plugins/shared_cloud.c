@@ -22,6 +22,7 @@ struct plugin {
     struct bp_self *self;
     const struct bp_host *host;
     char dir[512];
+    int grown; /* calls of grow() */
 };
 
 struct fleet {
@@ -168,6 +169,7 @@ static int32_t grow(void *inst, const char *slug, int32_t to, struct bp_err *err
     wait_while_closed(p);
     int lock = take(p);
     note(p, "grow %s %d", slug, to);
+    p->grown++;
     fleet_read(p, slug, &f);
     f.desired = to > f.desired ? to < f.max_size ? to : f.max_size : f.desired;
     while ((int32_t)f.n < f.desired && f.n < MOST) {
@@ -231,13 +233,38 @@ static int32_t activities(void *inst, const char *slug, int64_t since_ms, struct
     return BP_OK;
 }
 
+/* What this process has grown and what it was told of others: enough to see what goes from one to the next. */
+static int32_t learned(void *inst, char **out, struct bp_err *err)
+{
+    struct plugin *p = inst;
+    (void)err;
+    if (!p->grown)
+        return BP_OK;
+    *out = p->host->alloc(64);
+    snprintf(*out, 64, "{\"grown\":%d}", p->grown);
+    return BP_OK;
+}
+
+static int32_t recall(void *inst, const char *text, struct bp_err *err)
+{
+    struct plugin *p = inst;
+    int grown = 0;
+    (void)err;
+    note(p, "recall %s", text);
+    if (sscanf(text, "{\"grown\":%d}", &grown) == 1 && grown > p->grown)
+        p->grown = grown;
+    return BP_OK;
+}
+
 static const struct bp_fleet table = {.size = sizeof table,
                                       .ensure = ensure,
                                       .describe = describe,
                                       .grow = grow,
                                       .terminate = terminate,
                                       .protect = protect,
-                                      .activities = activities};
+                                      .activities = activities,
+                                      .learned = learned,
+                                      .recall = recall};
 
 /* ---- the plugin ---- */
 

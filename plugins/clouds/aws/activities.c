@@ -303,3 +303,37 @@ int32_t fleet_penalties(void *inst, const char *slug, char **out, struct bp_err 
     json_object_put(list);
     return none || *out ? 0 : err_set(err, BP_NOMEM, "no memory for the penalties of %.120s", slug);
 }
+
+/* ---- the same, to be known again after a start ---- */
+
+int32_t fleet_learned(void *inst, char **out, struct bp_err *err)
+{
+    struct aws *aws = inst;
+    struct activities *a = aws->fleets->activities;
+    pthread_mutex_lock(&a->mutex);
+    penalty_expire(&a->log.box, AWS_NOW(aws));
+    struct json_object *o = penalty_text(&a->log.box);
+    pthread_mutex_unlock(&a->mutex);
+    *out = NULL;
+    if (!o)
+        return 0;
+    const char *text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
+    size_t n = strlen(text) + 1;
+    if ((*out = aws->host->alloc(n)))
+        memcpy(*out, text, n);
+    json_object_put(o);
+    return *out ? 0 : err_set(err, BP_NOMEM, "no memory for what was learned of pools");
+}
+
+int32_t fleet_recall(void *inst, const char *text, struct bp_err *err)
+{
+    struct aws *aws = inst;
+    struct activities *a = aws->fleets->activities;
+    struct json_object *o = json_tokener_parse(text);
+    (void)err;
+    pthread_mutex_lock(&a->mutex);
+    penalty_recall(&a->log.box, o, AWS_NOW(aws));
+    pthread_mutex_unlock(&a->mutex);
+    json_object_put(o);
+    return 0;
+}

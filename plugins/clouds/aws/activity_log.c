@@ -189,20 +189,33 @@ static int has_ended(const char *status)
     return strcmp(status, "Successful") == 0 || strcmp(status, "Failed") == 0 || strcmp(status, "Cancelled") == 0;
 }
 
+/* 1: what it teaches of its pool is in the box already, from before a start. */
+static int was_recalled(struct activity_log *l, const struct xml *m)
+{
+    int64_t ended_ms = xml_time_ms(m, "EndTime");
+    int known = ended_ms > 0 && ended_ms <= l->box.recalled_ms;
+    if (ended_ms > l->box.as_of_ms)
+        l->box.as_of_ms = ended_ms;
+    return known;
+}
+
 static void tell_launch(struct activity_log *l, const struct xml *m, struct bp_activity *a, int64_t now_ms)
 {
     const char *group = xml_text(m, "AutoScalingGroupName");
     const char *said = xml_text(m, "StatusMessage");
     struct failure pool = {.market = MARKET_ANY};
+    int recalled = was_recalled(l, m);
     take_details(l, xml_text(m, "Details"), &pool);
     a->failed = strcmp(xml_text(m, "StatusCode"), "Successful") != 0;
     if (!a->failed) {
         snprintf(a->reason, sizeof a->reason, "launch");
-        penalty_clear(&l->box, group, &pool, now_ms);
+        if (!recalled)
+            penalty_clear(&l->box, group, &pool, now_ms);
         return;
     }
     failure_read("", said, &pool);
-    penalty_note(&l->box, group, &pool, now_ms);
+    if (!recalled)
+        penalty_note(&l->box, group, &pool, now_ms);
     snprintf(a->reason, sizeof a->reason, "%s", failure_name(pool.cls));
     snprintf(a->type, sizeof a->type, "%s", pool.type);
     if (pool.zone[0] && !strstr(said, pool.zone))

@@ -119,4 +119,6 @@ const struct bp_fleet fleet_facet = {
     .afford = fleet_afford,
     .penalties = fleet_penalties,
     .prices = fleet_prices,
+    .learned = fleet_learned,
+    .recall = fleet_recall,
 };

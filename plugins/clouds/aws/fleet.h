@@ -65,5 +65,7 @@ int32_t fleet_afford(void *inst, const char *slug, int32_t on_demand, struct bp_
 int32_t fleet_activities(void *inst, const char *slug, int64_t since_ms, struct bp_activity *out, uint32_t *n,
                          struct bp_err *err);                                          /* activities.c */
 int32_t fleet_penalties(void *inst, const char *slug, char **out, struct bp_err *err); /* activities.c */
+int32_t fleet_learned(void *inst, char **out, struct bp_err *err);                     /* activities.c */
+int32_t fleet_recall(void *inst, const char *text, struct bp_err *err);                /* activities.c */
 
 #endif

@@ -100,6 +100,31 @@ static int same_market(enum market entry, enum market asked)
     return entry == MARKET_ANY || asked == MARKET_ANY || entry == asked;
 }
 
+static int64_t later_of(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The same failures may be in both, so nothing is added up. */
+void penalty_add(struct penalty_box *b, const struct penalty *known, int64_t now_ms)
+{
+    struct failure f = {.cls = known->cls, .market = known->market};
+    memcpy(f.type, known->type, sizeof f.type);
+    memcpy(f.zone, known->zone, sizeof f.zone);
+    if (known->until_ms <= now_ms && known->last_ms + PENALTY_FORGET_MS <= now_ms)
+        return;
+    struct penalty *p = find(b, known->group, &f);
+    if (!p)
+        p = make(b, known->group, &f, now_ms);
+    if (known->last_ms >= p->last_ms)
+        p->cls = known->cls;
+    b->changes += known->until_ms > now_ms && p->until_ms <= now_ms;
+    p->last_ms = later_of(p->last_ms, known->last_ms);
+    p->until_ms = later_of(p->until_ms, known->until_ms);
+    p->count = (uint32_t)later_of(p->count, known->count);
+    p->strikes = (uint32_t)later_of(p->strikes, known->strikes);
+}
+
 /* A machine came: its pool has stock, and so have the wider ones that it is part of. */
 void penalty_clear(struct penalty_box *b, const char *group, const struct failure *pool, int64_t now_ms)
 {

@@ -29,7 +29,11 @@ struct penalty {
     int64_t last_ms, until_ms; /* until_ms 0: not left out */
 };
 
+struct json_object;
+
 struct penalty_box {
+    int64_t as_of_ms;    /* end of the newest scaling activity that is in it */
+    int64_t recalled_ms; /* activities that ended by then were in what was recalled; 0: nothing was */
     uint32_t n;
     uint32_t changes; /* grows with each pool that is put out or cleared */
     struct penalty list[PENALTY_POOLS];
@@ -41,6 +45,12 @@ void penalty_clear(struct penalty_box *b, const char *group, const struct failur
 /* Is this pool of the group left out now? zone "": in every zone, that is by entries without a zone. MARKET_ANY asks
  * for either market. */
 int penalty_is_out(const struct penalty_box *b, const char *group, const struct failure *pool, int64_t now_ms);
+/* An entry as it was known elsewhere or before: joined with what is known of its pool. */
+void penalty_add(struct penalty_box *b, const struct penalty *known, int64_t now_ms);
+/* penalty_text.c: as JSON of at most BP_FLEET_LEARNED_MAX bytes, and back, added to what the box has by now; what makes
+ * no sense is left out. NULL: it is empty, or there is no memory. json_object_put() it. */
+struct json_object *penalty_text(const struct penalty_box *b);
+void penalty_recall(struct penalty_box *b, struct json_object *text, int64_t now_ms);
 /* Drops what is over and forgotten. */
 void penalty_expire(struct penalty_box *b, int64_t now_ms);
 

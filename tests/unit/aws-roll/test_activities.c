@@ -99,8 +99,9 @@ static void page(const char *const *rows, size_t n, const char *next)
                                "<StatusCode>%s</StatusCode><Description>Launching a new EC2 instance</Description>"
                                "<StatusMessage>There is no Spot capacity available that matches your request."
                                "</StatusMessage><Details>{\"Subnet ID\":\"subnet-1\",\"Availability Zone\":"
-                               "\"us-east-1a\"}</Details><StartTime>%s</StartTime></member>",
-                               id, name, status, when);
+                               "\"us-east-1a\"}</Details><StartTime>%s</StartTime>"
+                               "<EndTime>%s</EndTime></member>",
+                               id, name, status, when, strcmp(status, "InProgress") == 0 ? "" : when);
     }
     snprintf(text + at, sizeof text - at, "</Activities>%s%s%s</DescribeScalingActivitiesResult></R>",
              next ? "<NextToken>" : "", next ? next : "", next ? "</NextToken>" : "");
@@ -257,6 +258,35 @@ static void a_fleet_is_shown_pools_of_its_own_types_only(void **state)
     free(out);
 }
 
+/* The first read after a start meets what happened before it; the next one what came since. */
+static void the_box_is_there_again_after_a_start_and_counts_nothing_twice(void **state)
+{
+    char *text = NULL, *out = NULL;
+    (void)state;
+    lack(1);
+    PAGE(NULL, "a-1 asg-prod-up Failed");
+    assert_int_equal(ask("up"), 1);
+    assert_int_equal(fleet_learned(a, &text, &err), 0);
+    assert_non_null(text);
+    activities_close(fleets.activities);
+    fleets.activities = activities_open(&fleets, &err);
+    assert_int_equal(fleet_recall(a, text, &err), 0);
+    assert_true(activities_is_out(&fleets, "up", "us-east-1a", "g5.xlarge"));
+    PAGE(NULL, "a-1 asg-prod-up Failed");
+    assert_int_equal(ask("up"), 1);
+    assert_int_equal(fleet_penalties(a, "up", &out, &err), 0);
+    assert_non_null(strstr(out, "\"failures\":1"));
+    free(out);
+    fake_now_ms += 5000;
+    PAGE(NULL, "a-2 asg-prod-up Failed", "a-1 asg-prod-up Failed");
+    assert_int_equal(ask("up"), 2);
+    free(text);
+    assert_int_equal(fleet_recall(a, "no JSON", &err), 0);
+    assert_int_equal(fleet_penalties(a, "up", &out, &err), 0);
+    assert_non_null(strstr(out, "\"failures\":2"));
+    free(out);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -270,6 +300,7 @@ int main(void)
         T(a_read_that_fails_is_told_once_and_holds_nothing_up),
         T(errors_of_launches_are_activities_and_fill_the_box),
         T(a_fleet_is_shown_pools_of_its_own_types_only),
+        T(the_box_is_there_again_after_a_start_and_counts_nothing_twice),
     };
     return cmocka_run_group_tests_name("aws_activities", tests, NULL, NULL);
 }

@@ -3,6 +3,8 @@
 #include "../cm.h"
 
 #include "penalty.h"
+#include <bp/fleet.h>
+#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +139,108 @@ static void memory_is_bounded_and_the_soonest_back_makes_room(void **state)
     assert_false(penalty_is_out(b, "g", &first, 2 * PENALTY_POOLS));
 }
 
+/* ---- as text ---- */
+
+static void same_box(const struct penalty_box *a, const struct penalty_box *b)
+{
+    assert_int_equal(a->n, b->n);
+    assert_int_equal(a->as_of_ms, b->as_of_ms);
+    for (uint32_t i = 0; i < a->n; i++) {
+        int found = 0;
+        for (uint32_t k = 0; k < b->n && !found; k++)
+            found = memcmp(&a->list[i], &b->list[k], sizeof a->list[i]) == 0;
+        assert_true(found);
+    }
+}
+
+static void it_is_the_same_after_a_start(void **state)
+{
+    struct penalty_box *b = *state, *again = calloc(1, sizeof *again);
+    struct failure f = pool(FAILURE_CAPACITY, MARKET_SPOT, "g5.xlarge", "us-east-1a");
+    struct failure quota = pool(FAILURE_QUOTA, MARKET_ANY, "", "");
+    struct failure zone = pool(FAILURE_CAPACITY, MARKET_ON_DEMAND, "", "us-east-1b");
+    penalty_note(b, "g", &f, MINUTE);
+    penalty_note(b, "g", &f, 7 * MINUTE);
+    penalty_note(b, "g", &quota, 7 * MINUTE);
+    penalty_note(b, "other", &zone, 8 * MINUTE);
+    b->as_of_ms = 6 * MINUTE;
+    struct json_object *text = penalty_text(b);
+    penalty_recall(again, text, 9 * MINUTE);
+    same_box(b, again);
+    assert_int_equal(again->recalled_ms, 6 * MINUTE);
+    assert_int_equal(again->changes, 2);
+    assert_true(penalty_is_out(again, "g", &f, 17 * MINUTE - 1)); /* out twice: ten minutes */
+    penalty_recall(again, text, 9 * MINUTE);
+    same_box(b, again);
+    assert_int_equal(again->changes, 2);
+    json_object_put(text);
+    free(again);
+}
+
+static void what_is_over_is_not_recalled_and_what_is_known_since_stays(void **state)
+{
+    struct penalty_box *b = *state, *again = calloc(1, sizeof *again);
+    struct failure f = pool(FAILURE_CAPACITY, MARKET_SPOT, "g5.xlarge", "us-east-1a");
+    struct failure old = pool(FAILURE_CAPACITY, MARKET_SPOT, "g6.xlarge", "us-east-1a");
+    penalty_note(b, "g", &old, MINUTE);
+    penalty_note(b, "g", &f, 120 * MINUTE);
+    struct json_object *text = penalty_text(b);
+    penalty_note(again, "g", &f, 130 * MINUTE);
+    penalty_recall(again, text, 131 * MINUTE);
+    assert_int_equal(again->n, 1);
+    assert_int_equal(again->list[0].last_ms, 130 * MINUTE);
+    assert_int_equal(again->list[0].until_ms, 135 * MINUTE);
+    json_object_put(text);
+    free(again);
+}
+
+static void text_that_makes_no_sense_counts_for_nothing(void **state)
+{
+    static const char *const texts[] = {
+        "7",
+        "{}",
+        "{\"v\":2,\"pools\":[]}",
+        "{\"v\":1,\"pools\":{}}",
+        "{\"v\":1,\"pools\":[7,[],[1,2,3,4,5,6,7,8,9]]}",
+        "{\"v\":1,\"as_of_ms\":9e300,\"pools\":[[\"\",\"t\",\"z\",\"moon\",\"capacity\",1,1,1,1]]}",
+        "{\"v\":1,\"pools\":[[\"\",\"t\",\"z\",\"spot\",\"capacity\",-1,-1,-1,-1]]}"};
+    struct penalty_box *b = *state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct json_object *o = json_tokener_parse(texts[i]);
+        penalty_recall(b, o, MINUTE);
+        assert_int_equal(b->n, 0);
+        json_object_put(o);
+    }
+    struct json_object *o =
+        json_tokener_parse("{\"v\":1,\"as_of_ms\":99999999999999,\"pools\":"
+                           "[[\"\",\"t\",\"z\",\"spot\",\"capacity\",1,1,99999999999999,99999999999999]]}");
+    penalty_recall(b, o, MINUTE);
+    assert_int_equal(b->list[0].until_ms, MINUTE + PENALTY_CAP_MS);
+    assert_int_equal(b->recalled_ms, MINUTE);
+    json_object_put(o);
+}
+
+static void a_full_box_of_long_names_fits_with_those_that_are_out_longest(void **state)
+{
+    struct penalty_box *b = *state;
+    char group[128];
+    memset(group, 'g', sizeof group - 1);
+    group[sizeof group - 1] = 0;
+    for (int i = 0; i < PENALTY_POOLS; i++) {
+        char type[32];
+        snprintf(type, sizeof type, "a-long-type-of-instance-%d", i);
+        struct failure f = pool(FAILURE_QUOTA, MARKET_ON_DEMAND, type, "a-region-with-a-long-name-1a");
+        penalty_note(b, group, &f, MINUTE);
+    }
+    struct failure out = pool(FAILURE_CAPACITY, MARKET_SPOT, "g5.xlarge", "us-east-1a");
+    penalty_note(b, group, &out, MINUTE);
+    struct json_object *text = penalty_text(b);
+    const char *s = json_object_to_json_string_ext(text, JSON_C_TO_STRING_PLAIN);
+    assert_true(strlen(s) <= BP_FLEET_LEARNED_MAX);
+    assert_non_null(strstr(s, "g5.xlarge"));
+    json_object_put(text);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -149,6 +253,10 @@ int main(void)
         T(stock_of_a_type_is_everybodys_the_rest_the_groups_own),
         T(what_is_no_matter_of_stock_is_counted_and_not_avoided),
         T(memory_is_bounded_and_the_soonest_back_makes_room),
+        T(it_is_the_same_after_a_start),
+        T(what_is_over_is_not_recalled_and_what_is_known_since_stays),
+        T(text_that_makes_no_sense_counts_for_nothing),
+        T(a_full_box_of_long_names_fits_with_those_that_are_out_longest),
     };
     return cmocka_run_group_tests_name("penalty", tests, NULL, NULL);
 }

@@ -111,6 +111,39 @@ static void the_penalty_box_is_shown(void **state)
     end(&f);
 }
 
+/* As another process, or this one before, has kept it. */
+static void what_the_provider_has_learned_is_kept_and_told_to_it_again(void **state)
+{
+    struct fixture f;
+    struct bp_err err = {0};
+    (void)state;
+    begin(&f, 0, NEVER);
+    snprintf(f.rig->learned, sizeof f.rig->learned, "{\"pools\":[1,2]}");
+    look(&f);
+    struct json_object *kept = fleet_lives(f.fleets);
+    assert_string_equal(json_text(json_member(kept, "provider")), "{\"pools\":[1,2]}");
+    assert_int_equal(rig_calls(f.rig, "recall"), 0);
+
+    f.rig->learned[0] = 0; /* it has started anew */
+    bus_publish(f.rig->bus, EVENT_PLUGIN_STATE, "aws", "cloud", (int64_t)2, "ready", "running", "");
+    rig_until_call(f.rig, "recall {\"pools\":[1,2]}");
+    look(&f);
+    look(&f);
+    assert_int_equal(rig_calls(f.rig, "recall"), 1);
+
+    const char *text = "{\"v\":1,\"pools\":[],\"provider\":{\"pools\":[3]}}";
+    struct json_object *other = json_parse(text, strlen(text), &err);
+    assert_non_null(other);
+    fleet_take_lives(f.fleets, other);
+    struct json_object *pending = fleet_lives(f.fleets);
+    assert_string_equal(json_text(json_member(pending, "provider")), "{\"pools\":[3]}");
+    rig_until_call(f.rig, "recall {\"pools\":[3]}");
+    json_object_put(kept);
+    json_object_put(pending);
+    json_object_put(other);
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -119,6 +152,7 @@ int main(void)
         cmocka_unit_test(the_provider_is_told_once_of_each_number),
         cmocka_unit_test(what_failed_is_told_again_and_what_it_does_not_know_never),
         cmocka_unit_test(the_penalty_box_is_shown),
+        cmocka_unit_test(what_the_provider_has_learned_is_kept_and_told_to_it_again),
     };
     return cmocka_run_group_tests_name("fleet_afford", tests, NULL, NULL);
 }

@@ -318,6 +318,23 @@ static int32_t penalties(void *inst, const char *slug, char **out, struct bp_err
     return end(r, BP_OK);
 }
 
+static int32_t learned(void *inst, char **out, struct bp_err *err)
+{
+    struct rig *r = inst;
+    (void)begin(r, NULL, err);
+    *out = r->learned[0] ? strdup(r->learned) : NULL;
+    return end(r, BP_OK);
+}
+
+static int32_t recall(void *inst, const char *text, struct bp_err *err)
+{
+    struct rig *r = inst;
+    (void)begin(r, NULL, err);
+    note(r, "recall %s", text);
+    snprintf(r->learned, sizeof r->learned, "%s", text);
+    return end(r, BP_OK);
+}
+
 static const struct bp_fleet fleet_table = {.size = sizeof fleet_table,
                                             .ensure = ensure,
                                             .describe = describe,
@@ -330,7 +347,9 @@ static const struct bp_fleet fleet_table = {.size = sizeof fleet_table,
                                             .image = image,
                                             .rollout = rollout,
                                             .afford = afford,
-                                            .penalties = penalties};
+                                            .penalties = penalties,
+                                            .learned = learned,
+                                            .recall = recall};
 
 /* ---- the metrics sink ---- */
 

@@ -6,7 +6,7 @@
  * One workflow, "photo", is there at first. Every call a double gets is a line of `calls`, in the order they came:
  * "stats", "list photo", "workers", "memos scale.view", "memo scale.view photo", "drain i-1", "undrain i-1", "ensure
  * photo 10", "describe", "grow photo 2", "terminate photo i-1", "protect photo i-1 1", "image photo ami-1 0", "rollout
- * photo 2", "afford photo 2", "leave", "put", "watch photo local 2 10 900", "unwatch photo local".
+ * photo 2", "afford photo 2", "recall {}", "leave", "put", "watch photo local 2 10 900", "unwatch photo local".
  */
 #ifndef TESTS_SCALE_RIG_H
 #define TESTS_SCALE_RIG_H
@@ -63,6 +63,7 @@ struct rig {
     struct bp_metric samples[64]; /* of the last put */
     uint32_t n_samples;
     char image[512], rollout[512], penalties[512]; /* the provider's answers, as JSON */
+    char learned[512];                             /* what it has learned, as JSON; "": nothing */
     int busy_ended; /* instances terminated while their worker held a lease: must stay 0 */
 
     atomic_int queue_rc, ensure_rc, describe_rc, grow_rc, put_rc, watch_rc, rollout_rc,
