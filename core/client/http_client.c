@@ -517,7 +517,7 @@ void http_client_cancel(struct http_client_call **call)
     if (!gone)
         return;
     ASSERT_LOOP(gone->client->loop);
-    if (gone->to_file)
+    if (gone->to_file && !(gone->keep_part && gone->at > 0))
         unlink(gone->to_file);
     call_free(gone);
 }

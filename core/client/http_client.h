@@ -33,9 +33,10 @@ struct http_client_request {
     const char *body;      /* of a POST; copied */
     const char *from_file; /* body of a PUT */
     const char *to_file;   /* the answer's body goes there when its status is 200; removed when the request fails */
-    int keep_part;         /* but not removed when the connection breaks or the server cannot now: to be gone on with */
-    int64_t resume_at;     /* > 0: to_file has so many bytes. What follows them is asked for; a server that gives all
-                            * (200, not 206) begins the file anew */
+    int keep_part; /* but not when the connection breaks, the server cannot now or it is cancelled: to be gone on with
+                    */
+    int64_t resume_at;      /* > 0: to_file has so many bytes. What follows them is asked for; a server that gives all
+                             * (200, not 206) begins the file anew */
     const char *resume_tag; /* the tag of those bytes; with another one the server gives all. NULL or "": not known */
     /* What just went to to_file, and where in it: at 0 it began anew. Or NULL. Must not cancel. */
     void (*written)(const void *bytes, size_t n, int64_t at, void *arg);

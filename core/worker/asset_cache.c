@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SHA_LENGTH 64
@@ -183,6 +184,7 @@ void asset_cache_remove(struct asset_cache *c, const char *sha256)
 
 struct kept {
     char sha256[SHA_LENGTH + 1];
+    int is_part;
     int64_t bytes, used_s;
     long used_ns;
 };
@@ -193,17 +195,22 @@ struct listing {
     int64_t bytes; /* of all */
 };
 
-/* When it was last held; a content without a record never was. */
+static const char *ending_of(const struct kept *k)
+{
+    return k->is_part ? ".part" : "";
+}
+
+/* When it was last held, a part added to; a content without a record never was. */
 static void read_use(struct asset_cache *c, struct kept *k)
 {
     char path[ASSET_PATH_BYTES];
     struct stat st;
-    int known = lstat(asset_cache_path(c, k->sha256, ".ok", path), &st) == 0;
+    int known = lstat(asset_cache_path(c, k->sha256, k->is_part ? ".part" : ".ok", path), &st) == 0;
     k->used_s = known ? (int64_t)st.st_mtim.tv_sec : 0;
     k->used_ns = known ? st.st_mtim.tv_nsec : 0;
 }
 
-static int keep(struct asset_cache *c, struct listing *l, const char *sha256, int64_t bytes, struct bp_err *err)
+static int keep(struct asset_cache *c, struct listing *l, const char *name, int64_t bytes, struct bp_err *err)
 {
     if (l->n == l->room) {
         size_t room = l->room ? 2 * l->room : 16;
@@ -214,14 +221,21 @@ static int keep(struct asset_cache *c, struct listing *l, const char *sha256, in
         l->room = room;
     }
     struct kept *k = &l->at[l->n++];
-    snprintf(k->sha256, sizeof(k->sha256), "%.64s", sha256);
+    snprintf(k->sha256, sizeof(k->sha256), "%.64s", name);
+    k->is_part = name[SHA_LENGTH] != '\0';
     k->bytes = bytes;
     l->bytes += bytes;
     read_use(c, k);
     return BP_OK;
 }
 
-/* Lists the contents; what a fetch of another one than `coming` left is removed, for whoever fetches has the lock. */
+static int is_old(const struct stat *st)
+{
+    return time(NULL) - st->st_mtim.tv_sec > ASSET_PART_AGE_S;
+}
+
+/* Lists the contents, and the parts of others than `coming`; old parts are removed, for whoever fetches has the lock.
+ */
 static int list(struct asset_cache *c, const char *coming, struct listing *l, struct bp_err *err)
 {
     DIR *d = opendir(c->dir);
@@ -231,9 +245,10 @@ static int list(struct asset_cache *c, const char *coming, struct listing *l, st
         size_t hex = strspn(e->d_name, "0123456789abcdef");
         if (hex != SHA_LENGTH || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
-        if (strcmp(e->d_name + hex, ".part") == 0 && strncmp(e->d_name, coming, SHA_LENGTH) != 0)
+        int is_part = strcmp(e->d_name + hex, ".part") == 0;
+        if (is_part && is_old(&st))
             unlinkat(dirfd(d), e->d_name, 0);
-        else if (e->d_name[hex] == '\0')
+        else if (e->d_name[hex] == '\0' || (is_part && strncmp(e->d_name, coming, SHA_LENGTH) != 0))
             rc = keep(c, l, e->d_name, (int64_t)st.st_size, err);
     }
     if (d)
@@ -241,19 +256,21 @@ static int list(struct asset_cache *c, const char *coming, struct listing *l, st
     return rc;
 }
 
-static int longest_unused_first(const void *x, const void *y)
+static int parts_then_longest_unused_first(const void *x, const void *y)
 {
     const struct kept *a = x, *b = y;
+    if (a->is_part != b->is_part)
+        return b->is_part - a->is_part;
     if (a->used_s != b->used_s)
         return a->used_s < b->used_s ? -1 : 1;
     return a->used_ns < b->used_ns ? -1 : a->used_ns > b->used_ns;
 }
 
-/* Locks a content that nobody holds; -1: somebody does. close() it. */
-static int claim(struct asset_cache *c, const char *sha256)
+/* Locks a content, or a part, that nobody holds; -1: somebody does. close() it. */
+static int claim(struct asset_cache *c, const struct kept *k)
 {
     char path[ASSET_PATH_BYTES];
-    int fd = open(asset_cache_path(c, sha256, "", path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd = open(asset_cache_path(c, k->sha256, ending_of(k), path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
         close(fd);
         fd = -1;
@@ -264,20 +281,23 @@ static int claim(struct asset_cache *c, const char *sha256)
 /* Claims as many as must go, then removes them all, or none. */
 static int make_room(struct asset_cache *c, struct listing *l, int64_t bytes, int64_t limit, struct bp_err *err)
 {
+    char path[ASSET_PATH_BYTES];
     int *claimed = calloc(l->n + 1, sizeof(*claimed));
     int64_t left = l->bytes;
     size_t n = 0;
     if (!claimed)
         return err_set(err, BP_NOMEM, "no memory to look through the asset cache");
     for (; n < l->n && left + bytes > limit; n++) {
-        claimed[n] = claim(c, l->at[n].sha256);
+        claimed[n] = claim(c, &l->at[n]);
         left -= claimed[n] >= 0 ? l->at[n].bytes : 0;
     }
     int fits = left + bytes <= limit;
     for (size_t i = 0; i < n; i++) {
         if (claimed[i] < 0)
             continue;
-        if (fits)
+        if (fits && l->at[i].is_part)
+            unlink(asset_cache_path(c, l->at[i].sha256, ".part", path));
+        else if (fits)
             asset_cache_remove(c, l->at[i].sha256);
         close(claimed[i]);
     }
@@ -295,11 +315,26 @@ int asset_cache_room(struct asset_cache *c, const struct asset *a, int64_t limit
     struct listing l = {0};
     int rc = list(c, a->sha256, &l, err);
     if (rc == BP_OK && l.n > 0)
-        qsort(l.at, l.n, sizeof(l.at[0]), longest_unused_first);
+        qsort(l.at, l.n, sizeof(l.at[0]), parts_then_longest_unused_first);
     if (rc == BP_OK)
         rc = make_room(c, &l, a->bytes, limit, err);
     free(l.at);
     return rc;
+}
+
+int asset_cache_part_open(const struct asset_cache *c, const struct asset *a)
+{
+    char part[ASSET_PATH_BYTES];
+    struct stat st;
+    int fd = open(asset_cache_path(c, a->sha256, ".part", part), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int good = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && !is_old(&st) && st.st_size <= a->bytes;
+    if (good && st.st_size > 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    if (!good)
+        unlink(part);
+    return -1;
 }
 
 int asset_cache_publish(struct asset_cache *c, const struct asset *a, struct bp_err *err)

@@ -3,7 +3,8 @@
  * asset_cache.h - a directory of files named by their SHA-256, shared by the workers of a machine.
  *
  *   <sha>        the content, read only          <sha>.ok   "bytes mtime inode" of it, when its content was proven;
- *   <sha>.part   one that is being fetched                  its own mtime says when it was last asked for
+ *   <sha>.part   one that is being fetched, or was;         its own mtime says when it was last asked for
+ *                whoever fetches it next goes on with it
  *   lock         flock()ed by whoever fetches or removes: one process of the machine at a time
  *
  * A file in use is held: its holder has it open under a shared flock(). What nobody holds may be removed to make room,
@@ -17,6 +18,7 @@
 
 #define ASSET_PATH_BYTES   4300
 #define ASSET_RECORD_BYTES 96
+#define ASSET_PART_AGE_S   86400 /* a part to which nothing was added for so long is given up */
 
 struct asset_cache;
 
@@ -44,11 +46,15 @@ int asset_cache_is_sound(struct asset_cache *c, const struct asset *a, int fd);
 /* BP_LATER: another process has it. It may be taken twice. */
 int asset_cache_lock(struct asset_cache *c, struct bp_err *err);
 void asset_cache_unlock(struct asset_cache *c);
-/* Makes room for an asset under `limit` for all contents, removing the longest unused ones and what broken fetches of
- * others left. BP_NOSPACE with numbers and the remedy; no content was removed then. */
+/* Makes room for an asset under `limit` for all contents and parts, removing what broken fetches of others left, then
+ * the longest unused contents; parts older than ASSET_PART_AGE_S in any case. BP_NOSPACE with numbers and the remedy;
+ * nothing else was removed then. */
 int asset_cache_room(struct asset_cache *c, const struct asset *a, int64_t limit, struct bp_err *err);
 /* Says of <sha>.part as it is now what tells whether it changed; "" when it is not there. */
 void asset_cache_part_text(const struct asset_cache *c, const char *sha256, char out[ASSET_RECORD_BYTES]);
+/* Opens <sha>.part for reading, which another process or an earlier run left. -1: there is none worth going on with;
+ * one that is too large, too old (ASSET_PART_AGE_S) or no file is removed. */
+int asset_cache_part_open(const struct asset_cache *c, const struct asset *a);
 /* <sha>.part, which has the right content, becomes the asset's file: durable, read only, proven. */
 int asset_cache_publish(struct asset_cache *c, const struct asset *a, struct bp_err *err);
 /* Removes content and record: it is not what its name says. */
@@ -61,6 +67,8 @@ struct asset_proof;
 /* Of bytes as they come (fd -1), or of the file that fd holds (borrowed), to be read by steps. NULL: no memory. */
 struct asset_proof *asset_proof_new(int fd);
 void asset_proof_add(struct asset_proof *p, const void *bytes, size_t n);
+/* How many were added. */
+int64_t asset_proof_bytes(const struct asset_proof *p);
 /* As new: nothing was added yet. */
 void asset_proof_restart(struct asset_proof *p);
 /* Reads and adds the next piece: 1 when there was one, 0 at the end, BP_IO. */

@@ -49,6 +49,11 @@ void asset_proof_add(struct asset_proof *p, const void *bytes, size_t n)
     p->bytes += (int64_t)n;
 }
 
+int64_t asset_proof_bytes(const struct asset_proof *p)
+{
+    return p->bytes;
+}
+
 void asset_proof_restart(struct asset_proof *p)
 {
     p->failed = EVP_DigestInit_ex(p->md, EVP_sha256(), NULL) != 1;

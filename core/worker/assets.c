@@ -337,6 +337,10 @@ void assets_work(void *arg)
         prove(as);
         return;
     }
+    if (as->part_fd >= 0) {
+        assets_read_part(as);
+        return;
+    }
     if (!as->now)
         as->now = next_due(as);
     if (!as->now || !open_cache(as))
@@ -356,6 +360,7 @@ struct assets *assets_new(struct worker *w, const char *state_dir, struct bp_err
     const char *dir = config_str(w->config, CONFIG_WORKER_ASSET_DIR);
     if (as) {
         as->w = w;
+        as->part_fd = -1;
         as->again = loop_timer_new(w->loop, "worker.assets", assets_work, as);
         snprintf(as->cache_dir, sizeof(as->cache_dir), *dir ? "%.4000s" : "%.4000s/assets", *dir ? dir : state_dir);
     }

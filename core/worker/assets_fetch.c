@@ -89,6 +89,56 @@ static void take_part(struct assets *as, const struct asset *a, struct asset_par
     assets_forget_part(as);
 }
 
+/* An earlier run of this worker, or another one, fetched it and was ended: its bytes are read, for the proof needs
+ * them. 1: that begins. */
+static int begin_reading(struct assets *as, const struct asset *a)
+{
+    as->part_fd = asset_cache_part_open(as->cache, a);
+    if (as->part_fd < 0)
+        return 0;
+    as->proof = asset_proof_new(as->part_fd);
+    loop_timer_after(as->again, 0);
+    return 1;
+}
+
+static void end_reading(struct assets *as)
+{
+    if (as->part_fd >= 0)
+        close(as->part_fd);
+    as->part_fd = -1;
+}
+
+/* All of it was read: as if it had just broken off. */
+static void take_over(struct assets *as, const struct asset *a)
+{
+    struct asset_part *p = &as->part;
+    snprintf(p->sha256, sizeof(p->sha256), "%s", a->sha256);
+    asset_cache_part_text(as->cache, a->sha256, p->text);
+    p->bytes = asset_proof_bytes(as->proof);
+    p->proof = as->proof;
+    as->proof = NULL;
+    log_info(LOG_WORKER, "%s of %s: %lld of %lld bytes are there from an earlier fetch, which is gone on with", a->name,
+             as->now->slug, (long long)p->bytes, (long long)a->bytes);
+}
+
+void assets_read_part(struct assets *as)
+{
+    char part[ASSET_PATH_BYTES];
+    struct bp_err err = {0};
+    struct asset a = assets_current(as);
+    int rc = as->proof ? asset_proof_step(as->proof, &err) : err_set(&err, BP_NOMEM, "no memory to prove it");
+    loop_timer_after(as->again, 0);
+    if (rc > 0)
+        return;
+    end_reading(as);
+    if (rc == 0) {
+        take_over(as, &a);
+        return;
+    }
+    remove(asset_cache_path(as->cache, a.sha256, ".part", part));
+    forget_proof(as);
+}
+
 static void proved(struct assets *as, const struct asset *a)
 {
     struct bp_err err = {0};
@@ -158,6 +208,15 @@ static void got(const struct http_client_answer *h, void *arg)
         refused(as, &a, h);
 }
 
+/* The part is the whole: its worker was ended before it could say so. */
+static int is_whole(struct assets *as, const struct asset *a)
+{
+    if (!as->proof || as->resumed_at != a->bytes)
+        return 0;
+    proved(as, a);
+    return 1;
+}
+
 static void get(struct assets *as, const struct asset *a, const char *url)
 {
     struct bp_err err = {0};
@@ -173,10 +232,14 @@ static void get(struct assets *as, const struct asset *a, const char *url)
     struct asset_part begun = {.sha256 = ""};
     as->began_ms = mono_ms();
     take_part(as, a, &begun);
+    if (!begun.proof && begin_reading(as, a))
+        return;
     as->proof = begun.proof ? begun.proof : asset_proof_new(-1);
     as->resumed_at = r.resume_at = begun.bytes;
     snprintf(as->tag_sent, sizeof(as->tag_sent), "%s", begun.tag);
     r.resume_tag = as->tag_sent;
+    if (is_whole(as, a))
+        return;
     as->get = as->proof ? http_client_send(as->w->http, &r, &err) : NULL;
     if (as->get)
         return;
@@ -270,5 +333,6 @@ void assets_fetch_cancel(struct assets *as)
     http_client_cancel(&as->get);
     forget_proof(as);
     forget_urls(as);
+    end_reading(as);
     as->proving = 0;
 }

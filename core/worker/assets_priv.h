@@ -54,6 +54,7 @@ struct assets {
     int64_t resumed_at; /* what it has from an earlier one, 0: nothing */
     char tag_sent[256]; /* the tag of that */
     struct asset_part part;
+    int part_fd; /* >= 0: the proof reads <sha>.part, which an earlier run left */
 };
 
 /* ---- assets.c ---- */
@@ -70,7 +71,9 @@ struct asset assets_current(const struct assets *as);
 void assets_fetch(struct assets *as);
 /* Ends what is under way. */
 void assets_fetch_cancel(struct assets *as);
-/* The next fetch begins at the first byte. */
+/* The next step of reading what an earlier run left, then assets_work() follows. */
+void assets_read_part(struct assets *as);
+/* What came is forgotten; its file stays. */
 void assets_forget_part(struct assets *as);
 
 #endif

@@ -217,6 +217,7 @@ class Cutter(http.server.ThreadingHTTPServer):
     def __init__(self, piece, etags):
         super().__init__(("127.0.0.1", 0), Pass)
         self.behind, self.piece, self.etags, self.asked = None, piece, etags, []
+        self.given, self.held = 0, None  # bytes of objects; an event to be waited for before the cut
         self.url = f"http://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -251,6 +252,11 @@ class Pass(http.server.BaseHTTPRequestHandler):
                 self.send_header("ETag", tag)
             self.end_headers()
             self.wfile.write(data[:s.piece] if is_object else data)
+            if is_object:
+                self.wfile.flush()
+                s.given += len(data[:s.piece])
+                if s.held:
+                    s.held.wait(60)
             self.close_connection = is_object or self.close_connection
 
     do_GET = do_POST = do_PUT = forward
@@ -286,6 +292,49 @@ def test_a_fetch_goes_on_where_its_connection_was_cut(bench, cutter):
     assert at[0] == 0 and at == sorted(set(at)) and len(at) == 4, at  # no byte came twice
     assert "broke off after" in b.log("one") and b.fault("one") is None
     assert (b.cache / sha(MODEL)).read_bytes() == MODEL
+
+
+@pytest.mark.parametrize("end", ["kill -9", "stop"])
+def test_a_fetch_goes_on_after_its_worker_was_ended_in_the_middle(bench, cutter, end):
+    b = bench
+    c = cutter(len(MODEL) * 2 // 5)
+    c.held = threading.Event()
+    b.define("model", [b.put(MODEL)])
+    part = b.cache / f"{sha(MODEL)}.part"
+    b.start_worker("one")
+    wait_until("two fifths came", lambda: part.exists() and part.stat().st_size == c.piece)
+    if end == "stop":
+        b.stop_worker("one")
+    else:
+        worker = b.workers.pop("one")
+        worker.kill()
+        worker.wait()
+    assert part.stat().st_size == c.piece
+    c.held.set()
+    first, c.held, c.piece = c.piece, None, len(MODEL)
+    b.start_worker("one")
+    assert b.output(b.submit("model")) == f"{sha(MODEL)}  -\n"
+    assert c.asked == [(None, None), (f"bytes={first}-", None)] and c.given == len(MODEL)  # no byte came twice
+    assert (b.cache / sha(MODEL)).read_bytes() == MODEL and not part.exists()
+    assert f"{first} of {len(MODEL)} bytes are there from an earlier fetch" in b.log("one")
+
+
+def test_a_part_that_was_changed_or_is_whole_is_proven(bench, cutter):
+    b = bench
+    c = cutter(len(MODEL))
+    b.define("model", [b.put(MODEL)])
+    b.cache.mkdir(mode=0o700)
+    part = b.cache / f"{sha(MODEL)}.part"
+    part.write_bytes(MODEL)
+    b.start_worker("one")
+    assert b.output(b.submit("model")) == f"{sha(MODEL)}  -\n"
+    assert c.given == 0
+    b.stop_worker("one")
+    (b.cache / sha(MODEL)).unlink()
+    part.write_bytes(b"not" + MODEL[3:5000])
+    b.start_worker("two")
+    assert b.output(b.submit("model")) == f"{sha(MODEL)}  -\n"
+    assert c.given == 2 * len(MODEL) - 5000 and "and is not what it should be: it is fetched anew" in b.log("two")
 
 
 def test_an_object_that_changed_meanwhile_is_fetched_from_its_beginning(bench, cutter):

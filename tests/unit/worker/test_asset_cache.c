@@ -14,6 +14,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -252,32 +253,87 @@ static void what_another_process_uses_stays_until_it_dies(void **state)
     asset_cache_close(k);
 }
 
-/* A fetch that broke goes on with what it has; nobody asks for what others left. */
-static void room_is_made_beside_what_came_of_the_asset_and_at_the_cost_of_other_parts(void **state)
+static int part_is_there(const struct asset_cache *k, const char *sha256)
+{
+    char part[ASSET_PATH_BYTES];
+    return access(asset_cache_path(k, sha256, ".part", part), F_OK) == 0;
+}
+
+/* What came of an asset may be gone on with as long as nobody needs its room; it goes before any content. */
+static void room_is_made_at_the_cost_of_other_parts_first(void **state)
 {
     struct asset_cache *k = open_cache();
     struct bp_err err = {0};
     char part[ASSET_PATH_BYTES], text[ASSET_RECORD_BYTES], later[ASSET_RECORD_BYTES];
     (void)state;
-    asset_cache_part_text(k, SHA_A, text);
-    assert_string_equal(text, "");
+    add(k, &b, "de");
+    used_at(k, &b, 1);
     write_file(asset_cache_path(k, SHA_A, ".part", part), "a");
-    write_file(asset_cache_path(k, SHA_B, ".part", part), "d");
+    write_file(asset_cache_path(k, SHA_C, ".part", part), "fgh");
     asset_cache_part_text(k, SHA_A, text);
     assert_string_not_equal(text, "");
     assert_int_equal(asset_cache_lock(k, &err), BP_OK);
-    assert_int_equal(asset_cache_room(k, &a, 9, &err), BP_OK);
-    assert_int_not_equal(access(part, F_OK), 0);
+    assert_int_equal(asset_cache_room(k, &a, 8, &err), BP_OK); /* 3 for it, 2 of b, 3 of the part of c */
+    assert_true(part_is_there(k, SHA_C) && part_is_there(k, SHA_A) && is_there(k, &b));
+    assert_int_equal(asset_cache_room(k, &a, 7, &err), BP_OK);
+    assert_true(!part_is_there(k, SHA_C) && part_is_there(k, SHA_A) && is_there(k, &b));
     asset_cache_part_text(k, SHA_A, later);
     assert_string_equal(later, text);
     write_file(asset_cache_path(k, SHA_A, ".part", part), "ab"); /* somebody else fetched */
     asset_cache_part_text(k, SHA_A, later);
     assert_string_not_equal(later, text);
+    asset_cache_unlock(k);
+    assert_int_equal(room(k, 9, 9, &err), BP_OK);
     unlink(part);
     asset_cache_close(k);
 }
 
-static void one_process_fetches_at_a_time_and_one_that_died_leaves_nothing(void **state)
+static void part_set_back(const struct asset_cache *k, const char *sha256, long by_s)
+{
+    char part[ASSET_PATH_BYTES];
+    struct timespec t[2] = {{.tv_sec = time(NULL) - by_s}, {.tv_sec = time(NULL) - by_s}};
+    assert_int_equal(utimensat(AT_FDCWD, asset_cache_path(k, sha256, ".part", part), t, 0), 0);
+}
+
+static int part_bytes(const struct asset_cache *k, const struct asset *x)
+{
+    char bytes[16];
+    int fd = asset_cache_part_open(k, x);
+    ssize_t n = fd >= 0 ? read(fd, bytes, sizeof(bytes)) : -1;
+    if (fd >= 0)
+        close(fd);
+    return (int)n;
+}
+
+static void parts_that_are_too_old_or_too_large_are_given_up(void **state)
+{
+    struct asset_cache *k = open_cache();
+    struct bp_err err = {0};
+    char part[ASSET_PATH_BYTES];
+    (void)state;
+    assert_int_equal(part_bytes(k, &a), -1);
+    write_file(asset_cache_path(k, SHA_A, ".part", part), "ab");
+    part_set_back(k, SHA_A, ASSET_PART_AGE_S - 100);
+    assert_int_equal(part_bytes(k, &a), 2);
+    part_set_back(k, SHA_A, ASSET_PART_AGE_S + 100);
+    assert_int_equal(part_bytes(k, &a), -1);
+    assert_false(part_is_there(k, SHA_A));
+    write_file(part, "abc");
+    assert_int_equal(part_bytes(k, &a), 3);
+    write_file(part, "abcd");
+    assert_int_equal(part_bytes(k, &a), -1);
+    assert_false(part_is_there(k, SHA_A));
+    assert_int_equal(symlink("lock", part), 0);
+    assert_int_equal(part_bytes(k, &a), -1);
+    assert_false(part_is_there(k, SHA_A));
+    write_file(asset_cache_path(k, SHA_B, ".part", part), "d");
+    part_set_back(k, SHA_B, ASSET_PART_AGE_S + 100);
+    assert_int_equal(room(k, 1, 9, &err), BP_OK);
+    assert_false(part_is_there(k, SHA_B));
+    asset_cache_close(k);
+}
+
+static void one_process_fetches_at_a_time_and_what_one_that_died_left_stays(void **state)
 {
     struct asset_cache *k = open_cache();
     struct bp_err err = {0};
@@ -288,7 +344,8 @@ static void one_process_fetches_at_a_time_and_one_that_died_leaves_nothing(void 
     assert_int_equal(access(asset_cache_path(k, SHA_B, ".part", part), F_OK), 0);
     end(pid);
     assert_int_equal(room(k, 3, 9, &err), BP_OK);
-    assert_int_equal(access(part, F_OK), -1);
+    assert_int_equal(part_bytes(k, &b), 2);
+    unlink(part);
     asset_cache_close(k);
 }
 
@@ -337,8 +394,9 @@ int main(void)
         TEST(room_is_made_by_the_longest_unused_first),
         TEST(what_is_in_use_stays_and_nothing_goes_in_vain),
         TEST(what_another_process_uses_stays_until_it_dies),
-        TEST(room_is_made_beside_what_came_of_the_asset_and_at_the_cost_of_other_parts),
-        TEST(one_process_fetches_at_a_time_and_one_that_died_leaves_nothing),
+        TEST(room_is_made_at_the_cost_of_other_parts_first),
+        TEST(parts_that_are_too_old_or_too_large_are_given_up),
+        TEST(one_process_fetches_at_a_time_and_what_one_that_died_left_stays),
         TEST(a_file_that_is_being_removed_is_not_held),
         TEST(a_cache_that_cannot_be_made_says_why),
     };
