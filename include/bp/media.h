@@ -127,6 +127,9 @@ struct bp_video_limits;
 int32_t bp_video_open(const struct bp_video_spec *spec, struct bp_video **out, struct bp_err *err);
 /* What encodes it: "libx264", "h264_nvenc". Borrowed until the close. */
 const char *bp_video_encoder(const struct bp_video *video);
+/* Why the GPU's encoder, which was tried, does not; "" when it does, or nobody asked for it. Borrowed until the close.
+ */
+const char *bp_video_passed_over(const struct bp_video *video);
 /* Takes the next frame; its pixels may be overwritten as soon as this returns. */
 int32_t bp_video_add(struct bp_video *video, const struct bp_frame *frame, struct bp_err *err);
 /* The same for BP_VIDEO_PLANAR8 and _PLANAR10; of the spec's size. With a time base, frame->time must be greater than
@@ -198,6 +201,8 @@ struct bp_video_info {
     int32_t converted;             /* 1: it was no 4:2:0 of 8 or 10 bits (RGB becomes BT.709, alpha is dropped) */
     int32_t dynamic_hdr;           /* 1: has Dolby Vision or HDR10+ beside what meta says */
     char container[32], codec[32]; /* FFmpeg's names: "mov,mp4,m4a", "hevc" */
+    char decoder[32];              /* what decodes it: "h264", "h264_cuvid" */
+    char passed_over[160];         /* why the GPU's decoder, which was tried, does not; "" */
 };
 
 struct bp_video_reader;

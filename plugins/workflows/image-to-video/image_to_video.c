@@ -113,7 +113,9 @@ static int32_t prepare(struct work *w, const struct kernels *kernels, struct bp_
         rc = open_video(w, err);
     if (rc != BP_OK)
         return rc;
-    bp_job_log(w->job, BP_LOG_DEBUG, "encodes with %s", bp_video_encoder(w->video));
+    const char *passed_over = bp_video_passed_over(w->video);
+    bp_job_log(w->job, *passed_over ? BP_LOG_INFO : BP_LOG_DEBUG, "encodes with %s%s%s%s", bp_video_encoder(w->video),
+               *passed_over ? " (" : "", passed_over, *passed_over ? ")" : "");
     w->checkpoint.job = w->job;
     w->checkpoint.video = w->video;
     (void)bp_video_checkpoint_restore(&w->checkpoint);

@@ -124,5 +124,6 @@ int32_t codec_open(struct bp_video *v, struct bp_err *err)
         return BP_OK;
     if (v->spec.engine == BP_ENGINE_HARDWARE)
         return bp_error(err, BP_UNSUPPORTED, "%.250s", why.text);
+    snprintf(v->passed_over, sizeof v->passed_over, "%.199s", why.text);
     return open_software(v, err);
 }

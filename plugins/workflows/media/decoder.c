@@ -6,6 +6,7 @@
 
 #include <bp/workflow.h>
 #include <math.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #define MAX_THREADS 16
@@ -72,8 +73,16 @@ static int try_codec(struct decoder *d, const AVCodec *codec)
 /* 1: the GPU decodes. */
 static int try_gpu(struct decoder *d)
 {
-    const AVCodec *codec = d->limits.engine != BP_ENGINE_SOFTWARE ? engine_decoder(d->file.video->codecpar) : NULL;
-    return codec && try_codec(d, codec) >= 0;
+    if (d->limits.engine == BP_ENGINE_SOFTWARE)
+        return 0;
+    const AVCodec *codec = engine_decoder(d->file.video->codecpar, d->passed_over);
+    int r = codec ? try_codec(d, codec) : 0;
+    if (codec && r < 0) {
+        char words[AV_ERROR_MAX_STRING_SIZE] = "";
+        av_strerror(r, words, sizeof words);
+        snprintf(d->passed_over, sizeof d->passed_over, "opening %s failed: %.64s", codec->name, words);
+    }
+    return codec && r >= 0;
 }
 
 static int32_t open_codec(struct decoder *d, struct bp_err *err)
@@ -87,8 +96,8 @@ static int32_t open_codec(struct decoder *d, struct bp_err *err)
     if (try_gpu(d))
         return BP_OK;
     if (d->limits.engine == BP_ENGINE_HARDWARE)
-        return bp_error(err, BP_UNSUPPORTED, "the GPU's video decoder does not open for this video (%s)",
-                        avcodec_get_name(found->id));
+        return bp_error(err, BP_UNSUPPORTED, "the GPU's video decoder does not open for this video (%s): %s",
+                        avcodec_get_name(found->id), d->passed_over);
     int r = try_codec(d, found);
     if (r == AVERROR(ENOMEM))
         return bp_error(err, BP_NOMEM, "no memory to decode a video");

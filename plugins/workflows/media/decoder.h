@@ -16,6 +16,7 @@ struct decoder {
     struct bp_video_limits limits;
     struct converter convert;
     AVCodecContext *codec;
+    char passed_over[160]; /* why the GPU's decoder was not taken, "" */
     AVPacket *packet;
     int32_t draining;   /* the file has no more packets */
     int32_t damaged;    /* something could not be decoded since the last whole frame */

@@ -124,7 +124,7 @@ int32_t engine_open(struct bp_video *v, struct bp_err *err)
 }
 
 /* NVDEC takes 4:2:0 of 8 and 10 bits; what else a codec knows would only show in the middle of the file. */
-const AVCodec *engine_decoder(const AVCodecParameters *stream)
+const AVCodec *engine_decoder(const AVCodecParameters *stream, char why[160])
 {
     static const struct {
         enum AVCodecID id;
@@ -134,11 +134,19 @@ const AVCodec *engine_decoder(const AVCodecParameters *stream)
                     {AV_CODEC_ID_VP9, "vp9_cuvid"},
                     {AV_CODEC_ID_AV1, "av1_cuvid"},
                     {AV_CODEC_ID_VP8, "vp8_cuvid"}};
+    const AVCodec *found = NULL;
     int deep = stream->format == AV_PIX_FMT_YUV420P10 && stream->codec_id != AV_CODEC_ID_H264;
-    if (stream->format != AV_PIX_FMT_YUV420P && stream->format != AV_PIX_FMT_YUVJ420P && !deep)
-        return NULL;
+    int fits = stream->format == AV_PIX_FMT_YUV420P || stream->format == AV_PIX_FMT_YUVJ420P || deep;
+    const char *name = NULL;
     for (size_t i = 0; i < sizeof decoders / sizeof decoders[0]; i++)
         if (decoders[i].id == stream->codec_id)
-            return avcodec_find_decoder_by_name(decoders[i].name);
-    return NULL;
+            name = decoders[i].name;
+    if (name && fits)
+        found = avcodec_find_decoder_by_name(name);
+    if (!name || !fits)
+        snprintf(why, 160, "the GPU's decoder takes no %s%s", avcodec_get_name(stream->codec_id),
+                 name ? " of these pixels" : "");
+    else if (!found)
+        snprintf(why, 160, "this machine's FFmpeg has no %s", name);
+    return found;
 }

@@ -176,6 +176,11 @@ const char *bp_video_encoder(const struct bp_video *v)
     return v->codec->codec->name;
 }
 
+const char *bp_video_passed_over(const struct bp_video *v)
+{
+    return v->passed_over;
+}
+
 int64_t bp_video_frames(const struct bp_video *v)
 {
     return v->frames;

@@ -14,6 +14,7 @@ struct bp_video {
     struct bp_video_spec spec; /* its meta is complete */
     AVRational base;           /* of the frames' times */
     AVCodecContext *codec;     /* which counts in frames */
+    char passed_over[200];     /* why the GPU's encoder was not taken, "" */
     AVFrame *frame;
     AVFrame *wide; /* the frame as the GPU's encoder takes 10 bits; NULL: it takes `frame` as it is */
     AVPacket *packet;
@@ -37,8 +38,8 @@ void codec_configure(AVCodecContext *c, const struct bp_video_spec *s);
 int32_t engine_open(struct bp_video *v, struct bp_err *err);
 /* v->frame (10 bits, planar) into v->wide. 0 or AVERROR. */
 int engine_widen(struct bp_video *v);
-/* The GPU's decoder for a stream, NULL: FFmpeg has none for it. */
-const AVCodec *engine_decoder(const AVCodecParameters *stream);
+/* The GPU's decoder for a stream; NULL: there is none for it, and why says so. */
+const AVCodec *engine_decoder(const AVCodecParameters *stream, char why[160]);
 
 /* The sound that goes with a video: packets of the source's streams, in order, for streams of the MP4. */
 struct sound;

@@ -90,6 +90,15 @@ static int32_t open_video(struct work *w, struct bp_err *err)
     return bp_video_open(&spec, &w->video, err);
 }
 
+/* Who decodes and encodes, and where a GPU was passed over, why: it costs time that an operator may wonder about. */
+static void log_engines(const struct work *w)
+{
+    const char *decoder = w->info->passed_over, *encoder = bp_video_passed_over(w->video);
+    bp_job_log(w->job, w->engine == BP_ENGINE_SOFTWARE ? BP_LOG_DEBUG : BP_LOG_INFO,
+               "decodes with %s%s%s%s, encodes with %s%s%s%s", w->info->decoder, *decoder ? " (" : "", decoder,
+               *decoder ? ")" : "", bp_video_encoder(w->video), *encoder ? " (" : "", encoder, *encoder ? ")" : "");
+}
+
 /* The first frame that is drawn: some before the first new one. */
 static int64_t first_drawn(const struct work *w)
 {
@@ -134,7 +143,10 @@ static int32_t prepare(struct work *w, struct bp_err *err)
         rc = check_size(w, err);
     if (rc == BP_OK)
         rc = open_video(w, err);
-    return rc == BP_OK ? restore(w, err) : rc;
+    if (rc != BP_OK)
+        return rc;
+    log_engines(w);
+    return restore(w, err);
 }
 
 static int32_t stop(struct work *w, struct bp_err *err)

@@ -99,6 +99,8 @@ static void fill_info(struct bp_video_reader *r)
     count_streams(&d->file, info);
     snprintf(info->container, sizeof info->container, "%s", d->file.format->iformat->name);
     snprintf(info->codec, sizeof info->codec, "%s", avcodec_get_name(d->codec->codec_id));
+    snprintf(info->decoder, sizeof info->decoder, "%s", d->codec->codec->name);
+    snprintf(info->passed_over, sizeof info->passed_over, "%s", d->passed_over);
 }
 
 static int32_t make_slots(struct bp_video_reader *r, struct bp_err *err)

@@ -92,7 +92,9 @@ static void log_line(void *ctx, int32_t level, const char *text)
 {
     struct driver *d = ctx;
     (void)level;
+    size_t n = strlen(d->logs);
     snprintf(d->last_log, sizeof d->last_log, "%s", text);
+    snprintf(d->logs + n, sizeof d->logs - n, "%s\n", text);
 }
 
 int32_t driver_run(struct driver *d, const char *input, const char *params, const char *output, struct bp_err *err)
@@ -112,7 +114,7 @@ int32_t driver_run(struct driver *d, const char *input, const char *params, cons
                          .checkpoint_load = checkpoint_load,
                          .log = log_line};
     d->n_progress = 0;
-    d->last_log[0] = 0;
+    d->last_log[0] = d->logs[0] = 0;
     memset(err, 0, sizeof *err);
     return d->facet->run(d->state, &job, err);
 }

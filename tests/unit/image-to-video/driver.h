@@ -19,6 +19,7 @@ struct driver {
     int32_t n_progress;
     double last_fraction;
     char last_text[200], last_log[600];
+    char logs[4000];    /* all lines, one after another */
     int32_t stop_after; /* progress calls until "stop"; 0: never */
     int32_t attempt;
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whole jobs through the plugin's .so, as a runner does them. */
-#include "video_jobs.h"
+#include "engines.h"
 #include "video_stylize.kernel.h"
 
 #include <stdio.h>
@@ -157,6 +157,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         VIDEO_CASES,
+        ENGINE_CASES,
         VIDEO_CASE(a_video_is_painted_frame_by_frame_and_keeps_its_sound),
         VIDEO_CASE(strength_and_brush_say_how_much_is_painted),
         VIDEO_CASE(a_variable_frame_rate_and_odd_sides_are_kept),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whole jobs through the plugin's .so, as a runner does them. */
-#include "video_jobs.h"
+#include "engines.h"
 #include "video_upscale.kernel.h"
 
 #include <stdio.h>
@@ -116,6 +116,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         VIDEO_CASES,
+        ENGINE_CASES,
         VIDEO_CASE(a_video_grows_frame_by_frame_and_keeps_its_sound),
         VIDEO_CASE(a_variable_frame_rate_and_odd_sides_are_kept),
         VIDEO_CASE(a_stopped_job_goes_on_at_its_frame),
