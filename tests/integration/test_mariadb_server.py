@@ -166,12 +166,16 @@ def test_a_wrong_account_is_named_and_mended_by_the_database_alone(daemon, build
     ("--max-allowed-packet=1M", ("max_allowed_packet", "1048576", "set it to")),
     ("--read-only", ("read-only", "primary")),
 ], ids=["statement", "old", "packet", "replica"])
-def test_a_server_that_cannot_carry_the_queue_is_refused_with_the_remedy(build, special, name, options, words):
+def test_a_server_that_cannot_carry_the_queue_is_refused_with_the_remedy(daemon, build, special, noop, name, options, words):
     s = special(options)
-    r = migrate(build, plugin(name, socket=s.socket, createDatabase=True))
+    settings = plugin(name, socket=s.socket, createDatabase=True)
+    r = migrate(build, settings)
     assert r.returncode == 1 and not r.stdout
     for word in (s.socket, *words):
         assert word in r.stderr
+    d = on(daemon, settings, noop).start(ready=False)
+    not_ready(d, s.socket, *words)
+    assert d.stop() == 0
 
 
 def test_a_server_that_may_lose_what_it_committed_is_warned_of(build, special, name):

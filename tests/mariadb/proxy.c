@@ -14,6 +14,7 @@
 #include "cm.h"
 
 static atomic_int mode, cuts, frozen;
+static _Atomic(const char *) isolation;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char target[108]; /* under lock */
 static int listener = -1;
@@ -52,6 +53,18 @@ static bool commits(const char *bytes, size_t n)
            (n > 4 && bytes[4] == STMT_EXECUTE);
 }
 
+static void isolation_change(char *bytes, size_t n)
+{
+    static const char ASKED[] = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+    const char *level = isolation;
+    char *at = level ? memmem(bytes, n, ASKED, sizeof ASKED - 1) : NULL;
+    if (!at)
+        return;
+    at += sizeof ASKED - sizeof "READ COMMITTED";
+    memset(at, ' ', sizeof "READ COMMITTED" - 1);
+    memcpy(at, level, strlen(level));
+}
+
 /* The client's side; false: the connection ends. */
 static bool from_client(int client, int server)
 {
@@ -59,6 +72,7 @@ static bool from_client(int client, int server)
     ssize_t n = read(client, bytes, sizeof bytes);
     if (n <= 0)
         return false;
+    isolation_change(bytes, (size_t)n);
     int how = mode;
     if (!commits(bytes, (size_t)n) || how == PASS)
         return pass(server, bytes, n);
@@ -157,6 +171,11 @@ void proxy_cut(int how)
 void proxy_freeze(int on)
 {
     frozen = on;
+}
+
+void proxy_isolation(const char *level)
+{
+    isolation = level;
 }
 
 int proxy_cuts(void)

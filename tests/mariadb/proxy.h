@@ -17,6 +17,9 @@ const char *proxy_start(const char *server_socket);
 void proxy_cut(int how);
 /* From now on connections are accepted and nothing is answered; 0: goes on, without what was said meanwhile. */
 void proxy_freeze(int on);
+/* From now on sessions get this isolation where they ask for READ COMMITTED, as behind a proxy that knows better; NULL:
+ * what they ask for. At most 14 characters. */
+void proxy_isolation(const char *level);
 /* Cuts and freezes made so far. */
 int proxy_cuts(void);
 

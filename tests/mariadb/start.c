@@ -7,6 +7,7 @@
 
 #include "cm.h"
 #include "database.h"
+#include "proxy.h"
 
 static int fresh(void **state)
 {
@@ -62,6 +63,72 @@ static void a_small_packet_is_refused(void **state)
     database_run("SET GLOBAL max_allowed_packet=1048576");
     refused("", "max_allowed_packet", "set it to");
     database_run("SET GLOBAL max_allowed_packet=16777216");
+}
+
+/* A row that another application has not committed yet is not there for us. */
+static void uncommitted_is_unseen(struct fake_host *h)
+{
+    struct bp_err err;
+    database_run("INSERT IGNORE INTO DB.tenants (name) VALUES ('acme')");
+    database_hold("START TRANSACTION; INSERT INTO DB.ai_job_dispatches (tenant_id, workflow_id) SELECT t.id, w.id FROM "
+                  "DB.tenants t JOIN DB.workflows w ON w.name='a' WHERE t.name='acme'");
+    struct bp_op op = {.kind = BP_OP_LIST};
+    op.u.list.limit = 10;
+    assert_int_equal(queue_run(h, &op, &err), BP_OK);
+    assert_int_equal(op.err.rc, BP_OK);
+    assert_int_equal(op.u.list.count, 0);
+    fake_host_free(op.u.list.memory);
+    assert_int_equal(queue_lease(h, "w", "t0"), 0);
+    database_release();
+}
+
+/* Nor does anybody wait for a row behind the last one, as with REPEATABLE READ: the gap there would be locked. */
+static void the_end_of_the_queue_is_open(struct fake_host *h)
+{
+    int64_t id;
+    struct bp_err err;
+    database_hold("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION; INSERT INTO "
+                  "DB.ai_job_dispatches (tenant_id, workflow_id, due_ms) VALUES (1, 0, 1)");
+    assert_int_equal(queue_submit(h, NULL, &id, &err), BP_OK);
+    assert_int_equal(queue_lease(h, "w", "t1"), id);
+    database_release();
+}
+
+static void the_isolation_sessions_get_by_default_is_not_ours(void **state)
+{
+    static const char *const DEFAULTS[] = {"SERIALIZABLE", "READ-UNCOMMITTED", "REPEATABLE-READ"};
+    char sql[64];
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct bp_err err = {0};
+        database_fresh();
+        snprintf(sql, sizeof sql, "SET GLOBAL tx_isolation='%s'", DEFAULTS[i]);
+        database_run(sql);
+        struct fake_host *h = queue_start(NULL, "", &err);
+        if (!h)
+            fail_msg("%s: %s", DEFAULTS[i], err.text);
+        queue_worker(h, "w");
+        uncommitted_is_unseen(h);
+        the_end_of_the_queue_is_open(h);
+        fake_host_stop(h);
+    }
+}
+
+/* Whatever stands between us and the server may have its own mind of what sessions ask for. */
+static void another_isolation_than_asked_for_is_refused(void **state)
+{
+    struct bp_err err = {0};
+    (void)state;
+    made();
+    const char *proxy = proxy_start(database_socket());
+    proxy_isolation("SERIALIZABLE");
+    assert_null(queue_start(proxy, "", &err));
+    if (!strstr(err.text, "isolation SERIALIZABLE") || !strstr(err.text, "let sessions set READ COMMITTED"))
+        fail_msg("'%s'", err.text);
+    proxy_isolation(NULL);
+    struct fake_host *h = queue_start(proxy, "", &err);
+    assert_non_null(h);
+    fake_host_stop(h);
 }
 
 static void missing_privileges_are_named(void **state)
@@ -155,6 +222,8 @@ int main(void)
         cmocka_unit_test_setup(a_missing_database_says_how_to_make_it, fresh),
         cmocka_unit_test_setup(a_read_only_server_is_refused, fresh),
         cmocka_unit_test_setup(a_small_packet_is_refused, fresh),
+        cmocka_unit_test_setup(the_isolation_sessions_get_by_default_is_not_ours, fresh),
+        cmocka_unit_test_setup(another_isolation_than_asked_for_is_refused, fresh),
         cmocka_unit_test_setup(missing_privileges_are_named, fresh),
         cmocka_unit_test_setup(every_table_is_looked_at_for_its_privileges, fresh),
         cmocka_unit_test_setup(an_unreachable_server_is_said_and_found_when_it_comes, fresh),
