@@ -76,11 +76,13 @@ struct admin_conn {
     struct admin *admin;
     struct admin_conn *next;
     struct bufferevent *bev;
+    struct loop_timer *turn; /* handles lines, and ends the connection */
     struct admin_call *call; /* under way; the next line waits for its end */
     struct feed *feed;       /* events --follow */
     enum feed_form feed_form;
     uid_t uid;
     int may_write;
+    int due;     /* turn is armed */
     int closing; /* the other side will send no more */
 };
 
@@ -99,6 +101,8 @@ struct admin_call {
 void conn_accept(struct admin *a, evutil_socket_t fd);
 void conn_free(struct admin_conn *c);
 void conn_write(struct admin_conn *c, const char *text, size_t n);
+/* Lets the connection go on in the next turn of the loop: with its next lines, or with its end. */
+void conn_resume(struct admin_conn *c);
 void conn_follow(struct admin_conn *c, const char *pattern, enum feed_form form);
 
 /* rpc.c */

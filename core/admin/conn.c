@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 #define OUT_LIMIT   ((size_t)16 * 1024 * 1024) /* a reader this far behind is cut off */
+#define UNSENT      ((size_t)256 * 1024) /* beyond it, lines wait, and events in their feed, which loses the oldest */
+#define TURN_US     1000                 /* of lines at a time: then the others of the loop have their turn */
 #define FEED_EVENTS 1000
-#define FEED_UNSENT ((size_t)256 * 1024) /* beyond it, events wait in their feed, which loses the oldest */
 
 static void feed_pump(void *arg);
 
@@ -28,76 +29,107 @@ void conn_free(struct admin_conn *c)
         c->call->conn = NULL; /* the call ends by itself and answers nobody */
     if (c->feed)
         bus_feed_free(c->feed);
+    loop_timer_free(c->turn);
     bufferevent_free(c->bev);
     free(c);
 }
 
-/* Frees the connection when nothing is left to answer. */
-static int ended(struct admin_conn *c)
+static size_t unsent(const struct admin_conn *c)
 {
-    if (!c->closing || c->call || c->feed || evbuffer_get_length(bufferevent_get_output(c->bev)))
-        return 0;
-    conn_free(c);
-    return 1;
+    return evbuffer_get_length(bufferevent_get_output(c->bev));
+}
+
+/* Nothing more is read: what has come in is forgotten, and the connection ends with its last answer. */
+static void cut_off(struct admin_conn *c)
+{
+    struct evbuffer *in = bufferevent_get_input(c->bev);
+    evbuffer_drain(in, evbuffer_get_length(in));
+    c->closing = 1;
+    bufferevent_disable(c->bev, EV_READ);
 }
 
 void conn_write(struct admin_conn *c, const char *text, size_t n)
 {
-    struct evbuffer *out = bufferevent_get_output(c->bev);
-    if (evbuffer_get_length(out) + n <= OUT_LIMIT) {
-        evbuffer_add(out, text, n);
+    if (unsent(c) + n <= OUT_LIMIT) {
+        evbuffer_add(bufferevent_get_output(c->bev), text, n);
         return;
     }
     if (c->feed)
         bus_feed_free(c->feed);
     c->feed = NULL;
     log_warn(LOG_ADMIN, "an answer of %zu bytes is too large; its connection ends", n);
-    c->closing = 1; /* who waits for the answer must not wait for ever: the end of the connection tells it */
-    bufferevent_disable(c->bev, EV_READ);
-    bufferevent_trigger(c->bev, EV_WRITE, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+    cut_off(c); /* who waits for the answer must not wait for ever: the end of the connection tells it */
+    conn_resume(c);
 }
 
-/* Handles the next waiting line. */
-static void conn_next(struct admin_conn *c)
+/* The next line, or what is left behind the last one when no more can come; NULL: none yet. *n: its length. */
+static char *take_line(struct admin_conn *c, size_t *n)
 {
     struct evbuffer *in = bufferevent_get_input(c->bev);
-    while (!c->call && !c->feed) {
+    char *line = evbuffer_readln(in, n, EVBUFFER_EOL_CRLF);
+    if (line || !c->closing || (*n = evbuffer_get_length(in)) == 0)
+        return line;
+    line = calloc(1, *n + 1);
+    if (line)
+        evbuffer_remove(in, line, *n);
+    else
+        evbuffer_drain(in, *n);
+    return line;
+}
+
+/* Handles lines until none is left, one has to wait for its answer, the reader is behind, or the turn is over. */
+static void take_lines(struct admin_conn *c)
+{
+    int64_t end = mono_us() + TURN_US;
+    while (!c->call && !c->feed && unsent(c) < UNSENT) {
         size_t n;
-        char *line = evbuffer_readln(in, &n, EVBUFFER_EOL_CRLF);
-        if (!line && c->closing && (n = evbuffer_get_length(in)) > 0) { /* a last line without its end */
-            line = calloc(1, n + 1);
-            if (line)
-                evbuffer_remove(in, line, n);
+        char *line = take_line(c, &n);
+        if (!line && evbuffer_get_length(bufferevent_get_input(c->bev)) > ADMIN_LINE_MAX) {
+            static const char too_long[] = "error: a request is one line of at most 1048576 bytes\n";
+            conn_write(c, too_long, sizeof too_long - 1);
+            cut_off(c);
         }
         if (!line)
-            break;
+            return;
         rpc_line(c, line, n);
         free(line);
+        if (mono_us() >= end) {
+            conn_resume(c);
+            return;
+        }
     }
-    if (evbuffer_get_length(in) > ADMIN_LINE_MAX) {
-        static const char too_long[] = "error: a request is one line of at most 1048576 bytes\n";
-        conn_write(c, too_long, sizeof too_long - 1);
-        evbuffer_drain(in, evbuffer_get_length(in));
-        c->closing = 1;
-        bufferevent_disable(c->bev, EV_READ);
-    }
+}
+
+/* One turn of a connection, which frees it when nothing is left to read, to answer or to send. */
+static void take_turn(void *arg)
+{
+    struct admin_conn *c = arg;
+    c->due = 0;
+    take_lines(c);
+    if (c->closing && !c->call && !c->feed && !unsent(c) && !evbuffer_get_length(bufferevent_get_input(c->bev)))
+        conn_free(c);
+}
+
+void conn_resume(struct admin_conn *c)
+{
+    if (!c->due) /* armed again, it would be put off, for ever by one that sends faster than the loop turns */
+        loop_timer_after(c->turn, 0);
+    c->due = 1;
 }
 
 static void on_read(struct bufferevent *bev, void *arg)
 {
     (void)bev;
-    int64_t t = loop_enter(((struct admin_conn *)arg)->admin->app->loop);
-    struct loop *l = ((struct admin_conn *)arg)->admin->app->loop;
-    conn_next(arg);
-    loop_leave(l, "admin.request", t);
+    conn_resume(arg);
 }
 
 static void on_written(struct bufferevent *bev, void *arg)
 {
     struct admin_conn *c = arg;
     (void)bev;
-    if (!ended(c) && c->feed)
+    if (c->feed)
         feed_pump(c); /* what waited */
+    conn_resume(c);
 }
 
 static void on_event(struct bufferevent *bev, short what, void *arg)
@@ -111,8 +143,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
         return;
     }
     c->closing = 1; /* half closed: `echo status | socat` still reads */
-    conn_next(c);
-    ended(c);
+    conn_resume(c);
 }
 
 /* Is the peer in the group that may read? */
@@ -145,20 +176,27 @@ static int check_peer(struct admin_conn *c, int fd)
     return -1;
 }
 
-void conn_accept(struct admin *a, evutil_socket_t fd)
+static struct admin_conn *conn_new(struct admin *a, evutil_socket_t fd)
 {
     struct admin_conn *c = calloc(1, sizeof *c);
-    if (c)
-        c->admin = a;
-    if (!c || check_peer(c, fd) < 0) {
-        free(c);
-        close(fd);
-        return;
-    }
+    if (!c)
+        return NULL;
+    c->admin = a;
+    c->turn = loop_timer_new(a->app->loop, "admin.request", take_turn, c);
+    if (c->turn && check_peer(c, fd) == 0)
+        c->bev = bufferevent_socket_new(loop_base(a->app->loop), fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+    if (c->bev)
+        return c;
+    loop_timer_free(c->turn);
+    free(c);
+    return NULL;
+}
+
+void conn_accept(struct admin *a, evutil_socket_t fd)
+{
     evutil_make_socket_nonblocking(fd);
-    c->bev = bufferevent_socket_new(loop_base(a->app->loop), fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
-    if (!c->bev) {
-        free(c);
+    struct admin_conn *c = conn_new(a, fd);
+    if (!c) {
         close(fd);
         return;
     }
@@ -208,7 +246,7 @@ static void feed_pump(void *arg)
 {
     struct admin_conn *c = arg;
     struct event_msg *e;
-    while (evbuffer_get_length(bufferevent_get_output(c->bev)) < FEED_UNSENT && (e = bus_feed_next(c->feed))) {
+    while (c->feed && unsent(c) < UNSENT && (e = bus_feed_next(c->feed))) {
         uint64_t lost = bus_feed_lost(c->feed);
         if (lost)
             tell_lost(c, lost);

@@ -48,9 +48,7 @@ static void call_free(struct admin_call *c)
     if (!conn)
         return;
     conn->call = NULL;
-    bufferevent_trigger(conn->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
-    if (conn->closing) /* the write callback frees it once everything is out */
-        bufferevent_trigger(conn->bev, EV_WRITE, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+    conn_resume(conn);
 }
 
 static void answer_text(struct admin_call *c, struct json_object *data)

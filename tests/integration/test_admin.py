@@ -3,7 +3,9 @@
 import json
 import signal
 import socket
+import sqlite3
 import stat
+import threading
 
 import pytest
 
@@ -49,6 +51,60 @@ def test_json_rpc_is_answered_with_the_same_id(d):
 def test_several_lines_are_answered_in_order(d):
     out = talk(d, '{"id":1,"method":"status"}', '{"id":2,"method":"plugin.list"}', '{"id":3,"method":"help"}').splitlines()
     assert [json.loads(line)["id"] for line in out] == [1, 2, 3]
+
+
+def test_another_client_is_served_between_the_lines_of_one(d):
+    """Both have sent everything before the daemon looks; the first one's later answers tell what the second has done."""
+    with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
+        for s in first, second:
+            s.settimeout(60)
+            s.connect(str(d.state / "bpd.sock"))
+            s.sendall(b"help drain\n")  # each is answered once: they are accepted, in this order
+            assert s.recv(65536)
+        d.process.send_signal(signal.SIGSTOP)
+        first.sendall(b"log\n" * 1000 + b"status\n")  # no more than one read takes
+        second.sendall(b"log level admin:debug\n")
+        first.shutdown(socket.SHUT_WR)
+        d.process.send_signal(signal.SIGCONT)
+        answers = b"".join(iter(lambda: first.recv(65536), b""))
+        second.recv(65536)
+    assert b"log level" in answers[-40000:] and b"log level" not in answers[:1000]
+    assert b"ready: true" in answers[-4000:]
+
+
+def test_a_client_that_reads_late_gets_every_answer_in_order(d):
+    n = 4000  # of some 6 KB: more than is kept for one that does not read
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(60)
+        s.connect(str(d.state / "bpd.sock"))
+        lines = b"".join(b'{"id":%d,"method":"help"}\n' % i for i in range(n))
+        sender = threading.Thread(target=lambda: (s.sendall(lines), s.shutdown(socket.SHUT_WR)))
+        sender.start()
+        assert "ready: true" in talk(d, "status")  # others are served while it does not read
+        with s.makefile("rb") as answers:
+            ids = [json.loads(line)["id"] for line in answers]
+        sender.join()
+    assert ids == list(range(n))
+
+
+def test_more_lines_than_one_may_be_long_wait_behind_one_that_waits(d):
+    n = 50000
+    lines = b'{"id":-1,"method":"submit","params":{"body":{"workflow":"bench-noop"}}}\n'
+    lines += b"".join(b'{"id":%d,"method":"no.such"}\n' % i for i in range(n))
+    got = []
+    with socket.socket(socket.AF_UNIX) as s, sqlite3.connect(d.state / "plugin/sqlite/queue.db") as store:
+        s.settimeout(60)
+        s.connect(str(d.state / "bpd.sock"))
+        sender = threading.Thread(target=lambda: (s.sendall(lines), s.shutdown(socket.SHUT_WR)))
+        reader = threading.Thread(target=lambda: got.extend(s.makefile("rb")))
+        store.execute("BEGIN IMMEDIATE")  # the submit waits
+        sender.start()
+        reader.start()
+        sender.join(1)  # it is stuck once the daemon has taken what it takes; if that lasts longer, nothing is shown
+        store.rollback()
+        sender.join()
+        reader.join()
+    assert [json.loads(line)["id"] for line in got] == list(range(-1, n)), got[:3]
 
 
 def test_mistakes_name_the_command_and_the_nearest(d):
