@@ -20,6 +20,11 @@ struct instance {
     int has_worker;         /* its worker is registered */
     int worker_draining;    /* and gets no more jobs, says the queue */
     int boot_known;         /* how long it took to come up has been learned */
+    int64_t registered_ms;  /* its worker did, 0: not yet */
+    int sound;              /* its worker has checked its device, */
+    int64_t sound_ms;       /* at this time by its own clock, 0: it does not say */
+    int64_t first_job_ms;   /* it got its first lease, 0: none was seen */
+    unsigned stages;        /* a bit for each enum stage that it has reached */
     int32_t leases;         /* live ones, as of the last look at the queue */
     enum drain_step drain;
     int64_t marked_ms;
@@ -54,6 +59,8 @@ struct fleet {
     int asked;  /* for its description, by the look under way */
     int wanted; /* its workflow is still there */
     int exists;
+    int met;               /* it was described: what comes up from now on is watched from its launch */
+    int64_t jobs_asked_ms; /* monotonic, for first jobs */
     int32_t desired, max_size;
     int64_t described_ms;
     int32_t warmup_s; /* of its workflow */
@@ -91,6 +98,8 @@ struct fleets {
     int started;
     struct fleets_ending ending;
     int refreshing, again; /* a look is under way; another is wanted */
+    int asking_jobs;       /* for first jobs */
+    uint32_t first_jobs;   /* instances that await theirs, as of the last look */
     int queue_silent;      /* the queue did not answer the last look: told once */
     int64_t refresh_began_ms;
     struct fleet_workers *workers_now; /* the queue's answer of the look under way */
@@ -122,6 +131,15 @@ void drain_follow(struct instance *i);
 void drain_worker_up(struct fleets *f, struct fleet *fl, struct instance *i);
 /* Protection follows leases. */
 void protect_follow(struct fleets *f, struct fleet *fl);
+
+/* stages.c: what is known of an instance is new; events tell. */
+enum stage { STAGE_REQUESTED, STAGE_RUNNING, STAGE_REGISTERED, STAGE_DEVICE, STAGE_READY, STAGE_FIRST_JOB, STAGES };
+void stages_follow(struct fleets *f, struct fleet *fl, struct instance *i);
+/* It has registered of late, and no job of it was seen. */
+int stages_await_job(const struct instance *i, int64_t now_ms);
+void stages_leased(struct fleets *f, const struct event_msg *e); /* a job was leased, here */
+/* After a look: the leader looks into the queue for first jobs that another controller has leased. */
+void stages_ask(struct fleets *f, struct fleet *fl);
 
 /* lore.c: what the provider has learned, on its way to the queue and back. What a look takes along is the look's. */
 struct lore {

@@ -66,6 +66,8 @@ static void on_worker(const struct event_msg *e, void *arg)
 
 static void on_job(const struct event_msg *e, void *arg)
 {
+    if (e->id == EVENT_JOB_LEASED)
+        stages_leased(arg, e);
     if (e->id != EVENT_JOB_PROGRESS && e->id != EVENT_JOB_SUBMITTED)
         on_worker(e, arg);
 }

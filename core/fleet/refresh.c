@@ -17,7 +17,8 @@
 struct worker_seen {
     char id[256];
     int32_t leases, draining;
-    int64_t registered_ms;
+    int64_t registered_ms, sound_ms;
+    int sound;
     char fault[200];
 };
 
@@ -73,6 +74,12 @@ static void merge_worker(struct fleets *f, struct fleet *fl, struct instance *i)
         learn_boot(fl, i, w);
     i->has_worker = w != NULL;
     i->worker_draining = w && w->draining;
+    if (w && !i->registered_ms)
+        i->registered_ms = w->registered_ms;
+    if (w && !i->sound && w->sound) {
+        i->sound = 1;
+        i->sound_ms = w->sound_ms;
+    }
     snprintf(i->fault, sizeof i->fault, "%s", w ? w->fault : "");
     if (leases > 0 && i->leases == 0)
         i->busy_since_ms = fleets_now(f);
@@ -120,6 +127,7 @@ static void merge_instance(struct fleets *f, struct fleet *fl, const struct bp_i
     i->now = *d;
     i->known = 1;
     merge_worker(f, fl, i);
+    stages_follow(f, fl, i);
     life_follow(f, i);
     if (!f->leading)
         drain_follow(i);
@@ -166,10 +174,12 @@ static void merge_fleet(struct fleets *f, struct fleet *fl, const struct bp_flee
     for (uint32_t k = 0; k < st->n_instances; k++)
         merge_instance(f, fl, &st->instances[k]);
     forget_unknown(f, fl);
+    fl->met = 1;
     struct lead_term term;
     if (!f->started)
         return; /* stopping: looks and changes no more */
     activities_ask(f, fl);
+    stages_ask(f, fl);
     if (!f->leading || !leads_now(&f->leads, &term))
         return;
     silent_follow(f, fl);
@@ -232,6 +242,7 @@ static void described(void *args, const struct bp_err *err, void *arg)
     }
     if (d && err->rc != BP_TIMEOUT) /* else it is the provider's still */
         lore_got(f, &d->lore);
+    f->first_jobs = 0;
     for (struct fleet *fl = f->list; fl; fl = fl->next) {
         if (!fl->asked) /* it has an error of its own */
             continue;
@@ -312,6 +323,7 @@ static void take_workers(struct fleets *f, const struct bp_op_worker_list *l)
         w->draining = l->workers[k].draining;
         w->registered_ms = l->workers[k].registered_ms;
         fault_in(l->workers[k].capabilities, w->fault, sizeof w->fault);
+        w->sound = fault_is_sound(l->workers[k].capabilities, &w->sound_ms);
         if (!name_map_put(&f->workers_now->by_id, w->id, w)) {
             forget_workers(f); /* half of them would be taken for idle */
             return;

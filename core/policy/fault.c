@@ -25,6 +25,15 @@ int fault_is_checked(const char *capabilities)
     return checked;
 }
 
+int fault_is_sound(const char *capabilities, int64_t *since_ms)
+{
+    struct json_object *whole, *health = report_in(capabilities, &whole);
+    int sound = health && json_truth(health, "ok", 0);
+    *since_ms = sound ? json_int(health, "sound_ms", 0) : 0;
+    json_object_put(whole);
+    return sound;
+}
+
 int fault_in(const char *capabilities, char *out, size_t n)
 {
     struct json_object *o, *health = report_in(capabilities, &o);

@@ -4,6 +4,7 @@
 #define POLICY_FAULT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define FAULT_BYTES 300
 
@@ -13,6 +14,9 @@ struct json_object;
 int fault_in(const char *capabilities, char *out, size_t n);
 /* 1 when the worker has checked its device and says how it is, good or bad. */
 int fault_is_checked(const char *capabilities);
+/* 1 when the worker has checked its device and says that it is sound; *since_ms: since when, by its clock, 0: not told.
+ */
+int fault_is_sound(const char *capabilities, int64_t *since_ms);
 /* {"slug": "why"} of the workflows whose assets it cannot have, texts all; NULL: none. The caller's. */
 struct json_object *lacks_in(const char *capabilities);
 

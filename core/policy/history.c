@@ -9,6 +9,8 @@
 #define STAGES_MEAN 20
 #define RATE_MOST_S 3600.0
 
+const char *const history_stage_names[HISTORY_STAGES] = {"running", "registered", "device_ready", "first_job"};
+
 void history_init(struct history *h)
 {
     memset(h, 0, sizeof *h);

@@ -27,6 +27,7 @@ enum history_stage {
     HISTORY_FIRST_JOB,
     HISTORY_STAGES
 };
+extern const char *const history_stage_names[HISTORY_STAGES];
 
 /* One level k: demand (queued + leased) is at k or above (a spell), or below it (a gap). */
 struct history_level {

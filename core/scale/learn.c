@@ -6,86 +6,28 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct boot *boot_find(struct scale_item *item, const char *instance)
-{
-    for (int k = 0; k < SCALE_BOOTS; k++)
-        if (item->boots[k].launched_ms && strcmp(item->boots[k].instance, instance) == 0)
-            return &item->boots[k];
-    return NULL;
-}
-
-/* A boot whose slot is taken by a later one is not followed any more. */
-static void boot_end(struct scale *s, struct boot *b)
-{
-    s->first_jobs -= b->launched_ms && b->registered;
-    memset(b, 0, sizeof *b);
-}
-
-static void launched(struct scale *s, struct scale_item *item, const char *instance, int64_t at_ms)
-{
-    struct boot *b = &item->boots[item->n_boots++ % SCALE_BOOTS];
-    boot_end(s, b);
-    snprintf(b->instance, sizeof b->instance, "%s", instance);
-    b->launched_ms = at_ms;
-    history_launched(item->history, at_ms, 1);
-}
-
-static double after_s(const struct boot *b, int64_t at_ms)
-{
-    return (double)(at_ms - b->launched_ms) / 1000.0;
-}
-
 static void learn_instance(struct scale *s, const struct event_msg *e, struct json_object *f)
 {
     struct scale_item *item = scale_item_find(s, json_str(f, "workflow", ""));
-    const char *instance = json_str(f, "instance", ""), *from = json_str(f, "from", ""), *to = json_str(f, "to", "");
-    struct boot *b = item ? boot_find(item, instance) : NULL;
-    if (!item)
-        return;
-    if (strcmp(json_str(f, "reason", ""), "interruption notice") == 0)
+    if (item && strcmp(json_str(f, "reason", ""), "interruption notice") == 0)
         history_interrupted(item->history, e->at_ms);
-    else if (strcmp(from, "none") == 0 && strcmp(to, "pending") == 0)
-        launched(s, item, instance, e->at_ms);
-    else if (b && strcmp(to, "running") == 0)
-        history_staged(item->history, e->at_ms, HISTORY_RUNNING, after_s(b, e->at_ms));
-    else if (b && strncmp(to, "terminat", 8) == 0)
-        boot_end(s, b);
 }
 
-/* A worker has the id of its instance. */
-static void learn_worker(struct scale *s, const struct event_msg *e, struct json_object *f)
-{
-    for (struct scale_item *i = s->items; i; i = i->next) {
-        struct boot *b = boot_find(i, json_str(f, "worker", ""));
-        if (!b || b->registered)
-            continue;
-        b->registered = 1;
-        s->first_jobs++;
-        history_staged(i->history, e->at_ms, HISTORY_REGISTERED, after_s(b, e->at_ms));
-        history_ready(i->history, e->at_ms, after_s(b, e->at_ms));
-    }
-}
-
-/* Its worker has found its device sound, at once or after a while. */
-static void learn_device(struct scale *s, const struct event_msg *e, struct json_object *f)
-{
-    for (struct scale_item *i = s->items; i; i = i->next) {
-        struct boot *b = boot_find(i, json_str(f, "worker", ""));
-        if (!b || b->device)
-            continue;
-        b->device = 1;
-        history_staged(i->history, e->at_ms, HISTORY_DEVICE, after_s(b, e->at_ms));
-    }
-}
-
-static void learn_first_job(struct scale *s, const struct event_msg *e, struct json_object *f)
+/* How far a new instance has come, wherever its worker registers and takes jobs. */
+static void learn_boot(struct scale *s, const struct event_msg *e, struct json_object *f)
 {
     struct scale_item *item = scale_item_find(s, json_str(f, "workflow", ""));
-    struct boot *b = item ? boot_find(item, json_str(f, "worker", "")) : NULL;
-    if (!b || !b->registered)
+    const char *stage = json_str(f, "stage", "");
+    double after_s = (double)json_int(f, "after_ms", 0) / 1000;
+    if (!item)
         return;
-    history_staged(item->history, e->at_ms, HISTORY_FIRST_JOB, after_s(b, e->at_ms));
-    boot_end(s, b);
+    if (strcmp(stage, "requested") == 0)
+        history_launched(item->history, e->at_ms, 1);
+    if (strcmp(stage, "ready") == 0)
+        history_ready(item->history, e->at_ms, after_s);
+    for (int k = 0; k < HISTORY_STAGES; k++)
+        if (strcmp(stage, history_stage_names[k]) == 0)
+            history_staged(item->history, e->at_ms, k, after_s);
 }
 
 static void came(struct scale_item *item, int64_t at_ms, uint32_t n)
@@ -104,14 +46,10 @@ static void learn_arrived(struct scale_item *item, const struct event_msg *e, st
 
 void learn_event(struct scale *s, const struct event_msg *e)
 {
-    if (e->id == EVENT_JOB_LEASED && s->first_jobs)
-        learn_first_job(s, e, event_fields(e));
     if (e->id == EVENT_FLEET_INSTANCE)
         learn_instance(s, e, event_fields(e));
-    if (e->id == EVENT_WORKER_REGISTERED)
-        learn_worker(s, e, event_fields(e));
-    if (e->id == EVENT_WORKER_READY || e->id == EVENT_WORKER_HEALTHY)
-        learn_device(s, e, event_fields(e));
+    if (e->id == EVENT_FLEET_BOOT)
+        learn_boot(s, e, event_fields(e));
     if (e->id != EVENT_JOB_SUBMITTED && e->id != EVENT_JOB_COMPLETED && e->id != EVENT_QUEUE_ARRIVED &&
         e->id != EVENT_FLEET_LAUNCH_FAILED)
         return;
@@ -127,10 +65,4 @@ void learn_event(struct scale *s, const struct event_msg *e)
         learn_arrived(item, e, f);
     else
         history_launch_failed(item->history, e->at_ms);
-}
-
-void learn_forget(struct scale *s, struct scale_item *item)
-{
-    for (int k = 0; k < SCALE_BOOTS; k++)
-        boot_end(s, &item->boots[k]);
 }

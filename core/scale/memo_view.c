@@ -13,8 +13,6 @@
 
 #define VERSION 1
 
-static const char *const stages[HISTORY_STAGES] = {"running", "registered", "device_ready", "first_job"};
-
 /* To a thousandth: people read it too. */
 static struct json_object *seconds_list(const float *list, uint32_t n)
 {
@@ -47,7 +45,7 @@ static void put_boots(struct json_object *o, const struct history *h)
     struct json_object *by_stage = json_object_new_object();
     for (int k = 0; k < HISTORY_STAGES; k++)
         if (h->stage_s[k] > 0)
-            json_put_num(by_stage, stages[k], round((double)h->stage_s[k] * 1000) / 1000);
+            json_put_num(by_stage, history_stage_names[k], round((double)h->stage_s[k] * 1000) / 1000);
     json_object_object_add(o, "stage_s", by_stage);
 }
 
@@ -120,7 +118,7 @@ static void take_boots(struct history *h, struct json_object *o)
     uint64_t boots = count_in(o, "boots");
     h->boots = n < HISTORY_BOOTS || boots < n ? n : boots;
     for (int k = 0; k < HISTORY_STAGES; k++)
-        h->stage_s[k] = (float)positive_in(json_member(o, "stage_s"), stages[k]);
+        h->stage_s[k] = (float)positive_in(json_member(o, "stage_s"), history_stage_names[k]);
 }
 
 static void take_on_demand(struct allowance *a, struct json_object *o)

@@ -176,7 +176,6 @@ static void forget_unseen(struct scale *s)
         name_map_remove(&s->by_slug, i->slug);
         if (i->retired && s->started)
             alarms_drop(s, i);
-        learn_forget(s, i);
         scale_item_free(i);
     }
 }
@@ -300,14 +299,10 @@ static void poke(const struct event_msg *e, void *arg)
         loop_timer_after(s->soon, SOON_MS);
 }
 
-/* Of workers, that one came up changes what is decided; that its device is ready is only learned. */
-static void on_worker(const struct event_msg *e, void *arg)
+/* How far an instance has come changes nothing that is decided now. */
+static void on_boot(const struct event_msg *e, void *arg)
 {
-    struct scale *s = arg;
-    if (e->id == EVENT_WORKER_REGISTERED)
-        poke(e, s);
-    else
-        learn_event(s, e);
+    learn_event(arg, e);
 }
 
 /* ---- life ---- */
@@ -327,7 +322,8 @@ struct scale *scale_new(struct bus *b, struct host *h, const struct config *c, c
     s->minute = loop_timer_new(l, "scale.metrics", metrics_publish, s);
     s->jobs = bus_subscribe(b, "job.*", poke, s);
     s->instances = bus_subscribe(b, "fleet.instance", poke, s);
-    s->workers = bus_subscribe(b, "worker.*", on_worker, s);
+    s->boots = bus_subscribe(b, "fleet.boot", on_boot, s);
+    s->workers = bus_subscribe(b, "worker.registered", poke, s);
     s->failures = bus_subscribe(b, "fleet.launch_failed", poke, s);
     s->arrivals = bus_subscribe(b, "queue.arrived", poke, s);
     s->leader = bus_subscribe(b, "leader.*", poke, s);
@@ -350,6 +346,7 @@ void scale_free(struct scale *s)
     bus_unsubscribe(s->instances);
     bus_unsubscribe(s->arrivals);
     bus_unsubscribe(s->workers);
+    bus_unsubscribe(s->boots);
     bus_unsubscribe(s->failures);
     bus_unsubscribe(s->leader);
     bus_unsubscribe(s->plugins);

@@ -29,15 +29,6 @@ struct scale_alarms {
     int32_t backlog_target, max_size, empty_after_s;
 };
 
-#define SCALE_BOOTS 32 /* followed at a time */
-
-/* A boot under way, until its first job. */
-struct boot {
-    char instance[64];
-    int64_t launched_ms;    /* 0: the slot is free */
-    int registered, device; /* it has registered; its device is ready */
-};
-
 /* A rule of an operator beside the hold. */
 struct scale_rule {
     int on;
@@ -79,9 +70,7 @@ struct scale_item {
     struct json_object *learned; /* by policies that do not decide now, by name, owned, or NULL: see memo_policy.c */
     struct history *history;     /* owned */
     int recalled;                /* the queue was, or is being, asked for what came before */
-    struct boot boots[SCALE_BOOTS];
-    uint32_t n_boots; /* ever: the ring's head */
-    char reason[200]; /* of the last plan, change or not */
+    char reason[200];            /* of the last plan, change or not */
     int32_t desired;
     int64_t planned_ms, last_scale_ms, empty_since_ms;
     int32_t hold_size; /* < 0: none */
@@ -119,9 +108,8 @@ struct scale {
     struct recall *recall;   /* the workflow whose past is asked for, NULL: none */
     struct memos *memos;     /* what goes to the store and comes from it, owned */
     int64_t rule_changes;    /* by operators, here, ever */
-    uint32_t first_jobs;     /* boots whose first job is awaited: only then leases are looked into */
     struct loop_timer *tick, *soon, *minute;
-    struct subscription *jobs, *instances, *arrivals, *workers, *failures, *leader, *plugins;
+    struct subscription *jobs, *instances, *boots, *arrivals, *workers, *failures, *leader, *plugins;
     struct leads leads;
     int started, asking, again;
     int unknown;                /* the round under way met one of which is not known what is remembered */
@@ -218,8 +206,6 @@ void memo_shadow_take(struct shadow *sh, struct json_object *o, int64_t now_ms);
 
 /* learn.c: what events tell of a workflow goes into its history. */
 void learn_event(struct scale *s, const struct event_msg *e);
-/* The item is about to be freed. */
-void learn_forget(struct scale *s, struct scale_item *item);
 
 /* Fills the view of one workflow. BP_NOTFOUND: the fleet is not known yet. */
 int view_build(struct scale *s, const struct workflow *w, struct scale_item *item, struct bp_view *v);

@@ -32,7 +32,8 @@ struct health {
     int known;   /* a check since the start, and since the last doubt, is over */
     int overdue; /* a check fell due while a job ran */
     int version;
-    char fault[300]; /* "" none */
+    int64_t sound_ms; /* it was found sound first, 0: not yet */
+    char fault[300];  /* "" none */
     struct json_object *report;
 };
 
@@ -58,6 +59,8 @@ static struct json_object *digest(const struct health *h, struct json_object *fu
     json_put_bool(o, "ok", !h->fault[0]);
     json_put_str(o, "name", json_str(full, "name", ""));
     json_put_str(o, "text", h->fault);
+    if (h->sound_ms)
+        json_put_int(o, "sound_ms", h->sound_ms);
     json_object_object_add(o, "warnings", warnings ? json_object_get(warnings) : json_object_new_array());
     return o;
 }
@@ -75,6 +78,8 @@ static void conclude(struct health *h, struct json_object *full, const char *fau
     char before[sizeof(h->fault)];
     memcpy(before, h->fault, sizeof(before));
     snprintf(h->fault, sizeof(h->fault), "%s", fault);
+    if (!fault[0] && !h->sound_ms)
+        h->sound_ms = loop_now_ms(h->w->loop);
     struct json_object *now = digest(h, full);
     if (!h->report || !json_object_equal(h->report, now))
         h->version++;

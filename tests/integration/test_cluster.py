@@ -491,3 +491,24 @@ def test_the_next_leader_knows_what_policies_learned_and_a_shadow_would_have_cos
     assert after == seen and again["since_ms"] == shadow["since_ms"] and again["instance_hours"] >= shadow["instance_hours"] > 0
     for key in ("modelled", "live_modelled"):
         assert [again[key][n] for n in ("jobs", "wait_hours", "wait_p95_s")] == [shadow[key][n] for n in ("jobs", "wait_hours", "wait_p95_s")]
+
+
+def test_the_leader_measures_boots_of_workers_that_only_ever_talk_to_another_controller(cluster):
+    a, b = cluster.two(**{"scale.tickMilliseconds": "200"})
+    b.http.submit("bench-noop")
+    instance = wait_until("an instance is launched", lambda: (rows := a.ctl("fleet", "bench-noop")) and rows[0]["instances"])[0]["id"]
+    w = worker(b, instance)
+    sound = {"health": {"ok": True, "name": "x", "text": "", "warnings": [], "sound_ms": int(time.time() * 1000)}}
+    job = w.poll(capabilities=sound, wait_seconds=5).data["job"]
+    assert w.complete(job).status == 200
+
+    def measured(d):
+        rows = d.ctl("scale", "bench-noop")
+        return (rows[0] if rows else {}).get("measured", {})
+
+    stages = wait_until("all stages are measured", lambda: (m := measured(a).get("stage_s", {})) and "first_job" in m and "device_ready" in m and m)
+    assert 0 <= stages["registered"] <= stages["device_ready"] and stages["registered"] <= stages["first_job"], stages
+    assert measured(a)["boots"] == 1 and measured(a)["launches"] >= 1
+    assert not [e for e in a.ctl("events", "job.leased")], "the leader itself saw nothing of it"
+    told = [e["stage"] for e in a.ctl("events", "fleet.boot", "--last", "50") if e["instance"] == instance]
+    assert sorted(told) == sorted(["requested", "running", "registered", "device_ready", "ready", "first_job"]), told

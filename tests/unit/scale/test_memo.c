@@ -463,21 +463,16 @@ static void a_boot_is_measured_by_stage(void **state)
     (void)state;
     struct rig *r = remembering();
     struct scale *s = begun(r);
-    bus_publish(r->bus, EVENT_FLEET_INSTANCE, "photo", "i-1", "none", "pending", "");
-    rig_turn(r, 10);
-    bus_publish(r->bus, EVENT_FLEET_INSTANCE, "photo", "i-1", "pending", "running", "");
-    rig_turn(r, 10);
-    bus_publish(r->bus, EVENT_WORKER_REGISTERED, "i-1", "photo", "[\"photo\"]", (int64_t)0);
-    rig_turn(r, 10);
-    bus_publish(r->bus, EVENT_WORKER_READY, "i-1");
-    rig_turn(r, 10);
-    bus_publish(r->bus, EVENT_WORKER_HEALTHY, "i-1"); /* later changes are none of its boot */
-    bus_publish(r->bus, EVENT_JOB_LEASED, (int64_t)1, "acme", "photo", "i-1", (int64_t)1, (int64_t)0);
-    rig_turn(r, 10);
+    static const char *const told[] = {"requested", "running", "registered", "device_ready", "ready", "first_job"};
+    for (int k = 0; k < 6; k++)
+        bus_publish(r->bus, EVENT_FLEET_BOOT, "photo", "i-1", told[k], (int64_t)k * 1000);
+    rig_turn(r, 20);
     const float *stage = s->items->history->stage_s;
     for (int k = 0; k < HISTORY_STAGES; k++)
         assert_true(stage[k] > (k ? stage[k - 1] : 0));
+    assert_int_equal(s->items->history->launches, 1);
     assert_int_equal(s->items->history->boots, 1);
+    assert_true(s->items->history->boot_s[0] == 4);
     struct json_object *o = scale_describe(s, "photo");
     struct json_object *measured = json_member(json_object_array_get_idx(o, 0), "measured");
     assert_true(json_num(json_member(measured, "stage_s"), "device_ready", 0) > 0);
