@@ -283,8 +283,6 @@ static int fleet_counts_for_scale(void *fleets, const char *slug, struct bp_view
     v->terminating = c.terminating;
     v->busy = c.busy;
     v->launch_failures = c.launch_failures;
-    if (c.boot_s > 0)
-        v->boot_s = c.boot_s;
     if (c.max_size > 0)
         v->max_size = c.max_size;
     *described_ms = c.described_ms;

@@ -68,7 +68,6 @@ static void read_counts(struct fleet_view *v, struct fleets *fleets, const char 
     f->max_size = c.max_size;
     f->leaving = c.draining;
     f->failures = c.launch_failures;
-    f->boot_s = c.boot_s > 0 ? c.boot_s : f->boot_s;
     if (v->detail.n_booting > 0)
         f->boot_ms = f->now_ms - (int64_t)(1000 * (double)v->detail.booting_s[0]);
 }
@@ -114,7 +113,8 @@ static void view_fill(struct fleet_view *v, const struct explain_engines *e, con
     f->quarantine = w ? w->quarantine : NULL;
     f->draining = e->draining;
     f->max_size = w ? w->max_size : 0;
-    f->boot_s = w ? w->warmup_s : 0;
+    const struct history *h = scale_history(e->scale, slug);
+    f->boot_s = h ? history_boot_s(h, w ? w->warmup_s : 0) : w ? w->warmup_s : 0;
     f->tick_s = (double)config_int(e->config, CONFIG_SCALE_TICK_MS) / 1000;
     read_scale(f, first(v->scale));
     read_counts(v, e->fleets, slug);

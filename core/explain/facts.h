@@ -44,7 +44,7 @@ struct fleet_facts {
     const char *lacking_worker, *lacks;  /* one of them, and what it says */
     int32_t max_size;
     int32_t failures;    /* launches that failed within 10 min */
-    double boot_s;       /* usual, launch to worker; <= 0: not known */
+    double boot_s;       /* usual, launch to when it can serve; <= 0: not known */
     int64_t boot_ms;     /* launch of the one that boots longest */
     int64_t failed_ms;   /* the latest failed launch that the provider told of */
     const char *failure; /* what it said, or NULL */

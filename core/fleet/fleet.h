@@ -38,7 +38,7 @@ void fleets_stop(struct fleets *f, const struct fleets_ending *ending);
 struct fleet_counts {
     int32_t desired, pending, running, draining, terminating, busy, max_size;
     int64_t described_ms;    /* when the provider last answered */
-    double boot_s;           /* measured launch to first poll, 0: not measured */
+    double boot_s;           /* measured launch to registration, 0: not measured */
     int32_t launch_failures; /* within 10 min */
 };
 int fleet_counts(struct fleets *f, const char *slug, struct fleet_counts *out);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SILENT_MS   60000  /* after its registration; a worker that checks its device has said so by then */
 #define BOOT_MOST_S 7200   /* what takes longer was no boot */
 #define AWAIT_MS    600000 /* after its registration, a first job is looked for so long */
 #define JOBS        50     /* looked into at a time */
@@ -41,6 +42,16 @@ static int64_t plausible(const struct instance *i, int64_t at_ms, int64_t now_ms
     return at_ms > least_ms ? at_ms : least_ms;
 }
 
+/* When it could serve: its device is sound; of a worker that says nothing of it, its registration. 0: not yet. A job of
+ * which an earlier look knew is older than what this one knows of the worker. */
+static int64_t ready_ms(const struct instance *i, int64_t now_ms)
+{
+    int had_job = (i->stages & 1U << STAGE_FIRST_JOB) != 0;
+    if (i->sound)
+        return plausible(i, i->sound_ms, now_ms);
+    return i->has_worker && !i->fault[0] && (had_job || now_ms - i->registered_ms >= SILENT_MS) ? i->registered_ms : 0;
+}
+
 void stages_follow(struct fleets *f, struct fleet *fl, struct instance *i)
 {
     int64_t now = fleets_now(f);
@@ -53,9 +64,9 @@ void stages_follow(struct fleets *f, struct fleet *fl, struct instance *i)
     if (!i->registered_ms)
         return;
     reached(f, fl, i, STAGE_REGISTERED, i->registered_ms);
-    reached(f, fl, i, STAGE_READY, i->registered_ms);
     if (i->sound)
         reached(f, fl, i, STAGE_DEVICE, plausible(i, i->sound_ms, now));
+    reached(f, fl, i, STAGE_READY, ready_ms(i, now));
     reached(f, fl, i, STAGE_FIRST_JOB, i->first_job_ms);
 }
 

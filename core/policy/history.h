@@ -50,7 +50,7 @@ struct history {
     double run_mean_s, run_square_s2; /* moving means of the last 200 of t and t * t; 0: none finished */
 
     uint64_t boots;
-    float boot_s[HISTORY_BOOTS];   /* ring: launch to ready */
+    float boot_s[HISTORY_BOOTS];   /* ring: launch to when it could serve */
     float stage_s[HISTORY_STAGES]; /* moving means of the last 20 by stage; 0: not measured */
 
     uint64_t launches, launch_failures, interruptions; /* ever */

@@ -498,6 +498,7 @@ def test_the_leader_measures_boots_of_workers_that_only_ever_talk_to_another_con
     b.http.submit("bench-noop")
     instance = wait_until("an instance is launched", lambda: (rows := a.ctl("fleet", "bench-noop")) and rows[0]["instances"])[0]["id"]
     w = worker(b, instance)
+    wait_until("its device takes a moment", lambda t=time.monotonic(): time.monotonic() > t + 0.3)
     sound = {"health": {"ok": True, "name": "x", "text": "", "warnings": [], "sound_ms": int(time.time() * 1000)}}
     job = w.poll(capabilities=sound, wait_seconds=5).data["job"]
     assert w.complete(job).status == 200
@@ -508,6 +509,7 @@ def test_the_leader_measures_boots_of_workers_that_only_ever_talk_to_another_con
 
     stages = wait_until("all stages are measured", lambda: (m := measured(a).get("stage_s", {})) and "first_job" in m and "device_ready" in m and m)
     assert 0 <= stages["registered"] <= stages["device_ready"] and stages["registered"] <= stages["first_job"], stages
+    assert stages["registered"] + 0.3 <= stages["device_ready"] and measured(a)["boot_s"] == [stages["device_ready"]]
     assert measured(a)["boots"] == 1 and measured(a)["launches"] >= 1
     assert not [e for e in a.ctl("events", "job.leased")], "the leader itself saw nothing of it"
     told = [e["stage"] for e in a.ctl("events", "fleet.boot", "--last", "50") if e["instance"] == instance]

@@ -99,7 +99,7 @@ static void each_stage_is_told_once_with_the_time_since_the_launch(void **state)
     rig_until(f.rig, is_told, "first_job 80, ");
     registers(&f, m, launched + 90000, health); /* it came up again: that is no boot */
     look(&f);
-    assert_string_equal(told, "requested 0, running 20, registered 60, ready 60, device_ready 70, first_job 80, ");
+    assert_string_equal(told, "requested 0, running 20, registered 60, device_ready 70, ready 70, first_job 80, ");
     finish(&f, s);
 }
 
@@ -117,11 +117,35 @@ static void one_that_came_up_between_two_looks_is_told_whole(void **state)
     m->instance.running_ms = launched + 5000;
     pthread_mutex_unlock(&f.rig->lock);
     registers(&f, m, launched + 9000, "{\"health\":{\"ok\":false}}");
-    assert_string_equal(told, "requested 0, running 5, registered 9, ready 9, ");
+    assert_string_equal(told, "requested 0, running 5, registered 9, ");
     bus_publish(f.rig->bus, EVENT_JOB_LEASED, (int64_t)1, "acme", "photo", "i-9", (int64_t)1, (int64_t)0);
     look(&f);
     assert_non_null(strstr(told, "first_job 50, "));
+    look(&f);
+    assert_null(strstr(told, ", ready")); /* with a broken device it serves nobody */
     finish(&f, s);
+}
+
+/* As workers of the field: what they can do shows when they do it, or when they have stood there for a minute. */
+static void of_a_worker_that_says_nothing_of_its_device_the_boot_ends_when_it_registers(void **state)
+{
+    (void)state;
+    for (int idle = 0; idle < 2; idle++) {
+        struct fixture f;
+        begin(&f, 0, NEVER);
+        struct subscription *s = listening(&f);
+        int64_t launched = loop_now_ms(f.rig->loop) - 100000;
+        struct machine *m = add(&f, launched);
+        registers(&f, m, launched + (idle ? 39000 : 90000), NULL);
+        if (!idle) {
+            assert_null(strstr(told, ", ready"));
+            bus_publish(f.rig->bus, EVENT_JOB_LEASED, (int64_t)1, "acme", "photo", "i-9", (int64_t)1, (int64_t)0);
+            look(&f);
+            look(&f);
+        }
+        assert_non_null(strstr(told, idle ? ", ready 39, " : ", ready 90, "));
+        finish(&f, s);
+    }
 }
 
 /* What was there before this process looked has been told by another one. */
@@ -161,6 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_stage_is_told_once_with_the_time_since_the_launch),
         cmocka_unit_test(one_that_came_up_between_two_looks_is_told_whole),
+        cmocka_unit_test(of_a_worker_that_says_nothing_of_its_device_the_boot_ends_when_it_registers),
         cmocka_unit_test(of_instances_that_are_met_only_what_follows_is_told),
         cmocka_unit_test(a_time_that_cannot_be_is_the_time_of_the_look),
     };
