@@ -140,25 +140,60 @@ static double setting(struct client *c, const char *key, double otherwise)
     return v;
 }
 
-static double measured_boot(struct client *c, const char *workflow)
+/* What is said of a workflow by a command that lists; NULL: nothing. json_object_put() it. */
+static struct json_object *told(struct client *c, const char *command, const char *workflow)
 {
     struct bp_err err = {0};
-    const char *words[] = {"fleet", workflow, NULL};
+    const char *words[] = {command, workflow, NULL};
     struct json_object *list = ask(c, words, &err), *first = NULL;
     if (list && json_object_is_type(list, json_type_array) && json_object_array_length(list))
-        first = json_object_array_get_idx(list, 0);
-    double v = json_num(first, "boot_s", 0);
+        first = json_object_get(json_object_array_get_idx(list, 0));
     json_object_put(list);
-    return v;
+    return first;
 }
 
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The median of those kept, as policies take it; 0: none was measured. */
+static double measured_boot(struct json_object *scale)
+{
+    struct json_object *list = json_member(json_member(scale, "measured"), "boot_s");
+    double s[64];
+    size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+    n = n < 64 ? n : 64;
+    for (size_t k = 0; k < n; k++)
+        s[k] = json_object_get_double(json_object_array_get_idx(list, k));
+    qsort(s, n, sizeof *s, by_size);
+    return n ? s[n / 2] : 0;
+}
+
+/* The workflow's windows. An adopted policy goes before theirs, as it does live. */
+static int take_windows(struct simulation *s, struct json_object *w, int adopted, struct bp_err *err)
+{
+    struct json_object *windows = json_member(w, "schedule");
+    if (!windows || s->schedule)
+        return BP_OK;
+    for (size_t k = 0; adopted && k < json_object_array_length(windows); k++)
+        json_object_object_del(json_object_array_get_idx(windows, k), "policy");
+    s->model.schedule = s->schedule = strdup(json_text(windows));
+    return s->schedule ? BP_OK : err_set(err, BP_NOMEM, "no memory for the schedule");
+}
+
+/* The policy of the workflow itself is the one that its settings name, or the one that was adopted: what decides at
+ * this moment may be a window's. */
 static int take_settings(struct client *c, struct simulation *s, struct simulation_source *from, struct bp_err *err)
 {
     const char *words[] = {"workflow", from->workflow, NULL};
     struct json_object *w = ask(c, words, err), *m = json_member(w, "manifest");
-    double boot = measured_boot(c, from->workflow);
     if (!w)
         return err->rc;
+    struct json_object *scale = told(c, "scale", from->workflow);
+    const char *adopted = json_str(scale, "adopted", NULL);
+    double boot = measured_boot(scale);
     set(&s->model, from->given, "max", json_num(w, "max_size", s->model.max));
     set(&s->model, from->given, "boot", boot > 0 ? boot : json_num(m, "warmupSeconds", 300));
     set(&s->model, from->given, "backlog", json_num(m, "backlogTarget", 1));
@@ -168,14 +203,12 @@ static int take_settings(struct client *c, struct simulation *s, struct simulati
     set(&s->model, from->given, "cooldown", setting(c, "scale.cooldownSeconds", s->model.cooldown));
     set(&s->model, from->given, "tick", setting(c, "scale.tickMilliseconds", 10000) / 1000);
     set(&s->model, from->given, "react", 0.05); /* it decides on events too */
-    struct json_object *schedule = json_member(w, "schedule");
-    if (schedule && !s->schedule && !(s->model.schedule = s->schedule = strdup(json_text(schedule)))) {
-        json_object_put(w);
-        return err_set(err, BP_NOMEM, "no memory for the schedule of %s", from->workflow);
-    }
-    snprintf(from->policy, sizeof from->policy, "%s", json_str(w, "policy", ""));
+    int rc = take_windows(s, w, adopted != NULL, err);
+    snprintf(from->policy, sizeof from->policy, "%s",
+             adopted ? adopted : json_str(scale, "configured", json_str(w, "policy", "")));
+    json_object_put(scale);
     json_object_put(w);
-    return BP_OK;
+    return rc;
 }
 
 int simulation_take(struct simulation *s, struct simulation_source *from, struct bp_err *err)

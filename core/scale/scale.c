@@ -469,8 +469,13 @@ const struct history *scale_history(struct scale *s, const char *slug)
 struct json_object *scale_describe(struct scale *s, const char *slug)
 {
     struct json_object *list = json_object_new_array();
-    for (struct scale_item *i = s->items; i; i = i->next)
-        if (!slug || strcmp(slug, i->slug) == 0)
-            json_object_array_add(list, item_json(i));
+    for (struct scale_item *i = s->items; i; i = i->next) {
+        const struct workflow *w = !slug || strcmp(slug, i->slug) == 0 ? host_workflow(s->host, i->slug) : NULL;
+        struct json_object *o = w ? item_json(i) : NULL;
+        if (!o)
+            continue;
+        json_put_str(o, "configured", policy_configured(s, w));
+        json_object_array_add(list, o);
+    }
     return list;
 }

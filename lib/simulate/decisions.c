@@ -109,7 +109,28 @@ void decision_apply(struct run *r, int32_t desired)
     history_instances(r->history, run_clock_ms(r), live_machines(r));
 }
 
-/* As live: the windows' limits, and their policy, which begins with an empty memory when it takes over. */
+static double *learned_at(struct run *r, const struct policy *p)
+{
+    ptrdiff_t at = p - policies;
+    return at >= 0 && at < RUN_POLICIES ? r->learned[at] : NULL;
+}
+
+/* As live: one that takes over begins with an empty memory but for what it had learned. */
+static void take_over(struct run *r, const struct policy *by)
+{
+    const struct policy_number *n = r->deciding->learned;
+    double *at = learned_at(r, r->deciding);
+    for (int k = 0; n && at && n[k].name && k < RUN_NUMBERS; k++)
+        memcpy(&at[k], (const char *)r->memory + n[k].offset, sizeof at[k]);
+    memset(r->memory, 0, by->memory_bytes);
+    n = by->learned;
+    at = learned_at(r, by);
+    for (int k = 0; n && at && n[k].name && k < RUN_NUMBERS; k++)
+        memcpy((char *)r->memory + n[k].offset, &at[k], sizeof at[k]);
+    r->deciding = by;
+}
+
+/* As live: the windows' limits, and their policy. */
 static void follow_schedule(struct run *r, struct decide_rules *rules)
 {
     struct schedule_now open = schedule_at(r->schedule, run_clock_ms(r));
@@ -118,10 +139,8 @@ static void follow_schedule(struct run *r, struct decide_rules *rules)
     r->least = open.min > 0 ? open.min : 0;
     rules->min = open.min;
     rules->max = open.max;
-    if (by == r->deciding)
-        return;
-    r->deciding = by;
-    memset(r->memory, 0, by->memory_bytes);
+    if (by != r->deciding)
+        take_over(r, by);
 }
 
 void decision_make(struct run *r)

@@ -47,6 +47,9 @@ double dice_uniform(struct dice *d); /* in [0, 1) */
 double dice_exponential(struct dice *d, double mean);
 double dice_normal(struct dice *d);
 
+#define RUN_POLICIES 16
+#define RUN_NUMBERS  8 /* of what a policy has learned */
+
 struct run {
     const struct model *model;
     const struct trace *trace;
@@ -70,12 +73,13 @@ struct run {
     double billed_s, cost;
 
     struct history *history;
-    struct risk *risk;               /* what the runs so far say of lives, with model->risk */
-    struct calibration *calibration; /* NULL: no job is asked about */
-    struct schedule *schedule;       /* owned, NULL: none */
-    int32_t least;                   /* instances, by the windows that are open */
-    const struct policy *deciding;   /* whose memory that is: the policy, or the one of a window */
-    void *memory;                    /* room for any policy's */
+    struct risk *risk;                         /* what the runs so far say of lives, with model->risk */
+    struct calibration *calibration;           /* NULL: no job is asked about */
+    struct schedule *schedule;                 /* owned, NULL: none */
+    int32_t least;                             /* instances, by the windows that are open */
+    const struct policy *deciding;             /* whose memory that is: the policy, or the one of a window */
+    void *memory;                              /* room for any policy's */
+    double learned[RUN_POLICIES][RUN_NUMBERS]; /* by those that do not decide now, in the order of policies[] */
     int64_t empty_ms, last_scale_ms;
     int64_t failed_ms[16]; /* ring of launch failures */
     uint32_t n_failed;

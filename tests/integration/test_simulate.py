@@ -142,3 +142,25 @@ def test_a_schedule_counts_on_a_trace_and_live(daemon, test_copy, build, trace, 
     r = subprocess.run([str(build / "bin" / "bpctl"), "--socket", str(d.state / "bpd.sock"), "simulate", "--live", "test-copy", "--json"],
                        capture_output=True, text=True, timeout=120 * SLOW)
     assert json.loads(r.stdout)["model"]["schedule"] == windows, r.stderr
+
+
+def test_live_inside_a_window_takes_the_workflows_own_policy_and_replays_the_windows(daemon, test_copy, build):
+    window = {"cron": "* * * * *", "minutes": 1, "min": 1, "max": 2, "policy": "perjob"}
+    d = daemon(settings={**settings(), "workflows": json.dumps({"test-copy": {"policy": "direct", "maxSize": 3, "schedule": [window]}})},
+               extra_plugins=[test_copy])
+    for job in [submit(d) for _ in range(3)]:
+        done(d, job)
+    assert d.ctl("scale", "test-copy")[0]["policy"] == "perjob", "a window is open"
+
+    def live():
+        r = subprocess.run([str(build / "bin" / "bpctl"), "--socket", str(d.state / "bpd.sock"), "simulate", "--live", "test-copy", "--json"],
+                           capture_output=True, text=True, timeout=120 * SLOW)
+        return json.loads(r.stdout)
+
+    said = live()
+    assert said["means"][0]["policy"] == "direct" and said["model"]["max"] == 3 and said["model"]["schedule"] == [window]
+    assert max(r["peak_instances"] for r in said["runs"] if r["policy"] == "direct") <= 2, "the window's most holds where it is open"
+    d.ctl("scale", "shadow", "test-copy", "target")
+    d.ctl("scale", "adopt", "test-copy")
+    said = live()
+    assert said["means"][0]["policy"] == "target" and "policy" not in said["model"]["schedule"][0], "an adopted policy goes before a window's"
