@@ -23,6 +23,7 @@
 struct waiter {
     struct waiter *next;
     char slug[128];
+    int64_t changed; /* the change that it waits for */
     host_done done;
     void *arg;
 };
@@ -312,11 +313,12 @@ static void on_minute(void *arg)
 
 /* ---- rules ---- */
 
-static void tell(struct memos *m, const char *slug, const struct bp_err *err)
+/* Those who wait for a change of the workflow up to that one; slug NULL: all. */
+static void tell(struct memos *m, const char *slug, int64_t changed, const struct bp_err *err)
 {
     for (struct waiter **at = &m->waiters; *at;) {
         struct waiter *w = *at;
-        if (slug && strcmp(w->slug, slug) != 0) {
+        if (slug && (strcmp(w->slug, slug) != 0 || w->changed > changed)) {
             at = &w->next;
             continue;
         }
@@ -347,8 +349,7 @@ static void wrote_rules(struct bp_op *op, const struct bp_err *err, void *arg)
         i->memo.rules_stored = o != NULL;
         json_object_put(o);
     }
-    if (!i || i->memo.rules_changed == sent->changed || err->rc < 0)
-        tell(m, sent->slug, err);
+    tell(m, sent->slug, i ? sent->changed : INT64_MAX, err); /* what changed since has a write of its own */
     free(sent);
 }
 
@@ -367,7 +368,7 @@ static void write_rules(struct memos *m, struct scale_item *i)
     if (!q || err.rc < 0) {
         free(sent);
         err.rc = err.rc ? err.rc : BP_NOMEM;
-        tell(m, i->slug, &err);
+        tell(m, i->slug, i->memo.rules_changed, &err);
     }
     json_object_put(o);
 }
@@ -389,6 +390,7 @@ void scale_keep(struct scale *s, const char *slug, host_done done, void *arg)
         return;
     }
     snprintf(w->slug, sizeof w->slug, "%s", slug);
+    w->changed = i->memo.rules_changed;
     w->done = done;
     w->arg = arg;
     w->next = m->waiters;
@@ -456,7 +458,7 @@ void memos_free(struct scale *s)
     struct bp_err stopped = {.rc = BP_STOPPED, .text = "the controller stops"};
     if (!m)
         return;
-    tell(m, NULL, &stopped);
+    tell(m, NULL, 0, &stopped);
     loop_timer_free(m->minute);
     loop_timer_free(m->next);
     free(m);
