@@ -141,6 +141,22 @@ def test_a_row_inserted_as_documented_reaches_a_waiting_worker(on_mariadb, noop)
         ["completed", "1", "1"]]
 
 
+def test_a_row_whose_input_object_is_not_there_fails_at_once_and_for_good(on_mariadb, test_copy):
+    d = on_mariadb(extra_plugins=[test_copy], settings={"workflows": json.dumps({"test-copy": {"scaleToZeroSeconds": 60}})})
+    first = d.http.submit("test-copy", {}, [d.http.upload(b"there")])["id"]
+    wait_until("the first is done", lambda: d.http.job(first)["status"] == "completed", timeout=60)
+    on_mariadb.sql("INSERT INTO ai_job_dispatches (tenant_id, workflow_id, input_key, input_mime) SELECT t.id, w.id, "
+                   "CONCAT('tenants/', t.name, '/uploads/none/photo.jpg'), 'image/jpeg' FROM tenants t JOIN workflows w ON w.name = 'test-copy'")
+    id = int(on_mariadb.sql("SELECT MAX(id) FROM ai_job_dispatches")[0][0])
+    behind = d.http.submit("test-copy", {}, [d.http.upload(b"there too")])["id"]
+    job = wait_until("it has ended", lambda: (j := d.http.job(id))["status"] not in ("queued", "leased") and j, timeout=60)
+    assert job["status"] == "failed" and job["attempts"] == 1
+    assert job["error"] == "the input could not be read: the file is not there any more"
+    assert [e["what"] for e in job["timeline"]] == ["submitted", "leased", "failed"]
+    wait_until("the one behind it is done", lambda: d.http.job(behind)["status"] == "completed", timeout=60)
+    assert d.http.job(id)["status"] == "failed"
+
+
 def test_a_row_inserted_against_the_rules_fails_with_the_reason_and_holds_up_nothing(on_mariadb, noop):
     d = on_mariadb(extra_plugins=[noop], settings={"scale.dryRun": "true"})
     d.http.submit("bench-noop", {"n": 1})

@@ -220,6 +220,87 @@ static void a_priority_out_of_range_is_refused(void **state)
     refused("priority 1001");
 }
 
+/* Not strict: the server puts the nearest value it has into the row. */
+static void insert_loosely(const char *columns, const char *values)
+{
+    char sql[4096];
+    snprintf(sql, sizeof sql,
+             "SET STATEMENT sql_mode='' FOR INSERT INTO DB.ai_job_dispatches (tenant_id, workflow_id, %s) SELECT t.id, "
+             "w.id, %s FROM "
+             "DB.tenants t JOIN DB.workflows w WHERE t.name = 'acme' AND w.name = 'a'",
+             columns, values);
+    database_run(sql);
+}
+
+static void a_priority_that_is_absurd_is_refused(void **state)
+{
+    (void)state;
+    insert_loosely("priority", "-123456789012");
+    refused("priority -32768");
+}
+
+static void no_tenant_is_refused(void **state)
+{
+    (void)state;
+    database_run(
+        "SET STATEMENT sql_mode='' FOR INSERT INTO DB.ai_job_dispatches (tenant_id, workflow_id) SELECT NULL, id FROM "
+        "DB.workflows UNION ALL SELECT NULL, id FROM DB.workflows LIMIT 1");
+    refused("tenant_id 0");
+}
+
+static void a_time_that_never_comes_is_refused(void **state)
+{
+    (void)state;
+    insert("not_before_ms", "9223372036854775807");
+    refused("not_before_ms 9223372036854775807");
+    database_run("DELETE FROM DB.ai_job_dispatches");
+    insert("not_before_ms", "4611686018427387904"); /* which stands for never in due_ms */
+    refused("not_before_ms 4611686018427387904");
+}
+
+static void an_unknown_effect_is_refused(void **state)
+{
+    (void)state;
+    insert("effect_id", "77");
+    refused("effect_id 77");
+}
+
+static void no_attempts_are_refused(void **state)
+{
+    (void)state;
+    insert("max_attempts", "0");
+    refused("max_attempts 0");
+}
+
+static void an_unknown_status_is_refused(void **state)
+{
+    (void)state;
+    insert_loosely("status", "'waiting'");
+    assert_int_equal(database_int("SELECT status+0 FROM DB.ai_job_dispatches"), 0);
+    refused("status");
+}
+
+static void a_key_as_long_as_the_column_is_refused_in_whole_characters(void **state)
+{
+    (void)state;
+    insert_loosely("input_key", "CONCAT('x', REPEAT(_utf8mb4 x'e4b8ad', 1023))");
+    assert_int_equal(database_int("SELECT LENGTH(input_key) FROM DB.ai_job_dispatches"), 1 + 3 * 1023);
+    refused("below tenants/acme/");
+}
+
+static void a_key_that_no_upload_has_is_refused(void **state)
+{
+    static const char *const KEYS[] = {
+        "CONCAT('tenants/acme/', REPEAT('x', 256))", "'tenants/acme/a\\nb'", "'tenants/acme/a\\\\b'",
+        "CONCAT('tenants/acme/', REPEAT(CONCAT(REPEAT(_utf8mb4 x'e4b8ad', 80), '/'), 5), 'a')"};
+    (void)state;
+    for (size_t i = 0; i < sizeof KEYS / sizeof KEYS[0]; i++) {
+        database_run("DELETE FROM DB.ai_job_dispatches");
+        insert_loosely("input_key", KEYS[i]);
+        refused("below tenants/acme/");
+    }
+}
+
 static void the_key_of_another_tenant_is_refused_for_good(void **state)
 {
     (void)state;
@@ -245,6 +326,39 @@ static void bad_rows_do_not_hold_up_the_good_ones_behind_them(void **state)
     assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches WHERE status='failed'"), 2);
 }
 
+/* Whatever is wrong with them, and however many: other rows of other applications, and our own jobs, are leased. */
+static void many_rows_of_every_wrong_kind_block_nobody(void **state)
+{
+    struct bp_op op;
+    struct bp_err err;
+    int64_t ours, kinds = 7, each = 40;
+    (void)state;
+    for (int64_t i = 0; i < each; i++) {
+        database_run(
+            "INSERT INTO DB.ai_job_dispatches (tenant_id, workflow_id, priority) VALUES (0, 0, 1000), (99, 1, 1000), "
+            "(1, 98, 1000)");
+        insert("priority", "1001");
+        insert("input_key, priority", "CONCAT('x', REPEAT(_utf8mb4 x'e4b8ad', 1000)), 1000");
+        insert_loosely("status, priority", "'waiting', 1000");
+        insert_loosely("priority", "-32768");
+    }
+    insert("input_key", "'tenants/acme/uploads/1/a.jpg'");
+    int64_t theirs = last_id();
+    assert_int_equal(queue_submit(h, NULL, &ours, &err), BP_OK);
+    assert_int_equal(queue_lease(h, "w", "t1"), theirs);
+    assert_int_equal(queue_lease(h, "w", "t2"), ours);
+    assert_int_equal(queue_lease(h, "w", "t3"), 0);
+    for (uint32_t n = 1; n;) {
+        n = swept(&op)->count;
+        fake_host_free(op.u.sweep.memory);
+    }
+    assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches WHERE status='failed' AND last_error LIKE "
+                                  "'inserted with%'"),
+                     kinds * each);
+    assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches WHERE status NOT IN ('failed','leased')"),
+                     0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,9 +371,18 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_unknown_tenant_is_refused, fresh, stop),
         cmocka_unit_test_setup_teardown(an_unknown_workflow_is_refused, fresh, stop),
         cmocka_unit_test_setup_teardown(a_priority_out_of_range_is_refused, fresh, stop),
+        cmocka_unit_test_setup_teardown(a_priority_that_is_absurd_is_refused, fresh, stop),
+        cmocka_unit_test_setup_teardown(no_tenant_is_refused, fresh, stop),
+        cmocka_unit_test_setup_teardown(a_time_that_never_comes_is_refused, fresh, stop),
+        cmocka_unit_test_setup_teardown(an_unknown_effect_is_refused, fresh, stop),
+        cmocka_unit_test_setup_teardown(no_attempts_are_refused, fresh, stop),
+        cmocka_unit_test_setup_teardown(an_unknown_status_is_refused, fresh, stop),
+        cmocka_unit_test_setup_teardown(a_key_as_long_as_the_column_is_refused_in_whole_characters, fresh, stop),
+        cmocka_unit_test_setup_teardown(a_key_that_no_upload_has_is_refused, fresh, stop),
         cmocka_unit_test_setup_teardown(the_key_of_another_tenant_is_refused_for_good, fresh, stop),
         cmocka_unit_test_setup_teardown(a_key_that_climbs_out_is_refused, fresh, stop),
         cmocka_unit_test_setup_teardown(bad_rows_do_not_hold_up_the_good_ones_behind_them, fresh, stop),
+        cmocka_unit_test_setup_teardown(many_rows_of_every_wrong_kind_block_nobody, fresh, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,10 @@
 #include "timeline.h"
 
 #define PRIORITY_MAX 1000
+#define KEY_BYTES    1024 /* of an object's key, and of a part of it */
+#define PART_BYTES   255
+#define WHY_BYTES    400
+#define MOMENT_MAX   INT64_C(253402300799999) /* the end of the year 9999 */
 #define WHO          "external"
 
 /* What such a row has and no other. */
@@ -35,39 +39,60 @@ static int32_t foreign_read(struct store *s, int64_t id, struct foreign *f)
     return rc;
 }
 
-/* Is the key an object of this tenant? No part of it may lead elsewhere. */
+/* May the part of a key that begins here stand in one, and lead nowhere else? */
+static bool part_fits(const char *part, size_t n)
+{
+    bool dots = (n == 1 && part[0] == '.') || (n == 2 && part[0] == '.' && part[1] == '.');
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)part[i] < ' ' || part[i] == 127 || part[i] == '\\')
+            return false;
+    return n >= 1 && n <= PART_BYTES && !dots;
+}
+
+/* Is the key one that an object of this tenant can have, as a submit would take it? */
 static bool key_fits(const char *key, const char *tenant)
 {
     size_t n = strlen(tenant);
-    if (strncmp(key, "tenants/", 8) != 0 || strncmp(key + 8, tenant, n) != 0 || key[8 + n] != '/' || !key[9 + n])
+    if (strncmp(key, "tenants/", 8) != 0 || strncmp(key + 8, tenant, n) != 0 || key[8 + n] != '/' ||
+        strlen(key) > KEY_BYTES)
         return false;
     for (const char *part = key; part; part = strchr(part, '/')) {
         part += *part == '/';
-        size_t length = strcspn(part, "/");
-        if (length == 0 || (length == 1 && part[0] == '.') || (length == 2 && part[0] == '.' && part[1] == '.'))
+        if (!part_fits(part, strcspn(part, "/")))
             return false;
     }
     return true;
 }
 
 /* Why the row cannot become a job, "": it can. */
-static void judge(const struct job *j, const struct foreign *f, char why[256])
+static void judge(const struct job *j, const struct foreign *f, char why[WHY_BYTES])
 {
     const struct bp_job_row *r = &j->row;
     *why = 0;
     if (!*r->tenant)
-        snprintf(why, 256, "inserted with tenant_id %lld, which is not in tenants", (long long)j->tenant_id);
+        snprintf(why, WHY_BYTES, "inserted with tenant_id %lld, which is not in tenants", (long long)j->tenant_id);
     else if (!*r->workflow)
-        snprintf(why, 256, "inserted with workflow_id %lld, which is not in workflows", (long long)j->workflow_id);
+        snprintf(why, WHY_BYTES, "inserted with workflow_id %lld, which is not in workflows",
+                 (long long)j->workflow_id);
+    else if (!r->status)
+        snprintf(why, WHY_BYTES, "inserted with a status that is none; leave it out");
     else if (j->effect_id && !r->effect)
-        snprintf(why, 256, "inserted with effect_id %lld, which is not in effects", (long long)j->effect_id);
+        snprintf(why, WHY_BYTES, "inserted with effect_id %lld, which is not in effects", (long long)j->effect_id);
     else if (r->priority < -PRIORITY_MAX || r->priority > PRIORITY_MAX)
-        snprintf(why, 256, "inserted with priority %d; it must be from -%d to %d", r->priority, PRIORITY_MAX,
+        snprintf(why, WHY_BYTES, "inserted with priority %d; it must be from -%d to %d", r->priority, PRIORITY_MAX,
                  PRIORITY_MAX);
     else if (r->max_attempts < 1)
-        snprintf(why, 256, "inserted with max_attempts %d; it must be 1 or more", r->max_attempts);
+        snprintf(why, WHY_BYTES, "inserted with max_attempts %d; it must be 1 or more", r->max_attempts);
+    else if (r->not_before_ms > MOMENT_MAX)
+        snprintf(why, WHY_BYTES,
+                 "inserted with not_before_ms %lld; it must be milliseconds since 1970, before the year 10000",
+                 (long long)r->not_before_ms);
     else if (f->key && !key_fits(f->key, r->tenant))
-        snprintf(why, 256, "inserted with input_key '%.80s'; it must be below tenants/%.80s/", f->key, r->tenant);
+        snprintf(
+            why, WHY_BYTES,
+            "inserted with input_key '%.80s'; it must be below tenants/%.80s/, at most %d bytes, parts at most %d, "
+            "no control characters or backslashes",
+            f->key, r->tenant, KEY_BYTES, PART_BYTES);
 }
 
 /* The inputs as a submit would have given them. */
@@ -91,18 +116,26 @@ static int32_t inputs_make(struct store *s, struct job *j, const struct foreign 
     return j->row.inputs ? BP_OK : store_nomem(s);
 }
 
+static int32_t within(int32_t value, int32_t limit)
+{
+    return value < -limit ? -limit : value > limit ? limit : value;
+}
+
 /* The times of a row that was just submitted, in the table too: the flush does not write them. */
 static int32_t begin(struct store *s, struct job *j, int64_t now_ms)
 {
     struct bp_job_row *r = &j->row;
     j->foreign = false;
+    r->priority =
+        within(r->priority, PRIORITY_MAX); /* -32768 has no negative for queue_order: no write of it succeeds */
+    r->not_before_ms = r->not_before_ms > MOMENT_MAX ? 0 : r->not_before_ms;
     r->created_ms = r->updated_ms = now_ms;
     r->status = r->not_before_ms > now_ms ? BP_JOB_SCHEDULED : BP_JOB_QUEUED;
     j->queued_ms = r->not_before_ms > now_ms ? r->not_before_ms : now_ms;
     j->sort_key = 0;
     j->saved_status = 0;
     sql_clear(&s->q);
-    sql_add(&s->q, "UPDATE ai_job_dispatches SET created_ms=%l WHERE id=%l", now_ms, r->id);
+    sql_add(&s->q, "UPDATE ai_job_dispatches SET created_ms=%l, priority=%i WHERE id=%l", now_ms, r->priority, r->id);
     int32_t rc = query_run(s, &s->q);
     rc = rc ? rc : counter_add(s, j->workflow_id, now_ms, COUNT_SUBMITTED);
     rc = rc ? rc : job_event(s, j, now_ms, EVENT_SUBMITTED, WHO, NULL);
@@ -112,7 +145,8 @@ static int32_t begin(struct store *s, struct job *j, int64_t now_ms)
 int32_t job_adopt(struct store *s, struct job *j, int64_t now_ms)
 {
     struct foreign f;
-    char why[256];
+    char why[WHY_BYTES];
+    bool counts = j->row.status == BP_JOB_QUEUED; /* as an arrival, see watch.c */
     if (!j->foreign)
         return BP_OK;
     int32_t rc = foreign_read(s, j->row.id, &f);
@@ -124,11 +158,13 @@ int32_t job_adopt(struct store *s, struct job *j, int64_t now_ms)
     rc = inputs_make(s, j, &f);
     rc = rc ? rc : begin(s, j, now_ms);
     if (!rc && *why) {
-        const char *error = mem_text(&s->mem, why, strlen(why));
+        const char *clean = text_clean(&s->mem, why, WHY_BYTES); /* a name may have been cut within a character */
+        const char *error = mem_text(&s->mem, clean, strlen(clean));
         if (!error)
             return store_nomem(s);
         job_to_end(j, now_ms, BP_JOB_FAILED, error);
-        counter_arrival(s, j->workflow_id); /* it did count as one, see watch.c */
+        if (counts)
+            counter_arrival(s, j->workflow_id);
         rc = counter_add(s, j->workflow_id, now_ms, COUNT_FAILED);
         rc = rc ? rc : job_event(s, j, now_ms, EVENT_FAILED, WHO, error);
     }
@@ -142,8 +178,8 @@ static void foreign_text(struct store *s, bool unknown)
 {
     sql_clear(&s->q);
     sql_add(&s->q,
-            "SELECT d.id FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE d.status IN (1,2) AND d.due_of %r "
-            "(%r) AND d.due_ms=0",
+            "SELECT d.id FROM ai_job_dispatches d FORCE INDEX (dispatches_due) WHERE d.status IN (0,1,2) AND "
+            "d.due_of %r (%r) AND d.due_ms=0",
             unknown ? "NOT IN" : "IN", s->workflow_list.n ? s->workflow_list.text : "0");
 }
 

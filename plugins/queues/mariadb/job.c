@@ -51,7 +51,7 @@ static void read_numbers(const struct reply *q, struct job *j)
     j->share_tag = column_double(q, 29);
     j->flags = (int32_t)column_int(q, 30);
     r->waits_for = (int32_t)column_int(q, 31);
-    j->foreign = r->created_ms == 0 && (r->status == BP_JOB_QUEUED || r->status == BP_JOB_SCHEDULED);
+    j->foreign = r->created_ms == 0 && r->status <= BP_JOB_QUEUED; /* 0: a status that is none */
 }
 
 int32_t job_read_content(struct store *s, const struct reply *q, int at, struct job *j)
