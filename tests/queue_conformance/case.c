@@ -151,7 +151,7 @@ int64_t submit(const char *workflow)
 
 void worker_put(const char *id, const char *workflows, int32_t max_concurrency)
 {
-    char hash[128];
+    char hash[300];
     snprintf(hash, sizeof hash, "hash-%s", id);
     struct bp_worker_row w = {.size = sizeof w, .approved = 1, .max_concurrency = max_concurrency};
     w.worker_id = id;

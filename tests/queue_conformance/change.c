@@ -238,6 +238,25 @@ CASE(sweep, sweep_fails_a_job_whose_attempts_are_used_up)
     CHECK_INT(stats_of("a")->lease_expired_recent, 3);
 }
 
+/* A long id in characters of three bytes: words about it must not end within one. */
+CASE(sweep, sweep_fails_a_job_of_a_worker_with_a_long_name_in_whole_characters)
+{
+    char name[256] = "";
+    for (int i = 0; i < 80; i++)
+        memcpy(name + 3 * i, "\xe4\xb8\xad", 3);
+    worker_any(name);
+    struct bp_op *op = submit_op("a"), *last = lease_op(name, "a", 1);
+    op->u.submit.max_attempts = 1;
+    CHECK_INT(apply_one(op), BP_OK);
+    CHECK_INT(apply_one(last), BP_OK);
+    CHECK_INT(last->u.lease.count, 1);
+    advance(TTL + 1);
+    CHECK_INT(sweep()->count, 1);
+    const struct bp_job_row *j = job(op->u.submit.id);
+    CHECK_INT(j->status, BP_JOB_FAILED);
+    CHECK(strstr(j->error, name) != NULL);
+}
+
 CASE(sweep, sweep_reports_failed_rows_as_they_are)
 {
     worker_any("w");

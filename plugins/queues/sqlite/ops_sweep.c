@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What time alone changes: expired leases, due and doomed jobs. */
 #include <stdio.h>
+#include <string.h>
 
 #include "counters.h"
 #include "depend.h"
 #include "lead.h"
 #include "ops.h"
 #include "timeline.h"
+
+#define WORKER_ID_MAX 255 /* never cut, which might leave half a character */
 
 /* The ids a query gives, in s->mem with room for `limit`. */
 static int32_t ids_due(struct store *s, int statement, int64_t now_ms, int64_t *ids, uint32_t limit, uint32_t *n)
@@ -26,10 +29,10 @@ static int32_t expire_to_end(struct store *s, struct job *j, int64_t now_ms)
         job_to_end(j, now_ms, BP_JOB_CANCELLED, NULL);
         return job_event(s, j, now_ms, EVENT_CANCELLED, "sweeper", "its worker did not answer");
     }
-    char text[160];
-    snprintf(text, sizeof text, "lease expired %d times; the last worker was %.80s", j->row.attempts,
+    char text[WORKER_ID_MAX + 80];
+    snprintf(text, sizeof text, "lease expired %d times; the last worker was %s", j->row.attempts,
              j->row.worker ? j->row.worker : "unknown");
-    const char *error = mem_text(&s->mem, text, sizeof text - 1);
+    const char *error = mem_text(&s->mem, text, strlen(text));
     if (!error)
         return store_fail(s, BP_NOMEM, "out of memory while sweeping");
     job_to_end(j, now_ms, BP_JOB_FAILED, error);
@@ -40,8 +43,8 @@ static int32_t expire_to_end(struct store *s, struct job *j, int64_t now_ms)
 static int32_t expire(struct store *s, struct job *j, int64_t now_ms)
 {
     struct bp_job_row *r = &j->row;
-    char detail[192];
-    snprintf(detail, sizeof detail, "attempt %d of %d, worker %.80s did not answer", r->attempts, r->max_attempts,
+    char detail[WORKER_ID_MAX + 80];
+    snprintf(detail, sizeof detail, "attempt %d of %d, worker %s did not answer", r->attempts, r->max_attempts,
              r->worker ? r->worker : "unknown");
     int32_t rc = counter_add(s, j->workflow_id, now_ms, COUNT_EXPIRED);
     rc = rc ? rc : job_event(s, j, now_ms, EVENT_EXPIRED, "sweeper", detail);
