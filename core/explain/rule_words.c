@@ -56,6 +56,12 @@ void explain_rule_lines(struct json_object *o, struct json_object *scale)
     list = list_of(scale, "schedule", &n);
     for (size_t i = 0; i < n; i++)
         window_line(o, json_object_array_get_idx(list, i));
+    if (json_int(scale, "offences", 0) > 0 && strcmp(json_str(scale, "configured", ""), "plugin") == 0)
+        explain_line(o, 0, "offences",
+                     "the plugin's own policy has misbehaved %lld times%s; the log says how, another version of the "
+                     "plugin begins anew",
+                     (long long)json_int(scale, "offences", 0),
+                     strcmp(json_str(scale, "policy", ""), "plugin") == 0 ? "" : ", and another one decides for it");
     if (adopted)
         explain_line(o, 0, "adopted",
                      "an operator let %s decide, whatever the settings name; bpctl scale disown ends it", adopted);

@@ -475,6 +475,8 @@ struct json_object *scale_describe(struct scale *s, const char *slug)
         if (!o)
             continue;
         json_put_str(o, "configured", policy_configured(s, w));
+        if (i->offences)
+            json_put_int(o, "offences", i->offences);
         json_object_array_add(list, o);
     }
     return list;

@@ -25,7 +25,7 @@ struct bp_view {
     int64_t oldest_wait_ms; /* of the oldest queued job, 0: none */
     double arrivals_per_s;  /* over the last 5 min */
     double run_p50_s;       /* 0: unknown */
-    double boot_s;          /* launch to first poll: measured, else the manifest's warmupSeconds */
+    double boot_s;          /* launch to when it can serve: measured, else the manifest's warmupSeconds */
     int32_t desired;        /* what was last asked of the fleet */
     int32_t pending, running, draining, terminating; /* instances; running includes draining */
     int32_t busy;                                    /* instances whose worker holds a lease */

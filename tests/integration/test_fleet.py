@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from client import FieldWorker
 from conftest import wait_until
 
 
@@ -304,3 +305,27 @@ def test_a_wrong_window_is_refused_with_its_place(daemon, test_copy):
     d = daemon(settings=scheduled("0 25 * * *"), extra_plugins=[test_copy])
     plugin = [p for p in d.ctl("plugin") if p["name"] == "test-copy"][0]
     assert 'workflows.test-copy: "schedule": window 1: cron: field 2 (hour) is "25"' in plugin["reason"]
+
+
+@pytest.mark.parametrize("how,said", [("many", "asked for more than maxSize"), ("slow", "took longer than 5 ms"),
+                                      ("waits", "took longer than 5 ms"), ("few", "asked for fewer instances than are busy")])
+def test_a_plugins_policy_that_misbehaves_is_held_named_and_replaced(daemon, build, how, said):
+    plugin = {**json.loads(local(workerArgs=["worker.noticeSeconds=0.2"])), "planner": {"plan": how}}
+    d = daemon(settings={**settings(), "plugin": json.dumps(plugin), "workflows": "{}"}, extra_plugins=[build / "tests" / "plugins" / "planner.so"])
+    row = wait_until("its fleet is looked at", lambda: (rows := d.ctl("scale", "planner")) and rows[0])
+    assert row["configured"] == "plugin"
+    w = FieldWorker(d.http, d.secret(), "w-1")
+    d.http.submit("planner")
+    if how == "few": # what is busy is what instances do, so the job is run by one of the fleet
+        instance = wait_until("an instance is launched", lambda: d.ctl("fleet", "planner")[0]["instances"])[0]["id"]
+        w.id = instance
+        assert w.register(fleet="planner").status == 200
+        assert wait_until("its job is leased", lambda: w.poll().data["job"])
+    for _ in range(8):
+        d.http.submit("planner")
+    row = wait_until("direct decides for it", lambda: (r := d.ctl("scale", "planner")[0])["policy"] == "direct" and r)
+    assert row["offences"] == 3 and all(x["to"] <= 3 for x in row["decisions"])
+    log = d.log.read_text()
+    assert f"planner: the policy of plugin planner {said} (offence 3 of 3; direct takes over until the plugin is replaced)" in log
+    told = {b["what"]: b["text"] for b in d.ctl("explain", "fleet", "planner")["because"]}
+    assert "misbehaved 3 times, and another one decides for it" in told["offences"]

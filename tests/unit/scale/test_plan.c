@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 struct planner {
     struct rig *rig;
@@ -54,7 +55,7 @@ static int32_t plan(struct planner *p)
 
 static struct {
     int32_t desired, rc;
-    int64_t spin_us;
+    int64_t spin_us, wait_us;
     uint32_t calls;
 } wish;
 
@@ -66,6 +67,8 @@ static int32_t plugin_plan(void *inst, const struct bp_view *view, void *memory,
     wish.calls++;
     p->desired = wish.desired;
     snprintf(p->reason, sizeof p->reason, "the plugin wants %d", wish.desired);
+    if (wish.wait_us)
+        usleep((useconds_t)wish.wait_us);
     for (clock_t began = clock(); clock() - began < wish.spin_us;)
         continue; /* CLOCKS_PER_SEC is a million */
     if (wish.rc < 0)
@@ -181,6 +184,36 @@ static void a_plugin_that_misbehaves_three_times_is_replaced(void **state)
     p.rig->workflows[0].generation++;
     wish.spin_us = 0;
     assert_int_equal(plan(&p), 5); /* but its new version is */
+    planner_free(&p);
+}
+
+/* Each way to be wrong is an offence, told with the plugin's name. */
+static void each_offence_is_counted_and_what_it_asked_for_is_held_to_its_limits(void **state)
+{
+    static const struct {
+        int32_t wanted, busy, rc, desired, offences;
+        int64_t spin_us, wait_us;
+    } rows[] = {{.wanted = 5, .desired = 5},
+                {.wanted = 10, .desired = 10},
+                {.wanted = 11, .desired = 10, .offences = 1},
+                {.wanted = 1, .busy = 2, .desired = 2, .offences = 1},
+                {.wanted = -1, .desired = 0, .offences = 1},
+                {.wanted = 5, .desired = 5, .spin_us = 30000, .offences = 1},
+                {.wanted = 5, .desired = 5, .wait_us = 30000, .offences = 1},
+                {.wanted = 5, .rc = BP_FAIL, .desired = 2, .busy = 1, .offences = 1}};
+    (void)state;
+    struct planner p = planner_new(NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        with_plugin(&p, rows[i].wanted);
+        wish.rc = rows[i].rc;
+        wish.spin_us = rows[i].spin_us;
+        wish.wait_us = rows[i].wait_us;
+        p.item.offences = 0;
+        p.view.desired = 2;
+        p.view.busy = rows[i].busy;
+        assert_int_equal(plan(&p), rows[i].desired);
+        assert_int_equal(p.item.offences, rows[i].offences);
+    }
     planner_free(&p);
 }
 
@@ -343,6 +376,7 @@ int main(void)
         cmocka_unit_test(a_hold_is_kept_within_the_limits_and_until_it_expires),
         cmocka_unit_test(drains_under_way_count_as_gone),
         cmocka_unit_test(a_plugin_that_misbehaves_three_times_is_replaced),
+        cmocka_unit_test(each_offence_is_counted_and_what_it_asked_for_is_held_to_its_limits),
         cmocka_unit_test(the_price_of_waiting_is_the_workflows),
         cmocka_unit_test(a_policy_starts_with_empty_memory),
         cmocka_unit_test(a_policy_that_is_not_there_is_the_configured_one),
