@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define FILES_THREADS 2
+#define STOP_TURN_US  5000
 
 /* ---- plugins by name ---- */
 
@@ -289,6 +290,25 @@ static void sources_stop(struct host *h)
     }
 }
 
+/* Takes down as many plugins as fit into a turn of the loop: of a thousand, each tells of its end, twice. */
+static void stop_some(void *arg)
+{
+    struct host *h = arg;
+    int64_t end = mono_us() + STOP_TURN_US;
+    if (!h->stop_limit)
+        return; /* it is overdue, and the rest was left behind */
+    while (h->stop_next && mono_us() < end) {
+        struct generation *g = h->stop_next->current;
+        h->stop_next = h->stop_next->next;
+        if (g)
+            generation_drain(g, RETIRED, "bpd is stopping");
+    }
+    if (h->stop_next)
+        loop_post(h->loop, "host.stop", stop_some, h);
+    else
+        stop_check(h);
+}
+
 static void stop_begin(void *arg)
 {
     struct host *h = arg;
@@ -298,11 +318,10 @@ static void stop_begin(void *arg)
         if (g->probe)
             probe_cancel(g);
     }
-    for (struct plugin *p = h->plugins; p; p = p->next) {
-        if (p->current)
-            generation_drain(p->current, RETIRED, "bpd is stopping");
-    }
-    stop_check(h);
+    routes_update(h); /* to nobody */
+    workflows_update(h);
+    h->stop_next = h->plugins;
+    stop_some(h);
 }
 
 void host_stop(struct host *h, void (*done)(void *arg), void *arg)

@@ -67,6 +67,8 @@ static void doubt_tell(struct host *h, int i, const struct generation *kept)
 static struct generation *provider(struct host *h, int i)
 {
     const struct facet *f = &facets[i];
+    if (h->stopping)
+        return NULL;
     const char *chosen = json_str(config_map(h->config, CONFIG_SERVICES), f->service, NULL);
     if (chosen) {
         struct plugin *p = plugin_find(h, chosen);

@@ -143,7 +143,8 @@ struct host {
     void *settled_arg;
     uint32_t probes;              /* children that run */
     struct probe *probes_waiting; /* for one of them to end, in order */
-    int stopping;
+    int stopping;                 /* nothing serves any more */
+    struct plugin *stop_next;     /* to be taken down */
     void (*stopped)(void *arg);
     void *stopped_arg;
     struct loop_timer *stop_limit;

@@ -93,11 +93,17 @@ static int by_slug(const void *a, const void *b)
     return strcmp((*x)->workflow->slug, (*y)->workflow->slug);
 }
 
+static int is_slug(const void *slug, const void *of)
+{
+    const struct generation *const *g = of;
+    return strcmp(slug, (*g)->workflow->slug);
+}
+
 /* The table of serving workflows, made anew from the plugins. */
 void workflows_update(struct host *h)
 {
     h->n_workflows = 0;
-    for (struct plugin *p = h->plugins; p; p = p->next) {
+    for (struct plugin *p = h->plugins; p && !h->stopping; p = p->next) {
         if (!p->current || !p->current->workflow)
             continue;
         if (h->n_workflows == h->workflows_room) {
@@ -114,11 +120,9 @@ void workflows_update(struct host *h)
 const struct workflow *host_workflow(struct host *h, const char *slug)
 {
     ASSERT_HOST(h);
-    for (uint32_t i = 0; i < h->n_workflows; i++) {
-        if (strcmp(h->workflows[i]->workflow->slug, slug) == 0)
-            return h->workflows[i]->workflow;
-    }
-    return NULL;
+    struct generation *const *g =
+        h->n_workflows ? bsearch(slug, h->workflows, h->n_workflows, sizeof(struct generation *), is_slug) : NULL;
+    return g ? (*g)->workflow : NULL;
 }
 
 void host_each_workflow(struct host *h, void (*fn)(const struct workflow *w, void *arg), void *arg)
