@@ -222,6 +222,118 @@ CASE(share, share_holds_within_one_batch)
     CHECK_STR(ops[8]->u.lease.jobs[1].tenant, "y");
 }
 
+/* ---- while jobs stream in and out ---- */
+
+#define N_TENANTS 3
+#define N_FLOWS   2
+#define WINDOW    50 /* completions of a workflow: ten times the sum of the weights */
+#define WINDOWS   3
+#define BACKLOG   8 /* of each tenant in each workflow, at the least */
+
+static const char *const STREAM_TENANTS[N_TENANTS] = {"x", "y", "z"};
+static const int64_t STREAM_WEIGHTS[N_TENANTS] = {3, 1, 1};
+static const char *const FLOWS[N_FLOWS] = {"a", "b"};
+
+struct stream {
+    int64_t queued[N_FLOWS][N_TENANTS]; /* not leased */
+    int64_t done[N_FLOWS][N_TENANTS];   /* completions of the window */
+    int windows[N_FLOWS];
+    struct lease held[16];
+    int flow_of[16], tenant_of[16], n_held;
+};
+
+/* Whoever has less than a backlog gets it again and some are given more, in an order of chance, in one transaction. */
+static void stream_in(struct stream *s)
+{
+    struct bp_op *ops[2 * BACKLOG * N_FLOWS * N_TENANTS];
+    uint32_t n = 0;
+    for (bool lacks = true; lacks;) {
+        int f = (int)random_below(N_FLOWS), t = (int)random_below(N_TENANTS);
+        struct bp_op *op = ops[n++] = submit_op(FLOWS[f]);
+        op->u.submit.tenant = STREAM_TENANTS[t];
+        op->u.submit.fair = 1;
+        s->queued[f][t]++;
+        lacks = false;
+        for (int i = 0; i < N_FLOWS * N_TENANTS; i++)
+            lacks = lacks || s->queued[i / N_TENANTS][i % N_TENANTS] < BACKLOG;
+        if (lacks && n == sizeof ops / sizeof ops[0]) {
+            apply_all(ops, n);
+            n = 0;
+        }
+    }
+    apply_all(ops, n);
+}
+
+static void stream_lease(struct stream *s, int f)
+{
+    struct bp_op *op = lease_op("w", FLOWS[f], 1 + (uint32_t)random_below(3));
+    CHECK_INT(apply_one(op), BP_OK);
+    uint32_t n = leased(op, s->held + s->n_held, 3);
+    CHECK_INT(n, op->u.lease.max); /* there is a backlog */
+    for (uint32_t i = 0; i < n; i++, s->n_held++) {
+        int t = op->u.lease.jobs[i].tenant[0] - 'x';
+        CHECK(t >= 0 && t < N_TENANTS && strcmp(op->u.lease.jobs[i].workflow, FLOWS[f]) == 0);
+        s->flow_of[s->n_held] = f;
+        s->tenant_of[s->n_held] = t;
+        s->queued[f][t]--;
+    }
+}
+
+/* A window is over: each tenant had its part of it, but for the job it was in front of the others or behind them, at
+ * either end, and those that were leased and not completed. */
+static void stream_judge(struct stream *s, int f)
+{
+    int64_t all = s->done[f][0] + s->done[f][1] + s->done[f][2];
+    if (all < WINDOW)
+        return;
+    for (int t = 0; t < N_TENANTS; t++) {
+        int64_t due = all * STREAM_WEIGHTS[t] / 5, off = s->done[f][t] - due;
+        if (off < -4 || off > 4)
+            case_failed(__FILE__, __LINE__,
+                        "tenant %s had %" PRId64 " of %" PRId64 " completions of workflow %s, not %" PRId64,
+                        STREAM_TENANTS[t], s->done[f][t], all, FLOWS[f], due);
+        s->done[f][t] = 0;
+    }
+    s->windows[f]++;
+}
+
+/* One of the held jobs ends, in no order; now and then it goes back first, which is nobody's share. */
+static void stream_out(struct stream *s)
+{
+    int i = (int)random_below((uint64_t)s->n_held), f = s->flow_of[i], t = s->tenant_of[i];
+    if (random_below(20) == 0) {
+        CHECK_INT(requeue(&s->held[i]), BP_OK);
+        s->queued[f][t]++;
+    } else {
+        CHECK_INT(complete(&s->held[i]), BP_OK);
+        s->done[f][t]++;
+        stream_judge(s, f);
+    }
+    s->n_held--;
+    s->held[i] = s->held[s->n_held];
+    s->flow_of[i] = s->flow_of[s->n_held];
+    s->tenant_of[i] = s->tenant_of[s->n_held];
+}
+
+CASE(share, share_holds_in_every_window_while_jobs_stream)
+{
+    struct stream s = {0};
+    worker_any("w");
+    weigh("x", 3);
+    for (bool more = true; more;) {
+        stream_in(&s);
+        while (s.n_held <= 13 && random_below(4))
+            stream_lease(&s, (int)random_below(N_FLOWS));
+        while (s.n_held && random_below(4))
+            stream_out(&s);
+        advance(10);
+        world_free_memory();
+        more = false;
+        for (int f = 0; f < N_FLOWS; f++)
+            more = more || s.windows[f] < WINDOWS;
+    }
+}
+
 CASE(share, share_is_0_or_1)
 {
     struct bp_op *op = submit_op("a");

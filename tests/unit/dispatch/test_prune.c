@@ -68,6 +68,37 @@ static void backlog_goes_in_steps_without_waiting_for_the_next_minute(void **sta
     rig_free(r);
 }
 
+/* One job in and out. */
+static void cycle(struct rig *r, const struct worker_auth *w)
+{
+    struct answer a = {0}, b = {0};
+    int64_t id = submit_ok(r, "{'workflow':'noop'}");
+    struct json_object *job = poll_job(r, w, &a);
+    assert_int_equal(json_int(job, "dispatch_id", 0), id);
+    do_worker(r, dispatch_worker_complete, w, lease_body(job, "'output':{'size':3}"), &b);
+    assert_int_equal(b.rc, BP_OK);
+    answer_reset(&a);
+    answer_reset(&b);
+}
+
+static void leases_do_not_wait_until_a_backlog_is_removed(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(sets);
+    struct worker_auth *w = worker_in(r, "w", "noop");
+    unsigned cycles = 0;
+    cancel_all(r, 950);
+    a_day_later(r);
+    while (jobs_left(r) > cycles) { /* those of the cycles are young */
+        cycle(r, w);
+        cycles++;
+    }
+    print_message("%u jobs in and out while 950 were removed\n", cycles);
+    assert_true(cycles > 1);
+    worker_auth_free(w);
+    rig_free(r);
+}
+
 static void output_goes_with_its_job(void **state)
 {
     (void)state;
@@ -134,6 +165,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(backlog_goes_in_steps_without_waiting_for_the_next_minute),
+        cmocka_unit_test(leases_do_not_wait_until_a_backlog_is_removed),
         cmocka_unit_test(output_goes_with_its_job),
         cmocka_unit_test(outputs_of_all_attempts_go_with_a_job_that_had_several),
         cmocka_unit_test(object_store_that_fails_is_asked_again),
