@@ -48,34 +48,28 @@ static char *unquote(const char *from, size_t n, char *to)
     return to;
 }
 
-static bool is_integer(const char *t, size_t n)
-{
-    for (size_t i = t[0] == '-'; i < n; i++)
-        if (t[i] < '0' || t[i] > '9')
-            return false;
-    return true;
-}
-
 /* One value; returns where the next text goes. */
-static char *bind(MYSQL_BIND *b, union binary_number *number, const char *t, size_t n, char *texts)
+static char *bind(MYSQL_BIND *b, union binary_number *number, const struct sql *q, const struct sql_value *v,
+                  char *texts)
 {
+    const char *t = q->text + v->at;
     memset(b, 0, sizeof *b);
-    if (t[0] == '\'') {
-        char *end = unquote(t, n, texts);
+    if (v->type == 's' && t[0] == '\'') {
+        char *end = unquote(t, v->n, texts);
         b->buffer_type = MYSQL_TYPE_STRING;
         b->buffer = texts;
         b->buffer_length = (unsigned long)(end - texts);
         return end;
     }
     b->buffer = number;
-    if (t[0] == 'N') {
+    if (v->type == 's') {
         b->buffer_type = MYSQL_TYPE_NULL;
-    } else if (is_integer(t, n)) {
+    } else if (v->type == 'l') {
         b->buffer_type = MYSQL_TYPE_LONGLONG;
-        number->integer = strtoll(t, NULL, 10);
+        number->integer = v->integer;
     } else {
         b->buffer_type = MYSQL_TYPE_DOUBLE;
-        number->real = strtod(t, NULL);
+        number->real = v->real;
     }
     return texts;
 }
@@ -103,10 +97,8 @@ int32_t binary_execute(struct store *s, MYSQL_STMT *stmt, const struct sql *q, s
     if (!room_for(b, n, bytes))
         return store_nomem(s);
     char *texts = b->texts;
-    for (size_t i = 0; i < n; i++) {
-        const struct sql_value *v = &q->values[first + i];
-        texts = bind(&b->binds[i], &b->numbers[i], q->text + v->at, v->n, texts);
-    }
+    for (size_t i = 0; i < n; i++)
+        texts = bind(&b->binds[i], &b->numbers[i], q, &q->values[first + i], texts);
     s->fault = FAULT_NONE;
     s->first_answer = false;
     if (mysql_stmt_bind_param(stmt, b->binds) || mysql_stmt_execute(stmt))

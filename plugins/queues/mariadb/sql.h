@@ -12,9 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Where a value stands in a text. */
+/* Where a value stands in a text, and what it is when it is a number. */
 struct sql_value {
     size_t at, n;
+    char type; /* as in a format: 'l', 'd' or 's' */
+    union {
+        int64_t integer;
+        double real;
+    };
 };
 
 struct sql {
