@@ -2,6 +2,7 @@
 /* Instances whose worker does not register: ended after the limit, told, and ever more rarely. */
 #include "fleet/fixture.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static int is_known(struct rig *r, const void *arg)
@@ -34,6 +35,31 @@ static void one_without_a_worker_is_ended_and_told(void **state)
     assert_non_null(strstr(f.rig->last_event[EVENT_FLEET_LAUNCH_FAILED], "\"silent\""));
     assert_non_null(strstr(shown(&f, "activities"), "scale.registerSeconds"));
     assert_string_equal(shown(&f, "launch_failures"), "1");
+    end(&f);
+}
+
+static int64_t gap_to_the_end(struct fixture *f, const char *id)
+{
+    char call[64];
+    int64_t began = mono_ms();
+    snprintf(call, sizeof call, "terminate photo %s", id);
+    rig_machine(f->rig, id, 8000);
+    pthread_mutex_lock(&f->rig->lock);
+    f->rig->machines[f->rig->n_machines - 1].has_worker = 0;
+    pthread_mutex_unlock(&f->rig->lock);
+    rig_until_call(f->rig, call);
+    return mono_ms() - began;
+}
+
+/* An image that cannot work shall not launch machines without end. */
+static void the_limit_doubles_with_each_in_a_row(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin_silent(&f, "scale.registerSeconds=0.2", 0);
+    rig_until_call(f.rig, "terminate photo i-1");
+    assert_true(gap_to_the_end(&f, "i-2") >= 400);
+    assert_true(gap_to_the_end(&f, "i-3") >= 800);
     end(&f);
 }
 
@@ -89,6 +115,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_without_a_worker_is_ended_and_told),
+        cmocka_unit_test(the_limit_doubles_with_each_in_a_row),
         cmocka_unit_test(one_that_may_still_boot_is_let_be),
         cmocka_unit_test(without_a_limit_it_is_kept),
         cmocka_unit_test(while_the_queue_is_silent_nothing_is_concluded),
