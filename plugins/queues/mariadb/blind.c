@@ -318,23 +318,23 @@ static void ask(struct store *s)
     s->bounds.asked_ms = store_clock_ms();
 }
 
-/* How far the other controllers are; locked, so that they begin nothing before this ends. */
-static void others(struct store *s, const char *lock)
+/* How far the other controllers are. */
+static void others(struct store *s)
 {
-    sql_add(&s->q, "(SELECT COALESCE(SUM(batch),0) FROM writers WHERE id<>%l%r)<>%l" SIGNAL_TEXT, s->writer_id, lock,
+    sql_add(&s->q, "IF (SELECT COALESCE(SUM(batch),0) FROM writers WHERE id<>%l)<>%l" SIGNAL_TEXT, s->writer_id,
             s->bounds.others);
 }
 
+/* One statement writes our row, locks those of all others, so that they begin nothing before this ends, and adds up how
+ * far they are. Theirs stay as they are; ours adds what is missing at first. */
 static void begin(struct store *s)
 {
-    if (!s->batch.begun) {
-        sql_add(&s->q, "IF ");
-        others(s, "");
-        return;
-    }
-    sql_add(&s->q, "START TRANSACTION;UPDATE writers SET batch=%l, seen_ms=%l WHERE id=%l;IF ROW_COUNT()<>1 OR ",
-            s->batch_no, s->host->now_ms(s->self), s->writer_id);
-    others(s, " LOCK IN SHARE MODE");
+    int64_t me = s->writer_id;
+    sql_add(&s->q,
+            "START TRANSACTION;SET @others=-1;UPDATE writers SET "
+            "seen_ms=IF(id=%l,%l,seen_ms)+((@others:=@others+IF(id=%l,1,batch))<-1), batch=IF(id=%l,%l,batch);"
+            "IF @others<>%l" SIGNAL_TEXT,
+            me, s->host->now_ms(s->self), me, me, s->batch_no, s->bounds.others);
 }
 
 void blind_begin_text(struct store *s, bool windows)
@@ -348,7 +348,10 @@ void blind_begin_text(struct store *s, bool windows)
     b->body = s->q.n;
     if (b->ask)
         ask(s);
-    begin(s);
+    if (b->begun)
+        begin(s);
+    else
+        others(s);
     inserts(s);
 }
 

@@ -7,12 +7,12 @@
  * makes sure that nothing is otherwise, writes everything and commits. So a job that is submitted to a worker that
  * waits is born leased: its row is inserted as the lease leaves it.
  *
- * What makes sure: the transaction first takes its own row in `writers` and then reads those of all other controllers
- * under a shared lock. Every transaction of a controller begins with its own row, so none of theirs runs beside this
- * one, and when they wrote anything since what is remembered was true, the text ends in an error. Besides, each update
- * names the state and the tokens it expects and the text counts its rows; a new job's id is named, so that it cannot
- * come twice; and every APPS_MS, and before a worker goes without a job, it looks for rows of other applications. None
- * of its statements waits for a lock.
+ * What makes sure: the transaction begins with one statement that writes its own row in `writers`, and locks and adds
+ * up those of all other controllers. Every transaction of a controller begins with its own row, so none of theirs runs
+ * beside this one, and when they wrote anything since what is remembered was true, the text ends in an error. Besides,
+ * each update names the state and the tokens it expects and the text counts its rows; a new job's id is named, so that
+ * it cannot come twice; and every APPS_MS, and before a worker goes without a job, it looks for rows of other
+ * applications. None of its statements waits for a lock.
  *
  * Whatever does not fit, before or in the text, is left to the usual batch, which finds nothing changed.
  */
