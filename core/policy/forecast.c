@@ -4,14 +4,17 @@
 #include <math.h>
 #include <string.h>
 
-#define BIN_MS        (FORECAST_BIN_S * 1000)
-#define BINS_A_MINUTE (60 / FORECAST_BIN_S)
-#define MEAN_MINUTES  60
-#define RECENT_S      120
-#define LONGER_S      1200
-#define CAUTION       1.0 /* standard deviations */
-#define SHORTEST_S    300.0
-#define FIRST_WINDOW  2 /* 600 s, until another one has been better */
+#define BIN_MS         (FORECAST_BIN_S * 1000)
+#define BINS_A_MINUTE  (60 / FORECAST_BIN_S)
+#define MEAN_MINUTES   60
+#define RECENT_S       120
+#define LONGER_S       1200
+#define UNSURE         0.2 /* standard deviation of a count, of itself, from which on all of it is taken off */
+#define SHORTEST_S     300.0
+#define NEW_S          600.0 /* watched for less: that is all there is to go by ... */
+#define NEW_LEAST_S    60.0  /* ... from a minute on */
+#define LEAST_FORETOLD 0.05  /* arrivals, by past days that had none */
+#define FIRST_WINDOW   2     /* 600 s, until another one has been better */
 
 static uint32_t *begun(struct forecast *f, int64_t bin)
 {
@@ -72,6 +75,28 @@ static void learn_windows(struct forecast *f)
     }
 }
 
+/* Today's rate at now + ahead_s by past days. */
+static double by_days(const struct forecast *f, double ahead_s)
+{
+    int64_t now_s = f->bin * FORECAST_BIN_S;
+    double over_s = fmin(DAILY_LEVEL_S, watched_s(f));
+    double level = daily_level(&f->daily, now_s + FORECAST_BIN_S, over_s, forecast_count(f, over_s));
+    return level * daily_rate(&f->daily, (double)now_s + ahead_s);
+}
+
+/* Past days against the window that is best at the time. */
+static void learn_days(struct forecast *f)
+{
+    uint32_t slot = f->minutes % FORECAST_MINUTES, outcome = forecast_count(f, FORECAST_AHEAD_S);
+    double window_s = forecast_window_s(f), over_s = fmax(fmin(window_s, watched_s(f)), 60);
+    if (f->by_days[slot] > 0 && f->minutes > FORECAST_MINUTES)
+        daily_judge(&f->daily, f->by_days[slot], f->by_window[slot], outcome);
+    f->by_window[slot] = (float)((forecast_count(f, window_s) + 0.5) / over_s * FORECAST_AHEAD_S);
+    f->by_days[slot] = 0;
+    if (daily_is_known(&f->daily, f->bin * FORECAST_BIN_S))
+        f->by_days[slot] = (float)fmax(by_days(f, FORECAST_AHEAD_S / 2.0) * FORECAST_AHEAD_S, LEAST_FORETOLD);
+}
+
 static void learn_minute(struct forecast *f)
 {
     uint32_t count = forecast_count(f, 60);
@@ -81,6 +106,7 @@ static void learn_minute(struct forecast *f)
     f->minute_mean += ((float)count - f->minute_mean) / MEAN_MINUTES;
     f->minutes++;
     learn_windows(f);
+    learn_days(f);
 }
 
 static void begin(struct forecast *f, int64_t now_ms)
@@ -90,6 +116,7 @@ static void begin(struct forecast *f, int64_t now_ms)
     f->first_bin = f->bin = now_ms / BIN_MS;
     f->minutes = f->last_minute = 0;
     *begun(f, f->bin) = f->total;
+    daily_begin(&f->daily, f->bin * FORECAST_BIN_S, f->total);
 }
 
 void forecast_advance(struct forecast *f, int64_t now_ms)
@@ -104,6 +131,7 @@ void forecast_advance(struct forecast *f, int64_t now_ms)
         if (f->bin % BINS_A_MINUTE == BINS_A_MINUTE - 1)
             learn_minute(f);
         *begun(f, ++f->bin) = f->total;
+        daily_advance(&f->daily, f->bin * FORECAST_BIN_S, f->total);
     }
 }
 
@@ -130,12 +158,33 @@ double forecast_window_s(const struct forecast *f)
     return window_of(best);
 }
 
+int forecast_is_daily(const struct forecast *f)
+{
+    return daily_is_better(&f->daily) && daily_is_known(&f->daily, f->bin * FORECAST_BIN_S);
+}
+
+/* Standard deviation of a number that was counted from n arrivals, of itself. */
+static double deviation(const struct forecast *f, double n)
+{
+    return sqrt(forecast_dispersion(f) / fmax(n, 0.25));
+}
+
+static double trusted_by_days(const struct forecast *f)
+{
+    double today = deviation(f, forecast_count(f, DAILY_LEVEL_S));
+    double then = deviation(f, daily_learned_from(&f->daily, f->bin * FORECAST_BIN_S));
+    return by_days(f, FORECAST_AHEAD_S) * fmax(0, 1 - hypot(today, then));
+}
+
 double forecast_trusted(const struct forecast *f)
 {
     double window_s = forecast_window_s(f), n = forecast_count(f, window_s);
-    double over_s = fmax(fmin(window_s, watched_s(f)), SHORTEST_S);
-    double sure = n - CAUTION * sqrt(n * forecast_dispersion(f));
-    return sure > 0 ? sure / over_s : 0;
+    double least_s = watched_s(f) < NEW_S ? NEW_LEAST_S : SHORTEST_S;
+    double off = deviation(f, n);
+    if (forecast_is_daily(f))
+        return trusted_by_days(f);
+    off *= fmin(off / UNSURE, 1); /* the more is known, the smaller the part of the deviation */
+    return off < 1 ? n * (1 - off) / fmax(fmin(window_s, watched_s(f)), least_s) : 0;
 }
 
 double forecast_expected(const struct forecast *f, double prior)

@@ -2,14 +2,15 @@
 /*
  * forecast.h - how many jobs will come: what one workflow's arrivals have shown of what follows what.
  *
- * Three things are learned, none is set: which window of the past foretells the next minutes best (a steady load wants
- * a long one, a gusty one a short one), how much the counts scatter beyond chance, and what has followed moments like
- * this one (so that the first jobs of a batch tell of the rest). Bounded and pure: a struct without pointers, part of
- * struct history. Times are milliseconds since 1970.
+ * Four things are learned, none is set: which window of the past foretells the next minutes best (a steady load wants
+ * a long one, a gusty one a short one), whether past days do so better (daily.h), how much the counts scatter beyond
+ * chance, and what has followed moments like this one (so that the first jobs of a batch tell of the rest). Bounded and
+ * pure: a struct without pointers, part of struct history. Times are milliseconds since 1970.
  */
 #ifndef POLICY_FORECAST_H
 #define POLICY_FORECAST_H
 
+#include "policy/daily.h"
 #include <stdint.h>
 
 #define FORECAST_BIN_S    10
@@ -40,6 +41,9 @@ struct forecast {
     float foretold[FORECAST_WINDOWS][FORECAST_MINUTES]; /* by each window, waiting for the outcome */
     float loss[FORECAST_WINDOWS];                       /* Poisson loss of each, the last hour counting most */
 
+    struct daily daily;
+    float by_days[FORECAST_MINUTES], by_window[FORECAST_MINUTES]; /* foretold, waiting for the outcome; 0: was not */
+
     uint8_t recent[FORECAST_BINS], longer[FORECAST_BINS]; /* class of each bin's end */
     struct forecast_context context[FORECAST_CLASSES][FORECAST_CLASSES];
 };
@@ -56,8 +60,12 @@ uint32_t forecast_count(const struct forecast *f, double window_s);
 double forecast_dispersion(const struct forecast *f);
 /* The window that has foretold best, in seconds; window_s of forecast_trusted(). */
 double forecast_window_s(const struct forecast *f);
-/* Arrivals per second that can be trusted: the count of the best window less one standard deviation, over at least
- * five minutes. >= 0. */
+/* Past days foretell better than the best window: forecast_trusted() goes by them. */
+int forecast_is_daily(const struct forecast *f);
+/* Arrivals per second that can be trusted: the count of the best window, less one standard deviation or, of more than
+ * 25 batches, less five of them; over at least five minutes, unless it has been watched for less than ten. By past days
+ * where these foretell better: what they and today's level give for the end of FORECAST_AHEAD_S, less one standard
+ * deviation. >= 0. */
 double forecast_trusted(const struct forecast *f);
 /* Arrivals per second expected within FORECAST_AHEAD_S after a moment like this one. Where few were seen, prior (per
  * second) weighs as much as FORECAST_AHEAD_S of them. */

@@ -33,7 +33,9 @@ int32_t policy_slo_plan(const struct policy_now *now, void *memory, struct bp_pl
             return 0;
         }
     }
-    if (floor.size >= kept && floor.size > 0)
+    if (floor.size >= kept && floor.size > 0 && floor.window_s <= 0)
+        SAY(p, "%.1f instances' load comes steadily at this time of day: %d keep the waiting cheap", floor.load, size);
+    else if (floor.size >= kept && floor.size > 0)
         SAY(p, "%.1f instances' load comes steadily (last %.0f min): %d keep the waiting cheap", floor.load,
             floor.window_s / 60, size);
     else if (left_s > 0)

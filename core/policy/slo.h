@@ -62,8 +62,12 @@ struct slo_schedule {
     double run_s; /* of each job */
 };
 
-/* Seconds that all jobs together wait when the first instance that is free takes the next one. n >= 1. */
-double slo_schedule_wait(const struct slo_schedule *s);
+/* Of all jobs together. */
+struct slo_waits {
+    double wait_s, square_s2; /* the sum, and that of the squares: long waits count more in it */
+};
+/* When the first instance that is free takes the next job. n >= 1. */
+struct slo_waits slo_schedule_waits(const struct slo_schedule *s);
 /* Expected length of a run: the mean so far, one boot (boot_s) until a run was seen. */
 double slo_run(const struct history *h, double boot_s);
 /* Expected rest of a job that has run for age_s. */
@@ -71,7 +75,8 @@ double slo_rest(const struct history *h, double age_s, double boot_s);
 /* What there is, with instances up to `size` as if launched now. s->group is set. */
 void slo_schedule_fill(struct slo_schedule *s, const struct policy_now *now, int32_t size);
 
-/* What a wait in the schedule counts at a launch: the schedule ends after one boot, the instance serves longer. */
+/* What a wait of one boot in the schedule counts at a launch: the schedule ends after one boot, the instance serves
+ * longer. */
 double slo_launch_weight(const struct policy_now *now, enum slo_manner manner);
 
 struct slo_launch {
@@ -94,7 +99,7 @@ double slo_erlang_p95(double load, int32_t c, double run_s);
 struct slo_floor {
     int32_t size;    /* 0: there is no steady load to trust */
     double load;     /* trusted, in Erlang */
-    double window_s; /* over which the arrivals were counted */
+    double window_s; /* over which the arrivals were counted; 0: by past days */
 };
 struct slo_floor slo_floor(const struct policy_now *now, double price);
 

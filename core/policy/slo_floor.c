@@ -9,10 +9,10 @@
 #define UNKNOWN_CS2   0.5 /* squared coefficient of variation of the run times, until four were seen */
 #define FOUR          4
 #define LATE          0.05 /* jobs that may wait longer: p95 */
-#define FLOOR_PRICE   0.5  /* of the price: launches spare some of the waiting that the formula sees */
+#define FLOOR_PRICE   0.25 /* of the price: launches spare some of the waiting that the formula sees */
 #define P95_PERCENTS  4.0  /* that the p95 wait must fall by for each percent of instances, at price 1 */
 #define KNOWN         0.1  /* standard deviation of the load, of itself, below which its p95 can be worked out */
-#define SHORT_WAIT    0.5  /* boots: far below it a p95 that falls is worth little */
+#define SHORT_WAIT    0.65 /* boots: far below it a p95 that falls is worth little */
 
 /* Share of the jobs that wait, Erlang C; load < c. */
 static double share_waiting(double load, int32_t c)
@@ -67,8 +67,9 @@ struct slo_floor slo_floor(const struct policy_now *now, double price)
 {
     const struct forecast *f = &now->history->forecast;
     const struct history *h = now->history;
-    struct slo_floor out = {0, forecast_trusted(f) * h->run_mean_s, forecast_window_s(f)};
-    double dispersion = forecast_dispersion(f), n = forecast_count(f, out.window_s);
+    double window_s = forecast_window_s(f);
+    struct slo_floor out = {0, forecast_trusted(f) * h->run_mean_s, forecast_is_daily(f) ? 0 : window_s};
+    double dispersion = forecast_dispersion(f), n = forecast_count(f, window_s);
     struct steady s = {.load = out.load,
                        .run_s = h->run_mean_s,
                        .boot_s = now->view->boot_s,

@@ -8,6 +8,7 @@
 #define LONGEST_S    3600.0
 #define PRIOR_WEIGHT 4.0 /* spells that the prior counts for */
 #define PRIOR_HOT    0.5 /* boots: length of its spells */
+#define LEARNED      0.35 /* of the price, for spells that were seen: not all of them would have waited, nor all booted */
 
 /* The prior: gaps of these many boots, and one that never ends. Nothing learned yet, the best is to keep for one boot:
  * the break-even that costs at most twice the least possible, whatever comes. */
@@ -20,9 +21,9 @@ struct costs {
 };
 
 /* Of one gap when the instance is kept for tau_s. */
-static double gap_cost(const struct costs *c, double gap_s, double hot_s, double tau_s)
+static double gap_cost(const struct costs *c, double gap_s, double wait_s, double tau_s)
 {
-    return gap_s < tau_s ? gap_s : tau_s + c->boot_s + c->price * fmin(hot_s, c->boot_s);
+    return gap_s < tau_s ? gap_s : tau_s + c->boot_s + c->price * wait_s;
 }
 
 static double cost(const struct costs *c, double tau_s)
@@ -32,7 +33,7 @@ static double cost(const struct costs *c, double tau_s)
     for (int i = 0; i < PRIOR_GAPS; i++)
         sum += gap_cost(c, prior_gaps[i] * c->boot_s, PRIOR_HOT * c->boot_s, tau_s) * PRIOR_WEIGHT / PRIOR_GAPS;
     for (uint32_t i = 0; i < n; i++)
-        sum += gap_cost(c, c->level->gap_s[i], c->level->hot_s[i], tau_s);
+        sum += gap_cost(c, c->level->gap_s[i], LEARNED * fmin(c->level->hot_s[i], c->boot_s), tau_s);
     return sum;
 }
 

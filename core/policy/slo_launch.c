@@ -6,8 +6,8 @@
 
 #define JOBS_MOST  400 /* looked at; more than that only say the same */
 #define STEPS_MOST 32  /* launches are weighed one by one in a fleet of up to so many, else in so many steps */
-#define OF_SHORT   1.0 /* weight of a wait at a launch, for runs of no length ... */
-#define OF_LONG    2.5 /* ... and for those of a boot or more */
+#define OF_SHORT   0.2 /* weight of a wait of one boot at a launch, for runs of no length ... */
+#define OF_LONG    2.0 /* ... and for those of a boot or more */
 #define SPARING    0.5 /* of it, in the sparing manner */
 #define SOONEST_S  5.0 /* a boot that takes longer than usual may be ready so soon; not later than a new one */
 
@@ -27,9 +27,10 @@ static void sink(double *heap, int32_t n, int32_t at)
     heap[at] = moved;
 }
 
-double slo_schedule_wait(const struct slo_schedule *s)
+struct slo_waits slo_schedule_waits(const struct slo_schedule *s)
 {
-    double heap[POLICY_INSTANCES], wait_s = 0;
+    double heap[POLICY_INSTANCES];
+    struct slo_waits sum = {0, 0};
     int32_t coming = (int32_t)fmin(s->arrivals_per_s * s->within_s, JOBS_MOST);
     int32_t jobs = s->queued < JOBS_MOST ? s->queued : JOBS_MOST;
     for (int32_t i = 0; i < s->n; i++)
@@ -38,12 +39,13 @@ double slo_schedule_wait(const struct slo_schedule *s)
         sink(heap, s->n, i);
     for (int32_t i = 0; i < jobs + coming && i < JOBS_MOST; i++) {
         double came_s = i < jobs ? 0 : (i - jobs + 0.5) / s->arrivals_per_s;
-        double start_s = fmax(heap[0], came_s);
-        wait_s += start_s - came_s;
+        double start_s = fmax(heap[0], came_s), wait_s = start_s - came_s;
+        sum.wait_s += wait_s;
+        sum.square_s2 += wait_s * wait_s;
         heap[0] = start_s + s->run_s;
         sink(heap, s->n, 0);
     }
-    return wait_s;
+    return sum;
 }
 
 /* ---- what there is ---- */
@@ -96,25 +98,26 @@ void slo_schedule_fill(struct slo_schedule *s, const struct policy_now *now, int
 
 /* ---- the decision ---- */
 
-/* Launches one after the other (or `step` at a time), each weighed against its boot. Adds to s, returns the waiting
- * that they take away. */
+/* Launches one after the other (or `step` at a time), each weighed against its boot; a wait counts by its length in
+ * boots, so that many short ones are no reason and few long ones are. Adds to s, returns the waiting that they take
+ * away. */
 static double add_worthwhile(struct slo_schedule *s, double boot_s, double price, int32_t most)
 {
     int32_t step = 1 + (most - s->n) / STEPS_MOST;
-    double saved_s = 0;
     if (s->n == 0 && most > 0)
         put(s, boot_s, 1); /* without any instance the jobs would wait for ever */
-    for (double wait_s = s->n ? slo_schedule_wait(s) : 0; s->n > 0 && s->n + step <= most;) {
+    struct slo_waits first = s->n ? slo_schedule_waits(s) : (struct slo_waits){0, 0}, last = first;
+    while (s->n > 0 && s->n + step <= most) {
         put(s, boot_s, step);
-        double less_s = slo_schedule_wait(s);
-        if (price * (wait_s - less_s) <= step * boot_s) { /* a boot of nothing is no reason for one more */
+        struct slo_waits less = slo_schedule_waits(s);
+        /* a boot of nothing is no reason for one more */
+        if (price * (last.square_s2 - less.square_s2) <= step * boot_s * boot_s) {
             s->n -= step;
             break;
         }
-        saved_s += wait_s - less_s;
-        wait_s = less_s;
+        last = less;
     }
-    return saved_s;
+    return first.wait_s - last.wait_s;
 }
 
 double slo_launch_weight(const struct policy_now *now, enum slo_manner manner)

@@ -14,7 +14,7 @@
 #define SEEN_MOST    500.0
 #define SEEN_PRIOR   20.0 /* jobs, none of them late */
 #define LONG_RUN     0.9  /* boots */
-#define STEADY       0.8  /* of the arrivals can be trusted */
+#define STEADY       0.9  /* of the arrivals can be trusted */
 #define DEAR         2.0  /* a price from which on waiting is spared at any rate */
 
 /* Jobs that have started since the last call, the oldest of the queue first. */

@@ -14,6 +14,7 @@
 #define PAGE       1000
 #define JOBS_MOST  10000
 #define BACK_MS    604800000LL /* a week */
+#define HOUR_MS    3600000LL
 #define TIMEOUT_MS 30000
 
 enum past_kind { PAST_CAME = 1, PAST_ENDED, PAST_COMPLETED };
@@ -80,11 +81,19 @@ static int by_time(const void *a, const void *b)
     return (int)x->kind - (int)y->kind;
 }
 
-static void replay(const struct recall *r, struct history *h)
+/* The queue knows that nothing came between: quiet hours are learned like busy ones. */
+static void pass(struct history *h, int64_t to_ms, int64_t demand)
+{
+    while (h->since_ms && h->now_ms + HOUR_MS < to_ms)
+        history_demand(h, h->now_ms + HOUR_MS, demand);
+}
+
+static void replay(const struct recall *r, struct history *h, int64_t now_ms)
 {
     int64_t demand = 0;
     for (uint32_t i = 0; i < r->n; i++) {
         const struct past *p = &r->list[i];
+        pass(h, p->at_ms, demand);
         if (p->kind == PAST_CAME)
             history_arrived(h, p->at_ms, 1);
         if (p->kind == PAST_COMPLETED)
@@ -92,6 +101,7 @@ static void replay(const struct recall *r, struct history *h)
         demand += p->kind == PAST_CAME ? 1 : -1;
         history_demand(h, p->at_ms, demand);
     }
+    pass(h, now_ms, demand);
 }
 
 /* What was learned of instances since the start stays. */
@@ -103,7 +113,7 @@ static void finish(struct scale *s)
     if (h) {
         history_init(h);
         qsort(r->list, r->n, sizeof *r->list, by_time);
-        replay(r, h);
+        replay(r, h, loop_now_ms(bus_loop(s->bus)));
         history_take_fleet(h, item->history);
         free(item->history);
         item->history = h;

@@ -63,6 +63,54 @@ static void a_steady_load_is_trusted_nearly_as_a_whole(void **state)
     assert_true(forecast_trusted(&f) > 0.8 / 12 && forecast_trusted(&f) < 1.1 / 12);
 }
 
+static void a_new_workflow_is_taken_for_what_it_has_shown(void **state)
+{
+    fresh(state);
+    random_jobs(T0, T0 + 55 * SECOND, 1.5);
+    assert_true(forecast_trusted(&f) > 0.6 * forecast_count(&f, 600) / 60);
+    random_jobs(T0 + 55 * SECOND, T0 + HOUR, 1000);
+    random_jobs(T0 + HOUR, T0 + HOUR + 55 * SECOND, 1.5);
+    assert_true(forecast_trusted(&f) < 0.4 * forecast_count(&f, 60) / 60); /* by now it could be a gust */
+}
+
+static void what_a_large_count_is_unsure_of_is_a_small_part_of_it(void **state)
+{
+    fresh(state);
+    random_jobs(T0, T0 + 2 * HOUR, 4);
+    double n = forecast_count(&f, forecast_window_s(&f)), sure = forecast_trusted(&f) * forecast_window_s(&f);
+    assert_true(fabs(n - sure - 5 * forecast_dispersion(&f)) < 0.01 * n);
+}
+
+/* One after the other: hours of a job each 20 s, and hours of one each 200 s, the first one of the day being busy or
+ * not. Each hour is alike. */
+static void day(int64_t from, int busy)
+{
+    for (int i = 0; i < 24; i++)
+        random_jobs(from + i * HOUR, from + (i + 1) * HOUR, (i + busy) % 2 ? 20 : 200);
+}
+
+#define DAY0 (20000LL * 24 * HOUR)
+
+static void days_that_resemble_each_other_foretell_better_than_the_last_hour(void **state)
+{
+    fresh(state);
+    for (int i = 0; i < 3; i++) {
+        assert_true(i > 0 || !forecast_is_daily(&f));
+        day(DAY0 + i * 24 * HOUR, 0);
+    }
+    assert_true(forecast_is_daily(&f));
+    random_jobs(DAY0 + 72 * HOUR, DAY0 + 73 * HOUR - MINUTE, 200); /* quiet; the next hour is not */
+    assert_true(forecast_trusted(&f) > 2.0 / 200);
+}
+
+static void days_that_do_not_are_not_gone_by(void **state)
+{
+    fresh(state);
+    for (int i = 0; i < 4; i++)
+        day(DAY0 + i * 24 * HOUR, i % 2);
+    assert_false(forecast_is_daily(&f));
+}
+
 static void batches_are_not_taken_for_a_rate(void **state)
 {
     fresh(state);
@@ -119,6 +167,10 @@ int main(void)
         cmocka_unit_test(nothing_seen_foretells_nothing),
         cmocka_unit_test(arrivals_are_counted_over_a_window),
         cmocka_unit_test(a_steady_load_is_trusted_nearly_as_a_whole),
+        cmocka_unit_test(a_new_workflow_is_taken_for_what_it_has_shown),
+        cmocka_unit_test(what_a_large_count_is_unsure_of_is_a_small_part_of_it),
+        cmocka_unit_test(days_that_resemble_each_other_foretell_better_than_the_last_hour),
+        cmocka_unit_test(days_that_do_not_are_not_gone_by),
         cmocka_unit_test(batches_are_not_taken_for_a_rate),
         cmocka_unit_test(a_rate_that_changes_wants_a_shorter_window),
         cmocka_unit_test(the_first_job_of_a_batch_tells_of_the_rest),

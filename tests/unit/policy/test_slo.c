@@ -123,23 +123,36 @@ static void short_runs_and_a_sparing_manner_are_worth_fewer_launches(void **stat
 {
     (void)state;
     double unseen = slo_launch_weight(&now, SLO_AHEAD);
-    assert_true(fabs(unseen - 2.5) < 1e-9); /* taken for a boot */
+    assert_true(fabs(unseen - 2) < 1e-9); /* taken for a boot */
     runs(64, 2 * BOOT_S);
-    assert_true(fabs(slo_launch_weight(&now, SLO_AHEAD) - 2.5) < 1e-9);
-    assert_true(fabs(slo_launch_weight(&now, SLO_SPARING) - 1.25) < 1e-9);
+    assert_true(fabs(slo_launch_weight(&now, SLO_AHEAD) - 2) < 1e-9);
+    assert_true(fabs(slo_launch_weight(&now, SLO_SPARING) - 1) < 1e-9);
     runs(4000, BOOT_S / 3);
-    assert_true(fabs(slo_launch_weight(&now, SLO_AHEAD) - 1.5) < 1e-3);
+    assert_true(fabs(slo_launch_weight(&now, SLO_AHEAD) - 0.8) < 1e-3);
 }
 
 static void a_schedule_is_served_by_whoever_is_free_first(void **state)
 {
     (void)state;
     struct slo_schedule s = {.free_s = {100, 0}, .n = 2, .group = 1, .queued = 3, .run_s = 30};
-    assert_true(fabs(slo_schedule_wait(&s) - (0 + 30 + 60)) < 1e-9);
+    assert_true(fabs(slo_schedule_waits(&s).wait_s - (0 + 30 + 60)) < 1e-9);
+    assert_true(fabs(slo_schedule_waits(&s).square_s2 - (30 * 30 + 60 * 60)) < 1e-9);
     s.queued = 0;
     s.arrivals_per_s = 0.1; /* at 5 and 15 s */
     s.within_s = 20;
-    assert_true(fabs(slo_schedule_wait(&s) - (0 + 20)) < 1e-9);
+    assert_true(fabs(slo_schedule_waits(&s).wait_s - (0 + 20)) < 1e-9);
+}
+
+/* The same minutes spared: of a few jobs that would wait for two boots, or of many that wait for half of one more. */
+static void few_long_waits_are_more_reason_than_many_short_ones(void **state)
+{
+    (void)state;
+    runs(64, 2 * BOOT_S);
+    jobs(2, 2, 0); /* two runs to wait for */
+    assert_int_equal(slo_launch(&now, 1, 2).size, 4);
+    runs(4000, BOOT_S / 40);
+    jobs(40, 10, 0); /* four short ones each: 240 s of waiting more than with twice as many */
+    assert_int_equal(slo_launch(&now, 1, 10).size, 10);
 }
 
 static void instances_are_free_when_their_job_or_boot_ends(void **state)
@@ -428,13 +441,13 @@ static void short_jobs_that_wait_a_boot_anyway_launch_fewer(void **state)
 {
     (void)state;
     runs(64, 60);
-    jobs(8, 1, 10);
+    jobs(16, 1, 10);
     int32_t ahead = desired();
     jobs(0, 0, 0);
     waits(200, 250);
     view.now_ms += 7200 * SECOND; /* what came is no longer expected again */
     history_demand(&h, view.now_ms, 0);
-    jobs(8, 1, 10);
+    jobs(16, 1, 10);
     int32_t sparing = desired();
     assert_true(sparing >= 1);
     assert_true(sparing < ahead);
@@ -459,6 +472,7 @@ int main(void)
         cmocka_unit_test_setup(dearer_waiting_launches_more_and_never_above_the_most, fresh),
         cmocka_unit_test_setup(short_runs_and_a_sparing_manner_are_worth_fewer_launches, fresh),
         cmocka_unit_test_setup(a_schedule_is_served_by_whoever_is_free_first, fresh),
+        cmocka_unit_test_setup(few_long_waits_are_more_reason_than_many_short_ones, fresh),
         cmocka_unit_test_setup(instances_are_free_when_their_job_or_boot_ends, fresh),
         cmocka_unit_test_setup(the_rest_of_a_job_is_that_of_those_that_ran_longer, fresh),
         cmocka_unit_test_setup(a_large_fleet_is_weighed_in_groups, fresh),

@@ -117,6 +117,20 @@ static void what_is_older_than_a_week_counts_no_more(void **state)
     end(r, s);
 }
 
+static void quiet_hours_between_jobs_are_known_again(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    past(r, loop_now_ms(r->loop), 3 * 86400, 50, 100);
+    past(r, loop_now_ms(r->loop), 2 * 86400, 50, 100);
+    struct scale *s = begin(r);
+    rig_until(r, is_recalled, s);
+    const struct daily *d = &s->items->history->forecast.daily;
+    for (int k = 0; k < DAILY_SLOTS; k++)
+        assert_in_range(d->days[k], 2, 3);
+    end(r, s);
+}
+
 static void a_queue_that_remembers_nothing_leaves_what_was_learned_since(void **state)
 {
     (void)state;
@@ -136,6 +150,7 @@ int main(void)
         cmocka_unit_test(jobs_come_and_end_again_in_the_order_of_their_times),
         cmocka_unit_test(pages_are_asked_for_until_the_last_one),
         cmocka_unit_test(what_is_older_than_a_week_counts_no_more),
+        cmocka_unit_test(quiet_hours_between_jobs_are_known_again),
         cmocka_unit_test(a_queue_that_remembers_nothing_leaves_what_was_learned_since),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
