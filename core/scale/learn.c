@@ -44,6 +44,12 @@ static void learn_arrived(struct scale_item *item, const struct event_msg *e, st
         came(item, e->at_ms, (uint32_t)more);
 }
 
+static void learn_end(struct scale_item *item, const struct event_msg *e, struct json_object *f)
+{
+    history_finished(item->history, e->at_ms, (double)json_int(f, "run_ms", 0) / 1000.0);
+    runs_ended_here(item, json_int(f, "job", 0), e->at_ms);
+}
+
 void learn_event(struct scale *s, const struct event_msg *e)
 {
     if (e->id == EVENT_FLEET_INSTANCE)
@@ -60,7 +66,7 @@ void learn_event(struct scale *s, const struct event_msg *e)
     if (e->id == EVENT_JOB_SUBMITTED)
         came(item, e->at_ms, 1);
     else if (e->id == EVENT_JOB_COMPLETED)
-        history_finished(item->history, e->at_ms, (double)json_int(f, "run_ms", 0) / 1000.0);
+        learn_end(item, e, f);
     else if (e->id == EVENT_QUEUE_ARRIVED)
         learn_arrived(item, e, f);
     else

@@ -11,14 +11,13 @@
 #include <string.h>
 
 #define WAITING_KEPT 256 /* of a fleet in thought; of more, the latest are taken to have come together */
-#define NUMBER       "%.17g"
 
 /* ---- numbers ---- */
 
 static void put_exact(struct json_object *o, const char *key, double v)
 {
     char text[40];
-    snprintf(text, sizeof text, NUMBER, v);
+    snprintf(text, sizeof text, "%.17g", v);
     json_object_object_add(o, key, json_object_new_double_s(v, text));
 }
 
@@ -34,11 +33,10 @@ static double *number_at(void *memory, const struct policy_number *n)
 
 struct json_object *learned_json(const struct policy *p, const void *memory)
 {
-    struct json_object *o = NULL;
     int any = 0;
     if (!p || !p->learned || !memory)
         return NULL;
-    o = json_object_new_object();
+    struct json_object *o = json_object_new_object();
     for (const struct policy_number *n = p->learned; n->name; n++) {
         double v = *number_at((void *)(uintptr_t)memory, n);
         any |= v != 0;
@@ -90,45 +88,29 @@ struct json_object *learned_by_all(const struct scale_item *i)
 
 /* ---- a fleet in thought ---- */
 
-/* Times go as seconds after the last step, negative before it: short, and right whatever clock reads them. */
-static void add_seconds(struct json_object *list, int64_t at_ms, int64_t from_ms)
+/* Times go as milliseconds after the last step, negative before it: short, and right whatever clock reads them. */
+static void add_int(struct json_object *list, int64_t n)
 {
-    double s = (double)(at_ms - from_ms) / 1000;
-    char text[40];
-    snprintf(text, sizeof text, "%.3f", s);
-    json_object_array_add(list, json_object_new_double_s(s, text));
-}
-
-/* From the bucket that is used first to the last. */
-static void put_waits(struct json_object *o, const struct mirror *m)
-{
-    struct json_object *list = json_object_new_array();
-    int32_t first = 0, last = MIRROR_BUCKETS - 1;
-    while (last >= 0 && !m->buckets[last])
-        last--;
-    while (first < last && !m->buckets[first])
-        first++;
-    for (int32_t k = first; k <= last; k++)
-        json_object_array_add(list, json_object_new_int64(m->buckets[k]));
-    json_put_int(o, "first_bucket", first);
-    json_object_object_add(o, "buckets", list);
+    json_object_array_add(list, json_object_new_int64(n));
 }
 
 static struct json_object *mirror_memo(const struct mirror *m)
 {
-    struct json_object *o = json_object_new_object(), *live = json_object_new_array(),
-                       *waiting = json_object_new_array();
+    struct json_object *o = json_object_new_object(), *live = json_object_new_array();
+    struct json_object *waiting = json_object_new_array(), *buckets = json_object_new_array();
     uint32_t told = m->waiting < WAITING_KEPT ? m->waiting : WAITING_KEPT;
     for (int32_t k = 0; k < m->live; k++)
-        add_seconds(live, m->free_ms[k], m->at_ms);
+        add_int(live, m->free_ms[k] - m->at_ms);
     for (uint32_t k = 0; k < told; k++)
-        add_seconds(waiting, m->waiting_ms[(m->first + k) % MIRROR_WAITING], m->at_ms);
+        add_int(waiting, m->waiting_ms[(m->first + k) % MIRROR_WAITING] - m->at_ms);
+    for (uint32_t k = 0; m->jobs && k < MIRROR_BUCKETS; k++)
+        add_int(buckets, m->buckets[k]);
     put_exact(o, "instance_s", m->instance_s);
     put_exact(o, "wait_s", m->wait_s);
-    put_waits(o, m);
+    json_object_object_add(o, "buckets", buckets);
     json_put_int(o, "run", m->run);
-    json_object_object_add(o, "free_s", live);
-    json_object_object_add(o, "waiting_s", waiting);
+    json_object_object_add(o, "free_ms", live);
+    json_object_object_add(o, "waiting_ms", waiting);
     json_put_int(o, "crowd", (int64_t)m->crowd + m->waiting - told);
     return o;
 }
@@ -139,34 +121,26 @@ static size_t length_of(struct json_object *list, size_t most)
     return n < most ? n : most;
 }
 
-static uint32_t count_in(struct json_object *o, const char *key)
-{
-    int64_t n = json_int(o, key, 0);
-    return n > 0 && n < UINT32_MAX ? (uint32_t)n : 0;
-}
-
 /* A time of the list, at most a month away from at_ms. */
 static int64_t time_in(struct json_object *list, size_t k, int64_t at_ms)
 {
-    const double month_s = 30 * 86400.0;
-    double s = json_object_get_double(json_object_array_get_idx(list, k));
-    return at_ms + (int64_t)(1000 * within(s, -month_s, month_s));
+    const double month_ms = 30 * 86400000.0;
+    return at_ms + (int64_t)within(json_object_get_double(json_object_array_get_idx(list, k)), -month_ms, month_ms);
 }
 
 static void mirror_take(struct mirror *m, struct json_object *o, int64_t at_ms)
 {
-    struct json_object *live = json_member(o, "free_s"), *waiting = json_member(o, "waiting_s"),
+    struct json_object *live = json_member(o, "free_ms"), *waiting = json_member(o, "waiting_ms"),
                        *buckets = json_member(o, "buckets");
-    uint32_t first = count_in(o, "first_bucket");
     memset(m, 0, sizeof *m);
     m->at_ms = at_ms;
     m->instance_s = within(json_num(o, "instance_s", 0), 0, 1e15);
     m->wait_s = within(json_num(o, "wait_s", 0), 0, 1e15);
-    m->run = count_in(o, "run");
-    for (size_t k = 0; k < length_of(buckets, MIRROR_BUCKETS) && first + k < MIRROR_BUCKETS; k++) {
+    m->run = (uint32_t)memo_count(o, "run");
+    for (size_t k = 0; k < length_of(buckets, MIRROR_BUCKETS); k++) {
         int64_t n = json_object_get_int64(json_object_array_get_idx(buckets, k));
-        m->buckets[first + k] = n > 0 && n < UINT32_MAX ? (uint32_t)n : 0;
-        m->jobs += m->buckets[first + k];
+        m->buckets[k] = n > 0 && n < UINT32_MAX ? (uint32_t)n : 0;
+        m->jobs += m->buckets[k];
     }
     m->live = (int32_t)length_of(live, MIRROR_INSTANCES);
     for (int32_t k = 0; k < m->live; k++)
@@ -174,7 +148,7 @@ static void mirror_take(struct mirror *m, struct json_object *o, int64_t at_ms)
     m->waiting = (uint32_t)length_of(waiting, WAITING_KEPT);
     for (uint32_t k = 0; k < m->waiting; k++)
         m->waiting_ms[k] = time_in(waiting, k, at_ms);
-    m->crowd = m->waiting ? count_in(o, "crowd") : 0;
+    m->crowd = m->waiting ? (uint32_t)memo_count(o, "crowd") : 0;
 }
 
 struct json_object *memo_shadow(const struct shadow *sh)

@@ -99,7 +99,7 @@ struct json_object *memo_view_whole(const struct scale_item *i)
     return o;
 }
 
-static uint64_t count_in(struct json_object *o, const char *key)
+uint64_t memo_count(struct json_object *o, const char *key)
 {
     int64_t n = json_int(o, key, 0);
     return n > 0 ? (uint64_t)n : 0;
@@ -115,7 +115,7 @@ static double positive_in(struct json_object *o, const char *key)
 static void take_boots(struct history *h, struct json_object *o)
 {
     uint32_t n = take_seconds(json_member(o, "boot_s"), h->boot_s, HISTORY_BOOTS);
-    uint64_t boots = count_in(o, "boots");
+    uint64_t boots = memo_count(o, "boots");
     h->boots = n < HISTORY_BOOTS || boots < n ? n : boots;
     for (int k = 0; k < HISTORY_STAGES; k++)
         h->stage_s[k] = (float)positive_in(json_member(o, "stage_s"), history_stage_names[k]);
@@ -138,10 +138,10 @@ void memo_view_take(struct scale_item *i, struct json_object *o, int64_t now_ms)
     if (!o || json_int(o, "v", 0) != VERSION)
         return;
     take_boots(h, o);
-    h->launches = count_in(o, "launches");
-    h->launch_failures = count_in(o, "launch_failures");
+    h->launches = memo_count(o, "launches");
+    h->launch_failures = memo_count(o, "launch_failures");
     h->launch_failed_ms = json_int(o, "launch_failed_ms", 0);
-    h->interruptions = count_in(o, "interruptions");
+    h->interruptions = memo_count(o, "interruptions");
     h->interrupted_ms = json_int(o, "interrupted_ms", 0);
     h->instance_s = positive_in(o, "instance_hours") * 3600;
     if (json_int(o, "last_scale_ms", 0) > i->last_scale_ms)

@@ -236,6 +236,8 @@ static void got_stats(struct bp_op *op, const struct bp_err *err, void *arg)
             memos_follow(s);
         s->unknown = 0;
         recall_next(s);
+        if (s->started)
+            runs_follow(s);
         if (s->started && s->taking_over)
             metrics_publish(s);
         s->taking_over = 0;
@@ -285,6 +287,8 @@ static void poke(const struct event_msg *e, void *arg)
     if (e->id == EVENT_LEADER_GAINED) {
         s->taking_over = 1;
         memos_forget(s, NULL);
+        for (struct scale_item *i = s->items; i; i = i->next)
+            i->recalled = 0; /* of what came and ended elsewhere only a part was heard */
     }
     learn_event(s, e);
     for (struct scale_item *i = e->id == EVENT_LEADER_LOST ? s->items : NULL; i; i = i->next)
@@ -297,12 +301,6 @@ static void poke(const struct event_msg *e, void *arg)
         s->again = 1;
     else
         loop_timer_after(s->soon, SOON_MS);
-}
-
-/* How far an instance has come changes nothing that is decided now. */
-static void on_boot(const struct event_msg *e, void *arg)
-{
-    learn_event(arg, e);
 }
 
 /* ---- life ---- */
@@ -322,7 +320,7 @@ struct scale *scale_new(struct bus *b, struct host *h, const struct config *c, c
     s->minute = loop_timer_new(l, "scale.metrics", metrics_publish, s);
     s->jobs = bus_subscribe(b, "job.*", poke, s);
     s->instances = bus_subscribe(b, "fleet.instance", poke, s);
-    s->boots = bus_subscribe(b, "fleet.boot", on_boot, s);
+    s->boots = bus_subscribe(b, "fleet.boot", poke, s);
     s->workers = bus_subscribe(b, "worker.registered", poke, s);
     s->failures = bus_subscribe(b, "fleet.launch_failed", poke, s);
     s->arrivals = bus_subscribe(b, "queue.arrived", poke, s);

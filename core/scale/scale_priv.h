@@ -61,6 +61,18 @@ struct memo_state {
     uint32_t pass;         /* the last walk that looked at it */
 };
 
+#define OWN_RUNS 64
+
+/* Jobs that ended at this controller, and up to when those that ended elsewhere are known: runs.c. */
+struct own_runs {
+    struct own_run {
+        int64_t job, at_ms;
+    } ended[OWN_RUNS]; /* ring */
+    uint32_t n;        /* ever */
+    int64_t looked_ms; /* end of the newest one elsewhere */
+    int64_t asked_ms;  /* monotonic */
+};
+
 /* What the engine remembers of one workflow; what is not in a memo may be lost at any time without harm. */
 struct scale_item {
     char slug[128];
@@ -69,8 +81,9 @@ struct scale_item {
     char policy[32];             /* whose memory that is */
     struct json_object *learned; /* by policies that do not decide now, by name, owned, or NULL: see memo_policy.c */
     struct history *history;     /* owned */
-    int recalled;                /* the queue was, or is being, asked for what came before */
-    char reason[200];            /* of the last plan, change or not */
+    struct own_runs own;
+    int recalled;     /* the queue was, or is being, asked for what came before */
+    char reason[200]; /* of the last plan, change or not */
     int32_t desired;
     int64_t planned_ms, last_scale_ms, empty_since_ms;
     int32_t hold_size; /* < 0: none */
@@ -106,6 +119,7 @@ struct scale {
     struct scale_item *items;
     struct name_map by_slug; /* the same */
     struct recall *recall;   /* the workflow whose past is asked for, NULL: none */
+    char runs_of[128];       /* the workflow whose ends elsewhere are asked for, "": none */
     struct memos *memos;     /* what goes to the store and comes from it, owned */
     int64_t rule_changes;    /* by operators, here, ever */
     struct loop_timer *tick, *soon, *minute;
@@ -161,6 +175,11 @@ void shadow_arrived(struct scale_item *item, int64_t at_ms, uint32_t n);
 void shadow_describe(const struct scale_item *item, struct json_object *o);
 void shadow_free(struct scale_item *item);
 
+/* runs.c */
+void runs_ended_here(struct scale_item *item, int64_t job, int64_t at_ms);
+/* After a round of statistics: asks for ends at other controllers where it is due. */
+void runs_follow(struct scale *s);
+
 /* recall.c: asks the queue for the past of the next workflow that has none yet. */
 void recall_next(struct scale *s);
 void recall_free(struct scale *s);
@@ -191,6 +210,7 @@ void memo_rules_take(struct scale_item *item, struct json_object *o); /* NULL: n
 struct json_object *memo_view(const struct scale_item *item);         /* for people */
 struct json_object *memo_view_whole(const struct scale_item *item);   /* with all of a shadow's figures */
 void memo_view_take(struct scale_item *item, struct json_object *o, int64_t now_ms);
+uint64_t memo_count(struct json_object *o, const char *key); /* 0 for what is none */
 
 /* memo_policy.c: the same of policies. What one has learned is kept, by its name, when another one takes over, and
  * given back when it does again, or after a start. */

@@ -514,3 +514,21 @@ def test_the_leader_measures_boots_of_workers_that_only_ever_talk_to_another_con
     assert not [e for e in a.ctl("events", "job.leased")], "the leader itself saw nothing of it"
     told = [e["stage"] for e in a.ctl("events", "fleet.boot", "--last", "50") if e["instance"] == instance]
     assert sorted(told) == sorted(["requested", "running", "registered", "device_ready", "ready", "first_job"]), told
+
+
+def test_the_leader_learns_run_times_of_jobs_that_ended_at_another_controller_and_so_does_the_next_one(cluster):
+    a, b = cluster.two(**{"scale.tickMilliseconds": "200"})
+    first = b.http.submit("bench-noop")["id"]
+    instance = wait_until("an instance is launched", lambda: (rows := a.ctl("fleet", "bench-noop")) and rows[0]["instances"])[0]["id"]
+    w = worker(b, instance)
+    assert w.complete(w.poll(wait_seconds=20).data["job"]).status == 200
+    assert b.http.job(first)["status"] == "completed"
+    id = b.http.submit("bench-noop")["id"]
+    said = wait_until("the leader can say when a job ends", lambda: (e := a.ctl("explain", "job", str(id))["estimate"]) and e["finish"]["p50_ms"] and e)
+    assert said["finish"]["p95_ms"] >= said["finish"]["p50_ms"]
+    assert not a.ctl("events", "job.completed"), "it saw no end itself"
+    for _ in range(3):
+        a.http.submit("bench-noop")
+    a.kill9()
+    wait_until("the other leads", lambda: leads(b), timeout=30)
+    wait_until("it reads again what came and ended", lambda: "its history is made of the 5 jobs" in b.log.read_text())

@@ -34,9 +34,9 @@ static int is_planned(struct rig *r, const void *arg)
     return s->items && s->items->planned_ms && s->items->recalled && !s->recall;
 }
 
-static struct scale *begin(struct rig **r)
+static struct scale *begin_with(struct rig **r, const char *tick)
 {
-    static const char *const sets[] = {"scale.tickMilliseconds=600000", "scale.policy=slo", NULL};
+    const char *const sets[] = {tick, "scale.policy=slo", NULL};
     *r = rig_new(sets);
     running = 0;
     struct scale_fleet fleet = {.counts = counts, .resize = resize, .fleets = *r};
@@ -46,6 +46,11 @@ static struct scale *begin(struct rig **r)
     rig_until(*r, is_planned, s);
     rig_turn(*r, 100);
     return s;
+}
+
+static struct scale *begin(struct rig **r)
+{
+    return begin_with(r, "scale.tickMilliseconds=600000");
 }
 
 static void end(struct rig *r, struct scale *s)
@@ -69,6 +74,66 @@ static void jobs_teach_when_they_come_and_how_long_they_run(void **state)
     bus_publish(r->bus, EVENT_JOB_COMPLETED, (int64_t)2, "acme", "elsewhere", "i-1", (int64_t)900, (int64_t)7000);
     rig_turn(r, 10);
     assert_true(h->runs == 1 && h->run_s[0] == 42 && h->run_mean_s == 42);
+    end(r, s);
+}
+
+static int has_learned_all(struct rig *r, const void *arg)
+{
+    const struct scale *s = arg;
+    (void)r;
+    return s->items->history->runs == 4;
+}
+
+static void ended(struct rig *r, uint32_t k, int64_t id, int64_t at_ms, int64_t ran_ms)
+{
+    r->past[k] = (struct bp_job_row){.size = sizeof r->past[k],
+                                     .id = id,
+                                     .status = BP_JOB_COMPLETED,
+                                     .created_ms = at_ms - ran_ms,
+                                     .leased_ms = at_ms - ran_ms,
+                                     .finished_ms = at_ms};
+}
+
+/* One job ended here, three elsewhere; each counts once, however often it is looked. */
+static void jobs_that_ended_at_other_controllers_teach_too(void **state)
+{
+    struct rig *r;
+    (void)state;
+    struct scale *s = begin_with(&r, "scale.tickMilliseconds=50");
+    bus_publish(r->bus, EVENT_JOB_COMPLETED, (int64_t)7, "acme", "photo", "i-1", (int64_t)0, (int64_t)10000);
+    rig_turn(r, 20);
+    assert_int_equal(s->items->history->runs, 1);
+    pthread_mutex_lock(&r->lock);
+    int64_t now = loop_now_ms(r->loop) + 1000;
+    r->stats[0].completed_recent = 4;
+    ended(r, 0, 9, now + 30, 20000);
+    ended(r, 1, 8, now + 20, 40000);
+    ended(r, 2, 7, now + 10, 10000);
+    ended(r, 3, 6, now + 15, 60000);
+    ended(r, 4, 5, now - 900000, 70000); /* before this controller began: recalled then */
+    r->n_past = 5;
+    pthread_mutex_unlock(&r->lock);
+    rig_until(r, has_learned_all, s);
+    unsigned lists = rig_calls(r, "list photo");
+    rig_until_calls(r, "list photo", lists + 2);
+    const struct history *h = s->items->history;
+    assert_int_equal(h->runs, 4);
+    assert_true(h->run_s[1] == 60 && h->run_s[2] == 40 && h->run_s[3] == 20); /* as they ended */
+    end(r, s);
+}
+
+static void nothing_is_asked_where_all_ended_here(void **state)
+{
+    struct rig *r;
+    (void)state;
+    struct scale *s = begin_with(&r, "scale.tickMilliseconds=50");
+    unsigned lists = rig_calls(r, "list photo"), stats = rig_calls(r, "stats");
+    pthread_mutex_lock(&r->lock);
+    r->stats[0].completed_recent = 1;
+    pthread_mutex_unlock(&r->lock);
+    bus_publish(r->bus, EVENT_JOB_COMPLETED, (int64_t)7, "acme", "photo", "i-1", (int64_t)0, (int64_t)10000);
+    rig_until_calls(r, "stats", stats + 20);
+    assert_int_equal(rig_calls(r, "list photo"), lists);
     end(r, s);
 }
 
@@ -132,6 +197,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(jobs_teach_when_they_come_and_how_long_they_run),
+        cmocka_unit_test(jobs_that_ended_at_other_controllers_teach_too),
+        cmocka_unit_test(nothing_is_asked_where_all_ended_here),
         cmocka_unit_test(instances_teach_of_failures_and_interruptions),
         cmocka_unit_test(each_round_teaches_demand_and_instances),
         cmocka_unit_test(an_adopted_policy_goes_on_with_its_memory),
