@@ -9,7 +9,6 @@
 #include <sys/types.h>
 
 #define ADMIN_LINE_MAX 1048576 /* bytes of one request */
-#define ADMIN_ARGS_MAX 8
 
 /* JSON-RPC 2.0 error codes; those of bp_rc are sent as they are (-1..-14). */
 #define RPC_PARSE   (-32700)

@@ -30,7 +30,6 @@ struct call;
 struct upload;
 struct stream;
 struct route;
-struct page;
 
 TAILQ_HEAD(conn_list, conn);
 TAILQ_HEAD(call_list, call);

@@ -16,7 +16,6 @@
 #define INVALID_CONTEXT 201
 #define NO_BINARY       209
 #define NOT_FOUND       500
-#define ILLEGAL_ADDRESS 700
 
 /* One line to FAKECUDA_LOG. */
 void fake_record(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

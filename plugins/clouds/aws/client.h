@@ -101,7 +101,7 @@ void client_remedy(const struct client *c, enum aws_op op, const struct reply *r
 /* The IAM actions that an operation needs, ' ' between; "" for none. */
 const char *aws_op_permission(enum aws_op op);
 
-/* Calls since the start, for `bpctl doctor` and benches: per operation, retries included. */
+/* Calls of an operation since the start, retries included. */
 uint64_t client_calls(const struct client *c, enum aws_op op);
 const char *aws_op_name(enum aws_op op); /* "autoscaling:DescribeAutoScalingGroups" as in messages */
 

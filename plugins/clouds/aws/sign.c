@@ -291,7 +291,7 @@ static void put_names(struct out *o, const struct headers *h, const char *betwee
 struct work {
     const struct sign_request *q;
     int presign;
-    char date[17], scope[160], credential[320], expires[16], names[1024], names_encoded[2048];
+    char date[17], scope[160], credential[320], expires[16], names[1024];
     struct sign_header extra[3];
     size_t n_extra;
     struct headers headers;

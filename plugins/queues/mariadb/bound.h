@@ -23,7 +23,6 @@
 struct store;
 struct sql;
 struct front;
-struct job;
 
 /* A place in the order of leases. */
 struct place {

@@ -145,14 +145,3 @@ int32_t upscaler_launch(const struct upscaler *u, const struct bp_buffer *in, co
         rc = draw_chroma(u, i, &p, err);
     return rc;
 }
-
-struct bp_video_frame upscaler_frame(const struct upscaler *u, const void *out)
-{
-    struct bp_video_frame f = {
-        .width = u->planes[0].out_width, .height = u->planes[0].out_height, .depth = u->wide ? 10 : 8};
-    for (int i = 0; i < 3; i++) {
-        f.planes[i] = (const uint8_t *)out + u->out_at[i];
-        f.strides[i] = u->planes[i].out_stride * (u->wide ? 2 : 1);
-    }
-    return f;
-}

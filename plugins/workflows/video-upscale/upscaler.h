@@ -43,8 +43,6 @@ void upscaler_pack(const struct upscaler *u, const struct bp_video_frame *frame,
 /* From in_bytes at `in` to out_bytes at `out`, in the order of the queue (NULL: at once). */
 int32_t upscaler_launch(const struct upscaler *u, const struct bp_buffer *in, const struct bp_buffer *out,
                         struct bp_queue *queue, struct bp_err *err);
-/* Out_bytes on the host as a frame, without its time. */
-struct bp_video_frame upscaler_frame(const struct upscaler *u, const void *out);
 
 /* Where output chroma lies among input chroma that sits on the first luma sample (cosited 1) or between two (0). */
 void chroma_phases(int32_t factor, int32_t cosited, struct phases *out);

@@ -25,6 +25,18 @@ void one_frame_free(struct one_frame *o)
     free(o->pixels);
 }
 
+/* What came out as a frame, without its time. */
+static struct bp_video_frame frame_of(const struct upscaler *u, const void *out)
+{
+    struct bp_video_frame f = {
+        .width = u->planes[0].out_width, .height = u->planes[0].out_height, .depth = u->wide ? 10 : 8};
+    for (int i = 0; i < 3; i++) {
+        f.planes[i] = (const uint8_t *)out + u->out_at[i];
+        f.strides[i] = u->planes[i].out_stride * (u->wide ? 2 : 1);
+    }
+    return f;
+}
+
 int32_t one_frame_draw(struct one_frame *o, const struct bp_video_frame *in, struct bp_video_frame *out,
                        struct bp_err *err)
 {
@@ -35,7 +47,7 @@ int32_t one_frame_draw(struct one_frame *o, const struct bp_video_frame *in, str
         rc = upscaler_launch(&o->upscaler, &o->in, &o->out, NULL, err);
     if (rc == BP_OK)
         rc = dev->download(dev, &o->out, 0, o->pixels, o->upscaler.out_bytes, err);
-    *out = upscaler_frame(&o->upscaler, o->pixels);
+    *out = frame_of(&o->upscaler, o->pixels);
     out->time = in->time;
     out->duration = in->duration;
     return rc;
