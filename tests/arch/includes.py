@@ -10,7 +10,7 @@ import re
 import sys
 import tempfile
 
-LIBS = {"schema", "pluginfile", "simulate"}  # folders of lib/; the others are core's
+LIBS = {"policy", "schema", "pluginfile", "simulate"}  # folders of lib/; the others are core's
 BASE = {"log", "loop", "client", "config", "bus", "schema", "pluginfile", "host"}
 ENGINES = {"dispatch", "scale", "fleet"}
 DOORS = {"http", "admin", "worker"}
@@ -34,7 +34,7 @@ MAY = {
 }
 # What the others may take from core: small leaf folders, never an engine.
 # The runner reads a manifest as the host does, with the same code. bpctl vets plugin files as the host does.
-OUTSIDE = {"runner": {"log", "pluginfile"}, "cli": {"log", "policy", "host"} | LIBS, "kit": set()}
+OUTSIDE = {"runner": {"log", "pluginfile"}, "cli": {"log", "host"} | LIBS, "kit": set()}
 
 # Single headers beyond that, each with its reason.
 EXTRA = {
