@@ -36,12 +36,17 @@ static void came(struct scale_item *item, int64_t at_ms, uint32_t n)
     shadow_arrived(item, at_ms, n);
 }
 
-/* What came past this controller: as many as are queued more than it knew of. */
-static void learn_arrived(struct scale_item *item, const struct event_msg *e, struct json_object *f)
+/* A bin of the forecast more than the window of the statistics: what is in both is never taken for missed. Nor is what
+ * was missed in one round only: its event may be on its way. */
+void learn_missed(struct scale *s, struct scale_item *item, int64_t now_ms)
 {
-    int64_t more = json_int(f, "queued", 0) - item->stats.queued;
-    if (more > 0)
-        came(item, e->at_ms, (uint32_t)more);
+    uint32_t heard = forecast_count(&item->history->forecast, STATS_WINDOW_MS / 1000.0 + FORECAST_BIN_S);
+    int64_t missed = item->stats.submitted_recent - heard, surely = missed < item->missed ? missed : item->missed;
+    if (!item->recalled || recall_is_of(s, item))
+        missed = surely = 0;
+    if (surely > 0)
+        came(item, now_ms, (uint32_t)surely);
+    item->missed = missed > 0 ? missed - surely : 0;
 }
 
 static void learn_end(struct scale_item *item, const struct event_msg *e, struct json_object *f)
@@ -56,8 +61,7 @@ void learn_event(struct scale *s, const struct event_msg *e)
         learn_instance(s, e, event_fields(e));
     if (e->id == EVENT_FLEET_BOOT)
         learn_boot(s, e, event_fields(e));
-    if (e->id != EVENT_JOB_SUBMITTED && e->id != EVENT_JOB_COMPLETED && e->id != EVENT_QUEUE_ARRIVED &&
-        e->id != EVENT_FLEET_LAUNCH_FAILED)
+    if (e->id != EVENT_JOB_SUBMITTED && e->id != EVENT_JOB_COMPLETED && e->id != EVENT_FLEET_LAUNCH_FAILED)
         return;
     struct json_object *f = event_fields(e);
     struct scale_item *item = scale_item_find(s, json_str(f, "workflow", ""));
@@ -67,8 +71,6 @@ void learn_event(struct scale *s, const struct event_msg *e)
         came(item, e->at_ms, 1);
     else if (e->id == EVENT_JOB_COMPLETED)
         learn_end(item, e, f);
-    else if (e->id == EVENT_QUEUE_ARRIVED)
-        learn_arrived(item, e, f);
     else
         history_launch_failed(item->history, e->at_ms);
 }

@@ -42,6 +42,11 @@ void recall_free(struct scale *s)
     s->recall = NULL;
 }
 
+int recall_is_of(const struct scale *s, const struct scale_item *item)
+{
+    return s->recall && strcmp(s->recall->slug, item->slug) == 0;
+}
+
 static int keep(struct recall *r, int64_t at_ms, enum past_kind kind, double ran_s)
 {
     if (r->n == r->room) {

@@ -12,7 +12,6 @@
 
 #define SOON_MS          50  /* a burst of submits is one decision */
 #define UNKNOWN_MS       500 /* until a fleet that has jobs but is not known yet is asked for again */
-#define STATS_WINDOW_MS  300000
 #define STATS_TIMEOUT_MS 10000
 #define JUMP_MS          60000 /* of the wall clock; less is a correction */
 
@@ -132,6 +131,7 @@ static void decide_for(const struct workflow *w, void *arg)
         item->empty_since_ms = now;
     int known = view_build(s, w, item, &v) == 0;
     history_demand(item->history, now, item->stats.queued + item->stats.leased);
+    learn_missed(s, item, now);
     if (known)
         history_instances(item->history, now, v.pending + v.running);
     if (!leads_now(&s->leads, &term)) {

@@ -14,6 +14,7 @@
 
 #define SCALE_DECISIONS 50
 #define SCALE_METRICS   10
+#define STATS_WINDOW_MS 300000
 #define SCALE_OFFENCES  3 /* of a plugin's policy before it is replaced */
 
 /* One decision that changed (or in dry run would have changed) a fleet. */
@@ -82,6 +83,7 @@ struct scale_item {
     struct json_object *learned; /* by policies that do not decide now, by name, owned, or NULL: see memo_policy.c */
     struct history *history;     /* owned */
     struct own_runs own;
+    int64_t missed;   /* arrivals that the queue counts and no event told, as of the last round */
     int recalled;     /* the queue was, or is being, asked for what came before */
     char reason[200]; /* of the last plan, change or not */
     int32_t desired;
@@ -183,6 +185,8 @@ void runs_follow(struct scale *s);
 /* recall.c: asks the queue for the past of the next workflow that has none yet. */
 void recall_next(struct scale *s);
 void recall_free(struct scale *s);
+/* Is it the one whose past is being asked for? */
+int recall_is_of(const struct scale *s, const struct scale_item *item);
 
 /*
  * memo.c: what an operator imposed (a row "scale.rules" of each workflow) and what was measured of instances (rows
@@ -226,6 +230,8 @@ void memo_shadow_take(struct shadow *sh, struct json_object *o, int64_t now_ms);
 
 /* learn.c: what events tell of a workflow goes into its history. */
 void learn_event(struct scale *s, const struct event_msg *e);
+/* Jobs that came past this controller, by the queue's statistics. */
+void learn_missed(struct scale *s, struct scale_item *item, int64_t now_ms);
 
 /* Fills the view of one workflow. BP_NOTFOUND: the fleet is not known yet. */
 int view_build(struct scale *s, const struct workflow *w, struct scale_item *item, struct bp_view *v);

@@ -468,9 +468,12 @@ def test_the_next_leader_knows_what_policies_learned_and_a_shadow_would_have_cos
                 "workflows": json.dumps({"bench-noop": {"policy": "slo", "maxSize": 8}})}
     a, b = cluster.two(**settings)
     a.ctl("scale", "shadow", "bench-noop", "direct")
+    a.http.submit("bench-noop")
+    grown = wait_until("the leader scales", lambda: [c for c in cluster.calls(a) if c[2].startswith("grow ")])
     w = worker(a)
-    for _ in range(5):
+    for _ in range(4):
         a.http.submit("bench-noop")
+    for _ in range(5):
         assert w.complete(w.poll(wait_seconds=20).data["job"]).status == 200
 
     def figures(d):
@@ -479,7 +482,6 @@ def test_the_next_leader_knows_what_policies_learned_and_a_shadow_would_have_cos
         return (shown.get("measured", {}).get("learned", {}).get("slo") or {}).get("jobs_seen"), shown.get("shadow", {})
 
     wait_until("jobs ran in thought too", lambda: (f := figures(a))[0] and f[1]["modelled"]["jobs"] == 5, timeout=60)
-    grown = wait_until("the leader scales", lambda: [c for c in cluster.calls(a) if c[2].startswith("grow ")])
     seen, shadow = figures(a)
     hours = shadow["instance_hours"] + 2 / 3600
     wait_until("that has been written down, several times", lambda: figures(a)[1]["instance_hours"] > hours)
