@@ -34,9 +34,9 @@ int program_worst(const uint8_t *a, const uint8_t *b, size_t bytes, int32_t dept
     return worst;
 }
 
-int32_t program_compared(const char *what, int32_t depth, int worst)
+int32_t program_compared(const char *what, int32_t depth, int worst, int allowed)
 {
-    int good = worst <= TOLERANCE;
+    int good = worst <= allowed;
     printf("  %s, %2d bits %*s %s, by %d at the most\n", what, depth, (int)(14 - strlen(what)), "",
            good ? "as the CPU's" : "NOT AS THE CPU'S", worst);
     return !good;

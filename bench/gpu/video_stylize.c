@@ -120,7 +120,7 @@ static int32_t compare(const struct bp_device *dev, const struct bp_device *cpu,
     if (rc == BP_OK) {
         char what[24];
         snprintf(what, sizeof what, "brush %2g", brush);
-        rc = program_compared(what, planes->depth, program_worst(got, wanted, planes->bytes, planes->depth));
+        rc = program_compared(what, planes->depth, program_worst(got, wanted, planes->bytes, planes->depth), 1);
     }
     free(got);
     free(wanted);

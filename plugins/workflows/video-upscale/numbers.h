@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * numbers.h - what the kernels compute in; included by kernel.cu alone, behind bp/kernel.h.
+ *
+ * `val` is a sample in STEPs, of which a 255th has one on a GPU, where all is float, and 32
+ * on a CPU, whose vectors hold twice as many integers of 16 bits. There a product is rounded to a STEP, so the two agree
+ * to a few 32nds. A weight is below 1 in amount.
+ */
+#ifndef VIDEO_UPSCALE_NUMBERS_H
+#define VIDEO_UPSCALE_NUMBERS_H
+
+#include <bp/kernel.h>
+
+#if BP_TARGET_CUDA
+typedef float val;
+#define STEP      1.0f
+#define ONE       1.0f
+#define WEIGHT(w) (w)
+BP_FN val times(val a, val w)
+{
+    return a * w;
+}
+BP_FN val variable(val w)
+{
+    return w;
+}
+BP_FN val half_of(val a)
+{
+    return 0.5f * a;
+}
+BP_FN val to_val(int32_t sample, int32_t wide)
+{
+    return wide ? (float)sample * 0.25f : (float)sample;
+}
+BP_FN val least(val a, val b)
+{
+    return bp_minf(a, b);
+}
+BP_FN val most(val a, val b)
+{
+    return bp_maxf(a, b);
+}
+/* Of a contrast: (1 - contrast)^2 times a weight. */
+BP_FN val times_room(val contrast, val w)
+{
+    float room = 1.0f - contrast * (1.0f / 255.0f);
+    return w * (room * room);
+}
+/* Rounds to a sample; in 10 bits from quarters. */
+BP_FN int32_t to_sample(val v, int32_t wide)
+{
+    return (int32_t)(bp_clampf(wide ? v * 4.0f : v, 0.0f, wide ? 1023.0f : 255.0f) + 0.5f);
+}
+#else
+typedef int16_t val;
+#define STEP      32.0f
+#define ONE       32768
+#define WEIGHT(w) ((val)bp_clampf((w) * 32768.0f + ((w) < 0 ? -0.5f : 0.5f), -32767.0f, 32767.0f))
+BP_FN val times(val a, val w)
+{
+    return (val)((((int32_t)a * (int32_t)w >> 14) + 1) >> 1);
+}
+/* GCC takes times() for the one instruction that it is when it does not know the weight. Outside of loops. */
+BP_FN val variable(val w)
+{
+    __asm__("" : "+r"(w));
+    return w;
+}
+BP_FN val half_of(val a)
+{
+    return (val)(a >> 1);
+}
+BP_FN val to_val(int32_t sample, int32_t wide)
+{
+    return (val)(wide ? sample << 3 : sample << 5);
+}
+BP_FN val least(val a, val b)
+{
+    return a < b ? a : b;
+}
+BP_FN val most(val a, val b)
+{
+    return a > b ? a : b;
+}
+/* 16384 is 1 here: a contrast may be greater than 255. */
+BP_FN val times_room(val contrast, val w)
+{
+    val room = (val)(16384 - 2 * contrast - (contrast >> 7));
+    return (val)(2 * times((val)(2 * times(room, room)), w));
+}
+BP_FN int32_t to_sample(val v, int32_t wide)
+{
+    val s = wide ? (val)((val)(v + 4) >> 3) : (val)((val)(v + 16) >> 5);
+    return most(0, least(s, wide ? 1023 : 255));
+}
+#endif
+
+#endif
