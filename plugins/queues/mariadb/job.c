@@ -259,3 +259,9 @@ int32_t job_interrupt(struct store *s, struct job *j, int64_t now_ms, const char
         job_to_queue(j, now_ms, true);
     return rc ? rc : job_save(s, j, now_ms);
 }
+
+int32_t jobs_pack(struct store *s, const struct job *jobs, uint32_t n, struct bp_job_row **out, void **memory)
+{
+    const struct pack_list l = {n ? &jobs->row : NULL, sizeof *jobs, n};
+    return pack_rows(s->host, &l, out, memory) < 0 ? store_nomem(s) : BP_OK;
+}

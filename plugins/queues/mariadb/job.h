@@ -7,6 +7,7 @@
 #ifndef MARIADB_JOB_H
 #define MARIADB_JOB_H
 
+#include "pack.h"
 #include "store.h"
 
 /* How the lease of a row's token ended. */
@@ -109,7 +110,5 @@ int32_t job_interrupt(struct store *s, struct job *j, int64_t now_ms, const char
 
 /* Copies n rows and their texts into one block of host memory: *out, owned by *memory. */
 int32_t jobs_pack(struct store *s, const struct job *jobs, uint32_t n, struct bp_job_row **out, void **memory);
-size_t job_text_bytes(const struct bp_job_row *r);
-char *job_copy(struct bp_job_row *to, const struct bp_job_row *from, char *text);
 
 #endif

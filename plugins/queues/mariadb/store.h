@@ -17,10 +17,10 @@
 #include <bp/queue.h>
 #include <stdbool.h>
 
-#include "../sqlite/mem.h"
 #include "batch.h"
 #include "binary.h"
 #include "conn.h"
+#include "mem.h"
 #include "names.h"
 #include "pool.h"
 #include "recall.h"

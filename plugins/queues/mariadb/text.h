@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "../sqlite/mem.h"
+#include "mem.h"
 
 /* Is it UTF-8 of at most max bytes? NULL is. */
 bool text_fits(const char *text, size_t max);

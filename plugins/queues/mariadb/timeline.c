@@ -72,26 +72,3 @@ void timeline_words(struct sql *q)
     for (int i = 1; i <= EVENT_MAX; i++)
         sql_add(q, i > 1 ? ",(%i,%s)" : "(%i,%s)", i, WORDS[i]);
 }
-
-size_t event_text_bytes(const struct bp_job_event *e)
-{
-    return strlen(e->what) + strlen(e->who) + 2 + (e->detail ? strlen(e->detail) + 1 : 0);
-}
-
-static char *text_copy(const char **to, const char *from, char *text)
-{
-    *to = from ? text : NULL;
-    if (!from)
-        return text;
-    size_t n = strlen(from) + 1;
-    memcpy(text, from, n);
-    return text + n;
-}
-
-char *event_copy(struct bp_job_event *to, const struct bp_job_event *from, char *text)
-{
-    *to = *from;
-    text = text_copy(&to->what, from->what, text);
-    text = text_copy(&to->who, from->who, text);
-    return text_copy(&to->detail, from->detail, text);
-}

@@ -28,9 +28,6 @@ int32_t timeline_read(struct store *s, int64_t job_id, int64_t after_seq, uint32
                       uint32_t *n);
 /* Adds the words behind the numbers to a text, for people who read the tables with SQL. */
 void timeline_words(struct sql *q);
-/* Bytes of the texts, and copying into a block, as for jobs. */
-size_t event_text_bytes(const struct bp_job_event *e);
-char *event_copy(struct bp_job_event *to, const struct bp_job_event *from, char *text);
 /* "worker:ID" in s->mem; on no memory the bare word. */
 const char *who_worker(struct store *s, const char *worker_id);
 

@@ -153,26 +153,3 @@ int32_t timeline_words(struct store *s)
         rc = statement_run(s, ST_EVENT_WORD_PUT, "is", i, WORDS[i]);
     return rc;
 }
-
-size_t event_text_bytes(const struct bp_job_event *e)
-{
-    return strlen(e->what) + strlen(e->who) + 2 + (e->detail ? strlen(e->detail) + 1 : 0);
-}
-
-static char *text_copy(const char **to, const char *from, char *text)
-{
-    *to = from ? text : NULL;
-    if (!from)
-        return text;
-    size_t n = strlen(from) + 1;
-    memcpy(text, from, n);
-    return text + n;
-}
-
-char *event_copy(struct bp_job_event *to, const struct bp_job_event *from, char *text)
-{
-    *to = *from;
-    text = text_copy(&to->what, from->what, text);
-    text = text_copy(&to->who, from->who, text);
-    return text_copy(&to->detail, from->detail, text);
-}

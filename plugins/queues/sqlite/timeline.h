@@ -35,9 +35,6 @@ int32_t timeline_read_all(struct store *s, int64_t after_seq, uint32_t limit, st
 int32_t timeline_delete(struct store *s, int64_t newest);
 /* Writes the words behind the numbers, for people who read the file with SQL. */
 int32_t timeline_words(struct store *s);
-/* Bytes of the texts, and copying into a block, as for jobs. */
-size_t event_text_bytes(const struct bp_job_event *e);
-char *event_copy(struct bp_job_event *to, const struct bp_job_event *from, char *text);
 /* "worker:ID" in s->mem; on no memory the bare word. */
 const char *who_worker(struct store *s, const char *worker_id);
 

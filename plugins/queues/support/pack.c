@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows for the host: everything an operation returns lies in one block of its memory. */
-#include <string.h>
+#include "pack.h"
 
-#include "job.h"
+#include <stddef.h>
+#include <string.h>
 
 /* Where the texts are in a row; the order does not matter. */
 static const size_t TEXTS[] = {
@@ -49,22 +49,50 @@ char *job_copy(struct bp_job_row *to, const struct bp_job_row *from, char *text)
     return text;
 }
 
-int32_t jobs_pack(struct store *s, const struct job *jobs, uint32_t n, struct bp_job_row **out, void **memory)
+static const struct bp_job_row *row_at(const struct pack_list *l, uint32_t i)
+{
+    return (const struct bp_job_row *)((const char *)l->first + i * l->stride);
+}
+
+int32_t pack_rows(const struct bp_host *host, const struct pack_list *l, struct bp_job_row **out, void **memory)
 {
     *out = NULL;
     *memory = NULL;
-    if (n == 0)
+    if (l->n == 0)
         return BP_OK;
-    size_t bytes = n * sizeof **out;
-    for (uint32_t i = 0; i < n; i++)
-        bytes += job_text_bytes(&jobs[i].row);
-    struct bp_job_row *rows = s->host->alloc(bytes);
+    size_t bytes = l->n * sizeof **out;
+    for (uint32_t i = 0; i < l->n; i++)
+        bytes += job_text_bytes(row_at(l, i));
+    struct bp_job_row *rows = host->alloc(bytes);
     if (!rows)
-        return store_fail(s, BP_NOMEM, "out of memory for %u jobs", n);
-    char *text = (char *)(rows + n);
-    for (uint32_t i = 0; i < n; i++)
-        text = job_copy(&rows[i], &jobs[i].row, text);
+        return BP_NOMEM;
+    char *text = (char *)(rows + l->n);
+    for (uint32_t i = 0; i < l->n; i++)
+        text = job_copy(&rows[i], row_at(l, i), text);
     *out = rows;
     *memory = rows;
     return BP_OK;
+}
+
+size_t event_text_bytes(const struct bp_job_event *e)
+{
+    return strlen(e->what) + strlen(e->who) + 2 + (e->detail ? strlen(e->detail) + 1 : 0);
+}
+
+static char *text_copy(const char **to, const char *from, char *text)
+{
+    *to = from ? text : NULL;
+    if (!from)
+        return text;
+    size_t n = strlen(from) + 1;
+    memcpy(text, from, n);
+    return text + n;
+}
+
+char *event_copy(struct bp_job_event *to, const struct bp_job_event *from, char *text)
+{
+    *to = *from;
+    text = text_copy(&to->what, from->what, text);
+    text = text_copy(&to->who, from->who, text);
+    return text_copy(&to->detail, from->detail, text);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mem.h - scratch memory of one operation: never moves, freed all at once. */
-#ifndef SQLITE_MEM_H
-#define SQLITE_MEM_H
+#ifndef QUEUE_MEM_H
+#define QUEUE_MEM_H
 
 #include <stddef.h>
 
