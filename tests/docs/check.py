@@ -134,7 +134,7 @@ def names(root):
         for word in re.findall(r"`([a-z]+\.[a-z]+[A-Z]\w*)`", text):
             if word.split(".")[0] in sections and word not in known:
                 wrong.append(f"{page}: there is no setting {word}")
-        for word in re.findall(r"[`$] ?bpctl (?:--json )?([a-z]+)", text):
+        for word in re.findall(r"(?:[`$] ?|^ *|&& )bpctl (?:--json )?([a-z]+)", text, re.M):
             if word not in first:
                 wrong.append(f"{page}: there is no command bpctl {word}")
         for path in re.findall(r"`([a-z]+/[\w./-]+)`", text):
