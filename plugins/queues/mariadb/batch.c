@@ -249,6 +249,7 @@ void batch_reset(struct store *s)
         w->now = (struct window){0};
         w->arrivals = 0;
         w->clock = w->clock_leased = 0;
+        w->counting = false;
     }
     b->begun = b->read_only = b->wrote = b->blind = b->given_up = b->ask = false;
     b->n_plans = 0;

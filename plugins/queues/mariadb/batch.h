@@ -61,6 +61,7 @@ struct workflow {
     int64_t sample_second[3], samples[3]; /* by SAMPLE_* */
     int64_t arrivals;                     /* jobs that became queued */
     double clock, clock_leased;           /* largest share tag leased: as read, and of this batch */
+    bool counted, counting;               /* its row of the counters is there; the running batch inserts it */
 };
 
 /* The finish tag of a tenant in a workflow. */

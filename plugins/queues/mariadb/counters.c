@@ -121,36 +121,36 @@ static void row_begin(struct sql *q, bool *any)
     *any = true;
 }
 
+static bool workflow_moved(const struct workflow *w)
+{
+    return any_of(w->delta, BP_JOB_CANCELLED) || w->arrivals || w->clock_leased > 0;
+}
+
 static void workflow_row(struct store *s, struct workflow *w, struct sql *q, bool *any)
 {
-    if (!any_of(w->delta, BP_JOB_CANCELLED) && !w->arrivals && !(w->clock_leased > 0))
+    if (!workflow_moved(w))
         return;
     row_begin(q, any);
     sql_add(q, "(%i,%l,%i,%l,%l,%l,%l,%l,%l,%l,%d)", COUNTER_WORKFLOW, w->id, s->shard, w->delta[1], w->delta[2],
             w->delta[3], w->delta[4], w->delta[5], w->delta[6], w->arrivals, w->clock_leased);
-    memset(w->delta, 0, sizeof w->delta);
-    w->arrivals = 0;
-    w->clock_leased = 0;
+    w->counting = true;
 }
 
-static void tenant_row(struct store *s, const struct tenant_load *t, struct sql *q, bool *any)
+static void tenant_row(struct store *s, struct tenant_load *t, struct sql *q, bool *any)
 {
     if (!any_of(t->delta, BP_JOB_LEASED))
         return;
     row_begin(q, any);
     sql_add(q, "(%i,%l,%i,%l,%l,%l,0,0,0,0,0)", COUNTER_TENANT, t->id, s->shard % COUNTER_TENANT_SHARDS,
             t->delta[BP_JOB_SCHEDULED], t->delta[BP_JOB_QUEUED], t->delta[BP_JOB_LEASED]);
+    t->counting = true;
 }
 
-void counters_write(struct store *s, struct sql *q)
+/* Rows that may not be there yet, in one statement. */
+static void rows_put(struct store *s, struct sql *q)
 {
     struct batch *b = &s->batch;
     bool any = false;
-    /* In the same order in every transaction: two that share a shard wait for each other, and never in a circle. */
-    if (b->n_workflows)
-        qsort(b->workflows, b->n_workflows, sizeof *b->workflows, by_id);
-    if (b->n_tenants)
-        qsort(b->tenants, b->n_tenants, sizeof *b->tenants, by_tenant);
     for (size_t i = 0; i < b->n_workflows; i++)
         workflow_row(s, &b->workflows[i], q, &any);
     for (size_t i = 0; i < b->n_tenants; i++)
@@ -160,7 +160,123 @@ void counters_write(struct store *s, struct sql *q)
                    "leased=leased+VALUES(leased), completed=completed+VALUES(completed), "
                    "failed=failed+VALUES(failed), cancelled=cancelled+VALUES(cancelled), "
                    "arrivals=arrivals+VALUES(arrivals), share_clock=GREATEST(share_clock, VALUES(share_clock));");
+}
+
+/* ---- rows that are known to be there ----
+ *
+ * A row is inserted once and never removed, so a few of them are changed with half of the server's work by an UPDATE
+ * each. Known is what this controller inserted and committed since it connected. */
+
+#define UPDATES_MAX 3 /* more go in one INSERT that finds them */
+
+static int64_t *tenant_slot(struct store *s, int64_t id)
+{
+    return &s->counted[(uint64_t)id % COUNTED_TENANTS];
+}
+
+/* Are the rows to be written few and all known? When one is not, none is written so: in the same order always. */
+static bool rows_known(struct store *s)
+{
+    const struct batch *b = &s->batch;
+    uint32_t n = 0;
+    for (size_t i = 0; i < b->n_workflows; i++) {
+        if (!workflow_moved(&b->workflows[i]))
+            continue;
+        if (!b->workflows[i].counted || ++n > UPDATES_MAX)
+            return false;
+    }
+    for (size_t i = 0; i < b->n_tenants; i++) {
+        const struct tenant_load *t = &b->tenants[i];
+        if (!any_of(t->delta, BP_JOB_LEASED))
+            continue;
+        if (*tenant_slot(s, t->id) != t->id || ++n > UPDATES_MAX)
+            return false;
+    }
+    return true;
+}
+
+/* What most batches move is always named, so that the text is the same, see shapes.h. */
+static void deltas_write(struct sql *q, const int64_t *delta, int last)
+{
+    static const char *const COLUMNS[] = {
+        [BP_JOB_SCHEDULED] = "scheduled", [BP_JOB_QUEUED] = "queued", [BP_JOB_LEASED] = "leased",
+        [BP_JOB_COMPLETED] = "completed", [BP_JOB_FAILED] = "failed", [BP_JOB_CANCELLED] = "cancelled"};
+    sql_add(q, "UPDATE dispatch_counters SET queued=queued+%l, leased=leased+%l", delta[BP_JOB_QUEUED],
+            delta[BP_JOB_LEASED]);
+    for (int i = BP_JOB_SCHEDULED; i <= last; i++)
+        if (i == BP_JOB_COMPLETED || (delta[i] && i != BP_JOB_QUEUED && i != BP_JOB_LEASED))
+            sql_add(q, ", %r=%r+%l", COLUMNS[i], COLUMNS[i], delta[i]);
+}
+
+static void rows_update(struct store *s, struct sql *q)
+{
+    struct batch *b = &s->batch;
+    for (size_t i = 0; i < b->n_workflows; i++) {
+        const struct workflow *w = &b->workflows[i];
+        if (!workflow_moved(w))
+            continue;
+        deltas_write(q, w->delta, BP_JOB_CANCELLED);
+        sql_add(q, ", arrivals=arrivals+%l", w->arrivals);
+        if (w->clock_leased > 0)
+            sql_add(q, ", share_clock=GREATEST(share_clock,%d)", w->clock_leased);
+        sql_add(q, " WHERE owner=%i AND owner_id=%l AND shard=%i;", COUNTER_WORKFLOW, w->id, s->shard);
+    }
+    for (size_t i = 0; i < b->n_tenants; i++) {
+        const struct tenant_load *t = &b->tenants[i];
+        if (!any_of(t->delta, BP_JOB_LEASED))
+            continue;
+        deltas_write(q, t->delta, BP_JOB_LEASED);
+        sql_add(q, " WHERE owner=%i AND owner_id=%l AND shard=%i;", COUNTER_TENANT, t->id,
+                s->shard % COUNTER_TENANT_SHARDS);
+    }
+}
+
+void counters_write(struct store *s, struct sql *q)
+{
+    struct batch *b = &s->batch;
+    /* In the same order in every transaction: two that share a shard wait for each other, and never in a circle. */
+    if (b->n_workflows)
+        qsort(b->workflows, b->n_workflows, sizeof *b->workflows, by_id);
+    if (b->n_tenants)
+        qsort(b->tenants, b->n_tenants, sizeof *b->tenants, by_tenant);
+    if (rows_known(s))
+        rows_update(s, q);
+    else
+        rows_put(s, q);
+    for (size_t i = 0; i < b->n_workflows; i++) {
+        struct workflow *w = &b->workflows[i];
+        memset(w->delta, 0, sizeof w->delta);
+        w->arrivals = 0;
+        w->clock_leased = 0;
+    }
     tenants_flushed(s);
+}
+
+void counters_committed(struct store *s)
+{
+    struct batch *b = &s->batch;
+    for (size_t i = 0; i < b->n_workflows; i++) {
+        b->workflows[i].counted = b->workflows[i].counted || b->workflows[i].counting;
+        b->workflows[i].counting = false;
+    }
+    for (size_t i = 0; i < b->n_tenants; i++)
+        if (b->tenants[i].counting)
+            *tenant_slot(s, b->tenants[i].id) = b->tenants[i].id;
+}
+
+void counters_undone(struct store *s)
+{
+    for (size_t i = 0; i < s->batch.n_workflows; i++)
+        s->batch.workflows[i].counting = false;
+    for (size_t i = 0; i < s->batch.n_tenants; i++)
+        s->batch.tenants[i].counting = false;
+}
+
+void counters_forget(struct store *s)
+{
+    for (size_t i = 0; i < s->batch.n_workflows; i++)
+        s->batch.workflows[i].counted = false;
+    memset(s->counted, 0, sizeof s->counted);
 }
 
 /* ---- windows ---- */

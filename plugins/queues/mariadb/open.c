@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "counters.h"
 #include "schema.h"
 #include "server.h"
 
@@ -62,6 +63,7 @@ static int32_t connect_and_check(struct store *s)
     rc = rc ? rc : store_schema_ready(s, &schema_central);
     rc = rc ? rc : privileges_check(s);
     rc = rc ? rc : pools_check_near(s);
+    counters_forget(s);
     return rc ? rc : writer_put(s);
 }
 

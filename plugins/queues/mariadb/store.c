@@ -267,6 +267,7 @@ void store_roll_back(struct store *s)
     recall_clear(s);
     bounds_clear(s);
     windows_undone(s);
+    counters_undone(s);
     s->rules.version = -1; /* what was read may be what was just undone */
     if (s->tenant_made)
         names_clear(&s->tenants);
@@ -307,6 +308,7 @@ static int32_t apply_once(struct store *s, struct bp_op *const *ops, uint32_t n)
         rc = learn_outcome(s);
     if (rc == BP_OK) {
         windows_committed(s);
+        counters_committed(s);
         return BP_OK;
     }
     store_roll_back(s);

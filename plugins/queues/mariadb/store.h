@@ -42,6 +42,9 @@ struct lost {
     uint32_t n;
 };
 
+/* So many tenants' rows of the counters are known to be there. */
+#define COUNTED_TENANTS 1024
+
 struct store {
     uint32_t magic;
     struct bp_self *self;
@@ -70,11 +73,12 @@ struct store {
     struct lost lost;
     struct shapes shapes;
     struct binary binary;
-    bool tenant_made;            /* by this attempt: what names know of it must not outlive a rollback */
-    int64_t writer_id, batch_no; /* our row in writers */
-    int32_t shard;               /* our rows of the counters */
-    size_t text_max;             /* largest text the server takes */
-    int64_t next_try_ms;         /* monotonic; no new connection before */
+    bool tenant_made;                 /* by this attempt: what names know of it must not outlive a rollback */
+    int64_t writer_id, batch_no;      /* our row in writers */
+    int32_t shard;                    /* our rows of the counters */
+    int64_t counted[COUNTED_TENANTS]; /* tenants whose row is there, by the last bits of their id */
+    size_t text_max;                  /* largest text the server takes */
+    int64_t next_try_ms;              /* monotonic; no new connection before */
     int32_t backoff_ms;
     struct bp_err unreachable; /* why the last try to connect failed */
     bool committing;           /* the attempt ended in its commit, with an unknown outcome */

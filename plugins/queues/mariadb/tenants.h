@@ -37,6 +37,7 @@ struct tenant_load {
     int64_t delta[BP_JOB_CANCELLED + 1]; /* not flushed yet, by state */
     bool locked;                         /* the two below are known */
     int64_t pending, running;            /* as the counters say, without delta */
+    bool counting;                       /* the running batch inserts its row of the counters */
 };
 
 /* Takes the version a batch began with; reads the rules when they are older. */
