@@ -162,7 +162,7 @@ static int by_size(const void *a, const void *b)
 static double measured_boot(struct json_object *scale)
 {
     struct json_object *list = json_member(json_member(scale, "measured"), "boot_s");
-    double s[64];
+    double s[64] = {0};
     size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
     n = n < 64 ? n : 64;
     for (size_t k = 0; k < n; k++)
