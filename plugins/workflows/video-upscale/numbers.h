@@ -3,8 +3,8 @@
  * numbers.h - what the kernels compute in; included by kernel.cu alone, behind bp/kernel.h.
  *
  * `val` is a sample in STEPs, of which a 255th has one on a GPU, where all is float, and 32
- * on a CPU, whose vectors hold twice as many integers of 16 bits. There a product is rounded to a STEP, so the two agree
- * to a few 32nds. A weight is below 1 in amount.
+ * on a CPU, whose vectors hold twice as many integers of 16 bits. There a product is rounded to a STEP, so the two
+ * agree to a few 32nds. A weight is below 1 in amount.
  */
 #ifndef VIDEO_UPSCALE_NUMBERS_H
 #define VIDEO_UPSCALE_NUMBERS_H
@@ -55,7 +55,7 @@ BP_FN int32_t to_sample(val v, int32_t wide)
 typedef int16_t val;
 #define STEP      32.0f
 #define ONE       32768
-#define WEIGHT(w) ((val)bp_clampf((w) * 32768.0f + ((w) < 0 ? -0.5f : 0.5f), -32767.0f, 32767.0f))
+#define WEIGHT(w) ((val)bp_clampf((w)*32768.0f + ((w) < 0 ? -0.5f : 0.5f), -32767.0f, 32767.0f))
 BP_FN val times(val a, val w)
 {
     return (val)((((int32_t)a * (int32_t)w >> 14) + 1) >> 1);
