@@ -150,8 +150,8 @@ int32_t op_retry(struct my_queue_plugin *q, struct bp_op *op)
 
 static void expire(struct my_queue_plugin *q, struct job *j, int64_t now_ms)
 {
-    char error[160];
-    snprintf(error, sizeof error, "lease expired %d times; the last worker was %.80s", j->row.attempts, j->row.worker);
+    char error[320];
+    snprintf(error, sizeof error, "lease expired %d times; the last worker was %.255s", j->row.attempts, j->row.worker);
     job_event(q, j, now_ms, "expired", "sweeper", j->row.worker);
     note(q, j->row.workflow, now_ms, NOTE_EXPIRED, j->row.id);
     text_set(q, &j->row.lease_token, NULL);
