@@ -499,3 +499,9 @@ def test_W20_a_users_text_reaches_the_worker_as_it_is(start):
     for key, value in params.items():
         assert job["input_payload"][key] == value
     assert d.http.job(id)["params"] == params
+    assert w.complete(job).status == 200
+    # What the controller adds for a job with files stands back behind what the user wrote under the same name.
+    theirs = {name: f"{name} of the user" for name in ("input_path_placeholder", "input_name", "input_mime_type")}
+    job = lease(w, d.http.submit("bench-noop", theirs, [d.http.upload(b"photo", "a.png", "image/png")])["id"])
+    assert job["input_url"] and job["input_payload"]["params"] == theirs
+    assert {name: job["input_payload"][name] for name in theirs} == theirs
