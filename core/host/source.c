@@ -176,8 +176,10 @@ static const struct plugin *holder(struct host *h, const struct source *s, const
         if (!g || strcmp(p->file, s->path) == 0)
             continue;
         int same_slug = m->slug && g->manifest->slug && strcmp(m->slug, g->manifest->slug) == 0;
+        if (!same_slug && strcmp(p->name, m->listed) != 0)
+            continue;
         const struct source *other = source_find(h, p->file);
-        if ((strcmp(p->name, m->listed) == 0 || same_slug) && other && !other->gone)
+        if (other && !other->gone)
             return p;
     }
     return NULL;
