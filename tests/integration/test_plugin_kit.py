@@ -53,6 +53,21 @@ def test_a_scaffolded_queue_carries_a_job_from_submit_to_completion(kit, daemon,
     assert "kept in memory only" in d.log.read_text()
 
 
+def test_the_installed_conformance_suite_runs_against_a_third_queue(kit, tmp_path):
+    """As its author would call it: every case there is, of which those of what the plugin lacks are left out."""
+    so = kit.scaffold("queue", "ring", tmp_path)
+    suite = kit.prefix / "libexec/bpd/queue_conformance"
+    cases = kit.run(suite, "--list").stdout.splitlines()
+    assert len(cases) >= 80 and len(set(cases)) == len(cases)
+    forgets = ["-*_a_restart*", "-worker_is_remembered_by_its_finished_jobs", "-prune_never_lets_an_id_be_used_again"]
+    r = kit.run(suite, "--partial", so, "{}", *"submit lease extend complete fail requeue cancel retry sweep worker read batch stats".split(),
+                *forgets, cwd=tmp_path)
+    words = r.stdout.splitlines()[-1].replace(",", "").split()  # 186 cases 0 failed 6 left out
+    assert words[1:4] == ["cases", "0", "failed"] and int(words[0]) >= 80, words
+    r = kit.run(suite, so, "{}", "unique", cwd=tmp_path, check=False)
+    assert r.returncode == 1 and "FAIL unique." in r.stdout, "what it does not do is a failure when it is not excused"
+
+
 def test_a_scaffolded_cloud_plugin_tells_the_operators(kit, daemon, tmp_path):
     so = kit.scaffold("cloud", "town-crier", tmp_path)
     told = tmp_path / "told.txt"
