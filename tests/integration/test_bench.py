@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """bp-bench on a real daemon, and what it and bench/compare say when they cannot measure."""
 import json
+import os
 import pathlib
 import shutil
 import socket
@@ -9,10 +10,20 @@ import subprocess
 
 import pytest
 
+from test_mariadb_server import authority, openssl
 from test_tls import certify
 
 SECRETS = ["--token", "bench-token", "--fleet-secret", "bench-secret"]
 SETTINGS = {"scale.dryRun": "true"}
+
+
+def certificate_of(dir, ca, name, names):
+    """A certificate of an authority for these names, and its key."""
+    cert, key, request, extensions = (dir / f"{name}.{kind}" for kind in ("pem", "key", "csr", "ext"))
+    extensions.write_text(f"subjectAltName={names}\n")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", request, "-subj", f"/CN={name}")
+    openssl("x509", "-req", "-in", request, "-CA", ca[0], "-CAkey", ca[1], "-CAcreateserial", "-days", "2", "-out", cert, "-extfile", extensions)
+    return cert, key
 
 
 def closed_port():
@@ -60,6 +71,26 @@ def test_https_with_the_authority_and_not_without(daemon, noop, build, short_dir
     assert done.returncode == 1 and "self-signed certificate" in done.stderr, done.stderr
     done = run(build, "bin/bp-bench", "dispatch", "--url", url.replace("127.0.0.1", "localhost"), *SECRETS, "--ca", str(cert))
     assert done.returncode == 1 and "mismatch" in done.stderr, done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the certificates")
+def test_a_staging_daemon_is_measured_by_name_with_its_authority_and_secrets_of_the_environment(daemon, noop, build, short_dir):
+    """As operators have it: the certificate is an authority's and names the host, and no secret is on the command line."""
+    ca = authority(short_dir, "staging")
+    cert, key = certificate_of(short_dir, ca, "localhost", "DNS:localhost")
+    d = daemon(start=False, extra_plugins=[noop], settings={**SETTINGS, "http.certificate": str(cert), "http.key": str(key)})
+    d.tls = ssl.create_default_context(cafile=str(ca[0]))
+    d.tls.check_hostname = False  # the tests' own client calls it by address
+    d.start()
+    words = ["dispatch", "--url", f"https://localhost:{d.port}", "--ca", str(ca[0]), "--seconds", "1", "--warmup", "0.2", "--json"]
+    ask = lambda **env: subprocess.run([str(build / "bin/bp-bench"), *words], capture_output=True, text=True, timeout=120,
+                                       env={**os.environ, "BP_BENCH_FLEET_SECRET": d.secret(), **env})
+    done = ask(BP_BENCH_TOKEN=d.http.token)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["completed"] == result["submitted"] > 0 and result["errors"] == result["lost"] == 0
+    done = ask(BP_BENCH_TOKEN="another-token")
+    assert done.returncode == 1 and "401" in done.stderr + done.stdout and "another-token" not in done.stderr + done.stdout
 
 
 @pytest.mark.parametrize("program, args, scheme", [
