@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c - bp-runner: the process in which a workflow plugin runs. Started by a worker, or by the host to probe a file.
  */
+#include "log/json.h"
 #include "runner/health/health.h"
 #include "runner/probe.h"
 #include "runner/sandbox.h"
@@ -17,10 +18,11 @@
 
 #define WORKER_FD  3
 #define VERDICT_FD 4
+#define SAID_FD    3
 #define PATHS_MAX  64
 
 static const char help[] =
-    "Usage: bp-runner --probe FILE [--workflow | --start JSON]\n"
+    "Usage: bp-runner --probe FILE [--workflow | --workflows | --start JSON]\n"
     "       bp-runner --health DEVICE\n"
     "       bp-runner --serve [RULES] (started by bpd --role worker, with a socket as file 3)\n"
     "\n"
@@ -31,6 +33,9 @@ static const char help[] =
     "  --workflow           with --probe: standard input is the manifest of a workflow that a file of workflows.d "
     "defines;\n"
     "                       ask the plugin whether it is right\n"
+    "  --workflows          with --probe: a JSON array of such manifests, one settingsDir for all; of each, counted "
+    "from\n"
+    "                       0, file 3 gets a line \"begin N\", then \"good N\" or \"bad N\" with a sentence\n"
     "  --start JSON         with --probe: start it whatever its kind, with these settings, look at its facets, stop "
     "it,\n"
     "                       and print what was found as JSON\n"
@@ -56,6 +61,7 @@ enum {
     OPT_PROBE = 1,
     OPT_START,
     OPT_WORKFLOW,
+    OPT_WORKFLOWS,
     OPT_HEALTH,
     OPT_SERVE,
     OPT_WRITE,
@@ -75,6 +81,7 @@ static const struct option options[] = {
     {"probe", required_argument, NULL, OPT_PROBE},
     {"start", required_argument, NULL, OPT_START},
     {"workflow", no_argument, NULL, OPT_WORKFLOW},
+    {"workflows", no_argument, NULL, OPT_WORKFLOWS},
     {"health", required_argument, NULL, OPT_HEALTH},
     {"serve", no_argument, NULL, OPT_SERVE},
     {"write", required_argument, NULL, OPT_WRITE},
@@ -98,7 +105,7 @@ struct paths {
 
 struct wish {
     const char *probe, *start, *health;
-    int serve, workflow;
+    int serve, workflow, workflows;
     struct paths read, write;
     struct sandbox_rules rules;
 };
@@ -154,6 +161,8 @@ static int take_option(struct wish *w, int option)
         w->serve = 1;
     else if (option == OPT_WORKFLOW)
         w->workflow = 1;
+    else if (option == OPT_WORKFLOWS)
+        w->workflows = 1;
     else if (option == OPT_WRITE || option == OPT_READ)
         return add_path(option == OPT_READ ? &w->read : &w->write, optarg) < 0 ? 2 : -1;
     else if (option == OPT_LOOPBACK)
@@ -223,13 +232,14 @@ static int probe_plugin(const struct wish *w)
 {
     if (w->start)
         return probe_start(w->probe, w->start);
-    char *workflow = w->workflow ? probe_read_workflow() : NULL;
-    if (w->workflow && !workflow) {
-        fprintf(stderr, "bp-runner: standard input is no workflow's manifest, a JSON object\n");
+    struct json_object *workflows = w->workflow || w->workflows ? probe_read_workflows(w->workflows) : NULL;
+    if ((w->workflow || w->workflows) && !workflows) {
+        fprintf(stderr, "bp-runner: standard input is no workflow's manifest, a JSON object%s\n",
+                w->workflows ? ", nor a list of them" : "");
         return 2;
     }
-    int status = probe(w->probe, workflow);
-    free(workflow);
+    int status = probe(w->probe, workflows, w->workflows ? SAID_FD : -1);
+    json_object_put(workflows);
     return status;
 }
 

@@ -22,7 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WORKFLOW_MAX (4 * 1024 * 1024)
+#define INPUT_MAX ((size_t)256 * 1024 * 1024)
+#define PIECE     ((size_t)65536)
 
 static void log_line(int32_t level, const char *text)
 {
@@ -52,20 +53,40 @@ static void state_remove(const struct plugin *p)
     nftw(p->self.state_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* Of each workflow, its verdict. -1: not all are right. */
+static int check_workflows(struct plugin *p, struct json_object *workflows, int said)
+{
+    int bad = 0;
+    size_t n = workflows ? json_object_array_length(workflows) : 0;
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *flow = json_object_array_get_idx(workflows, i);
+        struct bp_err err = {0};
+        if (said >= 0)
+            dprintf(said, "begin %zu\n", i);
+        // cppcheck-suppress arithOperationsOnVoidPointer ; no arithmetic: the size of a member
+        int rc = BP_HAS(p->job, check)
+                     ? p->job->check(p->inst, json_text(flow), json_str(flow, "settingsDir", ""), &err)
+                     : BP_OK;
+        if (rc < 0)
+            load_text_clean(&err, "the plugin takes the workflow for wrong, and gives no reason");
+        if (said >= 0)
+            dprintf(said, rc < 0 ? "bad %zu %s\n" : "good %zu\n", i, err.text);
+        else if (rc < 0)
+            fprintf(stderr, "%s\n", err.text);
+        bad |= rc < 0;
+    }
+    return bad ? -1 : 0;
+}
+
 /* Only a workflow is started: another plugin's start may have effects, and the daemon starts it itself. */
-static int try_workflow(struct plugin *p, const char *dir, const char *workflow, const char *beside, struct bp_err *err)
+static int try_workflow(struct plugin *p, const char *dir, struct json_object *workflows, int said, struct bp_err *err)
 {
     snprintf(p->self.state_dir, sizeof(p->self.state_dir), "%s", dir);
     p->self.log = log_line;
     int rc = plugin_start(p, err);
-    // cppcheck-suppress arithOperationsOnVoidPointer ; no arithmetic: the size of a member
-    if (rc == BP_OK && workflow && BP_HAS(p->job, check)) {
-        rc = p->job->check(p->inst, workflow, beside, err);
-        if (rc < 0)
-            load_text_clean(err, "the plugin takes the workflow for wrong, and gives no reason");
-    }
+    int bad = rc == BP_OK ? check_workflows(p, workflows, said) : 0;
     plugin_stop(p);
-    return rc;
+    return rc < 0 ? rc : bad;
 }
 
 /* What the kernel cannot enforce is told when a job runs; to load and start a plugin it is as good as it is. */
@@ -85,19 +106,17 @@ static int enter_sandbox(const char *file, const char *dir, const char *beside, 
 }
 
 /* [the process in which the plugin's code runs] */
-static int check(const char *file, const char *dir, const struct manifest *m, const char *workflow)
+static int check(const char *file, const char *dir, const struct manifest *m, struct json_object *workflows, int said)
 {
     static struct plugin p;
     struct bp_err err = {0};
-    struct json_object *flow = workflow ? json_parse(workflow, strlen(workflow), &err) : NULL;
-    const char *beside = json_str(flow, "settingsDir", "");
+    const char *beside = workflows ? json_str(json_object_array_get_idx(workflows, 0), "settingsDir", "") : "";
     int rc = enter_sandbox(file, dir, beside, &err);
     if (rc == BP_OK)
         rc = plugin_load(&p, file, m->name, &err);
     if (rc == BP_OK && m->kind == KIND_WORKFLOW)
-        rc = try_workflow(&p, dir, workflow, beside, &err);
-    json_object_put(flow);
-    if (rc < 0)
+        rc = try_workflow(&p, dir, workflows, said, &err);
+    if (rc < 0 && err.text[0])
         fprintf(stderr, "%s\n", err.text);
     return rc < 0 ? 1 : 0;
 }
@@ -144,7 +163,7 @@ static int end_as(int status)
     return 1;
 }
 
-static int check_apart(const char *file, const struct manifest *m, const char *workflow)
+static int check_apart(const char *file, const struct manifest *m, struct json_object *workflows, int said)
 {
     char dir[] = "/tmp/bp-probe.XXXXXX";
     int status = 0;
@@ -160,7 +179,7 @@ static int check_apart(const char *file, const struct manifest *m, const char *w
     if (tried == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
         sigprocmask(SIG_SETMASK, &before, NULL);
-        exit(check(file, dir, m, workflow));
+        exit(check(file, dir, m, workflows, said));
     }
     if (tried < 0)
         fprintf(stderr, "start a process: %s\n", strerror(errno));
@@ -173,33 +192,60 @@ static int check_apart(const char *file, const struct manifest *m, const char *w
     return tried < 0 ? 1 : end_as(status);
 }
 
-char *probe_read_workflow(void)
+/* All of standard input, *n bytes; NULL: no memory, or too much. */
+static char *read_input(size_t *n)
 {
-    struct bp_err err = {0};
-    char *text = malloc(WORKFLOW_MAX + 1);
-    if (!text)
-        return NULL;
-    size_t n = fread(text, 1, WORKFLOW_MAX + 1, stdin);
-    struct json_object *o = n > 0 && n <= WORKFLOW_MAX ? json_parse(text, n, &err) : NULL;
-    int good = json_object_is_type(o, json_type_object);
-    json_object_put(o);
-    if (good) {
-        text[n] = '\0';
-        return text;
+    char *text = NULL;
+    size_t room = 0, k = 1;
+    for (*n = 0; k > 0 && *n <= INPUT_MAX; *n += k) {
+        char *grown = *n + PIECE > room ? realloc(text, room = 2 * room + PIECE) : text;
+        if (!grown) {
+            free(text);
+            return NULL;
+        }
+        text = grown;
+        k = fread(text + *n, 1, PIECE, stdin);
     }
+    if (*n <= INPUT_MAX)
+        return text;
     free(text);
     return NULL;
 }
 
-int probe(const char *file, const char *workflow)
+static int are_objects(struct json_object *list)
+{
+    size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0, good = 0;
+    for (size_t i = 0; i < n; i++)
+        good += (size_t)json_object_is_type(json_object_array_get_idx(list, i), json_type_object);
+    return n > 0 && good == n;
+}
+
+struct json_object *probe_read_workflows(int several)
 {
     struct bp_err err = {0};
-    if (sandbox_privileges(2, 0, &err) < 0) {
+    size_t n = 0;
+    char *text = read_input(&n);
+    struct json_object *o = text && n > 0 ? json_parse(text, n, &err) : NULL, *list = o;
+    free(text);
+    if (o && !several) {
+        list = json_object_new_array();
+        json_object_array_add(list, o);
+    }
+    if (are_objects(list))
+        return list;
+    json_object_put(list);
+    return NULL;
+}
+
+int probe(const char *file, struct json_object *workflows, int said)
+{
+    struct bp_err err = {0};
+    if (sandbox_privileges(said >= 0 ? said : 2, 0, &err) < 0) {
         fprintf(stderr, "%s\n", err.text);
         return 1;
     }
     struct manifest *m = read_manifest(file, &err);
-    int status = m ? check_apart(file, m, workflow) : 1;
+    int status = m ? check_apart(file, m, workflows, said) : 1;
     if (!m)
         fprintf(stderr, "%s\n", err.text);
     manifest_free(m);

@@ -3,12 +3,16 @@
 #ifndef RUNNER_PROBE_H
 #define RUNNER_PROBE_H
 
+struct json_object;
+
 /* Loads the file and compares code and manifest; a workflow is also started and asked for its job facet. No device is
- * opened. 0, or 1 after one sentence on standard error. workflow: NULL, or the manifest of a workflow that a file
- * defines, JSON text; a plugin that has a check for it is asked whether it is right. */
-int probe(const char *file, const char *workflow);
-/* What is on standard input, NUL-terminated: free() it. NULL: it is no JSON object of at most 4 MiB. */
-char *probe_read_workflow(void);
+ * opened. 0, or 1 after a sentence on standard error. workflows: NULL, or an array of the manifests of workflows that
+ * files define, of one settingsDir; a plugin that has a check for them is asked whether they are right, in one process,
+ * and of each `said`, when it is no -1, gets the lines that bp-runner --help tells. */
+int probe(const char *file, struct json_object *workflows, int said);
+/* What is on standard input, an array: json_object_put() it. NULL: it is no JSON object, nor, with `several`, an array
+ * of some, of at most 256 MiB. */
+struct json_object *probe_read_workflows(int several);
 /* As probe(), for an author: starts a plugin of any kind with the settings (JSON object text), checks the tables of its
  * facets and stops it. 0 with one line of JSON on standard output:
  *   {"rc": 0, "facets": [{"facet": "bp.queue/1", "bytes": 48}], "start_ms": 1, "stop_ms": 0}

@@ -82,8 +82,8 @@ void generation_begin(struct host *h, struct source *s, struct vetted *v, struct
         generation_start(g);
     else if (!h->runner)
         generation_ready(g); /* nothing to prove it with: the runner finds out */
-    else if (probe_start(g, &err))
-        generation_refuse(g, err.text);
+    else
+        probe_start(g);
 }
 
 /* The plugin's own words about the generation it keeps, for log and bpctl. */

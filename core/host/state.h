@@ -143,6 +143,7 @@ struct host {
     void *settled_arg;
     uint32_t probes;              /* children that run */
     struct probe *probes_waiting; /* for one of them to end, in order */
+    int probes_posted;            /* the next ones begin when the loop has its turn */
     int stopping;                 /* nothing serves any more */
     struct plugin *stop_next;     /* to be taken down */
     void (*stopped)(void *arg);
@@ -258,9 +259,10 @@ void workflow_free(struct workflow *w);
 void workflows_update(struct host *h);
 
 /* ---- probe.c ---- */
-/* Runs `runner --probe file` in a child, some at once, and calls generation_ready() or _refuse(); a workflow that a
- * file defines is shown to its plugin, too. BP_FAIL: it could not be started. */
-int probe_start(struct generation *g, struct bp_err *err);
+/* Runs `runner --probe file` in a child, some at once, and calls generation_ready() or _refuse(); workflows that files
+ * define are shown to their plugin, too, several of one plugin to one child. */
+void probe_start(struct generation *g);
+/* When the host stops: the generation is refused soon. */
 void probe_cancel(struct generation *g);
 /* The same for a file, waiting for the end. Not on the loop. */
 int probe_wait(const char *runner, const char *file, int64_t limit_ms, struct bp_err *err);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plugins come and go while the daemon runs."""
+import json
 import shutil
 import time
 
@@ -92,3 +93,25 @@ def test_a_plugin_that_needs_a_server_waits_until_a_setting_names_it(daemon, bui
     d.start()
     p = wait_until("it is tried and refused", lambda: plugin(d, "mariadb"))
     assert p["state"] == "refused" and "/nonexistent/socket" in p["reason"]
+
+
+def test_workflows_of_one_template_are_checked_together_and_a_bad_one_alone_is_refused(daemon, build):
+    """A hundred files: one crashes the code that checks it, one ends it, one hangs, one is wrong. The others serve."""
+    d = daemon(settings={**FAST, "scale.dryRun": "true", "plugins.startTimeoutSeconds": "3"}, start=False,
+               extra_plugins=[build / "tests" / "plugins" / "mould.so"])
+    d.settings["plugins.workflowsDir"] = str(d.dir / "workflows.d")
+    (d.dir / "workflows.d").mkdir(mode=0o755)
+    moods = {20: "crash", 41: "exit", 77: "fail", 90: "quit", 95: "loop"}
+    for i in range(100):
+        file = d.dir / "workflows.d" / f"flow-{i:02}.json"
+        file.write_text(json.dumps({"plugin": "mould", "settings": {"check": moods.get(i, "")}}))
+        file.chmod(0o644)
+    d.start()
+    wait_until("all are decided", lambda: sum(p["name"].startswith("flow-") and p["state"] in ("running", "refused") for p in d.ctl("plugin")) == 100, timeout=60)
+    found = {p["name"]: (p["state"], p.get("reason", "")) for p in d.ctl("plugin") if p["name"].startswith("flow-")}
+    refused = {name: why for name, (state, why) in found.items() if state == "refused"}
+    assert sorted(refused) == [f"flow-{i}" for i in moods], refused
+    assert "crashed when it loaded it (signal 11" in refused["flow-20"]
+    assert "cannot load it" in refused["flow-41"] and "cannot load it" in refused["flow-90"]
+    assert "it is in a bad mood in check" in refused["flow-77"]
+    assert "within plugins.startTimeoutSeconds" in refused["flow-95"]

@@ -88,6 +88,13 @@ static int32_t run(void *state, const struct bp_job *job, struct bp_err *err)
     return rc < 0 ? rc : write_output(job, err);
 }
 
+/* Of a workflow that a file makes of it: {"settings": {"check": "crash"}}. */
+static int32_t check(void *inst, const char *workflow, const char *settings_dir, struct bp_err *err)
+{
+    (void)inst, (void)settings_dir;
+    return mood(workflow, "check", err);
+}
+
 static void close_job(void *state)
 {
     (void)state;
@@ -109,7 +116,8 @@ static void stop(void *inst)
 
 static const void *facet(void *inst, const char *id)
 {
-    static const struct bp_job_facet job = {.size = sizeof(job), .open = open_job, .run = run, .close = close_job};
+    static const struct bp_job_facet job = {
+        .size = sizeof(job), .open = open_job, .run = run, .close = close_job, .check = check};
     (void)inst;
     return strcmp(id, BP_JOB_FACET) == 0 ? &job : NULL;
 }

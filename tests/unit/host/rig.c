@@ -107,7 +107,9 @@ static void runner_write(const char *path)
     assert_non_null(f);
     fprintf(f, "#!/bin/sh\n[ \"$1\" = --probe ] || { echo 'no --probe' >&2; exit 2; }\n"
                "case $2 in *refuse-me*) echo 'some noise' >&2; echo 'the plugin needs a GPU' >&2; exit 1;; "
-               "*crash-me*) kill -SEGV $$;; *hang-me*) sleep 60;; esac\nexit 0\n");
+               "*crash-me*) kill -SEGV $$;; *hang-me*) sleep 60;; esac\n"
+               "[ \"$3\" = --workflows ] || exit 0\n"
+               "i=0; while [ $i -lt 64 ]; do echo \"begin $i\" >&3; echo \"good $i\" >&3; i=$((i + 1)); done\n");
     fclose(f);
     assert_int_equal(chmod(path, 0755), 0);
 }
