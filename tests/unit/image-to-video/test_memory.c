@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How often a job allocates something as large as a frame. This program's malloc stands before the C library's for the
- * plugin, FFmpeg and x264 too.
+ * plugin, FFmpeg and x264 too. With FACTOR it is of a workflow that makes a video of a video, so many times as large.
  */
 // clang-format off
 #include <setjmp.h>
@@ -21,6 +21,11 @@
 
 #define WIDTH  960
 #define HEIGHT 540
+#ifdef FACTOR
+#define SMALLEST (WIDTH / FACTOR * (HEIGHT / FACTOR)) /* luma of what is decoded */
+#else
+#define SMALLEST (WIDTH * HEIGHT) /* luma of what is drawn */
+#endif
 
 static atomic_int large;
 
@@ -32,7 +37,7 @@ void *__libc_memalign(size_t align, size_t n);
 
 static void note(size_t n)
 {
-    if (n >= WIDTH * HEIGHT) /* its luma */
+    if (n >= SMALLEST)
         atomic_fetch_add(&large, 1);
 }
 
@@ -74,6 +79,20 @@ __attribute__((visibility("default"))) int posix_memalign(void **out, size_t ali
 }
 /* NOLINTEND */
 
+#ifdef FACTOR
+static int count(struct driver *d, int frames)
+{
+    char how[200];
+    struct bp_err err;
+    snprintf(how, sizeof how, "-f lavfi -i testsrc2=s=%dx%d:r=30 -frames:v %d -pix_fmt yuv420p", WIDTH / FACTOR,
+             HEIGHT / FACTOR, frames);
+    video_make(how, "m_in.mp4");
+    atomic_store(&large, 0);
+    assert_int_equal(driver_run(d, "m_in.mp4", "{}", "m.mp4", &err), BP_OK);
+    assert_int_equal(d->n_progress, frames + 2); /* with the look for another frame, and the end */
+    return atomic_load(&large);
+}
+#else
 /* Large allocations of a job of that many frames. */
 static int count(struct driver *d, int frames)
 {
@@ -86,6 +105,7 @@ static int count(struct driver *d, int frames)
     assert_int_equal(d->n_progress, frames + 1);
     return atomic_load(&large);
 }
+#endif
 
 static void no_frame_is_allocated_per_frame(void **state)
 {
