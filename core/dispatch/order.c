@@ -23,6 +23,7 @@ enum {
     F_AFTER,
     N_FIELDS
 };
+#define MOMENT_MAX 253402300799999 /* the end of the year 9999: what is given in microseconds would never come */
 static const struct input_rule rules[N_FIELDS] = {
     [F_WORKFLOW] = {"workflow", INPUT_TEXT, INPUT_STRICT, 0, 127},
     [F_EFFECT] = {"effect", INPUT_TEXT, 0, 0, 127},
@@ -30,7 +31,7 @@ static const struct input_rule rules[N_FIELDS] = {
     [F_INPUTS] = {"inputs", INPUT_LIST, 0, 0, 0},
     [F_INPUT] = {"input", INPUT_OBJECT, 0, 0, 0},
     [F_PRIORITY] = {"priority", INPUT_INTEGER, 0, -1000, 1000},
-    [F_NOT_BEFORE] = {"not_before", INPUT_MOMENT, 0, 0, 0},
+    [F_NOT_BEFORE] = {"not_before", INPUT_MOMENT, 0, 0, MOMENT_MAX},
     [F_KEY] = {"idempotency_key", INPUT_TEXT, 0, 0, 255},
     [F_ATTEMPTS] = {"max_attempts", INPUT_INTEGER, 0, 1, 100},
     [F_UNIQUE] = {"unique_key", INPUT_TEXT, 0, 0, 255},

@@ -91,6 +91,7 @@ static void each_new_member_is_checked_by_name(void **state)
         {"{'workflow':'noop','unique_key':7}", "unique_key", "string"},
         {"{'workflow':'noop','priority':1001}", "priority", "1000"},
         {"{'workflow':'noop','not_before':'soon'}", "not_before", "a time"},
+        {"{'workflow':'noop','not_before':4102444800000000}", "not_before", "greater than 253402300799999"},
         {"{'workflow':'noop','unique':'x'}", "unique", "unique_key"},
     };
     (void)state;
