@@ -89,7 +89,7 @@ static int count(struct driver *d, int frames)
     video_make(how, "m_in.mp4");
     atomic_store(&large, 0);
     assert_int_equal(driver_run(d, "m_in.mp4", "{}", "m.mp4", &err), BP_OK);
-    assert_int_equal(d->n_progress, frames + 2); /* with the look for another frame, and the end */
+    assert_in_range(d->n_progress, frames + 1, frames + 2); /* with the end, and perhaps the look for another frame */
     return atomic_load(&large);
 }
 #else
