@@ -50,7 +50,7 @@ static void on_birth(struct guard *g, const struct seccomp_notif *call)
         g->estimate++;
         answer(g->listener, call->id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
     } else {
-        g->refused++;
+        g->told->births++;
         answer(g->listener, call->id, EAGAIN, 0);
     }
 }
@@ -126,9 +126,9 @@ static void note_refused(struct guard *g, const struct address *a)
         port = ntohs(a->as.in6.sin6_port);
     }
     if (a->as.any.sa_family == AF_UNIX)
-        snprintf(g->connect_to, sizeof(g->connect_to), "the local socket %.90s", a->as.un.sun_path);
+        snprintf(g->told->connect_to, sizeof(g->told->connect_to), "the local socket %.90s", a->as.un.sun_path);
     else
-        snprintf(g->connect_to, sizeof(g->connect_to), "%s port %d", host, port);
+        snprintf(g->told->connect_to, sizeof(g->told->connect_to), "%s port %d", host, port);
 }
 
 /* The socket file that the caller names, as a file of ours that stays that socket; or -errno. */

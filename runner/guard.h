@@ -14,15 +14,20 @@
 
 #include <sys/types.h>
 
+/* What was refused, in memory that the refused may read: written before the refusal is answered. */
+struct guard_told {
+    int64_t births;
+    char connect_to[128]; /* the last address, "" none */
+};
+
 struct guard {
     int listener; /* -1: nothing to guard */
     const struct sandbox_rules *rules;
-    pid_t root;           /* whose descendants are counted */
-    int64_t estimate;     /* of them: the last count and the births since */
-    int64_t counted_ms;   /* monotonic */
-    int full;             /* the last count was as many as may be */
-    int64_t refused;      /* births */
-    char connect_to[128]; /* the last address that was refused, "" none */
+    pid_t root;         /* whose descendants are counted */
+    int64_t estimate;   /* of them: the last count and the births since */
+    int64_t counted_ms; /* monotonic */
+    int full;           /* the last count was as many as may be */
+    struct guard_told *told;
 };
 
 /* Answers one call that waits on the listener. 0, or -1: nobody is left who could call. */

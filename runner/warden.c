@@ -27,12 +27,6 @@
 #define THREADS_MAX 8192
 #define MIB         (1024.0 * 1024.0)
 
-/* What the warden tells the child, in memory of both. */
-struct page {
-    int64_t refused_births;
-    char refused_connect[128];
-};
-
 struct warden {
     const struct sandbox_rules *rules;
     struct guard guard;
@@ -44,7 +38,7 @@ struct warden {
     char words[400]; /* the verdict */
 };
 
-static struct page *page;
+static struct guard_told *page; /* in memory of warden and child */
 static int child_line = -1;
 
 /* ---- what went wrong, in words ---- */
@@ -153,9 +147,6 @@ static void serve_calls(struct warden *w)
         close(w->guard.listener);
         w->guard.listener = -1;
     }
-    page->refused_births = w->guard.refused;
-    if (w->guard.connect_to[0])
-        memcpy(page->refused_connect, w->guard.connect_to, sizeof(page->refused_connect));
 }
 
 /* Until the child is over, a limit is passed, or nobody listens any more. */
@@ -244,7 +235,7 @@ int warden_run(const struct sandbox_rules *rules, int verdict_fd, int talk_fd)
     close(line[1]);
     close(talk_fd);
     w.line_fd = line[0];
-    w.guard = (struct guard){.listener = -1, .rules = rules, .root = self, .estimate = 1};
+    w.guard = (struct guard){.listener = -1, .rules = rules, .root = self, .estimate = 1, .told = page};
     return run(&w);
 }
 
@@ -278,11 +269,11 @@ const char *warden_refusals(void)
     words[0] = '\0';
     if (!page)
         return words;
-    if (page->refused_births != births)
+    if (page->births != births)
         snprintf(words, sizeof(words), " (it may not start more processes at once: worker.runnerProcesses)");
-    else if (page->refused_connect[0])
-        snprintf(words, sizeof(words), " (its sandbox refused to connect to %.120s)", page->refused_connect);
-    births = page->refused_births;
-    page->refused_connect[0] = '\0';
+    else if (page->connect_to[0])
+        snprintf(words, sizeof(words), " (its sandbox refused to connect to %.120s)", page->connect_to);
+    births = page->births;
+    page->connect_to[0] = '\0';
     return words;
 }

@@ -86,6 +86,10 @@ static void a_refused_connection_is_told_with_the_jobs_error(void **state)
     assert_string_equal(json_str(o, "text", ""),
                         "it did not work (its sandbox refused to connect to 192.0.2.7 port 443)");
     json_object_put(o);
+    breaking_job(&p, "{\"mode\":\"exec\",\"to\":\"exit 3\",\"fail\":1}");
+    o = peer_hear(&p, "result");
+    assert_string_equal(json_str(o, "text", ""), "it did not work"); /* not again with the next one's */
+    json_object_put(o);
     peer_finish(&p);
 }
 
