@@ -3,6 +3,7 @@
 #include "client.h"
 #include "log/err.h"
 #include "log/json.h"
+#include "policy/history.h"
 #include "simulation.h"
 #include <stdlib.h>
 #include <string.h>
@@ -152,23 +153,16 @@ static struct json_object *told(struct client *c, const char *command, const cha
     return first;
 }
 
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* The median of those kept, as policies take it; 0: none was measured. */
+/* Of those kept, as policies take it; 0: none was measured. */
 static double measured_boot(struct json_object *scale)
 {
+    static struct history h;
     struct json_object *list = json_member(json_member(scale, "measured"), "boot_s");
-    double s[64] = {0};
     size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
-    n = n < 64 ? n : 64;
-    for (size_t k = 0; k < n; k++)
-        s[k] = json_object_get_double(json_object_array_get_idx(list, k));
-    qsort(s, n, sizeof *s, by_size);
-    return n ? s[n / 2] : 0;
+    h.boots = n < HISTORY_BOOTS ? n : HISTORY_BOOTS;
+    for (size_t k = 0; k < h.boots; k++)
+        h.boot_s[k] = (float)json_object_get_double(json_object_array_get_idx(list, k));
+    return history_boot_s(&h, 0);
 }
 
 /* The workflow's windows. An adopted policy goes before theirs, as it does live. */

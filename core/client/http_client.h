@@ -30,11 +30,10 @@ struct http_client_request {
     const char *url;
     const char *const *headers; /* "Name: value" */
     uint32_t n_headers;
-    const char *body;      /* of a POST; copied */
-    const char *from_file; /* body of a PUT */
-    const char *to_file;   /* the answer's body goes there when its status is 200; removed when the request fails */
-    int keep_part; /* but not when the connection breaks, the server cannot now or it is cancelled: to be gone on with
-                    */
+    const char *body;       /* of a POST; copied */
+    const char *from_file;  /* body of a PUT */
+    const char *to_file;    /* the answer's body goes there when its status is 200; removed when the request fails */
+    int keep_part;          /* but not when the connection breaks, the server cannot now or it is cancelled */
     int64_t resume_at;      /* > 0: to_file has so many bytes. What follows them is asked for; a server that gives all
                              * (200, not 206) begins the file anew */
     const char *resume_tag; /* the tag of those bytes; with another one the server gives all. NULL or "": not known */

@@ -16,7 +16,8 @@
 #define SILENT_MS   60000  /* after its registration; a worker that checks its device has said so by then */
 #define BOOT_MOST_S 7200   /* what takes longer was no boot */
 #define AWAIT_MS    600000 /* after its registration, a first job is looked for so long */
-#define JOBS        50     /* looked into at a time */
+#define JOBS        50     /* the newest ones, looked into at a time ... */
+#define LEASES      1000   /* ... and, while one that waits for its first job has a lease, those leased */
 
 static const char *const names[STAGES] = {"requested", "running", "registered", "device_ready", "ready", "first_job"};
 
@@ -129,7 +130,7 @@ void stages_ask(struct fleets *f, struct fleet *fl)
     struct bp_op_list *l = &queue_call_op(q)->u.list;
     l->workflow = queue_call_str(q, fl->slug);
     l->status = busy ? BP_JOB_LEASED : 0;
-    l->limit = busy ? 20 * JOBS : JOBS;
+    l->limit = busy ? LEASES : JOBS;
     fl->jobs_asked_ms = mono_ms();
     f->asking_jobs = 1;
     if (queue_call_send(f->bus, q, FLEET_QUEUE_MS, got_jobs, f, &err) < 0)

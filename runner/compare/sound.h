@@ -28,8 +28,7 @@ void sound_difference_take(struct sound_difference *d, const float *a, const flo
 void sound_difference_end(struct sound_difference *d);
 
 /* Holds the streams of sound of file b against those of a, which are as many. `why` of 300 bytes: what cannot be
- * compared,
- * "" when *worst is how much they differ; *streams how many there are. BP_NOMEM, or that a cannot be read. */
+ * compared, "" when *worst is how much they differ; *streams how many there are. BP_NOMEM, or that a cannot be read. */
 int32_t sounds_compare(const char *a, const char *b, double *worst, int32_t *streams, char why[300],
                        struct bp_err *err);
 

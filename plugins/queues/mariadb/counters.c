@@ -255,21 +255,11 @@ void counters_write(struct store *s, struct sql *q)
 void counters_committed(struct store *s)
 {
     struct batch *b = &s->batch;
-    for (size_t i = 0; i < b->n_workflows; i++) {
+    for (size_t i = 0; i < b->n_workflows; i++)
         b->workflows[i].counted = b->workflows[i].counted || b->workflows[i].counting;
-        b->workflows[i].counting = false;
-    }
     for (size_t i = 0; i < b->n_tenants; i++)
         if (b->tenants[i].counting)
             *tenant_slot(s, b->tenants[i].id) = b->tenants[i].id;
-}
-
-void counters_undone(struct store *s)
-{
-    for (size_t i = 0; i < s->batch.n_workflows; i++)
-        s->batch.workflows[i].counting = false;
-    for (size_t i = 0; i < s->batch.n_tenants; i++)
-        s->batch.tenants[i].counting = false;
 }
 
 void counters_forget(struct store *s)

@@ -45,9 +45,8 @@ int32_t counter_sample(struct store *s, const struct workflow_sample *sample);
 void counter_interruption(struct store *s, int64_t workflow_id, int64_t at_ms, int64_t job_id);
 /* Adds the statements that write what changed to a text. */
 void counters_write(struct store *s, struct sql *q);
-/* The batch is committed: the rows it inserted are there. Or it is undone. */
+/* The batch is committed: the rows it inserted are there. */
 void counters_committed(struct store *s);
-void counters_undone(struct store *s);
 /* Of a new connection: no row is known to be there. */
 void counters_forget(struct store *s);
 /* Adds the statements that write the windows, those kept and the batch's own. */

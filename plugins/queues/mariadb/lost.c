@@ -72,6 +72,7 @@ int32_t lost_fail(struct store *s)
         return rc;
     }
     windows_committed(s);
+    counters_committed(s);
     s->fault = FAULT_RETRY; /* of the batch that met them */
     return BP_OK;
 }

@@ -267,7 +267,6 @@ void store_roll_back(struct store *s)
     recall_clear(s);
     bounds_clear(s);
     windows_undone(s);
-    counters_undone(s);
     s->rules.version = -1; /* what was read may be what was just undone */
     if (s->tenant_made)
         names_clear(&s->tenants);

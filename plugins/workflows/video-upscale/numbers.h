@@ -2,9 +2,9 @@
 /*
  * numbers.h - what the kernels compute in; included by kernel.cu alone, behind bp/kernel.h.
  *
- * `val` is a sample in STEPs, of which a 255th has one on a GPU, where all is float, and 32
- * on a CPU, whose vectors hold twice as many integers of 16 bits. There a product is rounded to a STEP, so the two
- * agree to a few 32nds. A weight is below 1 in amount.
+ * `val` is a sample in STEPs: a 255th is one of them on a GPU, where all is float, and 32 on a CPU, whose vectors hold
+ * twice as many integers of 16 bits. There a product is rounded to a STEP, so the two agree to a few 32nds. A weight is
+ * below 1 in amount.
  */
 #ifndef VIDEO_UPSCALE_NUMBERS_H
 #define VIDEO_UPSCALE_NUMBERS_H
