@@ -481,8 +481,11 @@ def test_the_next_leader_knows_what_policies_learned_and_a_shadow_would_have_cos
         shown = rows[0] if rows else {}
         return (shown.get("measured", {}).get("learned", {}).get("slo") or {}).get("jobs_seen"), shown.get("shadow", {})
 
-    wait_until("jobs ran in thought too", lambda: (f := figures(a))[0] and f[1]["modelled"]["jobs"] == 5, timeout=60)
-    shadow = figures(a)[1]
+    def both_modelled():
+        jobs, sh = figures(a)
+        return jobs and all(sh[k]["jobs"] == 5 for k in ("modelled", "live_modelled")) and sh
+
+    shadow = wait_until("jobs ran in thought too, in both models", both_modelled, timeout=60)
     hours = shadow["instance_hours"] + 2 / 3600
     wait_until("that has been written down, several times", lambda: figures(a)[1]["instance_hours"] > hours)
     seen = figures(a)[0]  # the policy hears of a start a round after the shadow's model

@@ -273,7 +273,9 @@ def test_what_policies_learned_and_a_shadow_would_have_cost_survive_kill_9(daemo
     assert made and d.ctl("scale", "shadow", "test-copy", "direct")
     for id in [submit(d) for _ in range(4)]:
         done(d, id)
-    wait_until("jobs ran in thought too", lambda: figures(d)[1]["modelled"]["jobs"] >= 4 and (figures(d)[0] or {}).get("jobs_seen"), timeout=60)
+    wait_until("jobs ran in thought too, in both models and in the policy's eyes",
+               lambda: (f := figures(d))[0] and f[0].get("jobs_seen") == 4 and all(f[1][k]["jobs"] == 4 for k in ("modelled", "live_modelled")),
+               timeout=60)
     learned, shadow = figures(d)
     hours = shadow["instance_hours"] + 2 / 3600
     wait_until("that has been written down, several times", lambda: figures(d)[1]["instance_hours"] > hours)
