@@ -27,12 +27,19 @@ def start(daemon, test_copy, noop):
 
 @pytest.fixture(params=["sqlite", "mariadb"])
 def start_on(request, start, test_copy, noop):
-    """The same on each queue plugin, for what the queue itself must not do: locks, transactions and states are its own."""
+    """The same on each queue plugin, for what the queue itself must not do: locks, transactions and states are its own.
+    start_on.shared: a second call starts another controller on the same queue."""
     if request.param == "sqlite":
+        start.shared = False
         return start
     make = request.getfixturevalue("on_mariadb")
-    return lambda settings=None: make(extra_plugins=[test_copy, noop], settings={
-        "scale.dryRun": "true", "dispatch.leaseTtlSeconds": "60", "dispatch.retryBaseSeconds": "0.1", **(settings or {})})
+
+    def go(settings=None):
+        return make(extra_plugins=[test_copy, noop], settings={
+            "scale.dryRun": "true", "dispatch.leaseTtlSeconds": "60", "dispatch.retryBaseSeconds": "0.1", **(settings or {})})
+
+    go.shared, go.sql = True, make.sql
+    return go
 
 
 @pytest.fixture
@@ -103,6 +110,20 @@ def at_once(*calls):
     for t in threads:
         t.join()
     return results
+
+
+def sql_open(d):
+    """run(statements): sent to the daemon's database, all through one connection; what the last of them says, in one line."""
+    at = json.loads(d.settings["plugin"])["mariadb"]
+    shell = subprocess.Popen(["mariadb", "--no-defaults", f"--socket={at['socket']}", "--user=root", "-N", "--unbuffered", at["database"]],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def run(*statements):
+        shell.stdin.write("; ".join(statements) + ("" if statements[-1].startswith("SELECT") else "; SELECT 'done'") + ";\n")
+        shell.stdin.flush()
+        return shell.stdout.readline().strip()
+
+    return run
 
 
 def test_W01_a_job_longer_than_the_lease_runs_once(start_fleet):
@@ -204,9 +225,9 @@ def test_W06_complete_and_fail_at_once_have_one_winner(start_on):
 
 def test_W07_many_polls_and_submits_do_not_block_each_other(start_on):
     """One poll locked thousands of rows: another poll, and a submit, ran into the lock's timeout."""
-    d = start_on()
-    ids = {submit(d) for _ in range(300)}
-    workers = [worker(d, f"i-0bbbbbbbbbbbbbb{i:02d}") for i in range(8)]
+    ds = [start_on()] + [start_on()] * start_on.shared  # locks of a database are met between connections
+    ids = {submit(ds[0]) for _ in range(300)}
+    workers = [worker(ds[i % len(ds)], f"i-0bbbbbbbbbbbbbb{i:02d}") for i in range(8)]
     taken, more, wrong = [], set(), []
 
     def work(w):
@@ -218,14 +239,19 @@ def test_W07_many_polls_and_submits_do_not_block_each_other(start_on):
             if not a.data["job"]:
                 return
             taken.append(a.data["job"]["dispatch_id"])
-            if w.complete(a.data["job"]).status != 200:
+            if (done := w.complete(a.data["job"])).status != 200:
+                wrong.append(done)
+                return
+
+    def produce(d):
+        for _ in range(100 // len(ds)):
+            a = d.http.post("/api/jobs", {"workflow": "bench-noop"})
+            if a.status == 201:
+                more.add(a.data["id"])
+            else:
                 wrong.append(a)
 
-    def produce():
-        for _ in range(100):
-            more.add(submit(d))
-
-    at_once(produce, *[lambda w=w: work(w) for w in workers])
+    at_once(*[lambda d=d: produce(d) for d in ds], *[lambda w=w: work(w) for w in workers])
     work(workers[0])  # what was submitted after a worker found nothing
     assert not wrong
     assert len(taken) == 400 and set(taken) == ids | more
@@ -236,22 +262,57 @@ def test_W07_jobs_that_another_holds_are_passed_over(on_mariadb, noop):  # noqa:
     d = on_mariadb(extra_plugins=[noop], settings={"scale.dryRun": "true", "dispatch.leaseTtlSeconds": "60"})
     w = worker(d)
     ids = [submit(d) for _ in range(12)]
-    socket = json.loads(d.settings["plugin"])["mariadb"]
-    stopped = subprocess.Popen(["mariadb", "--no-defaults", f"--socket={socket['socket']}", "--user=root", "-N", "--unbuffered", socket["database"]],
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    stopped.stdin.write("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION; SELECT id FROM ai_job_dispatches "
-                        "FORCE INDEX (dispatches_queue) WHERE status='queued' ORDER BY workflow_id, queue_order, sort_key, share_tag, id "
-                        "LIMIT 10 FOR UPDATE;\n")
-    stopped.stdin.flush()
-    assert [int(stopped.stdout.readline()) for _ in range(10)] == ids[:10]
+    stopped = sql_open(d)
+    stopped("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION")
+    assert stopped("SELECT GROUP_CONCAT(id ORDER BY id) FROM (SELECT id FROM ai_job_dispatches FORCE INDEX (dispatches_queue) "
+                   "WHERE status='queued' ORDER BY workflow_id, queue_order, sort_key, share_tag, id LIMIT 10 FOR UPDATE) t"
+                   ) == ",".join(map(str, ids[:10]))
     try:
         for id in ids[10:]:
             assert w.complete(lease(w, id)).status == 200
         assert w.complete(lease(w, submit(d))).status == 200
         assert w.poll().data["job"] is None
     finally:
-        stopped.communicate("ROLLBACK;\n")
+        stopped("ROLLBACK")
     assert wait_until("the others are there again", lambda: w.poll().data["job"])["dispatch_id"] == ids[0]
+
+
+@pytest.mark.parametrize("start_on", ["mariadb"], indirect=True)
+def test_W07_a_poll_that_stands_still_keeps_the_rest_of_the_queue_from_nobody(start_on):
+    """The same from the other side: a poll that is held up, here at its counters, has locked the few jobs it read and no others."""
+    shards = "SELECT DISTINCT shard FROM dispatch_counters WHERE owner = 1"
+    one = start_on()
+    ids = {submit(one)}
+    (own,), = start_on.sql(shards)
+    while len(start_on.sql(shards)) == 1:  # one time in 64 another has the same
+        two = start_on()
+        ids.add(submit(two))
+    for _ in range(3):
+        ids |= {j["id"] for j in two.http.post("/api/jobs", {"jobs": [{"workflow": "bench-noop"}] * 100}).data["jobs"]}
+    slow, quick = worker(one, ONE), worker(two, TWO)
+    holder, got = sql_open(one), []
+    holder("START TRANSACTION", "SELECT COUNT(*) FROM (SELECT 1 FROM dispatch_counters JOIN workflows ON workflows.id = owner_id "
+           f"WHERE name = 'bench-noop' AND owner = 1 AND shard = {own} FOR UPDATE) t")
+    held = threading.Thread(target=lambda: got.append(slow.poll()))
+    held.start()
+    try:
+        wait_until("the poll waits in the middle of its transaction", lambda: start_on.sql(
+            "SELECT 1 FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"))
+        for _ in range(40):
+            job = lease(quick)
+            ids.remove(job["dispatch_id"])
+            assert quick.complete(job).status == 200
+            ids.add(submit(two))
+    finally:
+        holder("ROLLBACK")
+        held.join()
+    last, = got
+    while last.status == 503 or last.data["job"]:  # 503: it was held up for longer than a poll may take
+        if last.status == 200:
+            ids.remove(last.data["job"]["dispatch_id"])
+            assert slow.complete(last.data["job"]).status == 200
+        last = slow.poll()
+    assert not ids
 
 
 @pytest.mark.parametrize("end", ["complete", "fail"])
