@@ -283,6 +283,8 @@ static int fleet_counts_for_scale(void *fleets, const char *slug, struct bp_view
     v->terminating = c.terminating;
     v->busy = c.busy;
     v->launch_failures = c.launch_failures;
+    v->queued += c.returning < v->leased ? c.returning : v->leased; /* as good as queued: they need another instance */
+    v->leased -= c.returning < v->leased ? c.returning : v->leased;
     if (c.max_size > 0)
         v->max_size = c.max_size;
     *described_ms = c.described_ms;

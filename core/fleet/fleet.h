@@ -37,6 +37,7 @@ void fleets_stop(struct fleets *f, const struct fleets_ending *ending);
 /* One fleet's counts; 0 or BP_NOTFOUND (not described yet: hold). */
 struct fleet_counts {
     int32_t desired, pending, running, draining, terminating, busy, max_size;
+    int32_t returning;       /* jobs of instances under notice: they will be queued again */
     int64_t described_ms;    /* when the provider last answered */
     double boot_s;           /* measured launch to registration, 0: not measured */
     int32_t launch_failures; /* within 10 min */

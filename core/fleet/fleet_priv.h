@@ -31,7 +31,8 @@ struct instance {
     int64_t idle_since_ms, busy_since_ms;
     int64_t lived_ms;        /* up to when its life has been counted, 0: it is not */
     int64_t silent_since_ms; /* monotonic; no worker of it has been registered since, 0: one is */
-    int silent;              /* it is ended for that, so growth does not call it back */
+    int silent;              /* it is ended for that, or for what follows, so growth does not call it back */
+    int noticed;             /* its worker left on an interruption notice, which the provider may tell of later */
     char fault[200];         /* what its worker says of its device, "": it is sound */
     int protecting;          /* a call is under way that protects it (1) or ends that (2) */
     int old;                 /* a roll-out under way is to replace it */
@@ -169,6 +170,11 @@ double life_s(const struct fleets *f, const struct instance *i);
 void silent_follow(struct fleets *f, struct fleet *fl);
 /* broken.c: the same for those whose device is broken. */
 void broken_follow(struct fleets *f, struct fleet *fl);
+
+/* notice.c: the same for those under an interruption notice. */
+void notice_follow(struct fleets *f, struct fleet *fl);
+/* A worker left: was it on notice? */
+void notice_heard(struct fleets *f, const struct event_msg *gone);
 
 /* activities.c: activities_note() adds what the engine itself found. */
 void activities_note(struct fleets *f, struct fleet *fl, const struct bp_activity *a);

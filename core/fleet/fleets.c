@@ -61,6 +61,8 @@ static void on_worker(const struct event_msg *e, void *arg)
 {
     if (e->id == EVENT_WORKER_REGISTERED)
         on_registered(arg, e);
+    if (e->id == EVENT_WORKER_GONE)
+        notice_heard(arg, e);
     fleets_poke(arg);
 }
 
@@ -234,6 +236,7 @@ void fleet_count(const struct fleet *fl, int64_t now_ms, struct fleet_counts *ou
         out->running += state == BP_INSTANCE_RUNNING;
         out->terminating += state == BP_INSTANCE_TERMINATING;
         out->busy += state == BP_INSTANCE_RUNNING && i->leases > 0 && i->drain == DRAIN_NONE;
+        out->returning += i->now.interrupting ? i->leases : 0;
         out->draining += drain_leaves(i->drain) && state != BP_INSTANCE_TERMINATED && state != BP_INSTANCE_TERMINATING;
     }
     for (uint32_t k = 0; k < fl->n_activities; k++)

@@ -125,6 +125,7 @@ static void merge_instance(struct fleets *f, struct fleet *fl, const struct bp_i
     if (is_new && (d->state == BP_INSTANCE_TERMINATED || !(i = instance_add(fl, d))))
         return;
     i->now = *d;
+    i->now.interrupting |= i->noticed;
     i->known = 1;
     merge_worker(f, fl, i);
     stages_follow(f, fl, i);
@@ -135,7 +136,7 @@ static void merge_instance(struct fleets *f, struct fleet *fl, const struct bp_i
         take_up_drain(fl, i);
     if (from != d->state)
         tell(f, fl, i, from, "");
-    if (d->interrupting && !was_interrupting) {
+    if (i->now.interrupting && !was_interrupting) {
         life_taken(f, i);
         tell(f, fl, i, d->state, "interruption notice");
     }
@@ -184,6 +185,7 @@ static void merge_fleet(struct fleets *f, struct fleet *fl, const struct bp_flee
         return;
     silent_follow(f, fl);
     broken_follow(f, fl);
+    notice_follow(f, fl);
     drain_advance(f, fl, f->refresh_began_ms);
     rollout_follow(f, fl);
     protect_follow(f, fl);

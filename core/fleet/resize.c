@@ -65,10 +65,15 @@ static int grow(struct fleets *f, struct fleet *fl, int32_t more, struct bp_err 
     more -= cancel_drains(f, fl, more);
     if (more <= 0)
         return 0;
+    int32_t there = fl->desired - ending(fl);
+    if (fl->max_size > 0 && there >= fl->max_size) /* those that leave are still counted */
+        return err_set(err, BP_LATER, "%s has %d instances until those that leave have ended", fl->slug, there);
     struct fleet_call *c = fleet_call_new(f, fl->slug, NULL);
     if (!c)
         return err_set(err, BP_NOMEM, "no memory");
-    c->number = fl->desired - ending(fl) + more;
+    c->number = there + more;
+    if (fl->max_size > 0 && c->number > fl->max_size)
+        c->number = fl->max_size;
     fl->growing = 1;
     fleet_call_send(c, "fleet.grow", run_grow, grown);
     return 0;

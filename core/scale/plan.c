@@ -23,9 +23,8 @@ int view_build(struct scale *s, const struct workflow *w, struct scale_item *ite
     memset(v, 0, sizeof *v);
     v->size = sizeof *v;
     v->now_ms = now;
-    v->queued = w->quarantine ? 0 : q->queued; /* of one in quarantine no job is leased: nobody is needed for them */
+    v->queued = q->queued;
     v->leased = q->leased;
-    v->oldest_wait_ms = v->queued && q->oldest_queued_ms && now > q->oldest_queued_ms ? now - q->oldest_queued_ms : 0;
     v->arrivals_per_s = (double)q->submitted_recent / 300.0;
     v->run_p50_s = q->run_p50_s;
     v->boot_s = history_boot_s(item->history, w->warmup_s);
@@ -37,6 +36,9 @@ int view_build(struct scale *s, const struct workflow *w, struct scale_item *ite
     v->last_scale_ms = item->last_scale_ms;
     v->empty_since_ms = item->empty_since_ms;
     int rc = s->fleet.counts(s->fleet.fleets, w->slug, v, &described_ms);
+    if (w->quarantine)
+        v->queued = 0; /* no job of it is leased: nobody is needed for them */
+    v->oldest_wait_ms = v->queued && q->oldest_queued_ms && now > q->oldest_queued_ms ? now - q->oldest_queued_ms : 0;
     v->stale = now - described_ms > (limit > STALE_LEAST_MS ? limit : STALE_LEAST_MS);
     return rc;
 }

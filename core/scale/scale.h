@@ -30,8 +30,9 @@ struct scale_trouble {
 
 /* What the fleets offer (core/fleet fits; main wires it, engines do not include each other). */
 struct scale_fleet {
-    /* Fills desired, pending, running, draining, terminating, busy, launch_failures of the view (max_size too
-     * when > 0). BP_NOTFOUND: not known yet. *described_ms: age of the data. */
+    /* Fills desired, pending, running, draining, terminating, busy, launch_failures of the view (max_size too when >
+     * 0), and counts leased jobs of instances under notice as queued. BP_NOTFOUND: not known yet. *described_ms: age of
+     * the data. */
     int (*counts)(void *fleets, const char *slug, struct bp_view *view, int64_t *described_ms);
     int (*resize)(void *fleets, const char *slug, int32_t to, const char *reason, struct bp_err *err);
     /* What each instance is doing; all zero while the fleet is not known. */

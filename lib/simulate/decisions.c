@@ -82,7 +82,7 @@ void run_fleet(const struct run *r, struct policy_fleet *f)
         const struct machine *m = &r->machines[i];
         if (m->state == MACHINE_BUSY)
             add(f->busy_s, &f->n_busy, r->now_ms - m->began_ms);
-        else if (m->state == MACHINE_IDLE)
+        else if (m->state == MACHINE_IDLE || m->state == MACHINE_GOING)
             add(f->idle_s, &f->n_idle, r->now_ms - m->idle_ms);
         else if (m->state == MACHINE_BOOTING)
             add(f->booting_s, &f->n_booting, r->now_ms - m->launched_ms);

@@ -52,6 +52,9 @@ static void begin_life(struct run *r, uint32_t slot)
         return;
     m->taken_ms = after_ms(r, dice_exponential(&r->lives, 3600 / per_hour));
     heap_put(&r->heap, (struct event){m->taken_ms, AT_INTERRUPT, slot, m->stamp, 0});
+    int64_t notice_ms = m->taken_ms - (int64_t)(r->model->warn * 1000);
+    if (r->model->warn > 0)
+        heap_put(&r->heap, (struct event){notice_ms > r->now_ms ? notice_ms : r->now_ms, AT_NOTICE, slot, m->stamp, 0});
 }
 
 int machine_launch(struct run *r)
@@ -89,7 +92,7 @@ void machine_end(struct run *r, struct machine *m)
     risk_lived(r->risk, r->types[m->type].name, "", 0, s);
     r->of_type[m->type]--;
     r->booting -= m->state == MACHINE_BOOTING;
-    r->idle -= m->state == MACHINE_IDLE;
+    r->idle -= m->state == MACHINE_IDLE || m->state == MACHINE_GOING;
     r->busy -= m->state == MACHINE_BUSY;
     m->state = MACHINE_NONE;
     m->stamp++;

@@ -29,7 +29,7 @@ struct model_shortage {
 
 struct model {
     double boot, spread, max, interruptions, replace, bill, tick, react, delay, tail; /* as in the table */
-    double backlog, cooldown, zero, target, price, estimates, risk, notice;
+    double backlog, cooldown, zero, target, price, estimates, risk, notice, warn, early;
     uint32_t n_types; /* 0: one type at price 1 */
     struct model_type types[MODEL_TYPES];
     uint32_t n_shortages;

@@ -8,7 +8,8 @@
 #include "policy/schedule.h"
 #include "simulate/simulate.h"
 
-enum machine_state { MACHINE_NONE = 1, MACHINE_BOOTING, MACHINE_IDLE, MACHINE_BUSY };
+/* GOING: under notice, and counted as idle until it is taken. */
+enum machine_state { MACHINE_NONE = 1, MACHINE_BOOTING, MACHINE_IDLE, MACHINE_BUSY, MACHINE_GOING };
 
 /* One slot for an instance; its stamp changes with each instance in it, so that events of a former one are known. */
 struct machine {
@@ -18,7 +19,7 @@ struct machine {
 };
 
 /* In the order in which those of the same moment happen. */
-enum event_kind { AT_TICK = 1, AT_ARRIVAL, AT_APPLY, AT_READY, AT_FINISH, AT_INTERRUPT, AT_REPLACE };
+enum event_kind { AT_TICK = 1, AT_ARRIVAL, AT_APPLY, AT_READY, AT_FINISH, AT_NOTICE, AT_INTERRUPT, AT_REPLACE };
 
 struct event {
     int64_t at_ms;

@@ -49,15 +49,43 @@ static void finish(struct run *r, struct machine *m)
     calibration_ended(r, m->job);
 }
 
-static void interrupt(struct run *r, struct machine *m)
+/* What it ran is lost, and comes first from now on. */
+static void hand_back(struct run *r, struct machine *m)
+{
+    if (m->state != MACHINE_BUSY)
+        return;
+    r->out->lost_hours += (double)(r->now_ms - m->began_ms) / 3600000;
+    r->returned[r->n_returned++] = m->job;
+}
+
+static void note_interruption(struct run *r, const struct machine *m)
 {
     r->out->interruptions++;
     risk_interrupted(r->risk, r->types[m->type].name, "", (double)(r->now_ms - m->launched_ms) / 1000);
     history_interrupted(r->history, run_clock_ms(r));
-    if (m->state == MACHINE_BUSY) {
-        r->out->lost_hours += (double)(r->now_ms - m->began_ms) / 3600000;
-        r->returned[r->n_returned++] = m->job;
+}
+
+/* As live: it is ended when it has handed back, and the next decision launches another if it is needed. Or it stays,
+ * does nothing, and counts. */
+static void notice(struct run *r, struct machine *m)
+{
+    hand_back(r, m);
+    if (r->model->early > 0) {
+        note_interruption(r, m);
+        machine_end(r, m);
+        return;
     }
+    r->booting -= m->state == MACHINE_BOOTING;
+    r->busy -= m->state == MACHINE_BUSY;
+    r->idle += m->state != MACHINE_IDLE;
+    m->state = MACHINE_GOING;
+    m->idle_ms = r->now_ms;
+}
+
+static void interrupt(struct run *r, struct machine *m)
+{
+    note_interruption(r, m);
+    hand_back(r, m);
     machine_end(r, m);
     r->replacing++;
     heap_put(&r->heap, (struct event){r->now_ms + to_ms(r->model->replace), AT_REPLACE, 0, 0, 0});
@@ -79,6 +107,10 @@ static void happen(struct run *r, const struct event *e)
         replace(r);
     else if (m->stamp != e->stamp)
         return; /* of an instance that is gone */
+    else if (e->kind == AT_NOTICE)
+        notice(r, m);
+    else if (e->kind != AT_INTERRUPT && m->state == MACHINE_GOING)
+        return; /* what it would have done */
     else if (e->kind == AT_READY)
         become_ready(r, m);
     else if (e->kind == AT_FINISH)

@@ -210,28 +210,58 @@ def test_why_nothing_starts_is_shown_to_the_operator(aws, controller, what, laun
     assert c.http.get("/readyz").status == 200
 
 
-def test_a_spot_machine_that_goes_hands_its_job_to_the_next(aws, controller, boot):
-    """A notice: the checkpoint goes to S3, the group replaces the machine, and the next one goes on where the first was."""
+def launched(group):
+    return sum(a["Description"].startswith("Launching") for a in group.activities)
+
+
+@pytest.mark.parametrize("rebalanced", [False, True], ids=["alone", "capacity-rebalancing"])
+def test_a_spot_machine_that_goes_hands_its_job_to_the_next(aws, controller, boot, rebalanced):
+    """EC2 tells of the notice: the next machine is asked for while the first still runs its job. Then the worker hears, its checkpoint goes
+    to S3, the first machine is ended once and the next one goes on. Where the group's capacity rebalancing has launched one already,
+    that is the next machine."""
     c = controller()
     group = aws.autoscaling.groups[GROUP]
+    id = c.http.submit(SLUG, {"steps": 2000, "step_ms": 20, "checkpoint": True}, [c.given])["id"]
+    first = boot(c)
+    wait_until("it is on its way", lambda: (c.http.job(id).get("progress") or 0) > 0.02)
+    instance = group.instances[0]
+    with aws.lock:
+        if rebalanced:
+            group.start(instance.type, instance.zone, "spot")
+        aws.ec2.notices.add(instance.id)
+    wait_until("another one is wanted", lambda: group.desired == 2 and len(group.live()) == 2, timeout=60)
+    assert instance in group.live() and first.process.poll() is None, "it was lost before"
+    machine = next(m for m in aws.machines if m.pages["instance-id"] == instance.id)
+    machine.pages["spot/instance-action"] = json.dumps({"action": "terminate", "time": aws.clock.iso(aws.clock.now() + 120)})
+    assert wait_until("it has left", lambda: first.process.poll() is not None) and first.process.returncode == 0
+    wait_until("it is ended, and desired is as it was", lambda: instance not in group.live() and group.desired == 1)
+    boot(c, 2)
+    job = wait_until("completed", lambda: (j := c.http.job(id))["status"] == "completed" and j, timeout=60)
+    assert job["attempts"] == 1 and job["requeues"] == 1 and job["worker"] != instance.id
+    assert launched(group) == 2 and not group.killed_by_shrinking
+    assert len([r for r in aws.requests("autoscaling", "TerminateInstanceInAutoScalingGroup") if r.params["InstanceId"] == instance.id]) == 1
+    assert c.http.get_url(job["output"]["url"]).body == b"input of the job"
+    events = c.ctl("events", "job.*", "--last", "1000")
+    again = [i for i, e in enumerate(events) if e["event"] == "job.leased"][1]
+    assert next(e for e in events[again:] if e["event"] == "job.progress" and e["fraction"] > 0)["fraction"] > 0.08, "it began again"
+
+
+def test_the_word_of_the_worker_is_enough_where_ec2_does_not_tell(aws, controller, boot):
+    """A role that may not ask for the notices: the worker's goodbye tells."""
+    c = controller()
+    group = aws.autoscaling.groups[GROUP]
+    aws.script.add("ec2", "DescribeSpotInstanceRequests", fails("UnauthorizedOperation", 403), times=1000)
     id = c.http.submit(SLUG, {"steps": 200, "step_ms": 20, "checkpoint": True}, [c.given])["id"]
     first = boot(c)
-    wait_until("it is on its way", lambda: (c.http.job(id).get("progress") or 0) > 0.2)
+    wait_until("it is on its way", lambda: (c.http.job(id).get("progress") or 0) > 0.1)
     instance = group.instances[0]
     machine = next(m for m in aws.machines if m.pages["instance-id"] == instance.id)
     machine.pages["spot/instance-action"] = json.dumps({"action": "terminate", "time": aws.clock.iso(aws.clock.now() + 120)})
     assert wait_until("it has left", lambda: first.process.poll() is not None) and first.process.returncode == 0
-    assert c.http.job(id)["status"] == "queued" and c.http.job(id)["requeues"] == 1
-    with aws.lock:
-        group.instances.remove(instance)  # Spot waits for no hook
-        group.tick()
+    wait_until("it is ended, and another one is there", lambda: instance not in group.live() and len(group.live()) == 1, timeout=60)
     boot(c, 2)
-    job = wait_until("completed", lambda: (j := c.http.job(id))["status"] == "completed" and j, timeout=60)
-    assert job["attempts"] == 1 and job["worker"] != instance.id
-    assert c.http.get_url(job["output"]["url"]).body == b"input of the job"
-    events = c.ctl("events", "job.*", "--last", "1000")
-    again = [i for i, e in enumerate(events) if e["event"] == "job.leased"][1]
-    assert next(e for e in events[again:] if e["event"] == "job.progress" and e["fraction"] > 0)["fraction"] > 0.15, "it began again"
+    wait_until("completed", lambda: c.http.job(id)["status"] == "completed", timeout=60)
+    assert launched(group) == 2 and group.desired <= 1
 
 
 def test_urls_whose_credentials_ended_are_renewed(aws, controller, boot):

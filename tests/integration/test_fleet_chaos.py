@@ -51,6 +51,44 @@ def test_a_storm_requeues_every_job_and_each_completes_once(daemon, test_copy):
     assert notices == hit
 
 
+def activities(d, reason, instance=None):
+    """Their places in what happened to the fleet, the oldest being 0."""
+    all = list(reversed(fleet(d)["activities"]))
+    return [n for n, a in enumerate(all) if a["reason"] == reason and instance in (None, a["instance"])]
+
+
+def test_on_notice_one_replacement_is_launched_before_the_loss_and_none_after(daemon, test_copy):
+    d = chaotic(daemon, test_copy, plugin=local(noticeSeconds=20))
+    ids = [submit(d, steps=8, step_ms=1500, checkpoint=True) for _ in range(2)]
+    wait_until("both run", lambda: all(d.http.job(id)["status"] == "leased" for id in ids))
+    hit = come(d, 2)[0]
+    inject(d, "interrupt", hit)
+    ended = wait_until("it is ended", lambda: activities(d, "terminate", hit))[0]
+    launches = activities(d, "launch")
+    assert len(launches) == 3 and launches[2] < ended, "its place was not filled before it went"
+    assert activities(d, "interruption", hit)[0] < launches[2]
+    for id in ids:
+        assert ran_once(done(d, id))
+    decided = [(e["from"], e["to"]) for e in reversed(d.ctl("events", "scale.decided", "--last", "50"))]
+    grown = [to for was, to in decided if to > was]
+    assert grown[-1] == 2 and decided.count((1, 2)) <= 2, decided
+    assert len(activities(d, "launch")) == 3, "its end brought another launch"
+    assert not [a for a in fleet(d)["activities"] if a["reason"] == "interruption" and "interrupted" in a["text"]], "the cloud took it"
+
+
+def test_on_notice_nothing_is_launched_for_work_that_is_not_there(daemon, test_copy):
+    d = chaotic(daemon, test_copy)
+    d.ctl("scale", "limit", "test-copy", "--min", "1") # else it would go by itself
+    done(d, submit(d))
+    hit = come(d, 1)[0]
+    d.ctl("scale", "pause", "test-copy", "in")
+    d.ctl("scale", "limit", "test-copy", "--min", "0")
+    inject(d, "interrupt", hit)
+    wait_until("it is gone", lambda: not instances(d))
+    wait_until("nothing is wanted", lambda: fleet(d)["desired"] == 0)
+    assert len(activities(d, "launch")) == 1
+
+
 def test_an_instance_that_never_registers_is_replaced_and_told(daemon, test_copy):
     d = chaotic(daemon, test_copy, max_size=1, **{"scale.registerSeconds": "2"})
     inject(d, "never-register", "1")

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * grow.c - more instances: LaunchInstances, subnet after subnet, where the endpoint has it, and it says at once what
- * could not be had; else a higher desired capacity, which the group works towards by itself.
+ * could not be had; else a higher desired capacity, which the group works towards by itself, those that it has launched
+ * beyond its old one counted.
  */
 #include "activities.h"
 #include "client.h"
@@ -25,6 +26,7 @@ struct growth {
     const char *slug;
     char what[FLEET_NAME_SIZE + 8], name[FLEET_NAME_SIZE];
     int32_t target, more, launched;
+    int beyond; /* there are more than are desired: capacity rebalancing has launched for one that will be taken */
     char subnets[GROUPS_SUBNETS_SIZE], types[GROUPS_TYPES_SIZE];
     char *list[SUBNETS_MAX]; /* into subnets */
     int out[SUBNETS_MAX];    /* launches failed there so lately that the others are tried instead */
@@ -51,6 +53,14 @@ static void leave_out(struct growth *w)
         memset(w->out, 0, sizeof w->out);
 }
 
+static int32_t count_live(const struct group *g)
+{
+    int32_t n = 0;
+    for (uint32_t k = 0; k < g->n; k++)
+        n += g->members[k].pub.state == BP_INSTANCE_PENDING || g->members[k].pub.state == BP_INSTANCE_RUNNING;
+    return n;
+}
+
 static int read_group(struct growth *w, int32_t to, struct bp_err *err)
 {
     int rc = 0;
@@ -63,6 +73,7 @@ static int read_group(struct growth *w, int32_t to, struct bp_err *err)
         int32_t max = g->spec_max >= 0 && g->spec_max < g->max_size ? g->spec_max : g->max_size;
         w->target = to < max ? to : max;
         w->more = w->target - g->desired;
+        w->beyond = count_live(g) > g->desired;
         w->first = g->subnet;
         memcpy(w->subnets, g->subnets, sizeof w->subnets);
         memcpy(w->types, g->types, sizeof w->types);
@@ -234,7 +245,7 @@ int32_t fleet_grow(void *inst, const char *slug, int32_t to, struct bp_err *err)
     int rc = groups_look(f, &slug, 1, FRESH_MS, 0, err);
     if (rc < 0 || (rc = read_group(&w, to, err)) < 0 || w.more <= 0)
         return rc;
-    int may = f->set.launch_instances && !atomic_load(&f->no_launch) && w.n_subnets > 0;
+    int may = f->set.launch_instances && !atomic_load(&f->no_launch) && w.n_subnets > 0 && !w.beyond;
     int launching = may && launch(&w, &rc, err);
     if (!launching)
         rc = set_desired(&w, err);

@@ -3,7 +3,8 @@
  * fleet.h - fleets and their instances in memory, and every way they change.
  *
  * An instance goes PENDING -> RUNNING -> TERMINATING -> TERMINATED, may skip states forward, never goes back, and has a
- * process exactly while RUNNING or TERMINATING. A fleet has min(desired, max) instances that are PENDING or RUNNING, or
+ * process exactly while RUNNING or TERMINATING, unless its worker left on notice: then the machine stays until it is
+ * ended or taken. A fleet has min(desired, max) instances that are PENDING or RUNNING, or
  * is about to launch them. All functions are called under the lock of struct fleets (fleets.c).
  */
 #ifndef LOCAL_FLEET_H
@@ -25,6 +26,7 @@ struct instance {
     int64_t kill_at_ms;      /* TERMINATING: when SIGKILL follows SIGTERM, 0: not */
     int64_t ended_ms;        /* TERMINATED: since when */
     int removing;            /* 1: terminate() was asked, its end is no surprise */
+    int left;                /* 1: its worker ended on notice */
     int mute;                /* injected: its worker never reaches the controller */
     char url[256];           /* where its worker reaches the controller */
 };

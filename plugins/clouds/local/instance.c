@@ -125,7 +125,7 @@ void instance_terminate(struct fleet *f, struct instance *i, const struct local 
 {
     i->removing = 1;
     f->dirty = 1;
-    if (i->pub.state == BP_INSTANCE_PENDING) {
+    if (i->pub.state == BP_INSTANCE_PENDING || i->left) {
         end(f, i, l, now);
         return;
     }
@@ -191,10 +191,23 @@ static void record_end(struct fleet *f, const struct instance *i, const struct l
         fleet_rest(f, l, now);
 }
 
+/* Its worker heeded the notice: as in a cloud, the machine is there until it is ended or taken. */
+static int is_left(struct fleet *f, struct instance *i, int64_t now)
+{
+    if (i->removing || now >= i->interrupt_at_ms)
+        return 0;
+    f->dirty |= !i->left;
+    i->left = 1;
+    process_close(&i->process);
+    return 1;
+}
+
 static void step_process(struct fleet *f, struct instance *i, const struct local *l, int64_t now)
 {
-    int status;
-    if (process_ended(&i->process, &status)) {
+    int status = -1;
+    if (i->left || process_ended(&i->process, &status)) {
+        if (is_left(f, i, now))
+            return;
         record_end(f, i, l, now, status);
         end(f, i, l, now);
         return;

@@ -232,9 +232,23 @@ static void an_interruption_gives_notice_and_then_ends_the_instance(void **state
     assert_int_equal(toy_activities(f, "exit", 0), 0);
 }
 
-static void a_worker_that_heeds_the_notice_ends_before_its_time(void **state)
+static void a_worker_that_heeds_the_notice_leaves_its_machine_until_it_is_ended(void **state)
 {
     struct fake *f = ready(state, QUICK ",\"noticeSeconds\":3000,\"workerArgs\":[\"behave=polite\"]", 1);
+    struct bp_instance i = toy_instance(f, BP_INSTANCE_RUNNING, 0);
+    pid_t pid = toy_pid(f, i.id);
+    assert_int_equal(T.inject(f->inst, "toy", "interrupt", NULL, &f->err), 0);
+    WAIT_FOR(kill(pid, 0) < 0);
+    assert_int_equal(toy_count(f, BP_INSTANCE_RUNNING), 1);
+    assert_int_equal(T.terminate(f->inst, "toy", i.id, &f->err), 0);
+    assert_int_equal(toy_count(f, BP_INSTANCE_TERMINATED), 1);
+    assert_int_equal(toy_desired(f), 0); /* nothing takes its place: whoever ended it has seen to that */
+    assert_int_equal(toy_activities(f, "launch", 0), 1);
+}
+
+static void a_machine_that_nobody_ends_is_taken_in_its_time(void **state)
+{
+    struct fake *f = ready(state, QUICK ",\"noticeSeconds\":0.3,\"workerArgs\":[\"behave=polite\"]", 1);
     assert_int_equal(T.inject(f->inst, "toy", "interrupt", NULL, &f->err), 0);
     WAIT_FOR(toy_count(f, BP_INSTANCE_TERMINATED) == 1);
     assert_int_equal(toy_activities(f, "interruption", 0), 2);
@@ -278,7 +292,8 @@ int main(void)
         TEST(a_worker_killed_by_somebody_else_is_replaced_too),
         TEST(workers_that_end_at_once_are_not_started_without_rest),
         TEST(an_interruption_gives_notice_and_then_ends_the_instance),
-        TEST(a_worker_that_heeds_the_notice_ends_before_its_time),
+        TEST(a_worker_that_heeds_the_notice_leaves_its_machine_until_it_is_ended),
+        TEST(a_machine_that_nobody_ends_is_taken_in_its_time),
         TEST(on_demand_instances_are_not_interrupted),
         TEST(somebody_elses_children_are_not_reaped),
     };

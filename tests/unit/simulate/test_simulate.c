@@ -397,6 +397,46 @@ static void what_is_said_of_jobs_holds_as_often_as_it_says(void **state)
     }
 }
 
+/* Launched at 10 s; on notice the job goes back, and the next decision launches another, ready 240 s later. Else that
+ * is done 30 s after the loss. */
+static void one_under_notice_is_replaced_before_it_is_taken(void **state)
+{
+    (void)state;
+    for (int early = 0; early <= 1; early++) {
+        struct rig *g = rig();
+        g->m.interruptions = 3;
+        g->m.warn = 100;
+        g->m.early = early;
+        job(g, 5, 100);
+        const struct simulate_result *r = &g->r;
+        for (uint64_t seed = 1; seed < 100 && (r->interruptions != 1 || r->lost_hours <= 0); seed++)
+            r = run(g, "perjob", seed);
+        double noticed_s = 250 + round(r->lost_hours * 3.6e6) / 1000, decided_s = ceil(noticed_s / 10) * 10;
+        assert_int_equal(r->interruptions, 1);
+        assert_int_equal(r->launches, 2);
+        assert_true(r->lost_hours > 0);
+        NEAR(r->completion_s, (early ? decided_s : noticed_s + 100 + 30) + 240 + 100);
+    }
+}
+
+static void replacements_on_notice_spare_waiting(void **state)
+{
+    double wait_h[2];
+    (void)state;
+    for (int early = 0; early <= 1; early++) {
+        struct rig *g = rig();
+        bursts(g, 88172645463325252u);
+        g->m.interruptions = 1;
+        g->m.warn = 120;
+        g->m.early = early;
+        const struct simulate_result *r = run(g, "slo", 1);
+        assert_true(r->interruptions > 20 && r->unfinished == 0);
+        wait_h[early] = r->wait_hours;
+    }
+    print_message("hours waited: %g on loss, %g on notice\n", wait_h[0], wait_h[1]);
+    assert_true(wait_h[1] < wait_h[0]);
+}
+
 /* One job comes to an idle instance, and nobody was asked about it. */
 static void without_the_wish_nothing_is_said(void **state)
 {
@@ -467,6 +507,8 @@ int main(void)
         cmocka_unit_test(the_clairvoyant_is_bound_by_the_most_instances),
         cmocka_unit_test(no_policy_beats_the_clairvoyant),
         cmocka_unit_test(less_work_is_lost_when_jobs_go_by_lives),
+        cmocka_unit_test(one_under_notice_is_replaced_before_it_is_taken),
+        cmocka_unit_test(replacements_on_notice_spare_waiting),
         cmocka_unit_test(what_is_said_of_jobs_holds_as_often_as_it_says),
         cmocka_unit_test(without_the_wish_nothing_is_said),
         cmocka_unit_test(windows_of_a_schedule_count_as_they_do_live),
