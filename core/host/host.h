@@ -86,6 +86,7 @@ struct workflow {
     int32_t max_attempts;   /* manifest maxAttempts, 0: dispatch.maxAttempts */
     const void *scaling;    /* struct bp_scaling table, or NULL */
     void *scaling_inst;
+    struct actor *actor; /* of the plugin, on whose thread it is called */
 };
 /* NULL when there is none (or it is refused). */
 const struct workflow *host_workflow(struct host *h, const char *slug);

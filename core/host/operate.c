@@ -189,6 +189,7 @@ static void overrides_apply(struct host *h, struct generation *g)
     w->quarantine = old->quarantine;
     w->scaling = old->scaling;
     w->scaling_inst = old->scaling_inst;
+    w->actor = old->actor;
     g->workflow = w;
     workflow_free(old);
     if (g->manifest->definition && g->plugin->current == g)

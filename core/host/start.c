@@ -212,6 +212,7 @@ static void start_done(void *args, const struct bp_err *err, void *arg)
     if (g->workflow && scaling) {
         g->workflow->scaling = scaling->table;
         g->workflow->scaling_inst = g->inst;
+        g->workflow->actor = g->actor;
     }
     generation_ready(g);
 }

@@ -7,10 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 
-#define PLUGIN_PLAN_MS 5
 #define STALE_TICKS    3
 #define STALE_LEAST_MS 30000
 
@@ -40,60 +37,6 @@ int view_build(struct scale *s, const struct workflow *w, struct scale_item *ite
         v->queued = 0; /* no job of it is leased: nobody is needed for them */
     v->oldest_wait_ms = v->queued && q->oldest_queued_ms && now > q->oldest_queued_ms ? now - q->oldest_queued_ms : 0;
     v->stale = now - described_ms > (limit > STALE_LEAST_MS ? limit : STALE_LEAST_MS);
-    return rc;
-}
-
-/* How long this thread has computed, how often it has waited of its own will, and the time. */
-struct effort {
-    int64_t cpu_us, wall_us, waits;
-};
-
-static struct effort effort_now(void)
-{
-    struct timespec t;
-    struct rusage u = {0};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    getrusage(RUSAGE_THREAD, &u);
-    return (struct effort){(int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000, mono_us(), u.ru_nvcsw};
-}
-
-/* Milliseconds that the plugin took: not those in which a loaded machine did something else. */
-static int64_t took_ms(const struct effort *began)
-{
-    struct effort now = effort_now();
-    int64_t cpu_us = now.cpu_us - began->cpu_us, wall_us = now.wall_us - began->wall_us;
-    return (now.waits > began->waits && wall_us > cpu_us ? wall_us : cpu_us) / 1000;
-}
-
-/* Whose policy it is, for the call behind decide(). */
-struct plugin_policy {
-    const struct workflow *workflow;
-    struct scale_item *item;
-};
-
-/* The plugin's own policy; offences are counted, and after three another policy takes over. */
-static int32_t plan_by_plugin(void *arg, const struct policy_now *now, void *memory, struct bp_plan *p)
-{
-    const struct plugin_policy *by = arg;
-    const struct workflow *w = by->workflow;
-    const struct bp_scaling *table = w->scaling;
-    const struct bp_view *v = now->view;
-    struct bp_err err = {0};
-    struct effort began = effort_now();
-    int32_t rc = table->plan(w->scaling_inst, v, memory, p, &err);
-    int64_t ms = took_ms(&began);
-    err.text[sizeof err.text - 1] = 0;
-    const char *offence = rc < 0                     ? err.text
-                          : p->desired > v->max_size ? "asked for more than maxSize"
-                          : p->desired < v->busy     ? "asked for fewer instances than are busy"
-                          : ms > PLUGIN_PLAN_MS      ? "took longer than 5 ms"
-                                                     : NULL;
-    if (offence) {
-        by->item->offences++;
-        log_warn(LOG_SCALE, "%s: the policy of plugin %s %s (offence %d of %d%s)", w->slug, w->plugin, offence,
-                 by->item->offences, SCALE_OFFENCES,
-                 by->item->offences < SCALE_OFFENCES ? "" : "; direct takes over until the plugin is replaced");
-    }
     return rc;
 }
 

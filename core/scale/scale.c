@@ -36,6 +36,7 @@ struct scale_item *scale_item_new(const char *slug)
 void scale_item_free(struct scale_item *i)
 {
     shadow_free(i);
+    plan_call_forget(i);
     rules_free(i);
     free(i->memory);
     json_object_put(i->learned);

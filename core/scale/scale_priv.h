@@ -98,6 +98,7 @@ struct scale_item {
     const struct policy *adopted; /* by an operator, before what settings say; NULL: none */
     char adopted_over[32];        /* what they said then: the adoption ends when they change. "": not known yet */
     struct memo_state memo;
+    struct plan_call *asked; /* a question to a plugin's policy that is not answered yet, NULL: none */
     int offences;
     uint32_t generation; /* of the plugin whose policy made them */
     int seen;            /* by the walk under way */
@@ -238,6 +239,13 @@ int view_build(struct scale *s, const struct workflow *w, struct scale_item *ite
 /* Runs hold, plugin policy or built-in policy over the view and clamps the plan. *policy: static or item text. */
 void plan_make(struct scale *s, const struct workflow *w, struct scale_item *item, const struct bp_view *v,
                struct bp_plan *p);
+/* plan_plugin.c: the planner of a plugin's policy; arg: struct plugin_policy. */
+struct plugin_policy {
+    const struct workflow *workflow;
+    struct scale_item *item;
+};
+int32_t plan_by_plugin(void *arg, const struct policy_now *now, void *memory, struct bp_plan *p);
+void plan_call_forget(struct scale_item *item);
 /* Publishes and applies a plan that changes the fleet. */
 void plan_apply(struct scale *s, struct scale_item *item, const struct bp_view *v, const struct bp_plan *p);
 

@@ -2,7 +2,7 @@
 /*
  * planner.c - a workflow whose scaling policy does wrong where it is told to: its setting "plan" is one of "good",
  * "many" (more than maxSize), "few" (less than what is busy), "slow" (computes for 20 ms), "waits" (does nothing for 20
- * ms).
+ * ms), "never" (does not return).
  */
 #include <bp/job.h>
 #include <bp/scaling.h>
@@ -17,7 +17,7 @@ struct planner {
 
 static int32_t start(struct bp_self *self, const struct bp_host *host, void **inst, struct bp_err *err)
 {
-    static const char *const ways[] = {"many", "few", "slow", "waits"};
+    static const char *const ways[] = {"many", "few", "slow", "waits", "never"};
     struct planner *p = calloc(1, sizeof *p);
     const char *settings = host->config(self);
     (void)err;
@@ -47,6 +47,8 @@ static int32_t plan(void *inst, const struct bp_view *v, void *memory, struct bp
         out->desired = v->max_size + 5;
     if (strcmp(p->how, "few") == 0 && v->busy > 0)
         out->desired = 0;
+    while (strcmp(p->how, "never") == 0)
+        pause();
     if (strcmp(p->how, "waits") == 0)
         usleep(20000);
     for (clock_t began = clock(); strcmp(p->how, "slow") == 0 && clock() - began < 20000;)
