@@ -3,7 +3,7 @@
 #include "log/err.h"
 #include <stdlib.h>
 
-#define OPS_MAX 4096 /* the largest batchMax of a manifest: a batch is one apply() */
+#define REQUESTS_MAX 4096 /* the largest batchMax of a manifest: a batch is one apply() */
 
 static int rc_known(int32_t rc)
 {
@@ -71,8 +71,8 @@ static void tell(const struct queue_watch *w, const char *what)
         w->fault(w->arg, what);
 }
 
-/* Answers one request with its op's outcome. */
-static void op_done(struct request *r, struct bp_op *op, const struct queue_watch *w)
+/* Looks at an op's outcome, which may be nonsense. */
+static void op_check(struct bp_op *op, const struct queue_watch *w)
 {
     const char *wrong = rc_known(op->err.rc) ? NULL : "answered an operation with an unknown code";
     if (!wrong && op->err.rc == BP_OK && (wrong = results_wrong(op)))
@@ -82,31 +82,43 @@ static void op_done(struct request *r, struct bp_op *op, const struct queue_watc
         tell(w, wrong);
         err_set(&op->err, BP_FAIL, "the queue plugin %s; see bpctl plugin", wrong);
     }
-    request_done(r, op->err.rc, op->err.rc ? &op->err : NULL);
 }
 
-/* The whole batch failed: each op gets that error. Nothing the plugin left in the ops is touched. */
-static void batch_failed(struct request **batch, struct bp_op **ops, uint32_t n, const struct bp_err *err)
+/* Answers each request with its op's outcome. */
+static void batch_done(struct request **batch, uint32_t n, const struct queue_watch *w)
 {
     for (uint32_t i = 0; i < n; i++) {
-        ops[i]->err = *err;
+        for (struct queue_call *q = request_args(batch[i]); q; q = queue_call_next(q)) {
+            queue_call_take(q);
+            op_check(queue_call_op(q), w);
+        }
+        const struct bp_err *err = &queue_call_op(request_args(batch[i]))->err;
+        request_done(batch[i], err->rc, err->rc ? err : NULL);
+    }
+}
+
+/* The whole batch failed: each op gets that error. Nothing else that the plugin left in the ops is touched. */
+static void batch_failed(struct request **batch, uint32_t n, const struct bp_err *err)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        for (struct queue_call *q = request_args(batch[i]); q; q = queue_call_next(q))
+            queue_call_op(q)->err = *err;
         request_done(batch[i], err->rc, err);
     }
 }
 
 static void apply(struct request **batch, uint32_t n, const struct queue_watch *w)
 {
-    struct bp_op *ops[OPS_MAX];
+    struct bp_op *ops[2 * REQUESTS_MAX];
     struct bp_err err = {0};
     const struct bp_queue *queue = request_table(batch[0]);
+    uint32_t n_ops = 0;
     for (uint32_t i = 0; i < n; i++)
-        ops[i] = queue_call_op(request_args(batch[i]));
-    int32_t rc = queue->apply(request_inst(batch[0]), ops, n, &err);
+        for (struct queue_call *q = request_args(batch[i]); q; q = queue_call_next(q))
+            ops[n_ops++] = queue_call_op(q);
+    int32_t rc = queue->apply(request_inst(batch[0]), ops, n_ops, &err);
     if (rc == BP_OK) {
-        for (uint32_t i = 0; i < n; i++) {
-            queue_call_take(request_args(batch[i]));
-            op_done(batch[i], ops[i], w);
-        }
+        batch_done(batch, n, w);
         return;
     }
     err.text[sizeof(err.text) - 1] = '\0';
@@ -117,11 +129,11 @@ static void apply(struct request **batch, uint32_t n, const struct queue_watch *
         err_set(&err, rc, "the queue plugin failed a batch without saying why (%s)", err_name(rc));
     }
     err.rc = rc_known(rc) ? rc : BP_FAIL;
-    batch_failed(batch, ops, n, &err);
+    batch_failed(batch, n, &err);
 }
 
 void queue_batch(struct request **batch, uint32_t n, void *arg)
 {
-    for (uint32_t at = 0; at < n; at += OPS_MAX)
-        apply(batch + at, n - at < OPS_MAX ? n - at : OPS_MAX, arg);
+    for (uint32_t at = 0; at < n; at += REQUESTS_MAX)
+        apply(batch + at, n - at < REQUESTS_MAX ? n - at : REQUESTS_MAX, arg);
 }

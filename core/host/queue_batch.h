@@ -15,5 +15,7 @@ struct queue_watch {
 
 /* The batch of this call took effect. */
 void queue_call_take(struct queue_call *q);
+/* What goes behind it in the same batch, or NULL. */
+struct queue_call *queue_call_next(struct queue_call *q);
 
 #endif

@@ -25,6 +25,7 @@ struct queue_call {
     void *arg;
     struct chunk *chunks;
     char *chunk_at;
+    struct queue_call *then;
     _Alignas(max_align_t) char here[INLINE_BYTES];
 };
 
@@ -152,10 +153,25 @@ void queue_call_free(struct queue_call *q)
     free(q);
 }
 
+void queue_call_then(struct queue_call *q, struct queue_call *then, queue_reply fn, void *arg)
+{
+    assert(q->magic == CALL_MAGIC && then->magic == CALL_MAGIC && !q->then);
+    then->reply = fn;
+    then->arg = arg;
+    q->then = then;
+}
+
+struct queue_call *queue_call_next(struct queue_call *q)
+{
+    return q->then;
+}
+
 /* An op that failed owns nothing; what a successful one returned was allocated by bp_host.alloc, that is, calloc. */
 static void args_free(void *args)
 {
     struct queue_call *q = args;
+    if (q->then)
+        args_free(q->then);
     void **memory = bp_op_memory(&q->op);
     if (memory && q->op.err.rc == BP_OK)
         free(*memory);
@@ -166,8 +182,15 @@ static void replied(void *args, const struct bp_err *err, void *arg)
 {
     (void)args; /* on a timeout the actor still writes there; the reply's own members are the loop's */
     struct queue_call *q = arg;
+    struct queue_call *then = q->then;
     if (q->reply)
         q->reply(err->rc == BP_TIMEOUT ? NULL : &q->op, err, q->arg);
+    if (!then)
+        return;
+    if (err->rc == BP_TIMEOUT)
+        then->reply(NULL, err, then->arg);
+    else
+        then->reply(&then->op, then->taken ? &then->op.err : err, then->arg);
 }
 
 static void ended_late(void *args, const struct bp_err *err, void *arg)
@@ -176,6 +199,8 @@ static void ended_late(void *args, const struct bp_err *err, void *arg)
     struct queue_call *q = arg;
     if (q->late)
         q->late(&q->op, err, q->arg);
+    if (q->then && q->then->late)
+        q->then->late(&q->then->op, &q->then->op.err, q->then->arg);
 }
 
 int queue_call_send(struct bus *b, struct queue_call *q, int64_t timeout_ms, queue_reply fn, void *arg,
@@ -195,5 +220,10 @@ int queue_call_send(struct bus *b, struct queue_call *q, int64_t timeout_ms, que
         .arg = q,
         .timeout_ms = timeout_ms,
     };
-    return bus_request(b, &spec, err);
+    queue_reply then = q->then ? q->then->reply : NULL;
+    void *then_arg = q->then ? q->then->arg : NULL;
+    int rc = bus_request(b, &spec, err);
+    if (rc != BP_OK && then)
+        then(NULL, err, then_arg);
+    return rc;
 }

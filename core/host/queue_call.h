@@ -20,6 +20,9 @@ void *queue_call_mem(struct queue_call *q, size_t bytes);        /* zeroed memor
 int queue_op_taken(const struct bp_op *op);
 /* Called on the loop when the op ended after the deadline, e.g. to give a lease back. */
 void queue_call_on_late(struct queue_call *q, queue_reply late);
+/* `then` goes with q: in the same batch, right behind it. fn is called after q's own reply, and also when q could not
+ * be sent (op NULL). then is consumed. */
+void queue_call_then(struct queue_call *q, struct queue_call *then, queue_reply fn, void *arg);
 /* Sends; q is consumed. Results in the op (and their `memory`) are freed after reply returned. 0 or BP_LATER,
  * BP_NOTFOUND, BP_STOPPED with reply not called. timeout_ms > 0. */
 int queue_call_send(struct bus *b, struct queue_call *q, int64_t timeout_ms, queue_reply fn, void *arg,

@@ -76,6 +76,8 @@ struct bp_op_submit {
     int64_t after_id; /* with BP_SUBMIT_AFTER */
 };
 
+struct bp_op;
+
 /* BP_OP_LEASE: up to `max` jobs for a worker, priority high first, then oldest; a requeued job goes to the
  * front of its priority. The store counts the worker's live leases itself and never exceeds max_concurrency.
  * rc BP_OK also when nothing was leased (count = 0); BP_DENIED unknown, unapproved or draining worker. A tenant with
@@ -95,6 +97,8 @@ struct bp_op_lease {
     int32_t emptied;     /* 1: with these jobs the named queues are empty, as far as the store knows. 0: not known */
     struct bp_job_row *jobs;
     void *memory; /* owns jobs and their strings; free with bp_host.free */
+    /* in: an operation before this one in the same batch, or NULL. Unless that succeeded nothing is leased: BP_STALE */
+    const struct bp_op *after;
 };
 
 /* BP_OP_EXTEND (heartbeat, progress): lease_expires = now + ttl. BP_STALE when the lease is over. */

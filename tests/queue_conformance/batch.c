@@ -78,6 +78,44 @@ CASE(batch, a_failing_operation_disturbs_no_other)
     CHECK_INT(list_of(NULL, NULL, BP_JOB_QUEUED)->count, 2);
 }
 
+CASE(batch, lease_behind_a_completion_has_its_room)
+{
+    worker_put("w", "[\"a\"]", 1);
+    submit("a");
+    int64_t next = submit("a");
+    struct lease l = lease_one("w");
+    for (int i = 0; i < 2; i++) {
+        struct bp_op *ops[2] = {complete_op(&l), lease_op("w", "a", 1)};
+        ops[1]->u.lease.after = ops[0];
+        apply_all(ops, 2);
+        CHECK_INT(ops[0]->u.complete.replay, i);
+        CHECK_INT(ops[1]->err.rc, BP_OK);
+        CHECK_INT(ops[1]->u.lease.count, i == 0);
+        CHECK_INT(ops[1]->u.lease.live_leases, 1);
+    }
+    CHECK_INT(status_of(l.id), BP_JOB_COMPLETED);
+    CHECK_INT(status_of(next), BP_JOB_LEASED);
+}
+
+CASE(batch, lease_behind_a_refused_end_gets_nothing)
+{
+    worker_any("w");
+    submit("a");
+    submit("a");
+    struct lease l = lease_one("w"), wrong = l;
+    wrong.token[0] ^= 1;
+    struct bp_op *ops[5] = {complete_op(&wrong), lease_op("w", "a", 1), fail_op(&wrong, "no", 0), lease_op("w", "a", 1),
+                            lease_op("w", "a", 1)};
+    ops[1]->u.lease.after = ops[0];
+    ops[3]->u.lease.after = ops[2];
+    apply_all(ops, 5);
+    for (int i = 0; i < 4; i++)
+        CHECK_INT(ops[i]->err.rc, BP_STALE);
+    CHECK_INT(ops[1]->u.lease.count, 0);
+    CHECK_INT(ops[4]->u.lease.count, 1);
+    CHECK_STR(timeline(ops[4]->u.lease.jobs[0].id), "submitted leased");
+}
+
 CASE(batch, an_unknown_kind_is_unsupported)
 {
     struct bp_op *ops[3] = {op_new(9999), submit_op("a"), op_new(0)};

@@ -253,6 +253,8 @@ int32_t op_lease(struct my_queue_plugin *q, struct bp_op *op)
     l->count = 0;
     l->emptied = 0;
     l->jobs = NULL;
+    if (l->after && l->after->err.rc != BP_OK)
+        return refuse(op, BP_STALE, "what this lease was to follow was refused");
     if (!w || !w->row.approved || w->row.draining)
         return refuse(op, BP_DENIED, "worker %.100s is not registered, not approved or draining", l->worker_id);
     int32_t most = l->max_concurrency ? l->max_concurrency : w->row.max_concurrency;

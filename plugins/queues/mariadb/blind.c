@@ -11,7 +11,7 @@
 #define REST_MS     100   /* after one that met what it did not expect */
 #define ALONE_MS    30000 /* without a word of another controller, each of which says something every few seconds */
 #define BYTES_MAX   (128 << 10) /* of content: the text goes out at once */
-#define OPS_MAX     256
+#define OPS_MAX     512         /* a full batch whose requests hold two each */
 #define SIGNAL_TEXT " THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO=30001, MESSAGE_TEXT='not as remembered'; END IF;"
 
 /* ---- does it fit? ---- */

@@ -224,6 +224,8 @@ int32_t op_lease(struct store *s, struct bp_op *op)
     const char *why = wrong(l);
     if (why)
         return op_error(op, BP_INVALID, "%s", why);
+    if (l->after && l->after->err.rc != BP_OK)
+        return op_error(op, BP_STALE, "what this lease was to follow was refused");
     struct worker_state w;
     int32_t rc = worker_state_load(s, l->worker_id, &w);
     if (rc < 0)

@@ -81,6 +81,69 @@ static struct rig *rig_with_queue(void)
     return r;
 }
 
+/* A submit with a lease behind it, sent as one request. */
+static int send_two(struct rig *r, const char *tenant, const char *worker, int64_t timeout_ms, struct answer a[2])
+{
+    struct bp_err err = {0};
+    struct queue_call *q = queue_call_new(BP_OP_SUBMIT, 1), *then = queue_call_new(BP_OP_LEASE, 1);
+    memset(a, 0, 2 * sizeof(*a));
+    queue_call_op(q)->u.submit.tenant = queue_call_str(q, tenant);
+    queue_call_op(then)->u.lease.worker_id = queue_call_str(then, worker);
+    queue_call_op(then)->u.lease.max = 1;
+    queue_call_on_late(q, on_late);
+    queue_call_on_late(then, on_late);
+    queue_call_then(q, then, on_answer, &a[1]);
+    return queue_call_send(r->bus, q, timeout_ms, on_answer, &a[0], &err);
+}
+
+static void two_operations_of_one_request_have_an_outcome_each(void **state)
+{
+    static const struct {
+        const char *tenant, *worker;
+        int rc[2], taken;
+    } rows[] = {
+        {"acme", "w", {BP_OK, BP_OK}, 1},
+        {"conflict", "w", {BP_CONFLICT, BP_OK}, 1},
+        {"acme", "greedy", {BP_OK, BP_FAIL}, 1},
+        {"disk-full", "w", {BP_NOSPACE, BP_NOSPACE}, 0},
+    };
+    (void)state;
+    struct rig *r = rig_with_queue();
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct answer a[2];
+        assert_int_equal(send_two(r, rows[i].tenant, rows[i].worker, 20000, a), 0);
+        rig_until(r, is_answered, &a[1]);
+        for (int k = 0; k < 2; k++) {
+            assert_int_equal(a[k].called, 1);
+            assert_int_equal(a[k].rc, rows[i].rc[k]);
+            assert_int_equal(a[k].taken, rows[i].taken);
+        }
+    }
+    rig_free(r);
+}
+
+static void two_operations_of_one_request_are_late_together(void **state)
+{
+    struct answer a[2];
+    char gate[600];
+    (void)state;
+    struct rig *r = rig_with_queue();
+    snprintf(gate, sizeof(gate), "%s/gate", r->dir);
+    assert_int_equal(send_two(r, gate, "w", 100, a), 0);
+    rig_until(r, is_answered, &a[1]);
+    for (int k = 0; k < 2; k++) {
+        assert_int_equal(a[k].rc, BP_TIMEOUT);
+        assert_false(a[k].op_seen);
+    }
+    fclose(fopen(gate, "w"));
+    rig_until(r, is_late, &a[1]);
+    for (int k = 0; k < 2; k++) {
+        assert_int_equal(a[k].called, 1);
+        assert_int_equal(a[k].late, 1);
+    }
+    rig_free(r);
+}
+
 static void an_operation_is_answered_with_its_own_outcome(void **state)
 {
     struct answer a;
@@ -189,6 +252,12 @@ static void without_a_store_nothing_is_sent(void **state)
     rig_start(r);
     assert_int_equal(queue_call_send(r->bus, queue_call_new(BP_OP_SUBMIT, 1), 1000, on_answer, &a, &err), BP_NOTFOUND);
     assert_int_equal(a.called, 0);
+    struct answer two[2];
+    assert_int_equal(send_two(r, "acme", "w", 1000, two), BP_NOTFOUND);
+    assert_int_equal(two[0].called, 0);
+    assert_int_equal(two[1].called, 1); /* who asked for it has gone on */
+    assert_int_equal(two[1].rc, BP_NOTFOUND);
+    assert_false(two[1].op_seen);
     rig_free(r);
 }
 
@@ -218,6 +287,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_operation_is_answered_with_its_own_outcome),
+        cmocka_unit_test(two_operations_of_one_request_have_an_outcome_each),
+        cmocka_unit_test(two_operations_of_one_request_are_late_together),
         cmocka_unit_test(a_failed_batch_fails_each_request_and_is_no_fault),
         cmocka_unit_test(unknown_codes_and_missing_rows_are_faults),
         cmocka_unit_test(a_lease_of_more_than_asked_is_a_fault),
