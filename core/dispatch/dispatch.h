@@ -158,7 +158,8 @@ struct worker_call {
     const char *ip;
 };
 void dispatch_worker_register(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg);
-/* With "wait_seconds" the answer may come much later: dispatch_poll_abandon(arg) when the client went away first. */
+/* With "wait_seconds" the answer may come much later: dispatch_poll_abandon(arg) when the client went away first. Also
+ * for complete and fail with a "poll" in their body, which are answered all the same. */
 void dispatch_worker_poll(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg);
 void dispatch_poll_abandon(struct dispatch *d,
                            void *arg); /* forgets the waiting poll with this arg; its callback will not be called */

@@ -27,7 +27,11 @@ struct finish {
     char *fault_sha;                                                /* the code that ended the runner, or NULL */
     struct json_object *output;                                     /* as it will be stored */
     int retryable, produces;
-    int live;                        /* the job was leased when we looked */
+    int live;                 /* the job was leased when we looked */
+    struct poll *poll;        /* takes the worker's next job in the same transaction, or NULL */
+    struct json_object *said; /* what that was answered, or NULL */
+    struct json_object *data; /* the answer while the poll goes on */
+    const char *message;
     const struct finish_group *with; /* others it goes to the store with, or NULL */
     void *with_arg;
 };
@@ -45,6 +49,10 @@ static void drop(struct ask *a)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     json_object_put(f->output);
+    json_object_put(f->said);
+    json_object_put(f->data);
+    if (f->poll)
+        poll_taking_drop(f->poll);
     if (f->with)
         f->with->over(f->with_arg);
 }
@@ -100,6 +108,35 @@ static void stale(struct finish *f)
     ask_say(&f->ask, BP_NOTFOUND, f->kind == END_REQUEUE ? "Invalid dispatch or lease token." : "Lease not found.");
 }
 
+static void answer(struct finish *f)
+{
+    struct json_object *data = f->data;
+    if (f->said)
+        put_new(data, "poll", f->said);
+    f->said = f->data = NULL;
+    ask_ok(&f->ask, f->message, data);
+}
+
+/* It ended: answered with what its worker takes next. */
+static void accepted(struct finish *f, const char *message, struct json_object *data)
+{
+    f->message = message;
+    f->data = data;
+    if (!f->poll)
+        answer(f);
+}
+
+static void taken(struct json_object *said, void *arg)
+{
+    struct finish *f = arg;
+    f->poll = NULL;
+    f->said = said;
+    if (f->data && f->ask.d->dead)
+        ask_forget(&f->ask);
+    else if (f->data)
+        answer(f);
+}
+
 /* Returns 1 when the request ends here. */
 static int did_fail(struct finish *f, const struct bp_err *err)
 {
@@ -144,7 +181,7 @@ static void completed(struct ask *a, struct bp_op *op, const struct bp_err *err)
     }
     struct json_object *data = json_object_new_object();
     put_int(data, "job_id", f->id);
-    ask_ok(a, "Job completed", data);
+    accepted(f, "Job completed", data);
 }
 
 static void failed(struct ask *a, struct bp_op *op, const struct bp_err *err)
@@ -166,7 +203,7 @@ static void failed(struct ask *a, struct bp_op *op, const struct bp_err *err)
     put_int(data, "dispatch_id", f->id);
     put_text(data, "status", job_status_name(x->status));
     put_time(data, "retry_at", x->status == BP_JOB_SCHEDULED ? x->retry_at_ms : 0);
-    ask_ok(a, "Job failed", data);
+    accepted(f, "Job failed", data);
 }
 
 static void requeued(struct ask *a, struct bp_op *op, const struct bp_err *err)
@@ -182,6 +219,13 @@ static void requeued(struct ask *a, struct bp_op *op, const struct bp_err *err)
 
 /* ---- asking the store ---- */
 
+static void ask_store(struct finish *f, struct queue_call *q, ask_step step)
+{
+    if (f->poll)
+        poll_take(f->poll, q, taken, f);
+    ask_queue(&f->ask, q, step);
+}
+
 void finish_send(struct finish *f)
 {
     struct queue_call *q = queue_call_new(BP_OP_COMPLETE, dispatch_now(f->ask.d));
@@ -191,7 +235,7 @@ void finish_send(struct finish *f)
     c->worker_id = queue_call_str(q, f->worker);
     c->output = queue_call_str(q, json_text(f->output));
     c->provider_job_id = queue_call_str(q, f->provider_job_id);
-    ask_queue(&f->ask, q, completed);
+    ask_store(f, q, completed);
 }
 
 static void send_complete(struct finish *f)
@@ -215,7 +259,7 @@ static void send_fail(struct finish *f)
     x->retry_base_ms = set->retry_base_ms;
     x->retry_cap_ms = set->retry_cap_ms;
     x->jitter = random_fraction();
-    ask_queue(&f->ask, q, failed);
+    ask_store(f, q, failed);
 }
 
 static void send_requeue(struct finish *f)
@@ -343,6 +387,14 @@ static struct finish *finish_new(struct dispatch *d, const struct worker_call *c
     return f;
 }
 
+/* "poll": the worker's next, behind this end. */
+static void read_poll(struct finish *f, const struct worker_call *c)
+{
+    struct json_object *body = json_member(c->body, "poll");
+    if (body)
+        f->poll = poll_taking_new(f->ask.d, c, body, f->ask.arg);
+}
+
 /* Answers 422, or takes over what every ending has and begins. */
 static void finish_start(struct finish *f, struct input *in)
 {
@@ -378,6 +430,8 @@ void finish_complete(struct dispatch *d, const struct worker_call *c, const stru
     f->kind = END_COMPLETE;
     f->output = read_output(&in);
     f->provider_job_id = copy(input_text(&in, C_JOB, NULL));
+    if (!with)
+        read_poll(f, c);
     finish_start(f, &in);
     input_close(&in);
 }
@@ -407,6 +461,7 @@ void dispatch_worker_fail(struct dispatch *d, const struct worker_call *c, dispa
     f->retryable = input_integer(&in, X_RETRYABLE, 0) != 0;
     if (input_integer(&in, X_FAULT, 0))
         f->fault_sha = copy(input_text(&in, X_SHA, ""));
+    read_poll(f, c);
     finish_start(f, &in);
     input_close(&in);
 }

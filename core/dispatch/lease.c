@@ -148,6 +148,11 @@ int lease_send(struct dispatch *d, const struct lease_ask *ask, struct bp_err *e
     struct lease_trip *t = queue_call_mem(q, sizeof *t);
     *t = (struct lease_trip){d, d->bus, ask->fn, ask->arg};
     dispatch_ref(d);
+    if (ask->end) {
+        l->after = queue_call_op(ask->end);
+        queue_call_then(ask->end, q, replied, t);
+        return BP_OK;
+    }
     int rc = queue_call_send(d->bus, q, QUEUE_TIMEOUT_MS, replied, t, err);
     if (rc != BP_OK) {
         send_error(err, "queue");

@@ -24,10 +24,11 @@ struct lease_ask {
     struct json_object *except; /* slugs that the worker does not take now, or NULL; borrowed for the call */
     lease_reply fn;
     void *arg;
+    struct queue_call *end; /* the lease goes with it, and is refused when it is; NULL: by itself */
 };
 /* Is there a workflow of which a job may be leased? Of one in quarantine none is. */
 int lease_may_find(struct dispatch *d, const struct lease_ask *ask);
-/* 0, or an error with fn not called. */
+/* 0, or an error with fn not called. With `end`, which is not sent yet: 0. */
 int lease_send(struct dispatch *d, const struct lease_ask *ask, struct bp_err *err);
 /* Gives one lease back. */
 void lease_give_back(struct dispatch *d, int64_t id, const char *token, const char *worker_id, const char *reason);

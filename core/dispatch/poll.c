@@ -101,6 +101,8 @@ void poll_drop(struct ask *a)
     json_object_put(p->except);
     json_object_put(p->data);
     free(p->grants);
+    if (p->taking)
+        poll_taking_over(p->taking);
 }
 
 /* A worker that put a workflow into quarantine by itself tries it again, too. */
@@ -290,7 +292,8 @@ void poll_lease(struct poll *p)
     for (uint32_t i = 0; i < p->n; i++)
         p->link[i].arrivals_seen = p->link[i].lane->arrivals;
     p->state = POLL_LEASING;
-    struct lease_ask ask = {p->worker, p->max, p->max_concurrency, p->at_risk, p->except, leased, p};
+    struct lease_ask ask = {
+        p->worker, p->max, p->max_concurrency, p->at_risk, p->except, leased, p, p->taking ? p->taking->end : NULL};
     if (!lease_may_find(p->ask.d, &ask)) {
         nothing_to_ask(p);
         return;
@@ -491,7 +494,7 @@ void dispatch_poll_abandon(struct dispatch *d, void *arg)
 {
     struct poll *p;
     for (p = TAILQ_FIRST(&d->polls->all); p; p = TAILQ_NEXT(p, in_all)) {
-        if (p->ask.arg != arg || p->gone)
+        if ((p->taking ? p->taking->client : p->ask.arg) != arg || p->gone)
             continue;
         p->ask.fn = NULL;
         if (p->state == POLL_WAITING || p->state == POLL_CAPPED)

@@ -11,6 +11,24 @@
 
 #include "dispatch/lane.h"
 
+struct poll;
+
+/* ---- a poll that goes to the store with the end of a lease, right behind it ---- */
+
+/* It is over: said is {"success","message","data"} as a poll alone would have been answered, NULL when nobody is to be.
+ * The callee's. */
+typedef void (*poll_over)(struct json_object *said, void *arg);
+/* body: the poll's; client: the `arg` dispatch_poll_abandon() is called with. */
+struct poll *poll_taking_new(struct dispatch *d, const struct worker_call *c, struct json_object *body,
+                             const void *client);
+/* Begins it: a lease is asked for behind `end`, which is not sent yet. over is called once, perhaps before this
+ * returned. */
+void poll_take(struct poll *p, struct queue_call *end, poll_over over, void *arg);
+/* Its end was refused, or cannot be: over is not called any more, and a lease goes back. */
+void poll_taking_drop(struct poll *p);
+
+/* ---- polls ---- */
+
 struct polls *polls_new(struct dispatch *d);
 void polls_free(struct polls *p);
 /* `jobs` jobs may now be queued in this lane: as many waiting polls ask for them. Returns how many do. */

@@ -3,10 +3,13 @@
 #include "dispatch/canary.h"
 #include "dispatch/health.h"
 #include "dispatch/input.h"
+#include "dispatch/job_json.h"
 #include "dispatch/lacking.h"
 #include "dispatch/poll_priv.h"
 
+#include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define WAIT_MAX_S 60
@@ -125,7 +128,7 @@ static void poll_begin(struct poll *p, const struct input *in)
         p->except = json_object_get(in->value[F_EXCEPT].json);
     if (input_integer(in, F_RISK, 0))
         leave_long_lines(p);
-    p->deadline_ms = wait_s > 0 ? mono_ms() + (int64_t)(wait_s * 1000) : 0;
+    p->deadline_ms = wait_s > 0 && !p->taking ? mono_ms() + (int64_t)(wait_s * 1000) : 0;
     if (p->ask.d->draining)
         ask_say(&p->ask, BP_STOPPED, "The controller is draining; no jobs are handed out.");
     else if (p->worker->draining)
@@ -138,22 +141,92 @@ static void poll_begin(struct poll *p, const struct input *in)
         poll_answer_none(p, p->at_risk && p->worker->n_workflows ? "Worker at risk" : "No jobs available");
     else if (p->deadline_ms && poll_lines_are_empty(p))
         poll_wait(p);
+    else if (p->taking && poll_lines_are_empty(p) && !p->ask.d->running_limits)
+        poll_answer_none(p, "No jobs available");
     else
         poll_lease(p);
 }
 
-void dispatch_worker_poll(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg)
+static void poll_read(struct poll *p, struct json_object *body, const char *ip)
 {
-    struct poll *p = poll_make(d, c, fn, arg);
     struct input in;
-    input_read(&in, rules, N_FIELDS, c->body);
+    input_read(&in, rules, N_FIELDS, body);
     read_providers(p, &in);
     if (in.fields) {
         ask_invalid(&p->ask, input_fields(&in));
     } else {
-        note_changes(p, &in, c->ip);
-        canary_heard(d, p->worker->worker_id, json_member(c->body, "canary"));
+        note_changes(p, &in, ip);
+        canary_heard(p->ask.d, p->worker->worker_id, json_member(body, "canary"));
         poll_begin(p, &in);
     }
     input_close(&in);
+}
+
+void dispatch_worker_poll(struct dispatch *d, const struct worker_call *c, dispatch_reply fn, void *arg)
+{
+    poll_read(poll_make(d, c, fn, arg), c->body, c->ip);
+}
+
+/* ---- with the end of a lease ---- */
+
+static void say(const struct dispatch_answer *a, void *arg)
+{
+    struct json_object *o = json_object_new_object();
+    json_put_bool(o, "success", a->rc == BP_OK);
+    put_text(o, "message", a->message);
+    put_new(o, "data", json_object_get(a->rc == BP_OK ? a->data : a->fields));
+    ((struct poll_taking *)arg)->said = o;
+}
+
+struct poll *poll_taking_new(struct dispatch *d, const struct worker_call *c, struct json_object *body,
+                             const void *client)
+{
+    struct poll_taking *t = calloc(1, sizeof *t);
+    assert(t);
+    t->body = json_object_get(body);
+    t->ip = c->ip ? strdup(c->ip) : NULL;
+    t->client = client;
+    struct poll *p = poll_make(d, c, say, t);
+    p->taking = t;
+    p->ask.on_loop = 1; /* the call it belongs to waits for the store */
+    return p;
+}
+
+void poll_take(struct poll *p, struct queue_call *end, poll_over over, void *arg)
+{
+    struct poll_taking *t = p->taking;
+    struct json_object *body = t->body;
+    t->body = NULL;
+    t->end = end;
+    t->over = over;
+    t->arg = arg;
+    if (p->gone)
+        ask_forget(&p->ask);
+    else
+        poll_read(p, body, t->ip);
+    json_object_put(body);
+}
+
+void poll_taking_drop(struct poll *p)
+{
+    p->taking->over = NULL;
+    p->ask.fn = NULL;
+    if (p->state == POLL_NEW)
+        ask_forget(&p->ask);
+    else
+        p->gone = 1;
+}
+
+void poll_taking_over(struct poll_taking *t)
+{
+    struct json_object *said = t->said;
+    poll_over over = t->over;
+    void *arg = t->arg;
+    json_object_put(t->body);
+    free(t->ip);
+    free(t);
+    if (over)
+        over(said, arg);
+    else
+        json_object_put(said);
 }

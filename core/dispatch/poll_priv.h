@@ -28,6 +28,17 @@ struct grant {
     char token[40];
 };
 
+/* What a poll has that goes with the end of a lease. */
+struct poll_taking {
+    struct json_object *body; /* of the poll */
+    char *ip;
+    const void *client; /* for dispatch_poll_abandon() */
+    struct queue_call *end;
+    struct json_object *said;
+    poll_over over; /* NULL: nobody wants to know */
+    void *arg;
+};
+
 struct poll {
     struct ask ask; /* first: a poll is an ask */
     TAILQ_ENTRY(poll) in_all;
@@ -45,6 +56,7 @@ struct poll {
     char provider[64];
     struct json_object *except; /* slugs it does not take now, or NULL */
     struct json_object *data;   /* the answer while its URLs are being signed */
+    struct poll_taking *taking; /* it goes with the end of a lease, and never waits; or NULL */
     struct grant *grants;
     uint32_t n_grants;
     uint32_t n;
@@ -65,6 +77,8 @@ struct polls {
 /* ---- poll.c ---- */
 /* struct ask.drop of a poll. */
 void poll_drop(struct ask *a);
+/* Frees it and tells whose end it goes with. (poll_door.c) */
+void poll_taking_over(struct poll_taking *t);
 void poll_answer_none(struct poll *p, const char *message);
 /* No line it stands in may have a job. */
 int poll_lines_are_empty(const struct poll *p);

@@ -28,11 +28,30 @@ static void let_go(struct call *c)
 WORKER_ROUTE(register)
 WORKER_ROUTE(heartbeat)
 WORKER_ROUTE(progress)
-WORKER_ROUTE(complete)
-WORKER_ROUTE(fail)
 WORKER_ROUTE(requeue)
 WORKER_ROUTE(deregister)
 WORKER_ROUTE(assets)
+
+/* Who ended a lease and left: the end stands, the lease that was to be taken with it goes back. */
+static void left(struct call *c)
+{
+    if (c->http)
+        dispatch_poll_abandon(c->http->app->dispatch, c);
+}
+
+#define ENDING_ROUTE(name)                                                                                             \
+    void route_worker_##name(struct call *c)                                                                           \
+    {                                                                                                                  \
+        struct worker_call w = of(c);                                                                                  \
+        if (json_member(c->body, "poll")) {                                                                            \
+            c->gone = left;                                                                                            \
+            call_watch_close(c);                                                                                       \
+        }                                                                                                              \
+        dispatch_worker_##name(c->http->app->dispatch, &w, answer_reply, c);                                           \
+    }
+
+ENDING_ROUTE(complete)
+ENDING_ROUTE(fail)
 
 static void abandon(struct call *c)
 {

@@ -128,7 +128,8 @@ static void count_kinds(struct rig *r, struct request **batch, uint32_t n)
 {
     unsigned of[32] = {0};
     for (uint32_t i = 0; i < n; i++)
-        of[queue_call_op(request_args(batch[i]))->kind & 31]++;
+        for (struct queue_call *q = request_args(batch[i]); q; q = queue_call_next(q))
+            of[queue_call_op(q)->kind & 31]++;
     for (int k = 0; k < 32; k++) {
         atomic_fetch_add(&r->asked[k], of[k]);
         if (of[k] > atomic_load(&r->together[k]))
@@ -144,6 +145,7 @@ static void look_at(struct rig *r, struct request **batch, uint32_t n)
     for (uint32_t i = 0; i < n; i++) {
         int32_t kind = queue_call_op(request_args(batch[i]))->kind;
         ops += kind != BP_OP_LEAD && kind != BP_OP_WATCH && kind != BP_OP_TENANT_LIST; /* the engine's own */
+        ops += queue_call_next(request_args(batch[i])) != NULL;
     }
     atomic_fetch_add(&r->batches, ops > 0);
     atomic_fetch_add(&r->ops, ops);
@@ -250,6 +252,8 @@ static int32_t presign(void *inst, const char *method, const char *key, const ch
     struct rig *r = inst;
     (void)mime;
     (void)max_bytes;
+    while (atomic_load(&r->presign_closed))
+        usleep(1000);
     if (atomic_load(&r->presign_fail))
         return err_set(err, BP_IO, "sign %s: the test said so", key);
     char text[1200];

@@ -50,8 +50,9 @@ struct rig {
     char resigned_id[64];
     /* the object store */
     atomic_int presign_fail, head_missing;
-    atomic_int head_fail;   /* a bp_rc */
-    atomic_int remove_fail; /* a bp_rc */
+    atomic_int presign_closed; /* 1: signing waits until it is 0 */
+    atomic_int head_fail;      /* a bp_rc */
+    atomic_int remove_fail;    /* a bp_rc */
     atomic_uint removed;
     char removed_keys[64][256];
     atomic_uint object_requests, urls_signed, heads;
