@@ -34,6 +34,9 @@ static struct json_object *report_body(struct attempt *a)
     struct json_object *o = attempt_body(a);
     if (a->verdict == VERDICT_COMPLETE) {
         json_object_object_add(o, "output", output_json(a));
+        struct json_object *next = trial_is_wanted(a) ? NULL : worker_next(a->w);
+        if (next)
+            json_object_object_add(o, "poll", next);
     } else if (a->verdict == VERDICT_REQUEUE) {
         json_put_str(o, "reason", a->words);
         if (a->saved)
@@ -65,6 +68,7 @@ static void said(const struct api_answer *answer, void *arg)
     if (status >= 200 && status <= 299) {
         log_info(LOG_WORKER, "job %lld: %s%s%s", (long long)a->id, names[a->verdict], a->words[0] ? ": " : "",
                  a->words);
+        a->w->next = json_object_get(json_member(answer->data, "poll")); /* NULL of an older controller */
         if (a->verdict == VERDICT_COMPLETE && trial_is_wanted(a))
             trial_begin(a);
         else

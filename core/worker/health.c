@@ -261,6 +261,11 @@ int health_is_known(struct health *h)
     return begin(h);
 }
 
+int health_is_sound(const struct health *h)
+{
+    return is_off(h) || (h->known && !h->overdue && !h->fault[0]);
+}
+
 const char *health_fault(const struct health *h)
 {
     return h->fault[0] && !is_off(h) ? h->fault : NULL;

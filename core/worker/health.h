@@ -20,6 +20,8 @@ struct health *health_new(struct worker *w, void (*told)(struct worker *w), stru
 void health_free(struct health *h);
 /* May a lease be asked for? 0: a check is under way first, `told` follows. */
 int health_is_known(struct health *h);
+/* May one be asked for with no look at the device before? */
+int health_is_sound(const struct health *h);
 /* What is wrong, NULL: nothing. */
 const char *health_fault(const struct health *h);
 /* A job failed here in a way that may be the device's. */

@@ -118,6 +118,23 @@ void worker_watch_plugins(struct worker *w)
     w->plugins = bus_subscribe(w->bus, event_info(EVENT_PLUGIN_STATE)->name, on_plugin, w);
 }
 
+/* A poll was answered. Returns whether a workflow was released by that. */
+static int heard(struct worker *w, struct json_object *data)
+{
+    json_object_put(w->told); /* it took them */
+    w->told = NULL;
+    w->told_version = w->telling;
+    return follow_release(w, json_int(data, "released_at_ms", 0));
+}
+
+static int hold(struct worker *w, struct json_object *job)
+{
+    worker_drains(w, 0);
+    w->phase = WORKER_WORKING;
+    w->attempt = attempt_begin(w, job);
+    return w->attempt != NULL;
+}
+
 static void polled(const struct api_answer *a, void *arg)
 {
     struct worker *w = arg;
@@ -126,14 +143,11 @@ static void polled(const struct api_answer *a, void *arg)
         poll_failed(w, a);
         return;
     }
-    json_object_put(w->told); /* it took them */
-    w->told = NULL;
     if (w->warned)
         log_info(LOG_WORKER, "the controller answers again");
     w->warned = 0;
     w->backoff.tries = 0;
-    w->told_version = w->telling;
-    int released = follow_release(w, json_int(a->data, "released_at_ms", 0));
+    int released = heard(w, a->data);
     struct json_object *job = json_member(a->data, "job");
     if (!job && released) {
         worker_poll_later(w, 0);
@@ -143,10 +157,7 @@ static void polled(const struct api_answer *a, void *arg)
         no_job(w, a);
         return;
     }
-    worker_drains(w, 0);
-    w->phase = WORKER_WORKING;
-    w->attempt = attempt_begin(w, job);
-    if (!w->attempt)
+    if (!hold(w, job))
         worker_poll_later(w, SHORT_POLL_MS);
 }
 
@@ -199,21 +210,12 @@ static void put_risk(struct worker *w, struct json_object *o)
         json_put_bool(o, "at_risk", 1);
 }
 
-void worker_poll(struct worker *w)
+static struct json_object *poll_body(struct worker *w)
 {
-    w->phase = WORKER_POLLING;
-    if (told_workflows(w)) {
-        worker_poll_later(w, RENEWAL_MS);
-        return;
-    }
-    if (!health_is_known(w->health))
-        return; /* worker_health_checked() follows */
-    int64_t wait_s = health_fault(w->health) ? 0 : config_int(w->config, CONFIG_WORKER_WAIT_S);
     struct json_object *o = json_object_new_object();
     json_put_str(o, "worker_id", w->id);
     json_put_int(o, "current_load", 0);
     json_put_int(o, "max_concurrency", 1);
-    json_put_int(o, "wait_seconds", wait_s);
     put_risk(w, o);
     struct json_object *except = quarantined(w);
     assets_except(w->assets, except);
@@ -224,6 +226,44 @@ void worker_poll(struct worker *w)
     json_object_put(except);
     if (w->told)
         json_object_object_add(o, "canary", json_object_get(w->told));
+    return o;
+}
+
+void worker_poll(struct worker *w)
+{
+    w->phase = WORKER_POLLING;
+    if (told_workflows(w)) {
+        worker_poll_later(w, RENEWAL_MS);
+        return;
+    }
+    if (!health_is_known(w->health))
+        return; /* worker_health_checked() follows */
+    int64_t wait_s = health_fault(w->health) ? 0 : config_int(w->config, CONFIG_WORKER_WAIT_S);
+    struct json_object *o = poll_body(w);
+    json_put_int(o, "wait_seconds", wait_s);
     w->polled_ms = mono_ms();
     w->call = api_post(w, "poll", o, wait_s * 1000 + SPARE_MS, polled, w);
+}
+
+/* ---- with the end of a job ---- */
+
+struct json_object *worker_next(struct worker *w)
+{
+    if (worker_is_stopping(w) || w->draining || !w->token[0] || !health_is_sound(w->health) ||
+        worker_workflows_changed(w))
+        return NULL;
+    return poll_body(w);
+}
+
+int worker_take(struct worker *w)
+{
+    struct json_object *said = w->next, *data = json_member(said, "data");
+    int good = json_truth(said, "success", 0);
+    struct json_object *job = good ? json_member(data, "job") : NULL;
+    w->next = NULL;
+    if (good)
+        heard(w, data);
+    int held = job && hold(w, job);
+    json_object_put(said);
+    return held;
 }

@@ -125,7 +125,12 @@ void worker_attempt_ended(struct worker *w)
     struct attempt *gone = w->attempt;
     w->attempt = NULL;
     attempt_free(gone);
-    if (worker_is_stopping(w)) {
+    int held = worker_take(w);
+    if (held && worker_is_stopping(w)) { /* told so while the report was on its way */
+        attempt_interrupt(w->attempt, w->stop_reason, w->stop_deadline_ms - mono_ms());
+    } else if (held) {
+        ;
+    } else if (worker_is_stopping(w)) {
         worker_leave(w);
     } else if (!w->token[0]) {
         api_cancel(&w->renewal);
@@ -236,6 +241,7 @@ void worker_free(struct worker *w)
     free(w->registered);
     free(w->identity);
     json_object_put(w->told);
+    json_object_put(w->next);
     explicit_bzero(w->secret, sizeof(w->secret));
     explicit_bzero(w->token, sizeof(w->token));
     w->magic = 0;

@@ -85,6 +85,7 @@ struct worker {
     int polled_at_risk;      /* what the last poll said of that */
 
     struct attempt *attempt;  /* the lease held, or NULL */
+    struct json_object *next; /* what the poll in its report was answered, or NULL */
     struct json_object *told; /* outcomes of trials for the next poll, or NULL */
     char version_missed[200]; /* "slug version" of a plugin that was waited for in vain last */
 
@@ -124,6 +125,11 @@ void worker_read_secret(struct worker *w, void (*then)(struct worker *w, const s
 
 /* ---- poll.c ---- */
 void worker_poll(struct worker *w);
+/* What a completed job's report asks for along with it: the body of a poll. NULL: the worker polls by itself, or not.
+ */
+struct json_object *worker_next(struct worker *w);
+/* Begins the job that came with the answer to a report (w->next); 0: none did. */
+int worker_take(struct worker *w);
 /* What the controller says of draining; told once a change. */
 void worker_drains(struct worker *w, int draining);
 void worker_poll_later(struct worker *w, int64_t delay_ms);

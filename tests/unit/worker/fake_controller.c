@@ -136,23 +136,48 @@ static struct json_object *fresh_urls(struct fake *f, struct json_object *data)
     return data;
 }
 
-static int answer_job(struct fake *f, struct evhttp_request *req)
+static struct json_object *next_job(struct fake *f, const char **message)
 {
     struct json_object *data = json_object_new_object();
     int found = f->next_job < f->n_jobs;
     if (f->released_ms)
         json_put_int(data, "released_at_ms", f->released_ms);
     json_object_object_add(data, "job", found ? json_object_get(f->jobs[f->next_job++]) : NULL);
-    answer(req, 200, data, found ? "Job leased" : f->draining ? "Worker draining" : "No jobs available");
+    *message = found ? "Job leased" : f->draining ? "Worker draining" : "No jobs available";
+    return data;
+}
+
+static int answer_job(struct fake *f, struct evhttp_request *req)
+{
+    const char *message;
+    struct json_object *data = next_job(f, &message);
+    answer(req, 200, data, message);
     return 200;
+}
+
+/* A complete, with the next job when it asks for one. */
+static void answer_complete(struct fake *f, struct evhttp_request *req, int poll)
+{
+    struct json_object *data = json_object_new_object(), *said = json_object_new_object();
+    const char *message;
+    if (f->takes && poll) {
+        json_object_object_add(said, "data", next_job(f, &message));
+        json_put_bool(said, "success", 1);
+        json_put_str(said, "message", message);
+        json_object_object_add(data, "poll", json_object_get(said));
+    }
+    json_object_put(said);
+    answer(req, 200, data, "Job completed");
 }
 
 void fake_wake(struct fake *f)
 {
-    struct evhttp_request *req = f->waiting;
-    f->waiting = NULL;
+    struct evhttp_request *req = f->waiting, *ending = f->ending;
+    f->waiting = f->ending = NULL;
     if (req)
         answer_job(f, req);
+    if (ending)
+        answer_complete(f, ending, 1);
 }
 
 /* ---- the endpoints ---- */
@@ -211,10 +236,16 @@ static int on_lease_call(struct fake *f, struct evhttp_request *req, struct json
     return 200;
 }
 
-static int on_complete(struct fake *f, struct evhttp_request *req)
+static int on_complete(struct fake *f, struct evhttp_request *req, struct json_object *body)
 {
     int status = f->lost ? 404 : f->fail_completes-- > 0 ? 500 : f->refuse_completes-- > 0 ? 422 : 200;
-    answer(req, status, NULL, status == 404 ? "Lease not found." : "Job completed");
+    if (status == 200 && f->hold_completes)
+        f->ending = req;
+    else if (status == 200)
+        answer_complete(f, req, json_member(body, "poll") != NULL);
+    if (status == 200)
+        return status;
+    answer(req, status, NULL, status == 404 ? "Lease not found." : "refused");
     return status;
 }
 
@@ -243,7 +274,7 @@ static int serve_api(struct fake *f, struct evhttp_request *req, const char *nam
     if (!strcmp(name, "heartbeat") || !strcmp(name, "progress"))
         return on_lease_call(f, req, body);
     if (!strcmp(name, "complete"))
-        return on_complete(f, req);
+        return on_complete(f, req, body);
     int status = f->lost && strcmp(name, "deregister") != 0 ? 404 : 200;
     answer(req, status, NULL, name);
     return status;

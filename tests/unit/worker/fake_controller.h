@@ -45,6 +45,9 @@ struct fake {
     int down;                       /* every answer is 503 */
     int fail_completes;             /* so many completes are answered 500 */
     int refuse_completes;           /* so many are answered 422 */
+    int takes;                      /* a complete may take the next job; 0: as older controllers, which do not know */
+    int hold_completes;             /* they are answered by fake_wake() */
+    struct evhttp_request *ending;  /* one that is held */
     int store_down;                 /* so many object requests are answered 500 */
     int url_version;                /* URLs of an older version are answered 403 */
     int64_t released_ms;            /* when a workflow was released from quarantine */

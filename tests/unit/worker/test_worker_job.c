@@ -108,6 +108,11 @@ static int two_completed(struct rig *r)
     return fake_count(r->fake, "complete") == 2;
 }
 
+static int three_completed(struct rig *r)
+{
+    return fake_count(r->fake, "complete") == 3;
+}
+
 static void a_second_job_gets_the_same_runner(void **state)
 {
     (void)state;
@@ -118,6 +123,40 @@ static void a_second_job_gets_the_same_runner(void **state)
     fake_wake(r->fake);
     rig_until(r, two_completed);
     assert_int_equal(json_int(rig_report(r), "pid", 0), pid);
+    rig_free(r);
+}
+
+static void the_next_job_comes_with_the_answer_to_the_first(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    r->fake->takes = 1;
+    for (int id = 7; id <= 9; id++)
+        fake_add_job(r->fake, id, "{\"report\":true}", 1);
+    worker_start(r->worker);
+    rig_until(r, three_completed);
+    int64_t pid = json_int(rig_report(r), "pid", 0);
+    assert_int_equal(fake_tried(r->fake, "poll"), 1);
+    struct json_object *poll = json_member(fake_last(r->fake, "complete"), "poll");
+    assert_int_equal(json_int(poll, "max_concurrency", 0), 1);
+    assert_null(json_member(poll, "wait_seconds"));
+    assert_true(pid > 0);
+    rig_until(r, rig_polls); /* there was none behind the last: it waits for one as ever */
+    assert_int_equal(fake_tried(r->fake, "poll"), 2);
+    rig_free(r);
+}
+
+static void a_failed_job_takes_none_along(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    r->fake->takes = 1;
+    fake_add_job(r->fake, 7, "{\"misbehave\":\"bad_input\"}", 1);
+    fake_add_job(r->fake, 8, "{}", 1);
+    worker_start(r->worker);
+    rig_until(r, rig_completed);
+    assert_null(json_member(fake_last(r->fake, "fail"), "poll"));
+    assert_int_equal(fake_count(r->fake, "poll"), 2);
     rig_free(r);
 }
 
@@ -432,6 +471,8 @@ int main(void)
         cmocka_unit_test(params_inputs_and_attempt_reach_the_job),
         cmocka_unit_test(the_runner_has_no_secret_no_network_and_no_file_of_ours),
         cmocka_unit_test(a_second_job_gets_the_same_runner),
+        cmocka_unit_test(the_next_job_comes_with_the_answer_to_the_first),
+        cmocka_unit_test(a_failed_job_takes_none_along),
         cmocka_unit_test(a_runner_is_started_before_there_is_a_job),
         cmocka_unit_test(bad_input_fails_for_good_in_the_workflows_words),
         cmocka_unit_test(any_other_error_may_be_retried),

@@ -147,6 +147,21 @@ static void a_draining_worker_finishes_its_job_and_stays_without_one(void **stat
     rig_free(r);
 }
 
+static int has_completed_and_asked_again(struct rig *r)
+{
+    return fake_count(r->fake, "complete") == 1 && fake_count(r->fake, "poll") > 1;
+}
+
+static void a_draining_worker_does_not_ask_along_with_its_result(void **state)
+{
+    (void)state;
+    struct rig *r = begin("{\"steps\":20,\"step_ms\":30}");
+    r->fake->takes = r->fake->draining = 1;
+    rig_until(r, has_completed_and_asked_again);
+    assert_null(json_member(fake_last(r->fake, "complete"), "poll"));
+    rig_free(r);
+}
+
 static void a_drain_that_is_cancelled_gives_it_jobs_again(void **state)
 {
     (void)state;
@@ -225,6 +240,7 @@ int main(void)
         cmocka_unit_test(a_late_complete_that_gets_404_is_dropped),
         cmocka_unit_test(a_cancelled_job_is_stopped_and_failed_as_cancelled),
         cmocka_unit_test(a_draining_worker_finishes_its_job_and_stays_without_one),
+        cmocka_unit_test(a_draining_worker_does_not_ask_along_with_its_result),
         cmocka_unit_test(a_drain_that_is_cancelled_gives_it_jobs_again),
         cmocka_unit_test(a_complete_that_is_not_heard_is_said_again),
         cmocka_unit_test(a_complete_that_is_refused_becomes_a_retryable_failure),

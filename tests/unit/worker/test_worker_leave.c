@@ -105,6 +105,33 @@ static void a_job_that_is_nearly_done_is_completed(void **state)
     rig_free(r);
 }
 
+static int is_ending(struct rig *r)
+{
+    return r->fake->ending != NULL;
+}
+
+/* It was told to go while the answer that brings the next job was on its way. */
+static void a_job_that_comes_on_the_way_out_goes_back(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(NULL);
+    r->fake->takes = r->fake->hold_completes = 1;
+    fake_add_job(r->fake, 7, "{}", 1);
+    fake_add_job(r->fake, 8, "{}", 1);
+    worker_start(r->worker);
+    rig_until(r, is_ending);
+    worker_stop(r->worker, "sigterm", 30000);
+    rig_run_ms(r, 50);
+    fake_wake(r->fake);
+    rig_until(r, rig_has_ended);
+    struct json_object *back = fake_last(r->fake, "requeue");
+    assert_int_equal(json_int(back, "dispatch_id", 0), 8);
+    assert_string_equal(json_str(back, "reason", ""), "sigterm");
+    assert_int_equal(fake_count(r->fake, "complete"), 1);
+    assert_int_equal(fake_count(r->fake, "deregister"), 1);
+    rig_free(r);
+}
+
 static void without_a_controller_it_still_ends_in_time(void **state)
 {
     (void)state;
@@ -218,6 +245,7 @@ int main(void)
         cmocka_unit_test(a_checkpoint_url_that_ran_out_is_renewed_on_the_way_out),
         cmocka_unit_test(a_job_that_does_not_stop_is_killed_and_goes_back),
         cmocka_unit_test(a_job_that_is_nearly_done_is_completed),
+        cmocka_unit_test(a_job_that_comes_on_the_way_out_goes_back),
         cmocka_unit_test(without_a_controller_it_still_ends_in_time),
         cmocka_unit_test(a_spot_notice_hands_the_job_back),
         cmocka_unit_test(a_rebalance_notice_asks_for_short_jobs_only_and_is_no_death_sentence),
