@@ -20,6 +20,7 @@ struct options {
     double poll_ms; /* workers ask again after so long; 0: the server lets them wait */
     double rate;    /* latency: submits a second */
     int backlog;    /* producers pause when so many jobs wait */
+    bool take_next; /* with the completion of the last */
     bool json, insecure;
 };
 

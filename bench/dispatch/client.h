@@ -41,6 +41,8 @@ struct answer {
     const char *text;  /* for people and for setting up; NUL-terminated, borrowed for the callback */
     struct item items[ITEMS_MAX];
     int n_items;
+    bool has_next; /* of a completion: the job that was taken with it */
+    struct item next;
     uint64_t sent_us, received_us; /* monotonic */
 };
 

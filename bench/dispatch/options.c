@@ -35,6 +35,7 @@ static const char HELP[] =
     "  --batch N             jobs a worker takes with one poll, 1 to 64; 1\n"
     "  --submit-batch N      jobs of one submit, 1 to 1000 (dispatch.maxBatch allows 100); 1\n"
     "  --complete-batch N    jobs completed with one request, 1 to 64; 1\n"
+    "  --take-next           a worker takes its next job with the completion of the last, one request in place of two\n"
     "  --think MS            pause of a producer between submits; 0\n"
     "  --poll MS             workers do not wait at the server but poll every MS, as old ones do; 0: they wait\n"
     "  --backlog N           producers pause while so many jobs are not completed; 2000\n"
@@ -62,6 +63,7 @@ enum {
     BATCH,
     SUBMIT_BATCH,
     COMPLETE_BATCH,
+    TAKE_NEXT,
     THINK,
     POLL,
     BACKLOG,
@@ -89,6 +91,7 @@ static const struct option OPTIONS[] = {
     {"batch", 1, 0, BATCH},
     {"submit-batch", 1, 0, SUBMIT_BATCH},
     {"complete-batch", 1, 0, COMPLETE_BATCH},
+    {"take-next", 0, 0, TAKE_NEXT},
     {"think", 1, 0, THINK},
     {"poll", 1, 0, POLL},
     {"backlog", 1, 0, BACKLOG},
@@ -205,6 +208,8 @@ static void options_check(struct options *o, const struct peer *peer)
         secrets_check(o);
     if (!peer->batches && (o->batch > 1 || o->submit_batch > 1 || o->complete_batch > 1))
         usage("this queue is asked for one job per request; batches are bpd's");
+    if (o->take_next && (!peer->takes_next || o->batch > 1 || o->complete_batch > 1 || o->poll_ms > 0))
+        usage("--take-next is bpd's, for one job at a time, and not with --poll");
     if (!o->prefix) {
         snprintf(prefix, sizeof prefix, o->tokens_file ? "bench" : "bench-%ld", (long)getpid());
         o->prefix = prefix;
@@ -264,7 +269,8 @@ void options_read(struct run *r, int argc, char **argv)
             exit(2);
         o->json |= id == JSON;
         o->insecure |= id == INSECURE;
-        if (id != JSON && id != INSECURE && !text_option(o, id))
+        o->take_next |= id == TAKE_NEXT;
+        if (id != JSON && id != INSECURE && id != TAKE_NEXT && !text_option(o, id))
             number_option(o, id, OPTIONS[index].name);
     }
     if (optind < argc)

@@ -17,6 +17,7 @@ struct peer {
     const char *name, *scheme, *port; /* scheme and usual port of its address */
     bool secrets;                     /* a token and a fleet secret are needed */
     bool batches;                     /* several jobs in one request are possible */
+    bool takes_next;                  /* a completion may take the next job: answer.next */
     /* Makes the workers known to the server. 0, or -1 with run->trouble set. NULL: it needs none of that. */
     int (*join)(struct run *r);
     void (*leave)(struct run *r);

@@ -41,15 +41,17 @@ static void lease(const struct worker *w, struct buffer *out)
 static void complete(const struct worker *w, const struct item *items, int n, struct buffer *out)
 {
     struct buffer *body = &w->run->body;
-    bool batch = w->run->opt.complete_batch > 1;
+    bool batch = w->run->opt.complete_batch > 1, next = w->run->opt.take_next && !w->run->stopping;
     if (batch)
         buffer_print(body, "{\"results\":[");
     for (int i = 0; i < n; i++)
         buffer_print(
             body,
             "%s{\"dispatch_id\":%lld,\"lease_token\":\"%s\",\"worker_id\":\"%s\",\"provider_job_id\":\"bench\","
-            "\"output\":{\"size\":0,\"mime_type\":\"application/octet-stream\"}}",
-            i ? "," : "", (long long)items[i].id, items[i].lease, w->id);
+            "\"output\":{\"size\":0,\"mime_type\":\"application/octet-stream\"}%s",
+            i ? "," : "", (long long)items[i].id, items[i].lease, w->id, next ? "" : "}");
+    if (next)
+        buffer_print(body, ",\"poll\":{\"worker_id\":\"%s\",\"max_concurrency\":1}}", w->id);
     if (batch)
         buffer_print(body, "]}");
     post(w->run, "/api/worker/complete", w->header, out);
@@ -68,14 +70,18 @@ static void submitted(const struct request *q, struct answer *a)
         a->verdict = VERDICT_BAD;
 }
 
+static bool read_lease(const char *text, struct item *item)
+{
+    *item = (struct item){.id = json_pick_int(text, "dispatch_id", 0), .verdict = VERDICT_GOOD};
+    return item->id && json_pick_text(text, "lease_token", item->lease, sizeof item->lease);
+}
+
 static void leased(const struct request *q, struct answer *a)
 {
     /* With max_jobs the answer holds the first job twice, as "job" and in "jobs". */
     const char *jobs = q->n > 1 ? strstr(a->text, "\"jobs\"") : NULL;
     for (const char *p = jobs ? jobs : a->text; a->n_items < q->n && (p = strstr(p, "\"dispatch_id\"")); p++) {
-        struct item *item = &a->items[a->n_items];
-        *item = (struct item){.id = json_pick_int(p, "dispatch_id", 0), .verdict = VERDICT_GOOD};
-        a->n_items += item->id && json_pick_text(p, "lease_token", item->lease, sizeof item->lease);
+        a->n_items += read_lease(p, &a->items[a->n_items]);
         if (!jobs)
             break;
     }
@@ -99,6 +105,8 @@ static void completed(const struct request *q, struct answer *a)
         a->items[a->n_items++].verdict = outcome(p);
     if (a->n_items == 0 && q->n == 1)
         a->items[a->n_items++].verdict = VERDICT_GOOD;
+    const char *poll = strstr(a->text, "\"poll\"");
+    a->has_next = poll && read_lease(poll, &a->next);
     if (a->n_items != q->n)
         a->verdict = VERDICT_BAD;
 }
@@ -138,6 +146,7 @@ const struct peer PEER_BPD = {
     .port = "80",
     .secrets = true,
     .batches = true,
+    .takes_next = true,
     .join = workers_register,
     .leave = workers_deregister,
     .submit = submit,

@@ -28,9 +28,10 @@ static void print_json(const struct run *r, double seconds)
     const struct counts *c = &r->count, *b = &r->at_begin;
     printf("{\"peer\":\"%s\",\"mode\":\"%s\",\"workflow\":\"%s\",\"producers\":%d,\"workers\":%d,\"idle_pollers\":%d,"
            "\"batch\":%d,"
-           "\"submit_batch\":%d,\"complete_batch\":%d,\"rate\":%g,\"poll\":%g,\"seconds\":%.3f,",
+           "\"submit_batch\":%d,\"complete_batch\":%d,\"take_next\":%s,\"rate\":%g,\"poll\":%g,\"seconds\":%.3f,",
            r->peer->name, r->opt.mode, r->opt.workflow, r->opt.producers, r->opt.workers, r->opt.idle_pollers,
-           r->opt.batch, r->opt.submit_batch, r->opt.complete_batch, r->opt.rate, r->opt.poll_ms, seconds);
+           r->opt.batch, r->opt.submit_batch, r->opt.complete_batch, r->opt.take_next ? "true" : "false", r->opt.rate,
+           r->opt.poll_ms, seconds);
     printf("\"cycles_per_s\":%.0f,\"submits_per_s\":%.0f,\"submitted\":%llu,\"leased\":%llu,\"completed\":%llu,",
            (double)(r->at_end.completed - b->completed) / seconds,
            (double)(r->at_end.submitted - b->submitted) / seconds, (unsigned long long)c->submitted,
@@ -51,9 +52,9 @@ static void print_json(const struct run *r, double seconds)
 static void print_text(const struct run *r, double seconds)
 {
     const struct counts *c = &r->count, *b = &r->at_begin;
-    printf("%s: %d producers, %d workers, %d idle pollers, batches of %d/%d/%d (submit, lease, complete), %.1f s\n",
+    printf("%s: %d producers, %d workers, %d idle pollers, batches of %d/%d/%d (submit, lease, complete)%s, %.1f s\n",
            r->opt.mode, r->opt.producers, r->opt.workers, r->opt.idle_pollers, r->opt.submit_batch, r->opt.batch,
-           r->opt.complete_batch, seconds);
+           r->opt.complete_batch, r->opt.take_next ? ", a completion takes the next" : "", seconds);
     printf("  %.0f cycles/s (submit, lease, complete), %.0f submits/s\n",
            (double)(r->at_end.completed - b->completed) / seconds,
            (double)(r->at_end.submitted - b->submitted) / seconds);

@@ -35,6 +35,17 @@ static void take_results(struct worker *w, const struct answer *a)
     }
 }
 
+static void hold(struct worker *w, const struct item *job, const struct answer *a)
+{
+    struct run *r = w->run;
+    struct track *t = track_of(r, job->id);
+    w->held[w->n_held++] = *job;
+    r->count.leased++;
+    r->count.doubled += t->leases++ > 0;
+    t->held_us = a->received_us;
+    note_held(r, t);
+}
+
 static void completed(struct connection *c, const struct answer *a, void *arg)
 {
     struct worker *w = arg;
@@ -43,6 +54,8 @@ static void completed(struct connection *c, const struct answer *a, void *arg)
     if (a->verdict == VERDICT_GOOD) {
         histogram_add(&r->complete, a->received_us - a->sent_us);
         take_results(w, a);
+        if (a->has_next)
+            hold(w, &a->next, a);
     } else if (a->verdict == VERDICT_LATER) {
         r->count.refused++;
         w->n_held += w->n_sent; /* once more */
@@ -67,15 +80,8 @@ static void complete_next(struct worker *w)
 
 static void take_jobs(struct worker *w, const struct answer *a)
 {
-    struct run *r = w->run;
-    for (int i = 0; i < a->n_items && w->n_held < HELD_MAX; i++) {
-        struct track *t = track_of(r, a->items[i].id);
-        w->held[w->n_held++] = a->items[i];
-        r->count.leased++;
-        r->count.doubled += t->leases++ > 0;
-        t->held_us = a->received_us;
-        note_held(r, t);
-    }
+    for (int i = 0; i < a->n_items && w->n_held < HELD_MAX; i++)
+        hold(w, &a->items[i], a);
     complete_next(w);
 }
 

@@ -50,9 +50,10 @@ def measured(build, d, *args):
 @pytest.mark.parametrize("more", [
     ["dispatch", "--producers", "4", "--workers", "4", "--idle-pollers", "3", "--idle-workflow", "bench-noop"],
     ["dispatch", "--submit-batch", "50", "--batch", "50", "--complete-batch", "50"],
+    ["dispatch", "--take-next"],
     ["dispatch", "--producers", "2", "--think", "5", "--poll", "10", "--workers", "3"],
     ["latency", "--rate", "50", "--workers", "2"],
-], ids=["one", "batches", "think-and-poll", "latency"])
+], ids=["one", "batches", "take-next", "think-and-poll", "latency"])
 def test_every_job_of_a_run_is_accounted_for(daemon, noop, build, more):
     d = daemon(extra_plugins=[noop], settings=SETTINGS)
     measured(build, d, *more)
