@@ -3,14 +3,18 @@
  * queue - how fast a queue plugin is by itself: no HTTP, no bus, one thread that hands batches to apply().
  *
  *   queue PLUGIN.so [--batch 1,32,128,256] [--leases 1] [--mixed|--together] [--seconds 3] [--workflows 4]
- *         [--workers 16] [--preload 0] [--settings JSON] [--server PID]
+ *         [--workers 16] [--preload 0] [--finished 0] [--days 0] [--first SLUG] [--dir DIR] [--settings JSON] [--server
+ * PID]
  *
  * A cycle is submit + lease + complete of one job. Each round sends three batches of `batch` jobs each: submits, leases
  * of --leases jobs at once, completes; with --mixed the completes of a round go with the submits of the next, as in a
  * daemon with as many producers as workers; with --together a round is one batch of completes, submits and leases of
  * one job, whose numbers vary by a half, as those of a daemon with much to do, behind a queue of some hundred.
  * --preload queues that many jobs first and then also times statistics,
- * sweeps and leases. --server names the process of the database, whose CPU time is then told too.
+ * sweeps and leases. --finished puts that many jobs through first, which are not measured. All operations say that they
+ * happen --days ago. --first names the first workflow; --dir is where the plugin keeps its files, and they stay: so a
+ * store is made for a daemon, with --seconds 0. --server names the process of the database, whose CPU time is then told
+ * too.
  */
 #include <bp/queue.h>
 #include <dirent.h>
@@ -28,11 +32,11 @@
 #define BATCH_MAX 1024
 
 static struct options {
-    const char *plugin, *settings, *dir, *batches, *server;
+    const char *plugin, *settings, *dir, *batches, *server, *first;
     uint32_t batch, leases, workflows, workers;
     bool mixed, together;
-    double seconds;
-    int64_t preload;
+    double seconds, days;
+    int64_t preload, finished;
 } opt = {.batches = "1,32,128,256", .leases = 1, .workflows = 4, .workers = 16, .seconds = 3};
 
 static struct fake_host *host;
@@ -59,7 +63,7 @@ static int64_t clock_ms(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 - (int64_t)(opt.days * 86400000);
 }
 
 static void apply(uint32_t n)
@@ -275,6 +279,26 @@ static void with_queued(int64_t jobs)
     fflush(stdout);
 }
 
+/* Puts that many jobs through, to lie there as what has ended. */
+static void finish_many(int64_t jobs)
+{
+    uint32_t asked = opt.leases;
+    double begin = now_s();
+    opt.batch = 256;
+    opt.leases = 32;
+    for (int64_t i = 0; i < jobs; i += opt.batch) {
+        apply(submits(0));
+        uint32_t n = leases(0);
+        apply(n);
+        take_leased(0, n);
+        apply(completes(0));
+        forget_leased();
+    }
+    opt.leases = asked;
+    printf("finished %lld jobs in %.2f s\n", (long long)jobs, now_s() - begin);
+    fflush(stdout);
+}
+
 /* First with few, to compare with. */
 static void preload(void)
 {
@@ -377,14 +401,19 @@ static _Noreturn void usage(void)
     fprintf(
         stderr,
         "usage: queue PLUGIN.so [--batch 1..%d,...] [--leases 1..64] [--mixed|--together] [--seconds S] [--workflows "
-        "1..1000] [--workers N] [--preload N] [--settings JSON] [--dir DIR] [--server PID]\n",
+        "1..1000] [--workers N] [--preload N] [--finished N] [--days D] [--first SLUG] [--settings JSON] [--dir DIR] "
+        "[--server PID]\n",
         BATCH_MAX / 2);
     exit(2);
 }
 
 static void option(int c)
 {
-    const char **text = c == 'b' ? &opt.batches : c == 'c' ? &opt.settings : c == 'd' ? &opt.dir : &opt.server;
+    const char **text = c == 'b'   ? &opt.batches
+                        : c == 'c' ? &opt.settings
+                        : c == 'd' ? &opt.dir
+                        : c == 'n' ? &opt.first
+                                   : &opt.server;
     uint32_t *number = c == 'l' ? &opt.leases : c == 'f' ? &opt.workflows : &opt.workers;
     if (c == 'm')
         opt.mixed = true;
@@ -392,9 +421,11 @@ static void option(int c)
         opt.together = true;
     else if (c == 's')
         opt.seconds = atof(optarg);
-    else if (c == 'p')
-        opt.preload = atoll(optarg);
-    else if (strchr("bcdP", c))
+    else if (c == 'D')
+        opt.days = atof(optarg);
+    else if (c == 'p' || c == 'e')
+        *(c == 'p' ? &opt.preload : &opt.finished) = atoll(optarg);
+    else if (strchr("bcdPn", c))
         *text = optarg;
     else if (strchr("lfw", c))
         *number = (uint32_t)atoi(optarg);
@@ -407,7 +438,8 @@ static void options(int argc, char **argv)
     static const struct option names_[] = {{"batch", 1, 0, 'b'},    {"seconds", 1, 0, 's'},  {"workflows", 1, 0, 'f'},
                                            {"workers", 1, 0, 'w'},  {"preload", 1, 0, 'p'},  {"leases", 1, 0, 'l'},
                                            {"mixed", 0, 0, 'm'},    {"together", 0, 0, 't'}, {"server", 1, 0, 'P'},
-                                           {"settings", 1, 0, 'c'}, {"dir", 1, 0, 'd'},      {0, 0, 0, 0}};
+                                           {"settings", 1, 0, 'c'}, {"dir", 1, 0, 'd'},      {"finished", 1, 0, 'e'},
+                                           {"days", 1, 0, 'D'},     {"first", 1, 0, 'n'},    {0, 0, 0, 0}};
     for (int c; (c = getopt_long(argc, argv, "", names_, NULL)) != -1;)
         option(c);
     bool fits = optind == argc - 1 && opt.leases >= 1 && opt.leases <= 64 && opt.workflows >= 1 &&
@@ -447,10 +479,15 @@ int main(int argc, char **argv)
         list[i] = &ops[i];
     for (uint32_t i = 0; i < opt.workflows; i++)
         snprintf(names[i], sizeof names[i], "workflow-%u", i);
+    if (opt.first)
+        snprintf(names[0], sizeof names[0], "%s", opt.first);
     workers_put();
+    if (opt.finished)
+        finish_many(opt.finished);
     if (opt.preload)
         preload();
-    all_cycles();
+    if (opt.seconds > 0)
+        all_cycles();
     fake_host_stop(host);
     if (!opt.dir)
         remove_dir(dir);
