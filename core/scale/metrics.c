@@ -125,7 +125,7 @@ static void add_workflow(const struct workflow *w, void *arg)
 {
     struct batch *b = arg;
     struct scale *s = b->scale;
-    struct scale_item *item = scale_item_get(s, w->slug);
+    struct scale_item *item = scale_item_find(s, w->slug);
     struct bp_view v;
     if (!item || !reserve(b))
         return;

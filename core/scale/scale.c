@@ -14,6 +14,7 @@
 #define UNKNOWN_MS       500 /* until a fleet that has jobs but is not known yet is asked for again */
 #define STATS_TIMEOUT_MS 10000
 #define JUMP_MS          60000 /* of the wall clock; less is a correction */
+#define NEW_AT_ONCE      200   /* workflows that one round takes in: each has some 40 KiB to be cleared */
 
 struct scale_item *scale_item_find(struct scale *s, const char *slug)
 {
@@ -59,6 +60,20 @@ struct scale_item *scale_item_get(struct scale *s, const char *slug)
 }
 
 /* ---- one round: statistics, then a plan for each workflow ---- */
+
+/* The item of a workflow that is served. NULL: no memory, or it is new and waits for a round soon. */
+static struct scale_item *item_in_round(struct scale *s, const char *slug)
+{
+    struct scale_item *i = scale_item_find(s, slug);
+    if (i)
+        return i;
+    if (s->taken_in >= NEW_AT_ONCE) {
+        s->again = 1;
+        return NULL;
+    }
+    s->taken_in++;
+    return scale_item_get(s, slug);
+}
 
 /* Moments that lie ahead were noted before the clock was set back: nobody shall rest until they come round again. */
 static void follow_clock(struct scale_item *item, int64_t now)
@@ -113,7 +128,7 @@ static void follow_jump(struct scale *s)
 static void decide_for(const struct workflow *w, void *arg)
 {
     struct scale *s = arg;
-    struct scale_item *item = scale_item_get(s, w->slug);
+    struct scale_item *item = item_in_round(s, w->slug);
     struct bp_view v;
     struct bp_plan p;
     struct lead_term term;
@@ -199,8 +214,10 @@ static void take_stats(struct scale *s, const struct bp_op_stats *st)
         memset(&i->stats, 0, sizeof i->stats);
         i->seen = 0;
     }
+    s->taken_in = 0;
     for (uint32_t n = 0; n < st->count; n++) {
-        struct scale_item *i = scale_item_get(s, st->rows[n].workflow);
+        const char *slug = st->rows[n].workflow;
+        struct scale_item *i = host_workflow(s->host, slug) ? item_in_round(s, slug) : NULL;
         if (i)
             i->stats = st->rows[n];
     }
@@ -239,9 +256,9 @@ static void got_stats(struct bp_op *op, const struct bp_err *err, void *arg)
         recall_next(s);
         if (s->started)
             runs_follow(s);
-        if (s->started && s->taking_over)
+        if (s->started && s->taking_over && s->taken_in < NEW_AT_ONCE)
             metrics_publish(s);
-        s->taking_over = 0;
+        s->taking_over &= s->taken_in >= NEW_AT_ONCE;
     }
     if (s->again && s->started) {
         s->again = 0;

@@ -129,6 +129,7 @@ struct scale {
     struct subscription *jobs, *instances, *boots, *arrivals, *workers, *failures, *leader, *plugins;
     struct leads leads;
     int started, asking, again;
+    int taken_in;               /* workflows that are new in the round under way */
     int unknown;                /* the round under way met one of which is not known what is remembered */
     int taking_over;            /* leads since the last statistics */
     int64_t wall_ms, steady_ms; /* of the last round; 0: there was none */
