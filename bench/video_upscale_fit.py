@@ -10,7 +10,8 @@ row or column of the input), C and S from the structure tensor of the input pixe
 the factor^2 places of an output pixel inside an input pixel, b, c and s are what makes the squared error least over the
 pictures, averaged down by the factor, with a little noise (one step of 255, so that what a codec leaves is not blown up),
 under the conditions sum b = 1 and sum c = sum s = 0. Each picture is taken in its eight turns and mirrorings; then one
-place stands for all those that are its mirror images: a mirrored axis changes the sign of S, swapped axes that of C.
+place stands for all those that are its mirror images: a mirrored axis changes the sign of S, swapped axes that of C. Where
+it is its own image, the filter is made the mean of itself and that image, which changes it by no more than noise.
 
 The weights in use come from astronaut, coffee, motorcycle_left, rocket and text of scikit-image's samples, a garden of
 MATE's backgrounds and a Mandelbrot set drawn by FFmpeg; what they were judged by were others (docs/performance.md).
@@ -95,16 +96,23 @@ def fit(pictures, s, py, px):
 
 
 def table(pictures, s):
-    T = np.zeros((s, s, 3, 5, 5))
+    """The mean of a fit's eight images where several of them are of one place: its filter is as symmetric as it."""
+    T, n = np.zeros((s, s, 3, 5, 5)), np.zeros((s, s, 1, 1, 1))
+
+    def add(y, x, f):
+        T[y, x] += f
+        n[y, x] += 1
+
     for py in range((s + 1) // 2):
         for px in range(py, (s + 1) // 2):
             f = fit(pictures, s, py, px)
             for g, y, x in ((f, py, px), (np.stack([f[0].T, -f[1].T, f[2].T]), px, py)):
-                T[y, x] = g
-                T[s - 1 - y, x] = np.stack([g[0], g[1], -g[2]])[:, ::-1]
-                T[y, s - 1 - x] = np.stack([g[0], g[1], -g[2]])[:, :, ::-1]
-                T[s - 1 - y, s - 1 - x] = g[:, ::-1, ::-1]
-    return T
+                turned_over = np.stack([g[0], g[1], -g[2]])
+                add(y, x, g)
+                add(s - 1 - y, x, turned_over[:, ::-1])
+                add(y, s - 1 - x, turned_over[:, :, ::-1])
+                add(s - 1 - y, s - 1 - x, g[:, ::-1, ::-1])
+    return T / n
 
 
 def main():

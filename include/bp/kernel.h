@@ -21,7 +21,8 @@
  *           ...
  *   }
  *
- * BP_EACH_2D (r, rows, i, columns) is the same over rows and columns. On the CPU BP_EACH is a plain loop, so the
+ * BP_EACH_2D (r, rows, i, columns) is the same over rows and columns. BP_UNROLL(4), before a loop over constants, has
+ * it written out: an array that it runs over is then kept in registers. On the CPU BP_EACH is a plain loop, so the
  * compiler vectorises it; keep its body simple and its iterations independent. Products and sums are never fused
  * (-ffp-contract=off), so all CPU levels give the same bits and a GPU the same but for its division and square root,
  * which are correctly rounded too.
@@ -36,6 +37,13 @@
 #define BP_TARGET_CUDA 1
 #else
 #define BP_TARGET_CUDA 0
+#endif
+
+#define BP_PRAGMA(words) _Pragma(#words)
+#if BP_TARGET_CUDA
+#define BP_UNROLL(n) BP_PRAGMA(unroll n) /* nvcc passes over GCC's */
+#else
+#define BP_UNROLL(n) BP_PRAGMA(GCC unroll n)
 #endif
 
 #if BP_TARGET_CUDA

@@ -221,10 +221,10 @@ BP_FN void load_means(const struct paint_args *a, const float *BP_RESTRICT held,
     BP_EACH_2D(r, rows, i, columns)
     {
         float sum = 0.0f, square = 0.0f;
-#pragma GCC unroll 5
+        BP_UNROLL(5)
         for (int32_t dy = 1 - step; dy < step; dy++) {
             const float *row = held + (int64_t)bp_clampi(top + r + dy, 0, a->height - 1) * a->width;
-#pragma GCC unroll 5
+            BP_UNROLL(5)
             for (int32_t dx = 1 - step; dx < step; dx++) {
                 float v = row[inside ? left + i + dx : bp_clampi(left + i + dx, 0, a->width - 1)];
                 float w = (float)((step - (dy < 0 ? -dy : dy)) * (step - (dx < 0 ? -dx : dx)));
@@ -266,13 +266,13 @@ BP_FN void begin_strokes(const struct paint_args *a, int32_t x, int32_t y, int32
     int64_t row = (int64_t)bp_mini(y >> halved, a->flow_height - 1) * a->flow_width;
     int64_t plane = (int64_t)a->flow_width * a->flow_height;
     const float weight = OVERLAP * OVERLAP;
-#pragma GCC unroll 4
+    BP_UNROLL(4)
     for (int32_t k = 0; k < 4; k++)
         for (int32_t l = 0; l < LANES; l++) {
             s->map[k][l] = a->flow[k * plane + row + bp_mini((x + l) >> halved, a->flow_width - 1)] * a->brush.scale;
             s->weights[k][l] = weight;
         }
-#pragma GCC unroll 8
+    BP_UNROLL(8)
     for (int32_t k = 0; k < 8; k++)
         for (int32_t l = 0; l < LANES; l++) {
             s->sums[k][0][l] = weight * patch[l];
@@ -329,7 +329,7 @@ BP_FN void end_strokes(struct strokes *BP_RESTRICT s, int32_t n_planes)
 {
     for (int32_t l = 0; l < LANES; l++) {
         float total = 0.0f, painted0 = 0.0f, painted1 = 0.0f, painted2 = 0.0f;
-#pragma GCC unroll 8
+        BP_UNROLL(8)
         for (int32_t k = 0; k < 8; k++) {
             float part = 1.0f / s->weights[k & 3][l];
             float m0 = s->sums[k][0][l] * part, variance = s->sums[k][n_planes][l] * part - m0 * m0;

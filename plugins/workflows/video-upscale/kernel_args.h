@@ -11,11 +11,11 @@
 #include <stdint.h>
 
 #define MAX_FACTOR 4
-#define TILE_ROWS  8 /* input rows of a tile */
 /* Input columns that a tile is for. By 4 it is half as wide, so that it fits into a GPU's shared memory. Four less than
  * a multiple of all vectors' lanes: with what is computed beside them there is no remainder. */
 #define CELLS(factor)        ((factor) == 4 ? 32 : 64)
 #define TILE_COLUMNS(factor) (CELLS(factor) - 4)
+#define TILE_ROWS(factor)    ((factor) == 2 ? 16 : 8) /* input rows; a multiple of what kernel.cu draws at once */
 
 struct plane {
     const void *in;

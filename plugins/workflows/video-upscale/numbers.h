@@ -13,9 +13,10 @@
 
 #if BP_TARGET_CUDA
 typedef float val;
-#define STEP      1.0f
-#define ONE       1.0f
-#define WEIGHT(w) (w)
+#define ONE          1.0f
+#define WHOLE_WEIGHT 1.0f
+#define SQUARE       1.0f /* of a step of 255, as product() has it */
+#define WEIGHT(w)    (w)
 BP_FN val times(val a, val w)
 {
     return a * w;
@@ -27,6 +28,22 @@ BP_FN val variable(val w)
 BP_FN val half_of(val a)
 {
     return 0.5f * a;
+}
+BP_FN val product(val a, val b)
+{
+    return a * b;
+}
+BP_FN val mean(val a, val b)
+{
+    return 0.5f * (a + b);
+}
+BP_FN float sum_of_squares(val a, val b)
+{
+    return a + b;
+}
+BP_FN float reciprocal(float x)
+{
+    return 1.0f / x;
 }
 BP_FN val to_val(int32_t sample, int32_t wide)
 {
@@ -40,11 +57,11 @@ BP_FN val most(val a, val b)
 {
     return bp_maxf(a, b);
 }
-/* Of a contrast: (1 - contrast)^2 times a weight. */
+/* Of a contrast: (1 - contrast)^2 times half a weight. */
 BP_FN val times_room(val contrast, val w)
 {
     float room = 1.0f - contrast * (1.0f / 255.0f);
-    return w * (room * room);
+    return 0.5f * w * (room * room);
 }
 /* Rounds to a sample; in 10 bits from quarters. */
 BP_FN int32_t to_sample(val v, int32_t wide)
@@ -53,9 +70,10 @@ BP_FN int32_t to_sample(val v, int32_t wide)
 }
 #else
 typedef int16_t val;
-#define STEP      32.0f
-#define ONE       32768
-#define WEIGHT(w) ((val)bp_clampf((w)*32768.0f + ((w) < 0 ? -0.5f : 0.5f), -32767.0f, 32767.0f))
+#define ONE          32768
+#define WHOLE_WEIGHT 32809.0f /* 0.13 % more than a weight may be: reciprocal() is less */
+#define SQUARE       (64.0f * 64.0f / 32768.0f)
+#define WEIGHT(w)    ((val)bp_clampf((w)*32768.0f + ((w) < 0 ? -0.5f : 0.5f), -32767.0f, 32767.0f))
 BP_FN val times(val a, val w)
 {
     return (val)((((int32_t)a * (int32_t)w >> 14) + 1) >> 1);
@@ -69,6 +87,32 @@ BP_FN val variable(val w)
 BP_FN val half_of(val a)
 {
     return (val)(a >> 1);
+}
+/* Of two differences of samples: below 8192, so that a sum of four has 16 bits. */
+BP_FN val product(val a, val b)
+{
+    return times((val)(2 * a), (val)(2 * b));
+}
+/* Rounded down. */
+BP_FN val mean(val a, val b)
+{
+    return (val)((a & b) + ((a ^ b) >> 1));
+}
+/* Each below 32768, in sum they may be above it. */
+BP_FN float sum_of_squares(val a, val b)
+{
+    return (float)(uint16_t)(a + b);
+}
+/* 1 / x of x > 0, less by up to 0.3 %: one step of Newton's method from a guess that is 5 % off. A division takes as
+ * long as all else that finds an edge. */
+BP_FN float reciprocal(float x)
+{
+    union {
+        float f;
+        uint32_t bits;
+    } guess = {x};
+    guess.bits = 0x7ef127eau - guess.bits;
+    return guess.f * (2.0f - x * guess.f);
 }
 BP_FN val to_val(int32_t sample, int32_t wide)
 {
@@ -86,13 +130,21 @@ BP_FN val most(val a, val b)
 BP_FN val times_room(val contrast, val w)
 {
     val room = (val)(16384 - 2 * contrast - (contrast >> 7));
-    return (val)(2 * times((val)(2 * times(room, room)), w));
+    return times((val)(2 * times(room, room)), w);
 }
 BP_FN int32_t to_sample(val v, int32_t wide)
 {
     val s = wide ? (val)((val)(v + 4) >> 3) : (val)((val)(v + 16) >> 5);
     return most(0, least(s, wide ? 1023 : 255));
 }
+/* Two bytes side by side. */
+BP_FN uint16_t pair_of(int32_t first, int32_t second)
+{
+    return (uint16_t)(first | second << 8);
+}
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "pair_of() puts the first into the lower byte"
+#endif
 #endif
 
 #endif

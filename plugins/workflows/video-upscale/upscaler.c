@@ -123,7 +123,7 @@ static struct plane plane_of(const struct upscaler *u, int i, const struct passa
 static int32_t draw_luma(const struct upscaler *u, const struct passage *p, struct bp_err *err)
 {
     struct luma_args a = {.plane = plane_of(u, 0, p), .sharpness = u->sharpness};
-    struct bp_grid grid = tiles(a.plane.in_width, a.plane.in_height, TILE_COLUMNS(u->factor), TILE_ROWS);
+    struct bp_grid grid = tiles(a.plane.in_width, a.plane.in_height, TILE_COLUMNS(u->factor), TILE_ROWS(u->factor));
     struct bp_kernel *kernel = u->kernels->luma[u->factor][u->wide];
     return bp_launch2d_on(u->kernels->dev, p->queue, kernel, grid.nx, grid.ny, &a, err);
 }
