@@ -34,6 +34,7 @@ if [ "$device" = cuda ]; then
     nvidia-smi --query-gpu=name,driver_version,pstate,temperature.gpu,clocks.max.sm --format=csv,noheader
 fi
 
+mkdir -p "$build" # the log lies beside it, also of a fresh clone
 cmake -S "$root/bench/gpu" -B "$build" -DBP_NVCC=$nvcc >"$build.log" 2>&1 ||
     { cat "$build.log" >&2; exit 1; }
 cmake --build "$build" -j "$(nproc)" >>"$build.log" 2>&1 || { tail -40 "$build.log" >&2; exit 1; }

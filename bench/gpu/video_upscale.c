@@ -16,8 +16,8 @@ static int work_of(const char *kernel, struct bp_grid grid, const void *args, st
     const struct plane *p = args; /* the first member of both structs */
     int wide = strcmp(kernel, "chroma") == 0 ? ((const struct chroma_args *)args)->wide : strstr(kernel, "_10") != NULL;
     double bytes = wide ? 2 : 1, in = (double)p->in_width * p->in_height, pixels = (double)p->out_width * p->out_height;
-    /* an output pixel's: three filters of 13/3 by 13/3 taps on the average, or a quarter of four folded ones */
-    double f = factor_now, filters = factor_now == 3 ? 6 * 13.0 * 13 / 9 : 50;
+    /* an output pixel's part of what it and its mirror images are drawn from: products, sums and the folding */
+    double f = factor_now, filters = factor_now == 3 ? 64 : 46;
     out->bytes = (in + pixels) * bytes;
     /* luma: three filters, their sum and limits, sharpening, rounding; edges once an input pixel */
     out->flops = strcmp(kernel, "chroma") == 0 ? pixels * 18 : pixels * (filters + 33 + 50 / (f * f));

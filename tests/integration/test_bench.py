@@ -178,3 +178,14 @@ def test_what_is_missing_is_built_and_nothing_else_is(tmp_path):
     assert (there / "one").exists() and (there / "two").read_text() == "older" and not (there / "three").exists()
     done = subprocess.run([*need, "one", "nothing.so"], capture_output=True, text=True)
     assert done.returncode == 1 and f"-B {there} -DBP_TESTS=ON" in done.stderr, done.stderr
+
+
+def test_the_gpu_script_begins_in_a_clone_that_has_no_build_folder(tmp_path):
+    """Its log lies beside the folder it builds in: the first thing it did on a bare machine was to fail to write that."""
+    bin = tmp_path / "bin"
+    bin.mkdir()
+    (bin / "cmake").write_text("#!/bin/sh\necho configuring has begun\nexit 1\n")
+    (bin / "cmake").chmod(0o755)
+    done = subprocess.run(["sh", ROOT / "bench" / "gpu.sh", "--dry", tmp_path / "not" / "there"], capture_output=True, text=True, timeout=60,
+                          env={**os.environ, "PATH": f"{bin}:{os.environ['PATH']}"})
+    assert done.returncode == 1 and "configuring has begun" in done.stderr, done.stderr
