@@ -22,6 +22,7 @@ class Run:
         self.number, self.prompt_id, self.graph, self.extra, self.outputs = item
         self.client_id = self.extra.get("client_id")
         self.node, self.messages, self.ui, self.values, self.done = None, [], {}, {}, []
+        self.states = {}  # node -> (state, value, max)
 
     @property
     def dead(self):
@@ -35,7 +36,17 @@ class Run:
 
     def progress(self, value, most):
         self.check()
+        self.tell_state("running", value, most)
         self.send("progress", {"value": value, "max": most, "prompt_id": self.prompt_id, "node": self.node})
+
+    def tell_state(self, state, value=0.0, most=1.0):
+        """What versions since 2025 say besides, to all clients."""
+        if self.comfy.script.old_history:
+            return
+        self.states[self.node] = (state, value, most)
+        nodes = {id: {"value": v, "max": m, "state": s, "node_id": id, "prompt_id": self.prompt_id, "display_node_id": id,
+                      "parent_node_id": None, "real_node_id": id} for id, (s, v, m) in self.states.items()}
+        self.send("progress_state", {"prompt_id": self.prompt_id, "nodes": nodes}, broadcast=True)
 
     def preview(self, picture):
         self.comfy.send_binary(struct.pack(">II", 1, 1) + picture, self.client_id)
@@ -72,10 +83,12 @@ class Run:
         else:
             self.check()
             self.node = id
+            self.tell_state("running")
             self.send("executing", {"node": id, "display_node": id, "prompt_id": self.prompt_id})
             given = {k: self.values[v[0]] if nodes.is_link(v) else v for k, v in node["inputs"].items()}
             self.values[id], ui = nodes.CLASSES[node["class_type"]]().run(self, given)
             self.executor.cache[self.key(id)] = (self.values[id], ui)
+            self.tell_state("finished", *self.states.get(id, (0, 1.0, 1.0))[2:] * 2)
         self.done.append(id)
         if ui is not None and not (cached and self.comfy.script.forgets_cached_output):
             self.ui[id] = ui

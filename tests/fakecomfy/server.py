@@ -134,8 +134,10 @@ class Handler(BaseHTTPRequestHandler):
         if error:
             self.answer_json({"error": error, "node_errors": node_errors}, 400)
             return
-        item = self.comfy.executor.put(body["prompt"], extra, outputs)
-        self.answer_json({"prompt_id": item[1], "number": item[0], "node_errors": node_errors})
+        executor = self.comfy.executor
+        with executor.changed:  # nothing is begun before its client has the answer: a node that dies would cut that off
+            item = executor.put(body["prompt"], extra, outputs)
+            self.answer_json({"prompt_id": item[1], "number": item[0], "node_errors": node_errors})
 
     # ---- files ----
 

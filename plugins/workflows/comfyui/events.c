@@ -47,31 +47,72 @@ static void on_cached(struct events *e, struct json_object *data)
         finish(e, json_object_get_string(json_object_array_get_idx(nodes, i)));
 }
 
-/* Another node runs, so the one before is done; none runs: the prompt is over. */
-static void on_executing(struct events *e, struct json_object *data)
+/* The node of the graph that a message is about: where a node made others, which then run, the one that made them. */
+static const char *node_of(const struct events *e, struct json_object *data)
 {
     struct json_object *node = json_member(data, "node");
     const char *id = node ? json_object_get_string(node) : NULL;
+    return id && !graph_node(e->graph, id) ? json_str(data, "display_node", id) : id;
+}
+
+/* Another node runs, so the one before is done, but in versions that run several and say so themselves; none runs: the
+ * prompt is over. */
+static void on_executing(struct events *e, struct json_object *data)
+{
+    const char *id = node_of(e, data);
     e->started = 1;
-    if (e->node[0] && (!id || strcmp(id, e->node) != 0))
+    if (e->node[0] && (!id || (!e->states && strcmp(id, e->node) != 0)))
         finish(e, e->node);
+    if (id && strcmp(id, e->node) == 0)
+        return;
     e->over |= !id;
     snprintf(e->node, sizeof e->node, "%s", id ? id : "");
     e->value = e->max = 0;
 }
 
-static void on_progress(struct events *e, struct json_object *data)
+static void set_progress(struct events *e, struct json_object *data)
 {
-    struct json_object *node = json_member(data, "node"), *value = json_member(data, "value"),
-                       *max = json_member(data, "max");
-    e->started = 1;
-    if (node)
-        snprintf(e->node, sizeof e->node, "%s", json_object_get_string(node));
+    struct json_object *value = json_member(data, "value"), *max = json_member(data, "max");
     double v = value ? json_object_get_double(value) : 0, m = max ? json_object_get_double(max) : 0;
     if (!(m > 0 && m < 1e15 && v >= 0 && v <= m))
         return;
     e->value = v;
     e->max = m;
+}
+
+static void on_progress(struct events *e, struct json_object *data)
+{
+    const char *id = node_of(e, data);
+    e->started = 1;
+    if (id)
+        snprintf(e->node, sizeof e->node, "%s", id);
+    set_progress(e, data);
+}
+
+/* Since 2025: how far each node is that has begun. Of several that run the one that was shown goes on being shown. */
+static void on_progress_state(struct events *e, struct json_object *data)
+{
+    struct json_object *nodes = json_member(data, "nodes"), *runs = NULL;
+    const char *shown = NULL;
+    if (!json_object_is_type(nodes, json_type_object))
+        return;
+    e->started = e->states = 1;
+    json_object_object_foreach(nodes, id, node)
+    {
+        const char *state = json_str(node, "state", ""), *as = json_str(node, "display_node_id", id);
+        if (strcmp(state, "finished") == 0)
+            finish(e, id);
+        if (strcmp(state, "running") != 0 || (runs && strcmp(as, e->node) != 0))
+            continue;
+        runs = node;
+        shown = as;
+    }
+    if (!runs)
+        return;
+    if (strcmp(shown, e->node) != 0)
+        e->value = e->max = 0;
+    snprintf(e->node, sizeof e->node, "%s", shown);
+    set_progress(e, runs);
 }
 
 static void on_executed(struct events *e, struct json_object *data)
@@ -93,9 +134,16 @@ static const struct {
     void (*take)(struct events *e, struct json_object *data);
     int of_all;
 } kinds[] = {
-    {"status", on_status, 1},         {"execution_start", on_start, 0}, {"execution_cached", on_cached, 0},
-    {"executing", on_executing, 0},   {"progress", on_progress, 0},     {"executed", on_executed, 0},
-    {"execution_success", on_end, 0}, {"execution_error", on_end, 0},   {"execution_interrupted", on_end, 0},
+    {"status", on_status, 1},
+    {"execution_start", on_start, 0},
+    {"execution_cached", on_cached, 0},
+    {"executing", on_executing, 0},
+    {"progress", on_progress, 0},
+    {"executed", on_executed, 0},
+    {"progress_state", on_progress_state, 0},
+    {"execution_success", on_end, 0},
+    {"execution_error", on_end, 0},
+    {"execution_interrupted", on_end, 0},
 };
 
 void events_take(struct events *e, const char *text, size_t n)
@@ -129,7 +177,7 @@ const char *events_words(const struct events *e, char *out, size_t n)
     else if (e->over || !e->node[0])
         snprintf(out, n, "ComfyUI: %d of %d nodes", json_object_object_length(e->done),
                  json_object_object_length(e->graph));
-    else if (e->max > 0)
+    else if (e->max > 1) /* a node without steps is said to have one */
         snprintf(out, n, "%s: %.0f of %.0f", class, e->value, e->max);
     else
         snprintf(out, n, "%s", class);

@@ -15,6 +15,7 @@ struct events {
     char node[64];             /* that runs now; "": none */
     double value, max;         /* of the running node; max is 0 where it does not say */
     int64_t ahead;             /* prompts in ComfyUI's queue while ours waits, as far as it says */
+    int states;                /* ComfyUI tells of each node how far it is */
     int started;
     int over; /* it ended; the history says how */
 };

@@ -63,6 +63,40 @@ static void a_prompt_from_the_queue_to_its_end(void **state)
     expect(1, "ComfyUI: 3 of 4 nodes");
 }
 
+#define STATE(id, as, state, value, max)                                                                               \
+    "\"" id "\": {\"value\": " value ", \"max\": " max ", \"state\": \"" state "\", \"node_id\": \"" id                \
+    "\", \"display_node_id\": \"" as "\", \"prompt_id\": \"p\"}"
+#define STATES(nodes) "{\"type\": \"progress_state\", \"data\": {\"prompt_id\": \"p\", \"nodes\": {" nodes "}}}"
+
+/* ComfyUI since 2025: a node counts as done when it says so, not when another begins, for several may run at once. */
+static void nodes_that_run_side_by_side(void **state)
+{
+    (void)state;
+    take(STATES(STATE("1", "1", "running", "0.0", "1.0")));
+    take("{\"type\": \"executing\", \"data\": {\"node\": \"1\", \"display_node\": \"1\", \"prompt_id\": \"p\"}}");
+    expect(0, "LoadImage");
+    take(STATES(STATE("1", "1", "running", "0.0", "1.0") ", " STATE("3", "3", "running", "0.0", "1.0")));
+    take("{\"type\": \"executing\", \"data\": {\"node\": \"3\", \"display_node\": \"3\", \"prompt_id\": \"p\"}}");
+    expect(0, "KSampler");
+    take(STATES(STATE("1", "1", "running", "0.0", "1.0") ", " STATE("3", "3", "running", "5", "20")));
+    expect(0.0625, "KSampler: 5 of 20");
+    take(STATES(STATE("1", "1", "finished", "1.0", "1.0") ", " STATE("3", "3", "running", "10", "20")));
+    expect(0.375, "KSampler: 10 of 20");
+    take(STATES(STATE("1", "1", "finished", "1", "1") ", " STATE("3", "3", "finished", "20", "20")));
+    take("{\"type\": \"progress_state\", \"data\": {\"prompt_id\": \"p\", \"nodes\": [5]}}");
+    expect(0.5, "KSampler: 10 of 20");
+}
+
+/* A node may make others, which run under ids that are not of the graph. */
+static void nodes_that_a_node_made_are_shown_as_it(void **state)
+{
+    (void)state;
+    take("{\"type\": \"executing\", \"data\": {\"node\": \"8.0.0.1\", \"display_node\": \"8\", \"prompt_id\": \"p\"}}");
+    expect(0, "VAEDecode");
+    take(STATES(STATE("8.0.0.1", "8", "finished", "1.0", "1.0") ", " STATE("8.0.0.2", "8", "running", "2", "4")));
+    expect(0.125, "VAEDecode: 2 of 4");
+}
+
 static void every_end_is_one(void **state)
 {
     (void)state;
@@ -117,6 +151,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_prompt_from_the_queue_to_its_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nodes_that_run_side_by_side, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nodes_that_a_node_made_are_shown_as_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_end_is_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_ours_or_no_sense_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(numbers_without_sense_are_passed_over, set_up, tear_down),
