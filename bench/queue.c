@@ -131,8 +131,10 @@ static uint32_t leases(uint32_t at)
 {
     static const char *workflow[1000], *token[BATCH_MAX], *key[BATCH_MAX];
     static char worker[BATCH_MAX][24];
+    static uint32_t turn;
     uint32_t n = 0;
     for (uint32_t i = 0; i < opt.batch; i += opt.leases, n++) {
+        uint32_t w = turn++ % opt.workflows;
         struct bp_op_lease *l = &op(at + n, BP_OP_LEASE)->u.lease;
         snprintf(worker[n], sizeof worker[n], "worker-%u", n % opt.workers);
         for (uint32_t k = i; k < i + opt.leases; k++) {
@@ -142,11 +144,11 @@ static uint32_t leases(uint32_t at)
             key[k] = "attempt-1/01234567-89ab-4def-8123-456789abcdef.mp4";
         }
         /* one of the workflows in turn, or all of them when several jobs are asked for */
-        workflow[n % opt.workflows] = names[n % opt.workflows];
+        workflow[w] = names[w];
         for (uint32_t k = 0; opt.leases > 1 && k < opt.workflows; k++)
             workflow[k] = names[k];
         l->worker_id = worker[n];
-        l->workflows = opt.leases > 1 ? workflow : &workflow[n % opt.workflows];
+        l->workflows = opt.leases > 1 ? workflow : &workflow[w];
         l->n_workflows = opt.leases > 1 ? opt.workflows : 1;
         l->max = opt.leases;
         l->tokens = &token[i];
