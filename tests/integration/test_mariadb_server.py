@@ -282,9 +282,12 @@ def test_a_payload_larger_than_http_or_the_database_takes_is_413(daemon, special
     d = on(daemon, plugin(name, socket=s.socket, createDatabase=True, autoMigrate=True), noop)
     d.settings["http.maxBodyBytes"] = str(8 << 20)
     d.start()
+    received = "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'Bytes_received'"
+    before = int(s.run(received))
     assert submit(d, text="x" * (9 << 20)).status == 413
     a = submit(d, text="x" * (3 << 20))
     assert a.status == 413 and "max_allowed_packet" in a.json["message"]
+    assert int(s.run(received)) - before < 1 << 20, "the database saw none of it"
     assert s.run(f"SELECT COUNT(*) FROM {name}.ai_job_dispatches") == "0"
     assert submit(d, text="x" * (1 << 20)).status == 201
     assert submit(d).status == 201
