@@ -139,6 +139,47 @@ static void the_workflows_own_numbers_go_first(void **state)
     end(&f);
 }
 
+static void go_on(struct fixture *f, int64_t ms)
+{
+    f->rig->clock_ahead_ms += ms; /* less than a clock that was set */
+    f->fleet.trouble.last_failure_ms = loop_now_ms(f->rig->loop);
+    rig_until_calls(f->rig, "stats", rig_calls(f->rig, "stats") + 3);
+    rig_turn(f->rig, 20);
+}
+
+/* 0.05 hours are 180 s of the one that lives. */
+static void the_days_hours_are_those_of_the_settings(void **state)
+{
+    struct fixture f;
+    int steps = 0;
+    (void)state;
+    begin(&f, SETS("spot.onDemandMax=2", "spot.waitSeconds=60", "spot.onDemandHoursPerDay=0.05"), NULL, 61000);
+    assert_int_equal(f.fleet.afforded, 1);
+    f.fleet.trouble.on_demand = 1;
+    for (; f.fleet.afforded; steps++) {
+        assert_in_range(steps, 0, 10); /* midnight may come in between */
+        go_on(&f, 50000);
+    }
+    assert_true(steps >= 3);
+    struct json_object *list = scale_describe(f.scale, "photo");
+    assert_non_null(strstr(json_str(json_object_array_get_idx(list, 0), "on_demand_reason", ""), "used up"));
+    json_object_put(list);
+    end(&f);
+}
+
+static void it_is_given_back_when_a_spot_instance_comes(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, SETS("spot.onDemandMax=2", "spot.waitSeconds=60"), NULL, 61000);
+    assert_int_equal(f.fleet.afforded, 1);
+    f.fleet.trouble.last_spot_ms = f.fleet.trouble.last_failure_ms + 1;
+    rig_until_calls(f.rig, "stats", rig_calls(f.rig, "stats") + 3);
+    rig_turn(f.rig, 20);
+    assert_int_equal(f.fleet.afforded, 0);
+    end(&f);
+}
+
 static void a_dry_run_tells_no_fleet(void **state)
 {
     struct fixture f;
@@ -154,6 +195,8 @@ int main(void)
         cmocka_unit_test(a_job_that_waits_too_long_gets_one_and_everybody_is_told),
         cmocka_unit_test(one_that_waits_less_gets_none),
         cmocka_unit_test(the_workflows_own_numbers_go_first),
+        cmocka_unit_test(the_days_hours_are_those_of_the_settings),
+        cmocka_unit_test(it_is_given_back_when_a_spot_instance_comes),
         cmocka_unit_test(a_dry_run_tells_no_fleet),
     };
     return cmocka_run_group_tests_name("scale_afford", tests, NULL, NULL);

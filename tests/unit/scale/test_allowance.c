@@ -113,6 +113,10 @@ static void a_days_hours_are_the_end_of_it_and_the_next_day_begins_anew(void **s
     }
     assert_in_range(minutes, 59, 61); /* two instances for an hour */
     assert_non_null(strstr(a.why, "used up"));
+    v.now_ms = NOW + 23 * 60 * MINUTE; /* of the same day */
+    v.last_failure_ms = v.now_ms - 1000;
+    assert_int_equal(allowance_step(&a, &limits, &v), 0);
+    assert_int_equal(a.n, 0);
     v.now_ms = NOW + 24 * 60 * MINUTE;
     v.last_failure_ms = v.now_ms - 1000;
     assert_int_equal(allowance_step(&a, &limits, &v), 1);
@@ -132,6 +136,38 @@ static void those_that_live_on_after_it_was_given_back_are_still_charged(void **
     v.now_ms += 6 * MINUTE;
     allowance_step(&a, &limits, &v);
     assert_true(a.spent_h > 0.19 && a.spent_h < 0.21);
+}
+
+static void a_lower_most_counts_at_once(void **state)
+{
+    struct allowance_limits lower = limits;
+    struct allowance a = {0};
+    struct allowance_view v = trouble(NOW);
+    (void)state;
+    v.lacking = 3;
+    allowance_step(&a, &limits, &v);
+    assert_int_equal(a.n, 3);
+    lower.max = 1;
+    assert_int_equal(allowance_step(&a, &lower, &v), 1);
+    assert_int_equal(a.n, 1);
+    assert_non_null(strstr(a.why, "lowered"));
+}
+
+/* Once none lives, those that come later are of the settings. */
+static void what_was_given_back_is_not_charged_again(void **state)
+{
+    struct allowance a = {0};
+    struct allowance_view v = trouble(NOW);
+    (void)state;
+    allowance_step(&a, &limits, &v);
+    v.last_spot_ms = v.now_ms;
+    allowance_step(&a, &limits, &v);
+    v.on_demand = 0;
+    allowance_step(&a, &limits, &v);
+    v.on_demand = 2;
+    v.now_ms += 6 * MINUTE;
+    allowance_step(&a, &limits, &v);
+    assert_true(a.spent_h == 0);
 }
 
 static void instances_that_its_settings_give_are_not_charged(void **state)
@@ -169,6 +205,8 @@ int main(void)
         cmocka_unit_test(it_stays_while_the_failures_are_forgotten_but_no_spot_came),
         cmocka_unit_test(a_days_hours_are_the_end_of_it_and_the_next_day_begins_anew),
         cmocka_unit_test(those_that_live_on_after_it_was_given_back_are_still_charged),
+        cmocka_unit_test(a_lower_most_counts_at_once),
+        cmocka_unit_test(what_was_given_back_is_not_charged_again),
         cmocka_unit_test(instances_that_its_settings_give_are_not_charged),
         cmocka_unit_test(a_clock_that_jumps_charges_nothing),
     };
