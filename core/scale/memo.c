@@ -432,6 +432,7 @@ int memos_known(const struct scale *s, const struct scale_item *item)
 
 void memos_forget(struct scale *s, struct scale_item *item)
 {
+    s->memos->failed = 1; /* what was asked for before may be older than what is forgotten now */
     if (item) {
         item->memo.known = 0;
         return;

@@ -151,6 +151,21 @@ static void mirror_take(struct mirror *m, struct json_object *o, int64_t at_ms)
     m->crowd = m->waiting ? (uint32_t)memo_count(o, "crowd") : 0;
 }
 
+/* Of a list with the newest first. */
+static void take_decisions(struct shadow *sh, struct json_object *list)
+{
+    sh->n_decisions = 0;
+    for (size_t k = length_of(list, SCALE_DECISIONS); k-- > 0;) {
+        struct json_object *o = json_object_array_get_idx(list, k);
+        struct scale_decision *d = &sh->decisions[sh->n_decisions++];
+        *d = (struct scale_decision){.at_ms = json_int(o, "at_ms", 0),
+                                     .from = (int32_t)within(json_num(o, "from", 0), 0, INT32_MAX),
+                                     .to = (int32_t)within(json_num(o, "to", 0), 0, INT32_MAX)};
+        snprintf(d->policy, sizeof d->policy, "%s", sh->policy->name);
+        snprintf(d->reason, sizeof d->reason, "%s", json_str(o, "reason", ""));
+    }
+}
+
 struct json_object *memo_shadow(const struct shadow *sh)
 {
     struct json_object *one = json_object_new_object(), *learned = learned_json(sh->policy, sh->memory);
@@ -165,6 +180,7 @@ struct json_object *memo_shadow(const struct shadow *sh)
         json_object_object_add(one, "learned", learned);
     json_object_object_add(one, "modelled", mirror_memo(&sh->its));
     json_object_object_add(one, "live_modelled", mirror_memo(&sh->live));
+    json_object_object_add(one, "decisions", decisions_json(sh->decisions, sh->n_decisions));
     return one;
 }
 
@@ -180,6 +196,7 @@ void memo_shadow_take(struct shadow *sh, struct json_object *o, int64_t now_ms)
     sh->hours = within(json_num(o, "hours", 0), 0, 1e15);
     sh->live_hours = within(json_num(o, "live_hours", 0), 0, 1e15);
     learned_take(sh->policy, sh->memory, json_member(o, "learned"));
+    take_decisions(sh, json_member(o, "decisions"));
     if (!json_member(o, "modelled") || at_ms <= 0) /* as an older version wrote it: the fleets in thought begin anew */
         return;
     sh->at_ms = at_ms;

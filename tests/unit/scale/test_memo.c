@@ -419,6 +419,10 @@ static void what_policies_learned_and_a_shadow_cost_survive_a_kill(void **state)
     struct rig *r = remembering_as(sets);
     struct scale *s = begun(r);
     learn(r, s);
+    struct scale_decision decided[2] = {{.at_ms = 1000, .from = 1, .to = 4, .policy = "slo", .reason = "\"four\" wait"},
+                                        {.at_ms = 2000, .from = 4, .to = 3, .policy = "slo", .reason = "one went"}};
+    memcpy(s->items->shadow->decisions, decided, sizeof decided);
+    s->items->shadow->n_decisions = 2;
     struct mirror its = s->items->shadow->its, live = s->items->shadow->live;
     assert_true(its.jobs > 0 && its.waiting > 0 && its.live == 3);
     rig_forget_calls(r);
@@ -439,6 +443,8 @@ static void what_policies_learned_and_a_shadow_cost_survive_a_kill(void **state)
     assert_true(fabs(i->shadow->hours - 1.5) < 1e-9 && fabs(i->shadow->live_hours - 2.25) < 1e-9);
     same_mirror(&its, &i->shadow->its);
     same_mirror(&live, &i->shadow->live);
+    assert_int_equal(i->shadow->n_decisions, 2);
+    assert_memory_equal(i->shadow->decisions, decided, sizeof decided);
     assert_true(((const struct slo_memory *)i->shadow->memory)->price.late == 0.5);
     json_object_put(text);
     json_object_put(o);
@@ -540,29 +546,6 @@ static void text_that_makes_no_sense_counts_for_nothing(void **state)
     quit(r, s);
 }
 
-static int has_decided(struct rig *r, const void *arg)
-{
-    (void)r;
-    return ((const struct scale *)arg)->items->n_decisions > 0;
-}
-
-static void nothing_is_decided_before_it_is_read(void **state)
-{
-    (void)state;
-    struct rig *r = remembering();
-    rig_depth(r, 5, 0);
-    leading = 0;
-    struct scale *s = begin(r);
-    rig_turn(r, 250);
-    assert_int_equal(resized, -1);
-    remember(r, 0, "scale.rules", "photo", "{\"v\":1,\"rules\":[{\"rule\":\"max\",\"value\":1,\"by\":\"bob\"}]}");
-    leading = 1;
-    bus_publish(r->bus, EVENT_LEADER_GAINED, "me", (int64_t)2);
-    rig_until(r, has_decided, s);
-    assert_only_decided(s->items, 1);
-    quit(r, s);
-}
-
 static void a_queue_that_keeps_no_memos_is_told_of_and_works(void **state)
 {
     (void)state;
@@ -593,7 +576,6 @@ int main(void)
         cmocka_unit_test(a_boot_is_measured_by_stage),
         cmocka_unit_test(what_is_the_same_is_not_written_again),
         cmocka_unit_test(text_that_makes_no_sense_counts_for_nothing),
-        cmocka_unit_test(nothing_is_decided_before_it_is_read),
         cmocka_unit_test(a_queue_that_keeps_no_memos_is_told_of_and_works),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
