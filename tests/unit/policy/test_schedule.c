@@ -24,8 +24,11 @@ static int64_t utc(const char *text)
 
 static void local_time_is_what_the_c_library_says(void **state)
 {
-    static const char *const names[] = {"Europe/Berlin",     "America/New_York", "Australia/Sydney", "Asia/Kolkata",
-                                        "America/Sao_Paulo", "Pacific/Auckland", "Africa/Casablanca"};
+    static const char *const names[] = {"Europe/Berlin",     "America/New_York",
+                                        "Australia/Sydney",  "Asia/Kolkata",
+                                        "America/Sao_Paulo", "Pacific/Auckland",
+                                        "Africa/Casablanca", "Australia/Lord_Howe",
+                                        "Europe/Dublin"}; /* half an hour; an hour less in winter */
     (void)state;
     if (!zone_files_exist())
         skip();
@@ -35,7 +38,8 @@ static void local_time_is_what_the_c_library_says(void **state)
         assert_non_null(z);
         setenv("TZ", names[i], 1);
         tzset();
-        for (int64_t t = utc("1960-01-01 00:30"); t < utc("2120-01-01 00:00"); t += 86400 * 5 + 3607) {
+        for (int64_t t = utc("1840-01-01 00:30"); t < /* before its first change, too */ utc("2120-01-01 00:00");
+             t += 86400 * 5 + 3607) {
             struct tm tm;
             time_t at = (time_t)t;
             localtime_r(&at, &tm);
@@ -46,6 +50,19 @@ static void local_time_is_what_the_c_library_says(void **state)
     }
     setenv("TZ", "UTC", 1);
     tzset();
+}
+
+static void a_change_in_the_file_counts_from_its_second(void **state)
+{
+    (void)state;
+    struct bp_err err = {0};
+    if (!zone_files_exist())
+        skip();
+    struct zone *z = zone_load("Europe/Berlin", &err);
+    assert_non_null(z);
+    assert_int_equal(zone_offset_s(z, utc("1980-04-06 01:00") - 1), 3600);
+    assert_int_equal(zone_offset_s(z, utc("1980-04-06 01:00")), 7200);
+    zone_free(z);
 }
 
 static void a_rule_changes_at_its_second(void **state)
@@ -62,6 +79,9 @@ static void a_rule_changes_at_its_second(void **state)
     assert_true(zone_rule_parse(&r, "XST-1XDT,J60,J300"));
     assert_int_equal(zone_rule_offset_s(&r, utc("2024-03-01 01:00")), 7200); /* day 60 is 1 March also in a leap year */
     assert_int_equal(zone_rule_offset_s(&r, utc("2024-02-29 23:00")), 3600);
+    assert_true(zone_rule_parse(&r, "<+1030>-10:30<+11>-11,M10.1.0,M4.1.0"));
+    assert_int_equal(zone_rule_offset_s(&r, utc("2026-01-15 00:00")), 39600);
+    assert_int_equal(zone_rule_offset_s(&r, utc("2026-07-15 00:00")), 37800);
     assert_true(zone_rule_parse(&r, "UTC0"));
     static const char *const wrong[] = {"",
                                         "C-1",
@@ -281,6 +301,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(local_time_is_what_the_c_library_says),
+        cmocka_unit_test(a_change_in_the_file_counts_from_its_second),
         cmocka_unit_test(a_rule_changes_at_its_second),
         cmocka_unit_test(a_name_does_not_lead_out_of_the_folder),
         cmocka_unit_test(a_damaged_file_is_refused),
