@@ -27,10 +27,10 @@
 
 /* Columns and rows of input around a tile's cells that its filters look at, and the arrays that hold them. */
 #define BORDER  3
-#define MORE    (BP_TARGET_CUDA ? 4 : 16)        /* columns beside the cells; on a CPU as many as fill a vector */
-#define PATCH_W (64 + MORE)                      /* of the wider tiles */
+#define MORE    (BP_TARGET_CUDA ? 4 : 16) /* columns beside the cells; on a CPU as many as fill a vector */
+#define PATCH_W (64 + MORE)               /* of the wider tiles */
 #define TAIL    2
-/* Rows of a tile that are drawn at once, of their cells, and of the input around them: a GPU's shared memory is small. */
+/* Rows of a tile that are drawn at once, of their cells, and of input around: a GPU's shared memory is small. */
 #define PART_ROWS(factor) (BP_TARGET_CUDA ? 8 : TILE_ROWS(factor))
 #define CELL_ROWS(factor) (PART_ROWS(factor) + 2)
 #define PATCH_H(factor)   (PART_ROWS(factor) + 2 * BORDER)
@@ -42,14 +42,15 @@
 
 /*
  * What filters read. Cell i of a row is input column x0 - 1 + i, cell row r is y0 - 1 + r; the last two cells of a row
- * are there to fill vectors and mean nothing: what lies beside them is of the next row, or TAIL. What a GPU computes from the patch where it is needed, a CPU keeps: it
- * would have to put vectors together from two lines of its cache for it time and again.
+ * are there to fill vectors and mean nothing: what they read beside them is of the next row, or TAIL. What a GPU
+ * computes from the patch where it is needed, a CPU keeps: it would have to put vectors together from two lines of its
+ * cache for it time and again.
  */
 struct source {
-    val patch[PATCH_H(2) * PATCH_W];         /* input from (x0 - BORDER, y0 - BORDER) */
+    val patch[PATCH_H(2) * PATCH_W]; /* input from (x0 - BORDER, y0 - BORDER) */
     val c[CELLS_MAX], s[CELLS_MAX]; /* as weights */
 #if !BP_TARGET_CUDA
-    val even[2][PATCH_H(2) * 64], odd[2][PATCH_H(2) * 64];                /* fold_row(), at a distance of 1 and 2 */
+    val even[2][PATCH_H(2) * 64], odd[2][PATCH_H(2) * 64];       /* fold_across(), at a distance of 1 and 2 */
     val low[CELLS_MAX + 64 + TAIL], high[CELLS_MAX + 64 + TAIL]; /* two by two, from (x0 - 2, y0 - 2) */
 #endif
 };
@@ -66,6 +67,12 @@ struct tile_memory {
         val up[UP_MAX];
     } u;
 };
+
+/* Rows of 64 have theirs in the next row, all but the last. */
+BP_FN int32_t first_with_tail(int32_t factor, int32_t rows)
+{
+    return CELLS(factor) < 64 ? 0 : rows - 1;
+}
 
 /* Products of gradients, twice as large each, around the cells, summed 1 2 1 downward. */
 BP_FN void multiply_gradients(const val *BP_RESTRICT patch, int32_t factor, val *BP_RESTRICT jxx,
@@ -86,13 +93,17 @@ BP_FN void multiply_gradients(const val *BP_RESTRICT patch, int32_t factor, val 
         jyy[r * 64 + i] = yy;
         jxy[r * 64 + i] = xy;
     }
-    BP_EACH(k, TAIL)
-    jxx[CELL_ROWS(factor) * 64 + k] = jyy[CELL_ROWS(factor) * 64 + k] = jxy[CELL_ROWS(factor) * 64 + k] = 0;
+    int32_t row = first_with_tail(factor, CELL_ROWS(factor));
+    BP_EACH_2D(n, CELL_ROWS(factor) - row, k, TAIL)
+    {
+        int32_t at = (row + n) * 64 + CELLS(factor) + k;
+        jxx[at] = jyy[at] = jxy[at] = 0;
+    }
 }
 
 /* Of these sums, which are four times the mean, the mean across, weighed 1 2 1, too. */
-BP_FN void find_edges(const val *BP_RESTRICT jxx, const val *BP_RESTRICT jyy, const val *BP_RESTRICT jxy, int32_t factor,
-                      val *BP_RESTRICT c, val *BP_RESTRICT s)
+BP_FN void find_edges(const val *BP_RESTRICT jxx, const val *BP_RESTRICT jyy, const val *BP_RESTRICT jxy,
+                      int32_t factor, val *BP_RESTRICT c, val *BP_RESTRICT s)
 {
     BP_EACH_2D(r, CELL_ROWS(factor), i, CELLS(factor))
     {
@@ -191,12 +202,13 @@ BP_FN void keep_ranges(const val *BP_RESTRICT patch, int32_t factor, val *BP_RES
         low[r * 64 + i] = l;
         high[r * 64 + i] = h;
     }
-    BP_EACH(k, TAIL)
-    low[(CELL_ROWS(factor) + 1) * 64 + k] = high[(CELL_ROWS(factor) + 1) * 64 + k] = 0;
+    int32_t row = first_with_tail(factor, CELL_ROWS(factor) + 1);
+    BP_EACH_2D(n, CELL_ROWS(factor) + 1 - row, k, TAIL)
+    low[(row + n) * 64 + CELLS(factor) + k] = high[(row + n) * 64 + CELLS(factor) + k] = 0;
 }
 #endif
 
-/* An output pixel's place in its cell, of the first half of rows and columns; whether it is its own image in an axis. */
+/* Of an output pixel: whether it is its own image in an axis. */
 struct phase {
     int32_t factor, middle_y, middle_x;
 };
@@ -220,8 +232,8 @@ BP_FN val middle_of_fold(const float w[5][5], int32_t whole)
     return (val)((whole ? 0.0f : (float)ONE) - rest);
 }
 
-/* The part of a filter of 5 by 5 that goes with a fold. Many are 0: folds across of the column in the middle; of an output
- * pixel that is its own image in an axis all that are odd there, or, of S, even. */
+/* The part of a filter of 5 by 5 that goes with a fold. Many are 0: folds across of the column in the middle; of an
+ * output pixel that is its own image in an axis all that are odd there, or, of S, even. */
 BP_FN float weight_of(const float w[5][5], int32_t fold, int32_t dy, int32_t dx)
 {
     return fold_weight(w, dy, dx, fold & OE ? -1.0f : 1.0f, fold & EO ? -1.0f : 1.0f);
@@ -244,8 +256,8 @@ BP_FN struct folded fold_weights(const float weights[3][5][5])
     return f;
 }
 
-/* Of the folds that are even across (EE, OE), or odd (EO, OO), what plain filter and C make (plain), and S. Halves, so that
- * what is being summed fits into a processor's registers. */
+/* Of the folds that are even across (EE, OE), or odd (EO, OO), what plain filter and C make (plain), and S. Halves, so
+ * that what is being summed fits into a processor's registers. */
 BP_FN void sum_folds(const struct source *in, int32_t r, int32_t i, const float weights[3][5][5],
                      const struct folded *f, int32_t odd_x, val plain[FOLDS], val turned[FOLDS])
 {
@@ -320,7 +332,7 @@ BP_FN void draw(const struct source *BP_RESTRICT in, val *BP_RESTRICT up, const 
     }
 }
 
-/* Sharpens output row `row` of `up` at column px of all inner cells; v: cells. amount: four times what is added, a weight. */
+/* Output row `row` of `up`, sharpened, at column px of cell i. amount: four times what is added, a weight. */
 BP_FN val sharpen(const val *up, int32_t factor, int32_t row, int32_t px, int32_t i, val amount)
 {
     const int32_t stride = CELLS(factor);

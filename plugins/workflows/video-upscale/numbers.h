@@ -71,7 +71,9 @@ BP_FN int32_t to_sample(val v, int32_t wide)
 #else
 typedef int16_t val;
 #define ONE          32768
-#define WHOLE_WEIGHT 32809.0f /* 0.13 % more than a weight may be: reciprocal() is less */
+/* 0.13 % more than a weight may be: reciprocal() is less. Never reached, since three gradients side by side are not all
+ * the largest there are, and E is more than 0.13 % of the others. */
+#define WHOLE_WEIGHT 32809.0f
 #define SQUARE       (64.0f * 64.0f / 32768.0f)
 #define WEIGHT(w)    ((val)bp_clampf((w)*32768.0f + ((w) < 0 ? -0.5f : 0.5f), -32767.0f, 32767.0f))
 BP_FN val times(val a, val w)
