@@ -267,6 +267,47 @@ static void pictures_of_any_shape_are_drawn(void **state)
             check(*state, sizes[i][0], sizes[i][1], 8, factor, BP_CHROMA_LEFT);
 }
 
+/* Nothing but black and white, of which no sum may be too large for what it is kept in: then it would be off by far
+ * more than what rounding so much contrast comes to. */
+static void the_hardest_contrasts_do_not_overflow(void **state)
+{
+    struct fixture *f = *state;
+    for (int32_t factor = 2; factor <= 4; factor++)
+        for (int32_t depth = 8; depth <= 10; depth += 2) {
+            struct picture p = make_picture(90, 40, depth);
+            struct bp_video_info info = {.width = 90, .height = 40, .depth = depth};
+            struct one_frame u;
+            struct bp_video_frame out;
+            struct bp_err err;
+            uint32_t random = 5;
+            for (int32_t y = 0; y < 40; y++)
+                for (int32_t x = 0; x < 90; x++) {
+                    random = random * 1664525 + 1013904223;
+                    uint16_t v = (x < 30   ? x + y
+                                  : x < 60 ? x / 2 + y / 3
+                                           : (int32_t)(random >> 30)) %
+                                         2
+                                     ? (uint16_t)p.top
+                                     : 0;
+                    uint8_t *to = p.memory + (ptrdiff_t)y * p.frame.strides[0] + (depth == 10 ? x * 2 : x);
+                    if (depth == 10)
+                        memcpy(to, &v, 2);
+                    else
+                        *to = (uint8_t)v;
+                }
+            assert_int_equal(one_frame_init(&u, &f->kernels, &info, factor, 1, &err), BP_OK);
+            assert_int_equal(one_frame_draw(&u, &p.frame, &out, &err), BP_OK);
+            for (int32_t y = 0; y < out.height; y++)
+                for (int32_t x = 0; x < out.width; x++) {
+                    double by = sample(&out, 0, x, y) - luma_at(&p.frame, factor, 1, x, y);
+                    if (fabs(by) > p.top / 100.0)
+                        fail_msg("(%d, %d) of %dx, %d bits: off by %g", x, y, factor, depth, by);
+                }
+            one_frame_free(&u);
+            free(p.memory);
+        }
+}
+
 static void all_cpu_levels_draw_the_same_bytes(void **state)
 {
     struct fixture *f = *state;
@@ -325,6 +366,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_factor_draws_what_the_reference_says, setup, teardown),
         cmocka_unit_test_setup_teardown(chroma_stays_where_it_sits, setup, teardown),
         cmocka_unit_test_setup_teardown(pictures_of_any_shape_are_drawn, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_hardest_contrasts_do_not_overflow, setup, teardown),
         cmocka_unit_test_setup_teardown(all_cpu_levels_draw_the_same_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_flat_stays_as_it_is, setup, teardown),
     };
