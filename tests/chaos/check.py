@@ -53,12 +53,14 @@ class Checker:
 
     def _index(self):
         for r in self.records:
-            for lease in (r.get("answer") or {}).get("jobs", []) if r["op"] == "poll" else []:
+            # A poll, or the end of another job that took these along.
+            poll = {**{k: v for k, v in r.items() if k not in ("id", "token")}, "op": "poll"}
+            for lease in (r.get("answer") or {}).get("jobs", []):
                 token = lease["lease_token"]
                 if token in self.leases:
                     self.blame(lease["dispatch_id"], f"the lease {token} was given twice")
-                self.leases[token] = {**r, "id": lease["dispatch_id"], "attempt": lease["attempt"]}
-                self.about[lease["dispatch_id"]].append(r)
+                self.leases[token] = {**poll, "id": lease["dispatch_id"], "attempt": lease["attempt"]}
+                self.about[lease["dispatch_id"]].append(poll)
             if "id" in r:
                 self.about[r["id"]].append(r)
             elif r["op"] == "submit" and r["status"] in (200, 201):

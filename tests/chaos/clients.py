@@ -6,7 +6,7 @@ import time
 from urllib.parse import urlsplit
 
 from controller import Controller, TTL_S
-from history import Caller, History
+from history import Caller, History, jobs_of
 
 class World:
     """What the clients of one round share."""
@@ -157,6 +157,7 @@ class Worker(Client):
         self.id = f"field-{name}"
         self.token, self.generation = None, 0
         self.old = []  # leases that were let go, to come back with
+        self.taken = []  # with the end of another
         self.calm = False  # while draining the round, all do their work well
 
     def work(self):
@@ -165,6 +166,8 @@ class Worker(Client):
                 continue
             for job in self.poll():
                 self.handle(job)
+            while self.taken and self.world.working:
+                self.handle(self.taken.pop())
             if self.old and self.rng.random() < 0.3:
                 self.come_back()
 
@@ -195,8 +198,7 @@ class Worker(Client):
         if status != 200:
             self.rest(status)
             return []
-        data = answer.get("data") or {}
-        jobs = data.get("jobs") or ([data["job"]] if data.get("job") else [])
+        jobs = jobs_of(answer.get("data"))
         if not jobs and wait == 0:
             time.sleep(self.rng.uniform(0.05, 0.2))
         return jobs
@@ -207,6 +209,8 @@ class Worker(Client):
         if op == "complete":
             body["provider_job_id"] = job["lease_token"]
             body["output"] = {"size": 0, "mime_type": "text/plain", "metadata": {"token": job["lease_token"]}}
+        if op != "requeue" and self.rng.random() < 0.5:
+            body["poll"] = {"worker_id": self.id, "max_jobs": self.rng.choice([1, 1, 2])}
         for _ in range(tries):
             if not self.token:
                 return 401
@@ -214,6 +218,7 @@ class Worker(Client):
                 return None
             status, answer, _ = self.ask(op, body, self.patience(), id=job["dispatch_id"], token=job["lease_token"])
             if status not in (None, 503):
+                self.taken += jobs_of(((answer.get("data") or {}).get("poll") or {}).get("data") if status == 200 else None)
                 if status == 200 and (op == "complete" or (answer.get("data") or {}).get("status") in ("failed", "cancelled")):
                     self.world.finished()
                 return status

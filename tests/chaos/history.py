@@ -26,6 +26,11 @@ def read(directory):
     return {p.stem: [json.loads(line) for line in p.read_text().splitlines()] for p in sorted(pathlib.Path(directory).glob("*.jsonl"))}
 
 
+def jobs_of(data):
+    """The jobs that a poll was given."""
+    return (data or {}).get("jobs") or ([data["job"]] if (data or {}).get("job") else [])
+
+
 class Caller:
     """Asks over HTTP and writes down each question with its answer. status None: no whole answer came. With several ports
     each question may go to another one, as behind a load balancer, and goes on to the next after one without an answer."""
@@ -58,10 +63,9 @@ class Caller:
         data = answer.get("data")
         if not isinstance(data, dict):
             return None
-        if op == "poll":
-            jobs = data.get("jobs") or ([data["job"]] if data.get("job") else [])
-            return {"jobs": [{k: j[k] for k in ("dispatch_id", "lease_token", "attempt", "workflow")} for j in jobs]}
-        return {k: data[k] for k in ("id", "status", "replayed", "duplicate", "job_id", "dispatch_id", "cancel", "worker_id", "output", "attempts")
+        jobs = jobs_of(data if op == "poll" else (data.get("poll") or {}).get("data"))
+        kept = {"jobs": [{k: j[k] for k in ("dispatch_id", "lease_token", "attempt", "workflow")} for j in jobs]} if jobs else {}
+        return kept | {k: data[k] for k in ("id", "status", "replayed", "duplicate", "job_id", "dispatch_id", "cancel", "worker_id", "output", "attempts")
                 if k in data}
 
     def _ask(self, method, path, data, headers, timeout, record):
