@@ -144,7 +144,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCRIPTS = {"controller": [], "dispatch_run": ["--", "dispatch"], "image_to_video.sh": [], "mariadb_floor_run": [], "run": [],
            "scaling": ["."], "video_stylize.sh": [], "video_upscale.sh": [], "workflows": [],
            "compare_run": [], "wakeup": [], "runner/overhead.py": [], "runner/start.sh": [], "image_to_video_slit.py": ["out.png"],
-           "aws/tick": None, "aws/transfer": None}
+           "aws/tick": None, "aws/transfer": None, "backlog": None}
 
 
 def test_no_script_of_bench_is_missing_in_this_list():
@@ -157,12 +157,22 @@ def test_no_script_of_bench_is_missing_in_this_list():
 def test_a_script_of_bench_says_what_builds_what_it_needs(tmp_path, script):
     empty = tmp_path / "elsewhere"
     empty.mkdir()
-    option = {"aws/tick": ["--build"], "aws/transfer": ["--build-dir"]}.get(script, [])
+    option = {"aws/tick": ["--build"], "aws/transfer": ["--build-dir"], "backlog": ["million"]}.get(script, [])
     program = ROOT / "bench" / script
     shell = ["sh"] if script.endswith(".sh") else []
     done = subprocess.run([*shell, program, *option, empty, *(SCRIPTS[script] or [])], capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert "elsewhere has no " in done.stderr and "cmake --preset release" in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("words", [["million", "--jobs", "10000", "--leases", "50"], ["pruning", "--jobs", "3000", "--seconds", "1"],
+                                   ["pruning", "--mariadb", "--jobs", "3000", "--seconds", "1"]], ids=lambda words: "-".join(words[:2]).replace("---jobs", ""))
+def test_a_daemon_on_a_store_that_holds_much_is_measured(build, words):
+    done = subprocess.run([ROOT / "bench/backlog", words[0], build, *words[1:]], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for word in ("bpd on 10000 queued: ready after", "50 jobs leased and completed") if words[0] == "million" else (
+            "finished 3000 jobs", "while pruning: ", "jobs were pruned in", "after: 0 jobs pruned meanwhile, 0 left"):
+        assert word in done.stdout, done.stdout + done.stderr
 
 
 def test_what_is_missing_is_built_and_nothing_else_is(tmp_path):
