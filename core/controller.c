@@ -188,6 +188,9 @@ static void become_ready(struct controller *k)
     sd_notify_send(state);
     log_info(LOG_CORE, "ready after %lld ms: %u workflows, %s", (long long)(loop_now_ms(app->loop) - app->started_ms),
              host_workflow_count(app->host), app->url);
+    if (host_refused_count(app->host))
+        log_warn(LOG_CORE, "%u files of plugins and workflows are refused; bpctl plugin list says why",
+                 host_refused_count(app->host));
     bus_publish(app->bus, EVENT_CORE_STATE, "ready", "");
 }
 

@@ -132,6 +132,14 @@ int generation_is_signed(const struct generation *g, struct bp_err *err)
     return err_prefix(err, "its signature "), 0;
 }
 
+void generation_refuse_for_now(struct generation *g, const char *why)
+{
+    char text[320];
+    g->later = 1;
+    snprintf(text, sizeof text, "%s; it is tried again by itself", why);
+    generation_refuse(g, text);
+}
+
 /* Why a generation that just came up is not wanted any more, or NULL. */
 static const char *unwanted(const struct generation *g)
 {

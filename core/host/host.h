@@ -93,6 +93,8 @@ const struct workflow *host_workflow(struct host *h, const char *slug);
 /* Calls fn for each workflow in slug order. */
 void host_each_workflow(struct host *h, void (*fn)(const struct workflow *w, void *arg), void *arg);
 uint32_t host_workflow_count(struct host *h);
+/* Files that are there and were refused. */
+uint32_t host_refused_count(const struct host *h);
 /* Nearest known slug to a wrong one, or NULL. */
 const char *host_nearest_workflow(struct host *h, const char *slug);
 /* Tells the host how many leases a workflow has, for the words of a drain ("2 leases"). */

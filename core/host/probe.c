@@ -168,13 +168,15 @@ static void failed_words(const struct child *c, const siginfo_t *si, char *why, 
 
 static void next_begin(struct host *h);
 
-/* The generation comes up, or is refused; the probe is gone. why: NULL: it is good. */
-static void settle(struct probe *p, const char *why)
+/* The generation comes up, or is refused, now or (later) until it is tried again; the probe is gone. why: NULL: it is
+ * good. */
+static void settle(struct probe *p, const char *why, int later)
 {
     struct generation *g = p->generation;
+    const struct source *s = source_find(g->host, g->file);
     probe_free(p);
     if (why) {
-        generation_refuse(g, why);
+        (later && s && source_is_patient(s) ? generation_refuse_for_now : generation_refuse)(g, why);
         return;
     }
     generation_move(g, LOADED, NULL);
@@ -230,7 +232,7 @@ static struct probe *settle_said(struct probe *list, char *said, int *began, int
         list = p->next;
         n++;
         ++*settled;
-        settle(p, word[0] == 'b' ? (from > 0 && line[from] ? line + from : "it is wrong") : NULL);
+        settle(p, word[0] == 'b' ? (from > 0 && line[from] ? line + from : "it is wrong") : NULL, 0);
     }
     return list;
 }
@@ -258,7 +260,7 @@ static void settle_rest(struct child *c, struct probe *list, const siginfo_t *si
         struct probe *p = list;
         list = p->next;
         at_fault = 0;
-        settle(p, c->host->stopping ? "bpd is stopping" : why);
+        settle(p, c->host->stopping ? "bpd is stopping" : why, c->killed); /* the machine may be slow, not the file */
     }
     put_back(c->host, list);
 }
@@ -278,7 +280,7 @@ static void exited(int fd, short what, void *arg)
     char *said = read_said(c);
     h->probes--;
     if (!defined && good) {
-        settle(list, NULL);
+        settle(list, NULL, 0);
         list = NULL;
     }
     list = settle_said(list, said, &began, &settled);
@@ -374,7 +376,7 @@ static void next_begin(struct host *h)
         while (list) {
             struct probe *p = list;
             list = p->next;
-            settle(p, err.text);
+            settle(p, err.text, 1);
         }
     }
 }
@@ -396,7 +398,7 @@ static void waited_in_vain(void *arg)
             break;
         }
     }
-    settle(p, "bpd is stopping");
+    settle(p, "bpd is stopping", 0);
 }
 
 void probe_start(struct generation *g)

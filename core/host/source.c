@@ -11,6 +11,7 @@
 #define RETRY_MS    200
 #define REST_MIN_MS 1000
 #define REST_MAX_MS 30000
+#define VETS_MAX    16 /* at once; the others wait here, where waiting is not being late */
 
 /* One vetting on its way through the files actor. Everything in it is its own. */
 struct vetting {
@@ -39,15 +40,27 @@ static void retry(void *arg)
         source_vet(s);
 }
 
-void source_again(struct source *s)
+/* Comes back to it by itself. */
+static void rest(struct source *s)
 {
     if (s->gone || s->busy || s->host->stopping)
         return;
     s->rest_ms = s->rest_ms ? s->rest_ms * 2 : REST_MIN_MS;
     if (s->rest_ms > REST_MAX_MS)
         s->rest_ms = REST_MAX_MS;
-    s->force = 1; /* whoever asked for it at first, it is wanted */
     loop_timer_after(s->retry, s->rest_ms);
+}
+
+void source_again(struct source *s)
+{
+    if (!s->busy)
+        s->force = 1; /* whoever asked for it at first, it is wanted */
+    rest(s);
+}
+
+int source_is_patient(const struct source *s)
+{
+    return s->rest_ms < REST_MAX_MS;
 }
 
 void source_up(struct source *s)
@@ -295,29 +308,51 @@ static int dropped(struct source *s)
     return 1;
 }
 
-static void vetted(void *args, const struct bp_err *err, void *arg)
+/* It could not be looked at (in time), which says nothing of the file. */
+static void unseen(struct source *s, const struct bp_err *err)
 {
-    struct source *s = arg;
+    struct bp_err why;
+    err_set(&why, err->rc, "%s; it is tried again by itself", err->text);
+    source_refuse(s, NULL, &why);
+    rest(s);
+}
+
+static void vet_ended(struct source *s, struct vetting *v, const struct bp_err *err)
+{
     s->busy = 0;
     if (dropped(s))
         return;
-    struct vetting *v = err->rc == BP_TIMEOUT ? NULL : args;
     int patient = mono_ms() - s->changed_ms < PATIENCE_MS;
     if (s->again || (err->rc == BP_LATER && patient)) {
         loop_timer_after(s->retry, s->again ? 0 : RETRY_MS);
         s->again = 0;
         return;
     }
-    if (err->rc && s->recheck && err->rc != BP_TIMEOUT)
+    if (!v) {
+        unseen(s, err); /* what was asked for is asked for still */
+        return;
+    }
+    if (err->rc && s->recheck)
         disown(s, err);
     if (err->rc)
-        source_refuse(s, v ? v->out.manifest : NULL, err);
+        source_refuse(s, v->out.manifest, err);
     else
         (s->is_definition ? definition_take_in : take_in)(s, &v->out);
     s->force = s->recheck = 0;
-    if (v && v->out.copy.path[0] && !v->out.copy.fresh)
+    if (v->out.copy.path[0] && !v->out.copy.fresh)
         tidy_later(s->host, v->out.copy.path); /* unless a generation has it now */
     tidy(s->host);
+}
+
+static void vets_begin(struct host *h);
+
+static void vetted(void *args, const struct bp_err *err, void *arg)
+{
+    struct source *s = arg;
+    struct host *h = s->host;
+    h->vets--;
+    vet_ended(s, err->rc == BP_TIMEOUT ? NULL : args, err);
+    vets_begin(h);
 }
 
 static struct vetting *vetting_new(struct source *s)
@@ -339,17 +374,10 @@ static struct vetting *vetting_new(struct source *s)
     return v;
 }
 
-void source_vet(struct source *s)
+static void vet_begin(struct source *s)
 {
-    char base[256];
     struct host *h = s->host;
     struct bp_err err = {0};
-    assert(!s->busy);
-    loop_timer_cancel(s->retry);
-    struct arrow a = {base_name(s->path, base, sizeof(base)), NULL, s->path, 0, 0, FOUND};
-    if (s->told_ms != s->changed_ms)
-        arrow_tell(h, &a);
-    s->told_ms = s->changed_ms;
     struct request_spec spec = {.service = FILES_SERVICE,
                                 .name = "host.vet",
                                 .run = vetting_run,
@@ -358,11 +386,54 @@ void source_vet(struct source *s)
                                 .reply = vetted,
                                 .arg = s,
                                 .timeout_ms = config_int(h->config, CONFIG_PLUGINS_START_TIMEOUT_S) * 1000};
-    s->busy = 1;
-    if (bus_request(h->bus, &spec, &err)) {
-        s->busy = 0;
-        source_refuse(s, NULL, &err);
+    h->vets++;
+    if (bus_request(h->bus, &spec, &err) == 0)
+        return;
+    h->vets--;
+    s->busy = 0;
+    unseen(s, &err);
+}
+
+static void vets_begin(struct host *h)
+{
+    while (h->vets_waiting && h->vets < VETS_MAX) {
+        struct source *s = h->vets_waiting;
+        h->vets_waiting = s->behind;
+        if (!h->vets_waiting)
+            h->vets_last = NULL;
+        s->behind = NULL;
+        s->again = 0; /* what changed while it waited is seen now */
+        if (!dropped(s))
+            vet_begin(s);
     }
+}
+
+void source_vet(struct source *s)
+{
+    char base[256];
+    struct host *h = s->host;
+    assert(!s->busy);
+    loop_timer_cancel(s->retry);
+    struct arrow a = {base_name(s->path, base, sizeof(base)), NULL, s->path, 0, 0, FOUND};
+    if (s->told_ms != s->changed_ms)
+        arrow_tell(h, &a);
+    s->told_ms = s->changed_ms;
+    s->busy = 1;
+    if (h->vets_last)
+        h->vets_last->behind = s;
+    else
+        h->vets_waiting = s;
+    h->vets_last = s;
+    vets_begin(h);
+}
+
+uint32_t host_refused_count(const struct host *h)
+{
+    uint32_t n = 0;
+    ASSERT_HOST(h);
+    for (const struct source *s = h->sources; s; s = s->next)
+        n += s->reason && !s->gone;
+    return n;
 }
 
 /* ---- scans ---- */

@@ -184,14 +184,6 @@ static void returned_late(struct generation *g)
     generation_close(g);
 }
 
-static void refuse_for_now(struct generation *g, const char *why)
-{
-    char text[320];
-    g->later = 1;
-    snprintf(text, sizeof text, "%s; it is tried again by itself", why);
-    generation_refuse(g, text);
-}
-
 static void start_done(void *args, const struct bp_err *err, void *arg)
 {
     struct generation *g = arg;
@@ -200,7 +192,7 @@ static void start_done(void *args, const struct bp_err *err, void *arg)
         return;
     }
     if (err->rc) {
-        (err->rc == BP_LATER ? refuse_for_now : generation_refuse)(g, err->text);
+        (err->rc == BP_LATER ? generation_refuse_for_now : generation_refuse)(g, err->text);
         return;
     }
     const struct call *c = args;

@@ -38,15 +38,15 @@ struct outcome {
 
 /* A plugin file: known from when it is first seen until it is gone. */
 struct source {
-    struct source *next;
+    struct source *next, *behind; /* behind: the next that waits to be vetted */
     char *path;
     int dir; /* index of its watched directory, -1: named by an operator */
     struct fingerprint print;
-    int busy, again, gone,
-        force;          /* being vetted; changed meanwhile; removed meanwhile; also when its content is the same */
-    int64_t changed_ms; /* monotonic; when print last changed */
-    int64_t told_ms;    /* changed_ms of what was told as found */
-    int64_t rest_ms;    /* before the next try of a start that said BP_LATER, doubled each time; 0: none failed so */
+    int busy, again, gone, force; /* being vetted, or waiting for it; changed meanwhile; removed meanwhile; also when
+                                     its content is the same */
+    int64_t changed_ms;           /* monotonic; when print last changed */
+    int64_t told_ms;              /* changed_ms of what was told as found */
+    int64_t rest_ms; /* before the next try of a start that said BP_LATER, doubled each time; 0: none failed so */
     struct loop_timer *retry;
     struct host *host;
     char *name, *kind, *reason; /* of the last refusal; reason NULL: not refused */
@@ -141,6 +141,8 @@ struct host {
     int held;                   /* of those, definitions that wait for the plugins */
     void (*settled)(void *arg);
     void *settled_arg;
+    uint32_t vets; /* files being looked at */
+    struct source *vets_waiting, *vets_last;
     uint32_t probes;              /* children that run */
     struct probe *probes_waiting; /* for one of them to end, in order */
     int probes_posted;            /* the next ones begin when the loop has its turn */
@@ -181,7 +183,8 @@ void generation_move(struct generation *g, enum state to, const char *reason);
 /* ---- source.c ---- */
 struct source *source_find(struct host *h, const char *path);
 struct source *source_take(struct host *h, const char *path, int dir);
-void source_vet(struct source *s); /* [s is not busy] */
+/* When its turn comes. [s is not busy] */
+void source_vet(struct source *s);
 void source_refused(struct source *s, const char *name, const char *kind, const char *reason);
 /* Tells that what was read of it (m, or NULL) is refused, and ends its outcome. */
 void source_refuse(struct source *s, const struct manifest *m, const struct bp_err *err);
@@ -191,6 +194,8 @@ int source_check_name(const struct source *s, const struct manifest *m, struct b
 void source_bring_up(struct source *s, struct vetted *v);
 /* Brings it up again by itself, after a rest that doubles up to 30 s. */
 void source_again(struct source *s);
+/* Were there few tries yet? What never ends is not tried for ever. */
+int source_is_patient(const struct source *s);
 /* It came up: no more tries. */
 void source_up(struct source *s);
 void source_scanned(const struct scan *scan, void *host);
@@ -208,6 +213,8 @@ void definitions_release(struct host *h);
 /* Takes what v holds and begins to bring it up; how it ends is told to o (moved). */
 void generation_begin(struct host *h, struct source *s, struct vetted *v, struct outcome *o);
 void generation_refuse(struct generation *g, const char *reason);
+/* And tries again: what it needs is not there now. */
+void generation_refuse_for_now(struct generation *g, const char *why);
 void generation_ready(struct generation *g);
 void generation_free(struct generation *g);
 /* Is it signed by somebody who may, as plugins.signers is now? 0 with the reason. */

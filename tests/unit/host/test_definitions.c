@@ -2,6 +2,7 @@
 /* Files of workflows.d: one template plugin serves as many workflows as there are files for it. */
 #include "host/rig.h"
 
+#include <semaphore.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -364,6 +365,50 @@ static void what_serves_is_written_for_the_workers_of_this_machine(void **state)
     rig_free(r);
 }
 
+static int hold(const void *table, void *inst, void *args, struct bp_err *err)
+{
+    (void)table, (void)inst, (void)err;
+    while (sem_wait(args))
+        ;
+    return BP_OK;
+}
+
+static void held(void *args, const struct bp_err *err, void *arg)
+{
+    (void)args, (void)err, (void)arg;
+}
+
+/* Both threads that read files are busy for longer than a start may take: a disk that hangs. */
+static void a_file_that_could_not_be_read_in_time_comes_up_by_itself(void **state)
+{
+    static const char *const quick[] = {"plugins.startTimeoutSeconds=1", NULL};
+    static sem_t disk;
+    struct bp_err err = {0};
+    struct request_spec spec = {.service = HOST_FILES_SERVICE,
+                                .name = "test.hold",
+                                .run = hold,
+                                .args = &disk,
+                                .reply = held,
+                                .timeout_ms = 60000};
+    (void)state;
+    struct rig *r = with_maker(quick);
+    rig_define(r, "sepia", SEPIA);
+    rig_start(r);
+    assert_int_equal(sem_init(&disk, 0, 0), 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(bus_request(r->bus, &spec, &err), BP_OK);
+    host_reload(r->host, "sepia", rig_done, r);
+    assert_int_equal(rig_outcome(r), BP_TIMEOUT);
+    assert_non_null(strstr(r->outcome.text, "it is tried again by itself"));
+    assert_int_equal(host_refused_count(r->host), 1);
+    sem_post(&disk);
+    sem_post(&disk);
+    rig_until_arrow(r, "sepia 2 ready>running");
+    assert_int_equal(host_refused_count(r->host), 0);
+    rig_free(r);
+    sem_destroy(&disk);
+}
+
 static void templates_that_contradict_themselves_are_refused(void **state)
 {
     (void)state;
@@ -399,6 +444,7 @@ int main(void)
         cmocka_unit_test(without_auto_files_come_and_go_by_command_alone),
         cmocka_unit_test(three_faults_quarantine_one_workflow_and_not_its_siblings),
         cmocka_unit_test(what_serves_is_written_for_the_workers_of_this_machine),
+        cmocka_unit_test(a_file_that_could_not_be_read_in_time_comes_up_by_itself),
         cmocka_unit_test(templates_that_contradict_themselves_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
