@@ -5,6 +5,7 @@
 #include "simulate/trace.h"
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static int parse(struct trace *t, const char *text, struct bp_err *err)
 {
@@ -98,6 +99,7 @@ static void a_long_file_is_read_whole(void **state)
         fprintf(f, "%d,%d.5\n", i, i % 100);
     fclose(f);
     assert_int_equal(trace_read(&t, "long.csv", &err), BP_OK);
+    unlink("long.csv");
     assert_int_equal(t.n, 200000);
     assert_int_equal(t.arrival_ms[199999], 199999000);
     assert_int_equal(t.duration_ms[199999], 99500);
