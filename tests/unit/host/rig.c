@@ -100,12 +100,14 @@ void rig_pause(struct rig *r, int64_t ms)
     rig_until(r, past, &until);
 }
 
-/* A bp-runner that loads nothing: it refuses files that contain the word in its second line's pattern. */
+/* A bp-runner that loads nothing: it refuses files that contain the word in its second line's pattern. A file beside
+ * it, named <runner>.slow, makes it hang once. */
 static void runner_write(const char *path)
 {
     FILE *f = fopen(path, "w");
     assert_non_null(f);
     fprintf(f, "#!/bin/sh\n[ \"$1\" = --probe ] || { echo 'no --probe' >&2; exit 2; }\n"
+               "[ -e \"$0.slow\" ] && rm \"$0.slow\" && exec sleep 60\n"
                "case $2 in *refuse-me*) echo 'some noise' >&2; echo 'the plugin needs a GPU' >&2; exit 1;; "
                "*crash-me*) kill -SEGV $$;; *hang-me*) sleep 60;; esac\n"
                "[ \"$3\" = --workflows ] || exit 0\n"

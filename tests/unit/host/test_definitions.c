@@ -409,6 +409,25 @@ static void a_file_that_could_not_be_read_in_time_comes_up_by_itself(void **stat
     sem_destroy(&disk);
 }
 
+static void a_workflow_that_was_not_proved_in_time_comes_up_by_itself(void **state)
+{
+    static const char *const quick[] = {"plugins.startTimeoutSeconds=1", NULL};
+    char slow[700];
+    (void)state;
+    struct rig *r = with_maker(quick);
+    rig_start(r);
+    snprintf(slow, sizeof(slow), "%s.slow", r->runner);
+    FILE *f = fopen(slow, "w");
+    assert_non_null(f);
+    fclose(f);
+    rig_define(r, "sepia", SEPIA);
+    rig_until_arrow(
+        r, "sepia 1 vetted>refused bp-runner --probe did not load it within plugins.startTimeoutSeconds; it is "
+           "tried again by itself");
+    rig_until_arrow(r, "sepia 2 ready>running");
+    rig_free(r);
+}
+
 static void templates_that_contradict_themselves_are_refused(void **state)
 {
     (void)state;
@@ -445,6 +464,7 @@ int main(void)
         cmocka_unit_test(three_faults_quarantine_one_workflow_and_not_its_siblings),
         cmocka_unit_test(what_serves_is_written_for_the_workers_of_this_machine),
         cmocka_unit_test(a_file_that_could_not_be_read_in_time_comes_up_by_itself),
+        cmocka_unit_test(a_workflow_that_was_not_proved_in_time_comes_up_by_itself),
         cmocka_unit_test(templates_that_contradict_themselves_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
