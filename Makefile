@@ -12,13 +12,13 @@ JOBS_SHARED ?= 100000
 ROUNDS  ?= 3
 TRACES  ?= ../shared/data/traces
 # Under a sanitizer the first finding ends a program, and everything may take longer. The runtime of gcc 12 takes what lies in front
-# of a library's thread-local block for a header of an old glibc: now and then it scans nonsense for leaks, and crashes. Without its
-# list of such blocks it finds them as it finds other memory, through the thread's own table.
+# of a library's thread-local block for a header of an old glibc: now and then it scans nonsense for leaks, and crashes, or (threads) asks
+# for 500 TB. Without its list of such blocks it finds them as it finds other memory, through the thread's own table.
 ifneq ($(SAN),)
 export BP_TEST_SLOW  ?= 4
 export ASAN_OPTIONS  ?= intercept_tls_get_addr=0
 export UBSAN_OPTIONS ?= print_stacktrace=1
-export TSAN_OPTIONS  ?= halt_on_error=1:second_deadlock_stack=1:suppressions=$(CURDIR)/tests/tsan.supp
+export TSAN_OPTIONS  ?= halt_on_error=1:intercept_tls_get_addr=0:second_deadlock_stack=1:suppressions=$(CURDIR)/tests/tsan.supp
 export LSAN_OPTIONS  ?= suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0
 endif
 UNIT_JOBS := $(shell echo $$(( $(JOBS) * 2 )))

@@ -14,7 +14,7 @@ function(bp_add_unit_test name)
   target_link_libraries(test_${name} PRIVATE ${T_LIBS} PkgConfig::CMOCKA)
   add_test(NAME unit.${name} COMMAND ${CMAKE_SOURCE_DIR}/tests/in_temp_dir $<TARGET_FILE:test_${name}>)
   set_tests_properties(unit.${name} PROPERTIES TIMEOUT ${BP_TEST_TIMEOUT_S} LABELS unit
-    ENVIRONMENT "BP_BUILD_DIR=${CMAKE_BINARY_DIR};BP_SOURCE_DIR=${CMAKE_SOURCE_DIR};ASAN_OPTIONS=intercept_tls_get_addr=0;TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp;LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0;UBSAN_OPTIONS=print_stacktrace=1;CMOCKA_MESSAGE_OUTPUT=STDOUT")
+    ENVIRONMENT "BP_BUILD_DIR=${CMAKE_BINARY_DIR};BP_SOURCE_DIR=${CMAKE_SOURCE_DIR};ASAN_OPTIONS=intercept_tls_get_addr=0;TSAN_OPTIONS=halt_on_error=1:intercept_tls_get_addr=0:second_deadlock_stack=1:suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp;LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0;UBSAN_OPTIONS=print_stacktrace=1;CMOCKA_MESSAGE_OUTPUT=STDOUT")
 endfunction()
 
 # bp_add_fuzzer(name SOURCES ... [LIBS ...]): a libFuzzer target under the fuzz preset; elsewhere the same source is linked
