@@ -3,10 +3,10 @@
 #ifndef FLEET_FLEET_PRIV_H
 #define FLEET_FLEET_PRIV_H
 
-#include "fleet/drain_step.h"
 #include "fleet/fleet.h"
 #include "host/queue_call.h"
 #include "log/name_map.h"
+#include "policy/drain_step.h"
 #include "policy/risk.h"
 
 #define FLEET_ACTIVITIES 20

@@ -4,10 +4,10 @@
 #define SCALE_SCALE_PRIV_H
 
 #include "log/name_map.h"
+#include "policy/allowance.h"
 #include "policy/decide.h"
 #include "policy/mirror.h"
 #include "policy/schedule.h"
-#include "scale/allowance.h"
 #include "scale/scale.h"
 #include <bp/cloud.h>
 #include <bp/queue.h>

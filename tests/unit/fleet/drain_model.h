@@ -12,7 +12,7 @@
 #ifndef TESTS_FLEET_DRAIN_MODEL_H
 #define TESTS_FLEET_DRAIN_MODEL_H
 
-#include "fleet/drain_step.h"
+#include "policy/drain_step.h"
 
 #include <stddef.h>
 #include <stdint.h>

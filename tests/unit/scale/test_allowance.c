@@ -2,7 +2,7 @@
 /* The on-demand allowance: spent when the wait is at risk and Spot is out, bounded, given back. */
 #include "cm.h"
 
-#include "scale/allowance.h"
+#include "policy/allowance.h"
 #include <string.h>
 
 #define NOW    (20000LL * 86400000)

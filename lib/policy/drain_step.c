@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fleet/drain_step.h"
+#include "policy/drain_step.h"
 
 #include <bp/plugin.h>
 

@@ -5,8 +5,8 @@
  *
  * A pure value, the clock given. The day is that of UTC. What was spent is kept in memory only.
  */
-#ifndef SCALE_ALLOWANCE_H
-#define SCALE_ALLOWANCE_H
+#ifndef POLICY_ALLOWANCE_H
+#define POLICY_ALLOWANCE_H
 
 #include <stdint.h>
 

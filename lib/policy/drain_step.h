@@ -12,8 +12,8 @@
  * that is marked there leases nothing, and the mark is taken back only while no call that ends the instance can still
  * arrive. Any thread; nothing is kept.
  */
-#ifndef FLEET_DRAIN_STEP_H
-#define FLEET_DRAIN_STEP_H
+#ifndef POLICY_DRAIN_STEP_H
+#define POLICY_DRAIN_STEP_H
 
 #include <stdint.h>
 

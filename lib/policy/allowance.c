@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "allowance.h"
+#include "policy/allowance.h"
 
 #include <stdio.h>
 #include <string.h>
