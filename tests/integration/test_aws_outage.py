@@ -80,7 +80,8 @@ def controller(build, short_dir, aws, monkeypatch, request):
         if getattr(request.node, "failed", False):
             for log in (c.log, *short_dir.glob("i-*/log")):
                 print(f"--- {log}\n{log.read_text(errors='replace')[-8000:]}")
-    assert not any(c.sanitizer_findings() for c in made)
+    findings = "\n".join(filter(None, (c.sanitizer_findings() for c in made)))
+    assert not findings, findings
 
 
 def start(build, dir, aws, controller, instance):
