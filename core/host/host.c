@@ -377,14 +377,14 @@ void host_free(struct host *h)
     if (!h)
         return;
     ASSERT_HOST(h);
+    for (struct generation *g = h->generations; g; g = g->next)
+        if (g->self)
+            self_detach(g->self);
     if (h->files) {
         log_debug(LOG_HOST, "not stopped before the end; left to the end of the process");
         return;
     }
     generations_free(h);
-    for (struct generation *g = h->generations; g; g = g->next)
-        if (g->self)
-            self_detach(g->self);
     if (h->generations)
         return; /* a thread that never came back still looks at it */
     lists_free(h);

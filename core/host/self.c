@@ -3,7 +3,7 @@
 #include "log/err.h"
 #include "log/log.h"
 #include <assert.h>
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,8 @@
 
 struct bp_self {
     uint32_t magic;
-    _Atomic(struct bus *) bus; /* NULL: the daemon has ended, only this plugin has not */
+    struct bus *bus;       /* NULL: the daemon has ended, only this plugin has not */
+    pthread_rwlock_t lock; /* of bus: it is not freed while a thread of the plugin uses it */
     char *name, *settings, *state_dir;
 };
 
@@ -37,8 +38,10 @@ static void plugin_log(struct bp_self *self, int32_t level, const char *fmt, ...
 static int64_t plugin_now_ms(struct bp_self *self)
 {
     assert(self->magic == SELF_MAGIC);
-    struct bus *b = atomic_load(&self->bus);
-    return b ? loop_now_ms(bus_loop(b)) : (int64_t)time(NULL) * 1000;
+    pthread_rwlock_rdlock(&self->lock);
+    int64_t now = self->bus ? loop_now_ms(bus_loop(self->bus)) : (int64_t)time(NULL) * 1000;
+    pthread_rwlock_unlock(&self->lock);
+    return now;
 }
 
 static const char *plugin_config(struct bp_self *self)
@@ -58,8 +61,10 @@ static int32_t plugin_emit(struct bp_self *self, const char *event, const char *
     assert(self->magic == SELF_MAGIC);
     if (!event || !fields)
         return err_set(err, BP_INVALID, "emit() needs an event and its fields");
-    struct bus *b = atomic_load(&self->bus);
-    return b ? bus_publish_json(b, event, fields, err) : err_set(err, BP_STOPPED, "bpd has ended");
+    pthread_rwlock_rdlock(&self->lock);
+    int rc = self->bus ? bus_publish_json(self->bus, event, fields, err) : err_set(err, BP_STOPPED, "bpd has ended");
+    pthread_rwlock_unlock(&self->lock);
+    return rc;
 }
 
 static void *plugin_alloc(size_t bytes)
@@ -89,7 +94,8 @@ struct bp_self *self_new(struct bus *b, const char *name, const char *settings, 
     struct bp_self *s = calloc(1, sizeof(*s));
     assert(s);
     s->magic = SELF_MAGIC;
-    atomic_init(&s->bus, b);
+    s->bus = b;
+    pthread_rwlock_init(&s->lock, NULL);
     s->name = strdup(name);
     s->settings = strdup(settings);
     s->state_dir = strdup(state_dir);
@@ -105,13 +111,16 @@ void self_free(struct bp_self *s)
     free(s->name);
     free(s->settings);
     free(s->state_dir);
+    pthread_rwlock_destroy(&s->lock);
     memset(s, 0xdb, sizeof(*s));
     free(s);
 }
 
 void self_detach(struct bp_self *s)
 {
-    atomic_store(&s->bus, NULL);
+    pthread_rwlock_wrlock(&s->lock);
+    s->bus = NULL;
+    pthread_rwlock_unlock(&s->lock);
 }
 
 const char *self_state_dir(const struct bp_self *s)
