@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gather.h"
 #include "schema.h"
 #include "store.h"
 #include "tenant.h"
@@ -78,6 +79,14 @@ static int32_t size_limit(struct store *s)
     return pragma(s, sql);
 }
 
+/* After the migrations, whose transactions may be larger than what memory should hold. */
+static int32_t gather_writes(struct store *s)
+{
+    if (strcmp(s->settings.synchronous, "full") != 0 || gather_begin(s->db) == SQLITE_OK)
+        return BP_OK;
+    return store_fail_sql(s, "prepare the write-ahead log");
+}
+
 static int32_t open_file(struct store *s)
 {
     int32_t rc = file_create(s);
@@ -86,7 +95,10 @@ static int32_t open_file(struct store *s)
     /* SQLite counts every piece of memory under a lock, and nobody asks. In vain when the library is in use already. */
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-    if (sqlite3_open_v2(s->settings.path, &s->db, flags, NULL) != SQLITE_OK)
+    s->gather = gather_new(NULL);
+    if (!s->gather)
+        return store_fail(s, BP_NOMEM, "out of memory opening the queue");
+    if (sqlite3_open_v2(s->settings.path, &s->db, flags, gather_name(s->gather)) != SQLITE_OK)
         return s->db ? store_fail_sql(s, "open the file") : store_fail(s, BP_NOMEM, "out of memory opening the queue");
     sqlite3_busy_timeout(s->db, BUSY_MS);
     sqlite3_extended_result_codes(s->db, 0);
@@ -94,7 +106,8 @@ static int32_t open_file(struct store *s)
     rc = rc ? rc : schema_check_owner(s);
     rc = rc ? rc : wal_mode(s);
     rc = rc ? rc : schema_migrate(s);
-    return rc ? rc : size_limit(s);
+    rc = rc ? rc : size_limit(s);
+    return rc ? rc : gather_writes(s);
 }
 
 int32_t store_open(struct store *s, struct bp_err *err)
@@ -114,6 +127,8 @@ void store_close(struct store *s)
     statements_free(s);
     sqlite3_close_v2(s->db);
     s->db = NULL;
+    gather_free(s->gather);
+    s->gather = NULL;
     names_clear(&s->tenants);
     names_clear(&s->effects);
     names_clear(&s->workers);

@@ -53,6 +53,7 @@ struct store {
     const struct bp_host *host;
     struct settings settings;
     sqlite3 *db;
+    struct gather *gather; /* through which it is open */
     sqlite3_stmt *statements[STATEMENT_COUNT];
     struct bp_err failure; /* why the batch ends, set by store_fail and friends */
     struct mem mem;        /* lives until the next operation */
