@@ -12,7 +12,7 @@
 #define CACHE_TTL_MS   5000
 #define CACHE_MAX      16384
 #define BUCKETS        4096
-#define TOUCH_EVERY_MS 15000 /* a worker's last_seen is written at most so often */
+#define TOUCH_EVERY_MS 15000 /* a worker's last_seen is written at most so often, if that keeps it from being stale */
 #define TOUCH_FLUSH_MS 1000  /* touches are collected so long: many workers share one transaction */
 
 struct entry {
@@ -223,7 +223,8 @@ void auth_follow(struct dispatch *d, const struct bp_worker_row *row)
 /* last_seen of a worker that did nothing but call: leases and heartbeats are noted by the store itself. */
 static void touch_later(struct auth_cache *c, const struct worker_auth *w)
 {
-    if (dispatch_now(c->d) - w->last_seen_ms < TOUCH_EVERY_MS)
+    int64_t quarter = c->d->set.stale_ms / 4;
+    if (dispatch_now(c->d) - w->last_seen_ms < (quarter < TOUCH_EVERY_MS ? quarter : TOUCH_EVERY_MS))
         return;
     size_t n = strlen(w->worker_id) + 1;
     struct touch *t = calloc(1, sizeof *t + n);

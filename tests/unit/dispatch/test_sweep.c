@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "dispatch/auth.h"
 #include "dispatch/rig.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char *const fast[] = {"dispatch.leaseTtlSeconds=10", "dispatch.sweepMilliseconds=50",
@@ -142,6 +144,35 @@ static void worker_not_seen_for_long_is_removed_unless_it_holds_a_lease(void **s
     rig_free(r);
 }
 
+static void worker_that_calls_is_not_stale_however_soon_others_are(void **state)
+{
+    (void)state;
+    const char *sets[] = {"workers.staleSeconds=10", NULL};
+    struct rig *r = rig_new(sets);
+    struct answer a = {0};
+    char token[80];
+    do_worker(r, dispatch_worker_register, NULL, "{'worker_id':'w','fleet_slug':'noop','stage':'local'}", &a);
+    snprintf(token, sizeof token, "%s", json_str(a.data, "token", ""));
+    answer_reset(&a);
+    struct worker_auth *silent = worker_in(r, "silent", "noop");
+    rig_sleep(r, 2000);
+    for (int i = 0; i < 60 && r->events[EVENT_WORKER_GONE] < 1; i++) {
+        auth_forget(r->d, "w"); /* as it is after some seconds */
+        struct worker_auth *w = worker_with_token(r, token);
+        assert_non_null(w);
+        worker_auth_free(w);
+        rig_turn(r, 500);
+    }
+    dispatch_worker_list(r->d, answer_keep, &a);
+    rig_wait(r, &a);
+    struct json_object *list = json_member(a.data, "workers");
+    assert_int_equal(json_object_array_length(list), 1);
+    assert_string_equal(json_str(json_object_array_get_idx(list, 0), "worker_id", ""), "w");
+    answer_reset(&a);
+    worker_auth_free(silent);
+    rig_free(r);
+}
+
 static void lost_worker_is_removed_once_its_lease_ran_out(void **state)
 {
     (void)state;
@@ -194,6 +225,7 @@ int main(void)
         cmocka_unit_test(sweep_comes_when_something_is_due_not_only_on_its_period),
         cmocka_unit_test(sweep_outlives_a_queue_that_fails),
         cmocka_unit_test(worker_not_seen_for_long_is_removed_unless_it_holds_a_lease),
+        cmocka_unit_test(worker_that_calls_is_not_stale_however_soon_others_are),
         cmocka_unit_test(lost_worker_is_removed_once_its_lease_ran_out),
         cmocka_unit_test(stats_are_asked_for_once_however_many_want_them),
     };
