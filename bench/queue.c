@@ -3,18 +3,17 @@
  * queue - how fast a queue plugin is by itself: no HTTP, no bus, one thread that hands batches to apply().
  *
  *   queue PLUGIN.so [--batch 1,32,128,256] [--leases 1] [--mixed|--together] [--seconds 3] [--workflows 4]
- *         [--workers 16] [--preload 0] [--finished 0] [--days 0] [--first SLUG] [--dir DIR] [--settings JSON] [--server
- * PID]
+ *         [--workers 16] [--preload 0] [--finished 0] [--days 0] [--first SLUG] [--dir DIR] [--settings JSON]
+ *         [--server PID]
  *
  * A cycle is submit + lease + complete of one job. Each round sends three batches of `batch` jobs each: submits, leases
  * of --leases jobs at once, completes; with --mixed the completes of a round go with the submits of the next, as in a
  * daemon with as many producers as workers; with --together a round is one batch of completes, submits and leases of
  * one job, whose numbers vary by a half, as those of a daemon with much to do, behind a queue of some hundred.
- * --preload queues that many jobs first and then also times statistics,
- * sweeps and leases. --finished puts that many jobs through first, which are not measured. All operations say that they
- * happen --days ago. --first names the first workflow; --dir is where the plugin keeps its files, and they stay: so a
- * store is made for a daemon, with --seconds 0. --server names the process of the database, whose CPU time is then told
- * too.
+ * --preload queues that many jobs first and then also times statistics, sweeps and leases. --finished puts that many
+ * jobs through first, which are not measured. All operations say that they happen --days ago. --first names the first
+ * workflow; --dir is where the plugin keeps its files, and they stay: so a store is made for a daemon, with --seconds
+ * 0. --server names the process of the database, whose CPU time is then told too.
  */
 #include <bp/queue.h>
 #include <dirent.h>

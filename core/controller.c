@@ -188,9 +188,9 @@ static void become_ready(struct controller *k)
     sd_notify_send(state);
     log_info(LOG_CORE, "ready after %lld ms: %u workflows, %s", (long long)(loop_now_ms(app->loop) - app->started_ms),
              host_workflow_count(app->host), app->url);
-    if (host_refused_count(app->host))
-        log_warn(LOG_CORE, "%u files of plugins and workflows are refused; bpctl plugin list says why",
-                 host_refused_count(app->host));
+    uint32_t refused = host_refused_count(app->host);
+    if (refused)
+        log_warn(LOG_CORE, "%u files of plugins and workflows are refused; bpctl plugin list says why", refused);
     bus_publish(app->bus, EVENT_CORE_STATE, "ready", "");
 }
 
@@ -286,8 +286,9 @@ static int fleet_counts_for_scale(void *fleets, const char *slug, struct bp_view
     v->terminating = c.terminating;
     v->busy = c.busy;
     v->launch_failures = c.launch_failures;
-    v->queued += c.returning < v->leased ? c.returning : v->leased; /* as good as queued: they need another instance */
-    v->leased -= c.returning < v->leased ? c.returning : v->leased;
+    int64_t returning = c.returning < v->leased ? c.returning : v->leased;
+    v->queued += returning; /* as good as queued: they need another instance */
+    v->leased -= returning;
     if (c.max_size > 0)
         v->max_size = c.max_size;
     *described_ms = c.described_ms;

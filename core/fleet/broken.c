@@ -34,7 +34,7 @@ static void replace(struct fleets *f, struct fleet *fl, struct instance *i)
     snprintf(a.type, sizeof a.type, "%s", i->now.type);
     snprintf(a.text, sizeof a.text, "replaced: %.140s (scale.replaceUnhealthy)", why);
     activities_note(f, fl, &a);
-    i->silent = 1;
+    i->given_up = 1;
     drain_instance(f, fl, i, why);
 }
 

@@ -29,7 +29,7 @@ void fleet_detail(struct fleets *f, const char *slug, struct policy_fleet *out)
     int64_t now = fleets_now(f);
     out->n_busy = out->n_idle = out->n_booting = 0;
     for (const struct instance *i = fl && fl->described_ms ? fl->instances : NULL; i; i = i->next) {
-        int live = i->now.state == BP_INSTANCE_PENDING || i->now.state == BP_INSTANCE_RUNNING;
+        int live = instance_is_live(i);
         if (!live || drain_leaves(i->drain) || (i->fault[0] && i->leases == 0))
             continue;
         if (i->leases > 0)

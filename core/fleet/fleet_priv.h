@@ -31,7 +31,7 @@ struct instance {
     int64_t idle_since_ms, busy_since_ms;
     int64_t lived_ms;        /* up to when its life has been counted, 0: it is not */
     int64_t silent_since_ms; /* monotonic; no worker of it has been registered since, 0: one is */
-    int silent;              /* it is ended for that, or for what follows, so growth does not call it back */
+    int given_up;            /* it is ended for that, or for what follows: growth does not call it back */
     int noticed;             /* its worker left on an interruption notice, which the provider may tell of later */
     char fault[200];         /* what its worker says of its device, "": it is sound */
     int protecting;          /* a call is under way that protects it (1) or ends that (2) */
@@ -111,6 +111,8 @@ struct fleets {
 struct fleet *fleet_find(struct fleets *f, const char *slug);
 void fleet_free(struct fleet *fl); /* taken out of the list already */
 struct instance *instance_find(struct fleet *fl, const char *id);
+/* Pending or running. */
+int instance_is_live(const struct instance *i);
 int64_t fleets_now(const struct fleets *f);
 /* Looks again soon (a burst of wishes is one look). */
 void fleets_poke(struct fleets *f);

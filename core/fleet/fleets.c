@@ -16,6 +16,11 @@ struct fleet *fleet_find(struct fleets *f, const char *slug)
     return name_map_get(&f->by_slug, slug);
 }
 
+int instance_is_live(const struct instance *i)
+{
+    return i->now.state == BP_INSTANCE_PENDING || i->now.state == BP_INSTANCE_RUNNING;
+}
+
 struct instance *instance_find(struct fleet *fl, const char *id)
 {
     return name_map_get(&fl->by_id, id);

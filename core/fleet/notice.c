@@ -9,19 +9,14 @@
 #include "log/json.h"
 #include <string.h>
 
-static int is_live(const struct instance *i)
-{
-    return i->now.state == BP_INSTANCE_PENDING || i->now.state == BP_INSTANCE_RUNNING;
-}
-
 void notice_follow(struct fleets *f, struct fleet *fl)
 {
     if (config_bool(f->config, CONFIG_SCALE_DRY_RUN))
         return;
     for (struct instance *i = fl->instances; i; i = i->next) {
-        if (!i->now.interrupting || !is_live(i))
+        if (!i->now.interrupting || !instance_is_live(i))
             continue;
-        i->silent = 1;
+        i->given_up = 1;
         if (i->drain == DRAIN_NONE)
             drain_instance(f, fl, i, "interruption notice");
     }

@@ -7,11 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static int is_live(const struct instance *i)
-{
-    return i->now.state == BP_INSTANCE_PENDING || i->now.state == BP_INSTANCE_RUNNING;
-}
-
 /* ---- out ---- */
 
 /* On the provider's thread. */
@@ -43,7 +38,7 @@ static int32_t cancel_drains(struct fleets *f, struct fleet *fl, int32_t n)
 {
     int32_t cancelled = 0;
     for (struct instance *i = fl->instances; i && cancelled < n; i = i->next) {
-        if (i->drain != DRAIN_MARKED || i->rolling || i->silent || !is_live(i))
+        if (i->drain != DRAIN_MARKED || i->rolling || i->given_up || !instance_is_live(i))
             continue;
         drain_cancel(f, fl, i);
         cancelled++;
@@ -56,7 +51,7 @@ static int32_t ending(const struct fleet *fl)
 {
     int32_t n = 0;
     for (const struct instance *i = fl->instances; i; i = i->next)
-        n += drain_ends(i->drain) && is_live(i);
+        n += drain_ends(i->drain) && instance_is_live(i);
     return n;
 }
 
@@ -96,7 +91,7 @@ static struct instance *pick(const struct fleets *f, struct fleet *fl)
     struct scale_in_candidate first = {0};
     for (struct instance *i = fl->instances; i; i = i->next) {
         struct scale_in_candidate c = candidate(f, i);
-        if (i->drain != DRAIN_NONE || !is_live(i) || i->leases > 0 || (best && !scale_in_before(&c, &first)))
+        if (i->drain != DRAIN_NONE || !instance_is_live(i) || i->leases > 0 || (best && !scale_in_before(&c, &first)))
             continue;
         best = i;
         first = c;
@@ -131,7 +126,7 @@ int fleet_resize(struct fleets *f, const char *slug, int32_t to, const char *rea
     for (const struct instance *i = fl->instances; i; i = i->next) {
         if (i->drain == DRAIN_UNMARKING || i->drain == DRAIN_MARKING)
             return err_set(err, BP_LATER, "%s: the drain of %s is under way", slug, i->now.id);
-        leaving += drain_leaves(i->drain) && is_live(i);
+        leaving += drain_leaves(i->drain) && instance_is_live(i);
     }
     int32_t now = fl->desired - leaving;
     if (to > now)

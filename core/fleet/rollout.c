@@ -34,14 +34,9 @@ struct asker {
     void *arg;
 };
 
-static int is_live(const struct instance *i)
-{
-    return i->now.state == BP_INSTANCE_PENDING || i->now.state == BP_INSTANCE_RUNNING;
-}
-
 static int is_old(const struct fleet *fl, const struct instance *i)
 {
-    return fl->rollout.before_ms && i->old && is_live(i);
+    return fl->rollout.before_ms && i->old && instance_is_live(i);
 }
 
 /* Those that are known when it starts. Of one begun by an earlier process, by their times: clouds tell whole seconds.
@@ -75,7 +70,7 @@ static void tell(struct fleets *f, struct fleet *fl, const char *status, const c
 static void forget(struct fleets *f, struct fleet *fl)
 {
     for (struct instance *i = fl->instances; i; i = i->next) {
-        if (i->rolling && i->drain == DRAIN_MARKED && is_live(i))
+        if (i->rolling && i->drain == DRAIN_MARKED && instance_is_live(i))
             drain_cancel(f, fl, i);
         i->rolling = i->old = 0;
     }
@@ -218,7 +213,7 @@ static void drain_old(struct fleets *f, struct fleet *fl)
     int32_t running = 0, rolling[2] = {0, 0};
     for (const struct instance *i = fl->instances; i; i = i->next) {
         running += i->now.state == BP_INSTANCE_RUNNING;
-        rolling[i->leases > 0] += i->rolling && is_live(i);
+        rolling[i->leases > 0] += i->rolling && instance_is_live(i);
     }
     int32_t most = running / DRAIN_SHARE > 1 ? running / DRAIN_SHARE : 1;
     for (struct instance *i = fl->instances; i; i = i->next) {

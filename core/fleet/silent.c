@@ -21,11 +21,6 @@ static int64_t limit_ms(const struct fleets *f, const struct fleet *fl)
     return (int64_t)(s * 1000) << (fl->silences < DOUBLINGS ? fl->silences : DOUBLINGS);
 }
 
-static int is_live(const struct instance *i)
-{
-    return i->now.state == BP_INSTANCE_PENDING || i->now.state == BP_INSTANCE_RUNNING;
-}
-
 static void give_up(struct fleets *f, struct fleet *fl, struct instance *i, int64_t silent_ms)
 {
     struct bp_activity a = {.at_ms = fleets_now(f), .failed = 1, .reason = "silent"};
@@ -36,7 +31,7 @@ static void give_up(struct fleets *f, struct fleet *fl, struct instance *i, int6
              "secret and network",
              (double)silent_ms / 1000.0);
     activities_note(f, fl, &a);
-    i->silent = 1;
+    i->given_up = 1;
     drain_instance(f, fl, i, "no worker of it registered");
 }
 
@@ -50,10 +45,10 @@ void silent_follow(struct fleets *f, struct fleet *fl)
             if (i->silent_since_ms)
                 fl->silences = 0;
             i->silent_since_ms = 0;
-            i->silent &= i->drain != DRAIN_NONE;
+            i->given_up &= i->drain != DRAIN_NONE;
         } else if (!i->silent_since_ms) {
             i->silent_since_ms = now;
-        } else if (!never && is_live(i) && i->drain == DRAIN_NONE && now - i->silent_since_ms >= limit) {
+        } else if (!never && instance_is_live(i) && i->drain == DRAIN_NONE && now - i->silent_since_ms >= limit) {
             give_up(f, fl, i, now - i->silent_since_ms);
             given_up++;
         }

@@ -173,10 +173,10 @@ static void next_begin(struct host *h);
 static void settle(struct probe *p, const char *why, int later)
 {
     struct generation *g = p->generation;
-    const struct source *s = source_find(g->host, g->file);
     probe_free(p);
     if (why) {
-        (later && s && source_is_patient(s) ? generation_refuse_for_now : generation_refuse)(g, why);
+        const struct source *s = later ? source_find(g->host, g->file) : NULL;
+        (s && source_is_patient(s) ? generation_refuse_for_now : generation_refuse)(g, why);
         return;
     }
     generation_move(g, LOADED, NULL);

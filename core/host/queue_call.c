@@ -155,7 +155,7 @@ void queue_call_free(struct queue_call *q)
 
 void queue_call_then(struct queue_call *q, struct queue_call *then, queue_reply fn, void *arg)
 {
-    assert(q->magic == CALL_MAGIC && then->magic == CALL_MAGIC && !q->then);
+    assert(q->magic == CALL_MAGIC && then->magic == CALL_MAGIC && !q->then && !then->then); /* two at the most */
     then->reply = fn;
     then->arg = arg;
     q->then = then;

@@ -55,8 +55,7 @@ ENDING_ROUTE(fail)
 
 static void abandon(struct call *c)
 {
-    if (c->http)
-        dispatch_poll_abandon(c->http->app->dispatch, c);
+    left(c);
     call_drop(c);
 }
 

@@ -33,7 +33,7 @@ struct memos {
     struct loop_timer *minute, *next;
     int none;            /* the queue keeps no memos */
     int reading;         /* answers that are awaited before a read is whole; 0: none is under way */
-    int failed;          /* one of them failed */
+    int failed;          /* one of them failed, or brings what may be too old */
     int asking_rules;    /* a read of what other controllers changed is under way */
     int lives_known;     /* since this controller leads */
     int64_t rules_as_of; /* changes that the answer under way cannot know */

@@ -125,11 +125,9 @@ void worker_attempt_ended(struct worker *w)
     struct attempt *gone = w->attempt;
     w->attempt = NULL;
     attempt_free(gone);
-    int held = worker_take(w);
-    if (held && worker_is_stopping(w)) { /* told so while the report was on its way */
-        attempt_interrupt(w->attempt, w->stop_reason, w->stop_deadline_ms - mono_ms());
-    } else if (held) {
-        ;
+    if (worker_take(w)) {
+        if (worker_is_stopping(w)) /* told so while the report was on its way */
+            attempt_interrupt(w->attempt, w->stop_reason, w->stop_deadline_ms - mono_ms());
     } else if (worker_is_stopping(w)) {
         worker_leave(w);
     } else if (!w->token[0]) {

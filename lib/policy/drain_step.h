@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * drain_step.h - scale-in of one instance as a pure function: where it stands and what happened give where it stands
- * then and what is to be done. drain.c does it; tests/unit/fleet/test_drain_states.c tries every order of events.
+ * then and what is to be done. core/fleet/drain.c does it; tests/unit/fleet/test_drain_states.c tries every order of
+ * events.
  *
  *   NONE -> MARKING -> MARKED -> ENDING -> (described as gone)
  *             ^          |  ^       |

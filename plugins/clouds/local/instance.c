@@ -192,7 +192,7 @@ static void record_end(struct fleet *f, const struct instance *i, const struct l
 }
 
 /* Its worker heeded the notice: as in a cloud, the machine is there until it is ended or taken. */
-static int is_left(struct fleet *f, struct instance *i, int64_t now)
+static int stays(struct fleet *f, struct instance *i, int64_t now)
 {
     if (i->removing || now >= i->interrupt_at_ms)
         return 0;
@@ -206,7 +206,7 @@ static void step_process(struct fleet *f, struct instance *i, const struct local
 {
     int status = -1;
     if (i->left || process_ended(&i->process, &status)) {
-        if (is_left(f, i, now))
+        if (stays(f, i, now))
             return;
         record_end(f, i, l, now, status);
         end(f, i, l, now);

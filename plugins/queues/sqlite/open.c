@@ -82,9 +82,11 @@ static int32_t size_limit(struct store *s)
 /* After the migrations, whose transactions may be larger than what memory should hold. */
 static int32_t gather_writes(struct store *s)
 {
-    if (strcmp(s->settings.synchronous, "full") != 0 || gather_begin(s->db) == SQLITE_OK)
+    int code = strcmp(s->settings.synchronous, "full") == 0 ? gather_begin(s->db) : SQLITE_OK;
+    if (code == SQLITE_OK)
         return BP_OK;
-    return store_fail_sql(s, "prepare the write-ahead log");
+    return store_fail(s, code == SQLITE_NOMEM ? BP_NOMEM : BP_IO, "cannot prepare the write-ahead log of %.150s: %s",
+                      s->settings.path, sqlite3_errstr(code)); /* not always an error of the connection */
 }
 
 static int32_t open_file(struct store *s)

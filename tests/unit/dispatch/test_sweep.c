@@ -121,6 +121,18 @@ static void sweep_outlives_a_queue_that_fails(void **state)
     rig_free(r);
 }
 
+/* Of the workers only this one is there. */
+static void assert_left(struct rig *r, const char *id)
+{
+    struct answer a = {0};
+    dispatch_worker_list(r->d, answer_keep, &a);
+    rig_wait(r, &a);
+    struct json_object *list = json_member(a.data, "workers");
+    assert_int_equal(json_object_array_length(list), 1);
+    assert_string_equal(json_str(json_object_array_get_idx(list, 0), "worker_id", ""), id);
+    answer_reset(&a);
+}
+
 static void worker_not_seen_for_long_is_removed_unless_it_holds_a_lease(void **state)
 {
     (void)state;
@@ -133,12 +145,7 @@ static void worker_not_seen_for_long_is_removed_unless_it_holds_a_lease(void **s
     rig_sleep(r, 20000);
     until_event(r, EVENT_WORKER_GONE, 1);
     answer_reset(&a);
-    dispatch_worker_list(r->d, answer_keep, &a);
-    rig_wait(r, &a);
-    struct json_object *list = json_member(a.data, "workers");
-    assert_int_equal(json_object_array_length(list), 1);
-    assert_string_equal(json_str(json_object_array_get_idx(list, 0), "worker_id", ""), "busy");
-    answer_reset(&a);
+    assert_left(r, "busy");
     worker_auth_free(idle);
     worker_auth_free(busy);
     rig_free(r);
@@ -163,12 +170,7 @@ static void worker_that_calls_is_not_stale_however_soon_others_are(void **state)
         worker_auth_free(w);
         rig_turn(r, 500);
     }
-    dispatch_worker_list(r->d, answer_keep, &a);
-    rig_wait(r, &a);
-    struct json_object *list = json_member(a.data, "workers");
-    assert_int_equal(json_object_array_length(list), 1);
-    assert_string_equal(json_str(json_object_array_get_idx(list, 0), "worker_id", ""), "w");
-    answer_reset(&a);
+    assert_left(r, "w");
     worker_auth_free(silent);
     rig_free(r);
 }

@@ -1,68 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an operator imposed and what was measured of instances is there again after a restart, from the queue. */
-#include "scale/rig.h"
+#include "scale/memo_fixture.h"
 
 #include "log/err.h"
 #include "policy/slo.h"
-#include "scale/scale_priv.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-static char lives[256]; /* as the fleets have them, JSON */
-
-static int counts(void *fleets, const char *slug, struct bp_view *v, int64_t *described_ms)
-{
-    (void)slug;
-    v->desired = 0;
-    *described_ms = loop_now_ms(((struct rig *)fleets)->loop);
-    return 0;
-}
-
-static int32_t resized; /* to what, the last time; -1: not */
-
-static int resize(void *fleets, const char *slug, int32_t to, const char *reason, struct bp_err *err)
-{
-    (void)fleets;
-    (void)slug;
-    (void)reason;
-    (void)err;
-    resized = to;
-    return 0;
-}
-
-static struct json_object *lives_now(void *fleets)
-{
-    (void)fleets;
-    return json_tokener_parse(lives);
-}
-
-static void take_lives(void *fleets, struct json_object *o)
-{
-    (void)fleets;
-    snprintf(lives, sizeof lives, "%s", json_text(o));
-}
-
-static int leading = 1;
-
-static int leads(void *arg, struct lead_term *term)
-{
-    (void)arg;
-    *term = (struct lead_term){0, INT64_MAX};
-    return leading;
-}
-
-static struct scale *begin(struct rig *r)
-{
-    struct scale_fleet fleet = {
-        .counts = counts, .resize = resize, .fleets = r, .lives = lives_now, .take_lives = take_lives};
-    struct leads who = {leads, NULL};
-    struct scale *s = scale_new(r->bus, NULL, r->config, &fleet);
-    assert_non_null(s);
-    scale_set_leads(s, &who);
-    scale_start(s);
-    return s;
-}
 
 static int is_known(struct rig *r, const void *arg)
 {
@@ -76,22 +20,6 @@ static struct scale *begun(struct rig *r)
     struct scale *s = begin(r);
     rig_until(r, is_known, s);
     return s;
-}
-
-static struct rig *remembering_as(const char *const *sets)
-{
-    struct rig *r = rig_new(sets);
-    r->keeps_memos = 1;
-    leading = 1;
-    resized = -1;
-    snprintf(lives, sizeof lives, "{}");
-    return r;
-}
-
-static struct rig *remembering(void)
-{
-    static const char *const sets[] = {"scale.tickMilliseconds=100", "scale.policy=target", NULL};
-    return remembering_as(sets);
 }
 
 static int decides_slo(struct rig *r, const void *arg)
@@ -131,13 +59,6 @@ static void killed(struct rig *r, struct scale *s)
     loop_timer_cancel(s->soon);
     rig_turn(r, 30);
     scale_free(s);
-}
-
-static void quit(struct rig *r, struct scale *s)
-{
-    rig_quiet(r);
-    scale_free(s);
-    rig_free(r);
 }
 
 static void rule(struct scale *s, enum scale_rule_kind k, int32_t value, int64_t until_ms)
@@ -278,16 +199,6 @@ static int is_held(struct rig *r, const void *arg)
 {
     (void)r;
     return ((const struct scale *)arg)->items->hold_size == 4;
-}
-
-static void remember(struct rig *r, uint32_t at, const char *kind, const char *workflow, const char *text)
-{
-    pthread_mutex_lock(&r->lock);
-    snprintf(r->memos[at].kind, sizeof r->memos[at].kind, "%s", kind);
-    snprintf(r->memos[at].workflow, sizeof r->memos[at].workflow, "%s", workflow);
-    snprintf(r->memos[at].text, sizeof r->memos[at].text, "%s", text);
-    r->n_memos = at + 1 > r->n_memos ? at + 1 : r->n_memos;
-    pthread_mutex_unlock(&r->lock);
 }
 
 static void what_is_said_at_another_controller_counts_at_the_next_tick(void **state)

@@ -1,77 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is remembered is read before anything is decided, and anew with each term of the lead. */
-#include "scale/rig.h"
+#include "scale/memo_fixture.h"
 
-#include "scale/scale_priv.h"
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
-
-static int counts(void *fleets, const char *slug, struct bp_view *v, int64_t *described_ms)
-{
-    (void)slug;
-    v->desired = 0;
-    *described_ms = loop_now_ms(((struct rig *)fleets)->loop);
-    return 0;
-}
-
-static int32_t resized; /* to what, the last time; -1: not */
-
-static int resize(void *fleets, const char *slug, int32_t to, const char *reason, struct bp_err *err)
-{
-    (void)fleets;
-    (void)slug;
-    (void)reason;
-    (void)err;
-    resized = to;
-    return 0;
-}
-
-static int leading = 1;
-
-static int leads(void *arg, struct lead_term *term)
-{
-    (void)arg;
-    *term = (struct lead_term){0, INT64_MAX};
-    return leading;
-}
-
-static struct scale *begin(struct rig *r)
-{
-    struct scale_fleet fleet = {.counts = counts, .resize = resize, .fleets = r};
-    struct leads who = {leads, NULL};
-    struct scale *s = scale_new(r->bus, NULL, r->config, &fleet);
-    assert_non_null(s);
-    scale_set_leads(s, &who);
-    scale_start(s);
-    return s;
-}
-
-static struct rig *remembering(void)
-{
-    struct rig *r = rig_new((const char *const[]){"scale.tickMilliseconds=100", "scale.policy=target", NULL});
-    r->keeps_memos = 1;
-    leading = 1;
-    resized = -1;
-    return r;
-}
-
-static void remember(struct rig *r, uint32_t at, const char *kind, const char *workflow, const char *text)
-{
-    pthread_mutex_lock(&r->lock);
-    snprintf(r->memos[at].kind, sizeof r->memos[at].kind, "%s", kind);
-    snprintf(r->memos[at].workflow, sizeof r->memos[at].workflow, "%s", workflow);
-    snprintf(r->memos[at].text, sizeof r->memos[at].text, "%s", text);
-    r->n_memos = at + 1 > r->n_memos ? at + 1 : r->n_memos;
-    pthread_mutex_unlock(&r->lock);
-}
-
-static void quit(struct rig *r, struct scale *s)
-{
-    rig_quiet(r);
-    scale_free(s);
-    rig_free(r);
-}
 
 static void assert_only_decided(const struct scale_item *i, int32_t to)
 {

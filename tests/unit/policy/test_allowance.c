@@ -210,5 +210,5 @@ int main(void)
         cmocka_unit_test(instances_that_its_settings_give_are_not_charged),
         cmocka_unit_test(a_clock_that_jumps_charges_nothing),
     };
-    return cmocka_run_group_tests_name("scale_allowance", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("policy_allowance", tests, NULL, NULL);
 }
