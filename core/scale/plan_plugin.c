@@ -195,7 +195,7 @@ int32_t plan_by_plugin(void *arg, const struct policy_now *now, void *memory, st
 {
     const struct plugin_policy *by = arg;
     const struct bp_view *v = now->view;
-    if (is_silent(by->item, by->workflow))
+    if (is_silent(by->item, by->workflow) || by->item->offences >= SCALE_OFFENCES) /* a late answer was the last one */
         return instead(now, by->workflow, p);
     struct plan_call *c = by->item->asked = ask(by->workflow, v, memory);
     if (!c)
