@@ -316,6 +316,80 @@ static void a_key_that_climbs_out_is_refused(void **state)
     refused("below tenants/acme/");
 }
 
+/* Columns that are the queue's own: with a value of another's in it the row could not be written any more (attempts +
+ * 1), would be taken for one of ours (created_ms), or would hand out what belongs to another tenant (checkpoint_key).
+ */
+static void a_column_that_is_to_be_left_out_is_refused(void **state)
+{
+    static const char *const COLUMNS[][2] = {
+        {"attempts", "2147483647"},
+        {"requeues", "2147483647"},
+        {"attempts", "-2147483648"},
+        {"created_ms", "1700000000000"},
+        {"queued_ms", "9223372036854775807"},
+        {"leased_ms", "-9223372036854775808"},
+        {"first_leased_ms", "1"},
+        {"wait_ms", "-1"},
+        {"share_tag", "1e308"},
+        {"sort_key", "-128"},
+        {"flags", "15"},
+        {"waits_for", "32767"},
+        {"worker_id", "1"},
+        {"ended_by", "1"},
+        {"cancel_requested", "1"},
+        {"lease_token", "'t'"},
+        {"output_suffix", "'../../../b'"},
+        {"checkpoint_key", "'tenants/zenith/jobs/1/checkpoint'"},
+        {"progress", "-1e308"},
+        {"last_error", "''"},
+    };
+    struct bp_err err;
+    (void)state;
+    for (size_t i = 0; i < sizeof COLUMNS / sizeof *COLUMNS; i++) {
+        int64_t ours;
+        database_run("DELETE FROM DB.ai_job_dispatches");
+        insert(COLUMNS[i][0], COLUMNS[i][1]);
+        refused(COLUMNS[i][0]);
+        struct bp_op again = {.kind = BP_OP_RETRY, .u.retry = {.id = last_id()}};
+        assert_int_equal(queue_run(h, &again, &err), BP_OK);
+        assert_int_equal(queue_submit(h, NULL, &ours, &err), BP_OK);
+        assert_int_equal(queue_lease(h, "w", "t1"), again.u.retry.id);
+        assert_int_equal(queue_lease(h, "w", "t2"), ours);
+        assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches WHERE attempts<>1 OR share_tag<>0 OR "
+                                      "flags<>0 OR waits_for<>0 OR checkpoint_key IS NOT NULL OR requeues<>0"),
+                         0);
+    }
+}
+
+/* As above, before any sweep. */
+static void such_a_row_holds_up_no_lease(void **state)
+{
+    struct bp_err err;
+    int64_t ours;
+    (void)state;
+    insert("attempts, priority", "2147483647, 1000");
+    insert("created_ms, priority", "1, 1000");
+    assert_int_equal(queue_submit(h, NULL, &ours, &err), BP_OK);
+    assert_int_equal(queue_lease(h, "w", "t"), ours);
+    assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches WHERE status='failed'"), 2);
+}
+
+/* A row that claims to run already ends too, and the counters know nothing of it. */
+static void a_row_that_claims_to_be_leased_ends(void **state)
+{
+    struct bp_op op;
+    (void)state;
+    insert("status, attempts, worker_id", "'leased', 2147483647, 1");
+    insert("status, due_ms", "'leased', -9223372036854775808");
+    for (int i = 0; i < 3; i++) {
+        swept(&op);
+        fake_host_free(op.u.sweep.memory);
+    }
+    assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches WHERE status<>'failed'"), 0);
+    assert_int_equal(database_int("SELECT SUM(leased) FROM DB.dispatch_counters WHERE owner=1"), 0);
+    assert_int_equal(queue_lease(h, "w", "t"), 0);
+}
+
 static void bad_rows_do_not_hold_up_the_good_ones_behind_them(void **state)
 {
     (void)state;
@@ -381,6 +455,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_key_that_no_upload_has_is_refused, fresh, stop),
         cmocka_unit_test_setup_teardown(the_key_of_another_tenant_is_refused_for_good, fresh, stop),
         cmocka_unit_test_setup_teardown(a_key_that_climbs_out_is_refused, fresh, stop),
+        cmocka_unit_test_setup_teardown(a_column_that_is_to_be_left_out_is_refused, fresh, stop),
+        cmocka_unit_test_setup_teardown(such_a_row_holds_up_no_lease, fresh, stop),
+        cmocka_unit_test_setup_teardown(a_row_that_claims_to_be_leased_ends, fresh, stop),
         cmocka_unit_test_setup_teardown(bad_rows_do_not_hold_up_the_good_ones_behind_them, fresh, stop),
         cmocka_unit_test_setup_teardown(many_rows_of_every_wrong_kind_block_nobody, fresh, stop),
     };

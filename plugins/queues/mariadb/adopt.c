@@ -20,19 +20,37 @@
 /* What such a row has and no other. */
 struct foreign {
     const char *key, *mime;
+    const char *own; /* the first column with a value that is not for others to give, or NULL */
 };
+
+/* The columns that are the queue's own, as long as they have their defaults. */
+#define OWN_NUMBERS(X)                                                                                                 \
+    X(created_ms)                                                                                                      \
+    X(updated_ms)                                                                                                      \
+    X(due_ms) X(queued_ms) X(leased_ms) X(first_leased_ms) X(wait_ms) X(finished_ms) X(attempts) X(requeues)           \
+        X(cancel_requested) X(ended_by) X(worker_id) X(sort_key) X(share_tag) X(flags) X(waits_for) X(progress)        \
+            X(duration_seconds)
+#define OWN_TEXTS(X)         X(lease_token) X(output_suffix) X(last_error) X(progress_text) X(checkpoint_key)
+#define NUMBER_GIVEN(column) " WHEN " #column "<>0 THEN '" #column "'"
+#define TEXT_GIVEN(column)   " WHEN " #column " IS NOT NULL THEN '" #column "'"
+#define NUMBER_EMPTY(column) #column "=0,"
+#define TEXT_EMPTY(column)   #column "=NULL,"
 
 static int32_t foreign_read(struct store *s, int64_t id, struct foreign *f)
 {
     struct reply r;
     *f = (struct foreign){0};
     sql_clear(&s->q);
-    sql_add(&s->q, "SELECT input_key, input_mime FROM ai_job_dispatches WHERE id=%l", id);
+    sql_add(&s->q,
+            "SELECT input_key, input_mime, CASE" OWN_NUMBERS(NUMBER_GIVEN)
+                OWN_TEXTS(TEXT_GIVEN) " END FROM ai_job_dispatches WHERE id=%l",
+            id);
     int32_t rc = query_one(s, &s->q, &r);
     if (!rc && reply_next(&r)) {
         f->key = r.row[0] ? mem_text(&s->mem, r.row[0], strlen(r.row[0])) : NULL;
         f->mime = r.row[1] ? mem_text(&s->mem, r.row[1], strlen(r.row[1])) : NULL;
-        if ((r.row[0] && !f->key) || (r.row[1] && !f->mime))
+        f->own = r.row[2] ? mem_text(&s->mem, r.row[2], strlen(r.row[2])) : NULL;
+        if ((r.row[0] && !f->key) || (r.row[1] && !f->mime) || (r.row[2] && !f->own))
             rc = store_nomem(s);
     }
     reply_done(&r);
@@ -76,6 +94,10 @@ static void judge(const struct job *j, const struct foreign *f, char why[WHY_BYT
                  (long long)j->workflow_id);
     else if (!r->status)
         snprintf(why, WHY_BYTES, "inserted with a status that is none; leave it out");
+    else if (r->status == BP_JOB_LEASED)
+        snprintf(why, WHY_BYTES, "inserted with status leased; leave it out");
+    else if (f->own)
+        snprintf(why, WHY_BYTES, "inserted with a value in %s, which is the queue's own; leave it out", f->own);
     else if (j->effect_id && !r->effect)
         snprintf(why, WHY_BYTES, "inserted with effect_id %lld, which is not in effects", (long long)j->effect_id);
     else if (r->priority < -PRIORITY_MAX || r->priority > PRIORITY_MAX)
@@ -121,10 +143,24 @@ static int32_t within(int32_t value, int32_t limit)
     return value < -limit ? -limit : value > limit ? limit : value;
 }
 
-/* The times of a row that was just submitted, in the table too: the flush does not write them. */
+/* Nothing of what is the queue's own. */
+static void empty(struct job *j)
+{
+    struct bp_job_row *r = &j->row;
+    r->attempts = r->requeues = r->cancel_requested = r->waits_for = 0;
+    r->leased_ms = r->first_leased_ms = r->finished_ms = r->lease_expires_ms = 0;
+    r->progress = j->duration_s = j->share_tag = 0;
+    r->worker = r->lease_token = r->output_key = r->error = r->progress_text = r->checkpoint_key = j->suffix = NULL;
+    j->worker_no = j->saved_worker = j->wait_ms = 0;
+    j->ended_by = j->flags = j->sort_key = 0;
+}
+
+/* The times of a row that was just submitted, in the table too: the flush does not write all of it, and cannot write a
+ * row whose times are beyond what the columns made of them can have. */
 static int32_t begin(struct store *s, struct job *j, int64_t now_ms)
 {
     struct bp_job_row *r = &j->row;
+    empty(j);
     j->foreign = false;
     r->priority =
         within(r->priority, PRIORITY_MAX); /* -32768 has no negative for queue_order: no write of it succeeds */
@@ -132,10 +168,12 @@ static int32_t begin(struct store *s, struct job *j, int64_t now_ms)
     r->created_ms = r->updated_ms = now_ms;
     r->status = r->not_before_ms > now_ms ? BP_JOB_SCHEDULED : BP_JOB_QUEUED;
     j->queued_ms = r->not_before_ms > now_ms ? r->not_before_ms : now_ms;
-    j->sort_key = 0;
     j->saved_status = 0;
     sql_clear(&s->q);
-    sql_add(&s->q, "UPDATE ai_job_dispatches SET created_ms=%l, priority=%i WHERE id=%l", now_ms, r->priority, r->id);
+    sql_add(&s->q,
+            "UPDATE ai_job_dispatches SET " OWN_NUMBERS(NUMBER_EMPTY)
+                OWN_TEXTS(TEXT_EMPTY) "status=%i, priority=%i, created_ms=%l WHERE id=%l",
+            r->status, r->priority, now_ms, r->id);
     int32_t rc = query_run(s, &s->q);
     rc = rc ? rc : counter_add(s, j->workflow_id, now_ms, COUNT_SUBMITTED);
     rc = rc ? rc : job_event(s, j, now_ms, EVENT_SUBMITTED, WHO, NULL);

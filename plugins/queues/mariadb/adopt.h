@@ -2,10 +2,11 @@
 /*
  * adopt.h - jobs that other applications put into ai_job_dispatches with an INSERT of their own.
  *
- * Such a row is queued (or has a status that is none, from a session that is not strict) with created_ms and due_ms 0;
- * nothing else has those. Whoever locks it first adopts it: it gets its times, its private row, its place in the
+ * Such a row has not ended (or has a status that is none, from a session that is not strict) and created_ms or due_ms
+ * 0; nothing else has those. Whoever locks it first adopts it: it gets its times, its private row, its place in the
  * counters and the first line of its timeline, or becomes failed with the reason. From then on it is a job like any
- * other.
+ * other. What stands in columns that are the queue's own is not believed: the row is refused, and they are emptied, or
+ * no write of the row, and of all that is written with it, might ever succeed.
  */
 #ifndef MARIADB_ADOPT_H
 #define MARIADB_ADOPT_H

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "adopt.h"
 #include "content.h"
 #include "counters.h"
 #include "depend.h"
@@ -51,7 +52,7 @@ static void read_numbers(const struct reply *q, struct job *j)
     j->share_tag = column_double(q, 29);
     j->flags = (int32_t)column_int(q, 30);
     r->waits_for = (int32_t)column_int(q, 31);
-    j->foreign = r->created_ms == 0 && r->status <= BP_JOB_QUEUED; /* 0: a status that is none */
+    j->foreign = (r->created_ms == 0 || column_int(q, 15) == 0) && r->status <= BP_JOB_LEASED; /* 0: none */
 }
 
 int32_t job_read_content(struct store *s, const struct reply *q, int at, struct job *j)
@@ -242,6 +243,8 @@ static int32_t interrupt_to_end(struct store *s, struct job *j, int64_t now_ms, 
 int32_t job_interrupt(struct store *s, struct job *j, int64_t now_ms, const char *who, const char *reason,
                       int32_t max_requeues)
 {
+    if (j->foreign)
+        return job_adopt(s, j, now_ms);
     reason = text_clean(&s->mem, reason ? reason : "interrupted", DETAIL_MAX);
     bool counts = max_requeues >= 0;
     j->row.requeues += counts;

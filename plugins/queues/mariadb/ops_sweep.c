@@ -119,7 +119,7 @@ static int32_t change_each(struct store *s, int64_t now_ms, const int64_t *ids, 
         struct job *j = batch_job(s, ids[i]);
         if (!j)
             return store_fail(s, BP_FAIL, "job %lld was locked and is gone", (long long)ids[i]);
-        rc = change(s, j, now_ms);
+        rc = j->foreign ? job_adopt(s, j, now_ms) : change(s, j, now_ms);
         jobs[i] = *j;
     }
     return rc;
