@@ -269,6 +269,11 @@ static int check_whole(const struct head *h, const char **why)
         *why = "Transfer-Encoding and Content-Length exclude each other.";
         return 400;
     }
+    if ((h->chunked || h->content_length > 0) && h->method != METHOD_POST && h->method != METHOD_PUT &&
+        h->method != METHOD_PATCH) { /* evhttp would read it as the next request */
+        *why = "This method takes no body.";
+        return 400;
+    }
     return 0;
 }
 

@@ -164,7 +164,7 @@ static void on_job(const struct dispatch_answer *a, void *arg)
     send_text(s, &t);
     text_free(&t);
     s->finished = 0;
-    if (over)
+    if (over || s->http->draining)
         end_answer(s);
     else
         pump(s);
@@ -301,7 +301,10 @@ void operator_events(struct call *c)
     start_answer(s);
     if (max)
         bus_recent(c->http->app->bus, "*", max < FEED_EVENTS ? max : FEED_EVENTS, tell_recent, s);
-    pump(s);
+    if (c->http->draining)
+        end_answer(s);
+    else
+        pump(s);
 }
 
 /* A comment now and then shows both sides that the other is there. */

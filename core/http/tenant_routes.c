@@ -58,16 +58,18 @@ void tenant_job(struct call *c)
 static void explained(const struct dispatch_answer *a, void *arg)
 {
     struct call *c = arg;
-    const struct app *app = c->http->app;
-    struct explain_engines engines = {app->loop,   app->host,     app->fleets,  app->scale,
-                                      app->config, app->dispatch, app->draining};
+    const struct app *app = c->http ? c->http->app : NULL;
     struct dispatch_answer said = *a;
 
-    if (a->rc == BP_OK)
-        said.data = explain_job(&engines, 1, a->data);
+    if (a->rc != BP_OK || !app) { /* no door: only frees the call */
+        answer_engine(c, a, 200);
+        return;
+    }
+    said.data = explain_job(&(struct explain_engines){app->loop, app->host, app->fleets, app->scale, app->config,
+                                                      app->dispatch, app->draining},
+                            1, a->data);
     answer_engine(c, &said, 200);
-    if (a->rc == BP_OK)
-        json_object_put(said.data);
+    json_object_put(said.data);
 }
 
 void tenant_explain(struct call *c)

@@ -93,7 +93,7 @@ static int scan_escape(struct scan *s)
 {
     s->at++;
     int c = peek(s);
-    if (c < 0 || (c != 'u' && !strchr("\"\\/bfnrt", c)))
+    if (c <= 0 || (c != 'u' && !strchr("\"\\/bfnrt", c)))
         return wrong(s, "no such escape in a string");
     s->at++;
     if (c != 'u')

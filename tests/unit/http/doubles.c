@@ -68,7 +68,7 @@ static struct json_object *echo(const char *call, struct json_object *body)
     return data;
 }
 
-/* Calls that wait: polls with wait_seconds, and submits with "hold". */
+/* Calls that wait: polls with wait_seconds, submits with "hold", and what is asked of job HELD_JOB. */
 #define MAX_HELD 64
 static struct held {
     dispatch_reply fn;
@@ -256,6 +256,10 @@ void dispatch_job_get(struct dispatch *d, const char *tenant, int64_t id, int wi
     struct json_object *data = echo("job", NULL), *wish = NULL;
 
     (void)d;
+    if (id == HELD_JOB && hold(fn, arg) == 0) {
+        json_object_put(data);
+        return;
+    }
     json_put_int(data, "id", id);
     json_put_str(data, "tenant", tenant);
     json_put_bool(data, "timeline", with_timeline);
@@ -299,7 +303,8 @@ void dispatch_job_retry(struct dispatch *d, const char *tenant, const char *who,
 void dispatch_job_facts(struct dispatch *d, const char *tenant, int64_t id, dispatch_reply fn, void *arg)
 {
     (void)d;
-    tenant_echo("facts", tenant, id, NULL, fn, arg);
+    if (id != HELD_JOB || hold(fn, arg))
+        tenant_echo("facts", tenant, id, NULL, fn, arg);
 }
 
 struct json_object *explain_job(const struct explain_engines *e, int for_tenant, struct json_object *facts)

@@ -62,6 +62,27 @@ static void pipelined_requests_are_answered_in_order(void **state)
     rig_stop(r);
 }
 
+/* evhttp reads no body of these methods: it would stand there as the next request. */
+static void a_body_where_none_belongs_is_no_request(void **state)
+{
+    static const char *const METHODS[] = {"GET /healthz", "HEAD /healthz", "OPTIONS /api/jobs", "DELETE /api/jobs/1"};
+    static const char *const BODIES[] = {"Content-Length: 36\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n24\r\n"};
+    struct rig *r = rig_start(NULL);
+
+    (void)state;
+    for (size_t i = 0; i < 8; i++) {
+        struct client *c = client_open(r);
+        client_puts(c, METHODS[i / 2]);
+        client_puts(c, " HTTP/1.1\r\nHost: a\r\n" TENANT);
+        client_puts(c, BODIES[i % 2]);
+        client_puts(c, GET("/api/nothing"));
+        expect(c, 400);
+        expect_end(c);
+        client_close(c);
+    }
+    rig_stop(r);
+}
+
 static void a_request_may_come_byte_by_byte(void **state)
 {
     struct rig *r = rig_start(NULL);
@@ -179,6 +200,20 @@ static void an_answer_after_the_door_is_gone_is_dropped(void **state)
 
     (void)state;
     client_puts(c, SUBMIT_HELD);
+    rig_await(&r->held, 1);
+    rig_stop(r);
+    expect_end(c);
+    client_close(c);
+}
+
+/* What is explained is made from engines the door leads to. */
+static void an_explanation_after_the_door_is_gone_is_dropped(void **state)
+{
+    struct rig *r = rig_start(NULL);
+    struct client *c = client_open(r);
+
+    (void)state;
+    client_puts(c, "GET /api/jobs/7777/explain HTTP/1.1\r\nHost: a\r\n" TENANT "\r\n");
     rig_await(&r->held, 1);
     rig_stop(r);
     expect_end(c);
@@ -331,6 +366,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_connection_serves_many_requests),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
+        cmocka_unit_test(a_body_where_none_belongs_is_no_request),
         cmocka_unit_test(a_request_may_come_byte_by_byte),
         cmocka_unit_test(close_is_done_when_asked),
         cmocka_unit_test(a_waiting_poll_is_answered_when_there_is_a_job),
@@ -339,6 +375,7 @@ int main(void)
         cmocka_unit_test(bytes_during_a_poll_do_no_harm),
         cmocka_unit_test(the_door_may_close_over_waiting_polls),
         cmocka_unit_test(an_answer_after_the_door_is_gone_is_dropped),
+        cmocka_unit_test(an_explanation_after_the_door_is_gone_is_dropped),
         cmocka_unit_test(an_answer_to_a_client_that_left_is_dropped),
         cmocka_unit_test(a_draining_door_finishes_what_it_has),
         cmocka_unit_test(limits_and_tenants_change_on_reload),

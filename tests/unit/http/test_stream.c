@@ -205,6 +205,34 @@ static void a_drain_ends_the_streams(void **state)
     rig_stop(r);
 }
 
+/* Whoever waits for the job at that moment, or asks for a stream after it, would hold up the shutdown. */
+static void a_drain_ends_the_streams_that_only_begin(void **state)
+{
+    struct rig *r = rig_start(NULL);
+    struct client *job = client_open(r), *page = client_open(r);
+    struct reply *a;
+
+    (void)state;
+    open_stream(job, "/api/jobs/7777/events");
+    rig_await(&r->held, 1);
+    client_puts(page, "GET /api/admin/events HTTP/1.1\r\n");
+    reply_free(ask(r, "GET /healthz", "", NULL)); /* the door has seen the line before */
+    rig_do(r, drain, NULL);
+    rig_release_polls(r);
+    client_puts(page, "Host: localhost\r\n\r\n");
+    for (int i = 0; i < 2; i++) {
+        a = client_read(i ? job : page, 0);
+        assert_int_equal(a->status, 200);
+        reply_free(a);
+        a = client_read(i ? job : page, 0);
+        assert_true(a->closed);
+        reply_free(a);
+    }
+    client_close(job);
+    client_close(page);
+    rig_stop(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +244,7 @@ int main(void)
         cmocka_unit_test(missed_events_come_again),
         cmocka_unit_test(a_slow_reader_holds_nobody_up),
         cmocka_unit_test(a_drain_ends_the_streams),
+        cmocka_unit_test(a_drain_ends_the_streams_that_only_begin),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

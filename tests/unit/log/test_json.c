@@ -54,6 +54,16 @@ static void strict_text_is_read_and_everything_else_refused_with_line_and_column
         expect(&samples[i], json_parse);
 }
 
+/* As bytes of a body may be: strchr() finds the end of its text in any. */
+static void a_nul_behind_a_backslash_is_no_escape(void **state)
+{
+    static const char text[] = "{\"a\":\"\\\0\"}";
+    struct bp_err err = {0};
+    (void)state;
+    assert_null(json_parse(text, sizeof text - 1, &err));
+    assert_non_null(strstr(err.text, "column 8: no such escape"));
+}
+
 static void config_text_may_have_comments_and_trailing_commas(void **state)
 {
     static const struct sample samples[] = {
@@ -142,6 +152,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strict_text_is_read_and_everything_else_refused_with_line_and_column),
+        cmocka_unit_test(a_nul_behind_a_backslash_is_no_escape),
         cmocka_unit_test(config_text_may_have_comments_and_trailing_commas),
         cmocka_unit_test(depth_ends_at_32),
         cmocka_unit_test(members_of_another_type_give_the_default),
