@@ -96,6 +96,8 @@ void bus_uncork(struct bus *b)
     for (struct actor *a = b->actors; a; a = a->next) {
         uint32_t n = a->n_corked;
         a->n_corked = a->group = 0;
+        if (n > 0 && n <= a->batch_max)
+            a->corked.head->group = n;
         if (n > 0)
             put(a, &a->corked, n);
     }

@@ -79,7 +79,7 @@ struct request {
     uint8_t direct;        /* by actor_call() */
     uint8_t ran, done;     /* the actor's, until it hands the request back */
     atomic_uchar answered; /* set on the loop; the actor may look, to spare itself work nobody waits for */
-    uint32_t group;        /* of the first of a group: so many stand in one batch */
+    uint32_t group;        /* of the first of a group or a cork: so many stand in one batch */
     struct request *next, *prev;
     struct deadline deadline;
     int64_t timeout_ms;

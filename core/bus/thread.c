@@ -10,12 +10,16 @@
 
 #define HAND_BACK_US 200 /* answers of slow calls do not wait for the rest of their batch */
 
-/* How many requests one thread takes. Single calls are shared out between the threads; a batch function wants all. */
-static uint32_t share(const struct actor *a)
+/* How many requests one thread takes. Single calls are shared out between the threads. A batch function wants all, but
+ * not right behind a smaller batch (`before`): all who ask would then soon be answered by the same one, and there would
+ * be nothing to do until the first of them asks again. So the next two are made equal. */
+static uint32_t share(const struct actor *a, uint32_t before)
 {
     uint32_t waiting = atomic_load_explicit(&a->waiting, memory_order_relaxed);
     if (!a->batch)
         waiting = (waiting + a->n_threads - 1) / a->n_threads;
+    else if (before > 0 && waiting > before)
+        waiting = (waiting + before + 1) / 2;
     return waiting < a->batch_max ? waiting : a->batch_max;
 }
 
@@ -26,12 +30,14 @@ static int waits_for_the_next(const struct actor *a, uint32_t n)
     return n > 0 && (r->direct || r->group > a->batch_max - n);
 }
 
-/* With the lock held. */
-static uint32_t take(struct actor *a, struct request **batch)
+/* With the lock held; before: as many were in the batch that ended just now. */
+static uint32_t take(struct actor *a, struct request **batch, uint32_t before)
 {
-    uint32_t n = 0, limit = share(a);
+    uint32_t n = 0, limit = share(a, before);
     while (n < limit && !waits_for_the_next(a, n)) {
         struct request *r = list_pop(&a->mailbox);
+        if (n + r->group > limit)
+            limit = n + r->group;
         r->taken = 1;
         batch[n++] = r;
         if (r->direct)
@@ -100,9 +106,10 @@ static void run_batch(struct actor *a, struct request **batch, uint32_t n)
 }
 
 /* With the lock held; 0: the thread ends. */
-static int wait_for_work(struct actor *a)
+static int wait_for_work(struct actor *a, uint32_t *before)
 {
     while (!a->mailbox.head && !a->stop) {
+        *before = 0;
         a->sleeping++;
         pthread_cond_wait(&a->has_work, &a->lock);
         a->sleeping--;
@@ -117,8 +124,9 @@ static void *thread_main(void *arg)
     struct actor *a = arg;
     pthread_mutex_lock(&a->lock);
     struct request **batch = a->batch_room + (size_t)a->batch_max * a->n_rooms_taken++;
-    while (wait_for_work(a)) {
-        uint32_t n = take(a, batch);
+    uint32_t n = 0;
+    while (wait_for_work(a, &n)) {
+        n = take(a, batch, n);
         a->batches++;
         pthread_mutex_unlock(&a->lock);
         if (a->batch && !batch[0]->direct)

@@ -260,6 +260,51 @@ static void one_batch_takes_all_that_waits_up_to_its_limit(void **state)
     assert_int_equal(r->batch_sizes[2], 4);
 }
 
+/* Behind one request nine wait: five and then four, not nine and then none. */
+static void a_batch_leaves_the_next_one_as_much(void **state)
+{
+    struct rig *r = *state;
+    struct call calls[10];
+    struct bp_err err;
+    memset(calls, 0, sizeof calls);
+    rig_shut(r);
+    rig_actor(r, 1, 16, 16, rig_batch);
+    for (int i = 0; i < 10; i++) {
+        calls[i].rig = r;
+        assert_int_equal(rig_send(&calls[i], LONG_MS, &err), 0);
+        if (i == 0)
+            rig_wait_inside(r, 1);
+    }
+    rig_open(r);
+    rig_run_until(r, 10);
+    assert_int_equal(r->n_batches, 3);
+    assert_int_equal(r->batch_sizes[1], 5);
+    assert_int_equal(r->batch_sizes[2], 4);
+}
+
+/* Half of the six would be three and a half. */
+static void it_tears_nothing_apart_for_that(void **state)
+{
+    struct rig *r = *state;
+    struct call calls[7];
+    struct bp_err err;
+    memset(calls, 0, sizeof calls);
+    rig_shut(r);
+    rig_actor(r, 1, 16, 16, rig_batch);
+    for (int i = 0; i < 7; i++)
+        calls[i].rig = r;
+    assert_int_equal(rig_send(&calls[0], LONG_MS, &err), 0);
+    rig_wait_inside(r, 1);
+    bus_cork(r->bus);
+    for (int i = 1; i < 7; i++)
+        assert_int_equal(rig_send(&calls[i], LONG_MS, &err), 0);
+    bus_uncork(r->bus);
+    rig_open(r);
+    rig_run_until(r, 7);
+    assert_int_equal(r->n_batches, 2);
+    assert_int_equal(r->batch_sizes[1], 6);
+}
+
 static void what_a_batch_leaves_unanswered_fails_and_the_rest_stands(void **state)
 {
     struct rig *r = *state;
@@ -383,6 +428,8 @@ int main(void)
         T(an_answer_after_the_deadline_goes_to_late_and_frees_the_args_then),
         T(a_taken_call_is_not_begun_once_its_deadline_passed),
         T(one_batch_takes_all_that_waits_up_to_its_limit),
+        T(a_batch_leaves_the_next_one_as_much),
+        T(it_tears_nothing_apart_for_that),
         T(what_a_batch_leaves_unanswered_fails_and_the_rest_stands),
         T(two_threads_serve_two_slow_calls_at_once),
         T(the_answer_of_a_done_call_does_not_wait_for_the_slow_one_behind_it),
