@@ -175,12 +175,15 @@ static void note_empty(struct poll *p)
     }
 }
 
-static void found_none(struct poll *p)
+static void found_none(struct poll *p, int held)
 {
-    note_empty(p);
+    if (held)
+        watcher_again(p->ask.d->watcher);
+    else
+        note_empty(p);
     if (p->deadline_ms <= mono_ms())
         poll_answer_none(p, "No jobs available");
-    else if (poll_lines_are_empty(p))
+    else if (held || poll_lines_are_empty(p))
         poll_wait(p);
     else
         poll_lease(p); /* something came while the request was on its way */
@@ -231,7 +234,7 @@ static struct url_set *build_answer(struct poll *p, const struct bp_op_lease *l)
 static void granted(struct poll *p, const struct bp_op_lease *l)
 {
     struct url_set *urls = build_answer(p, l);
-    if (l->emptied && !p->at_risk) /* which asks for some of its workflows only */
+    if (l->emptied > 0 && !p->at_risk) /* which asks for some of its workflows only */
         note_empty(p);
     p->state = POLL_SIGNING;
     if (url_set_count(urls) > 0 && !p->gone) {
@@ -271,7 +274,7 @@ static void leased(const struct bp_op_lease *l, const struct bp_err *err, void *
     } else if (at_capacity(p, l)) {
         full(p);
     } else {
-        found_none(p);
+        found_none(p, l->emptied < 0);
     }
 }
 

@@ -19,6 +19,7 @@ struct watcher {
     struct loop_timer *timer;
     int asking;
     int is_silent;    /* the store cannot be watched */
+    int again;        /* try a lease with the next look */
     int64_t fires_ms; /* monotonic, as all here; 0: not armed */
     int64_t asked_ms, probed_ms, capped_ms, workers_ms;
 };
@@ -34,7 +35,7 @@ static int64_t pace_ms(const struct watcher *w)
     if (w->is_silent)
         return dispatch_waiting_polls(d) > 0 ? PROBE_MS : 0;
     if (dispatch_waiting_polls(d) > 0)
-        return leader_others(d->leader) > 0 && !bridge_is_up(d->bridge) ? d->set.watch_ms : slow;
+        return leader_others(d->leader) > 0 && (w->again || !bridge_is_up(d->bridge)) ? d->set.watch_ms : slow;
     return leader_others(d->leader) > 0 && leader_epoch(d->leader, &epoch) ? slow : 0;
 }
 
@@ -46,6 +47,11 @@ void watcher_wanted(struct watcher *w)
         return;
     w->fires_ms = at;
     loop_timer_after(w->timer, at - now);
+}
+
+void watcher_again(struct watcher *w)
+{
+    w->again = 1;
 }
 
 /* ---- what the store says ---- */
@@ -81,7 +87,8 @@ static void take_row(struct watcher *w, const struct bp_watch_row *r, int probe)
 
 static void take_rows(struct watcher *w, const struct bp_op_watch *op)
 {
-    int probe = is_due(&w->probed_ms, PROBE_MS);
+    int probe = is_due(&w->probed_ms, PROBE_MS) || w->again;
+    w->again = 0;
     for (uint32_t i = 0; i < op->count; i++)
         take_row(w, &op->rows[i], probe);
     if (leader_others(w->d->leader) > 0 && is_due(&w->capped_ms, CAPPED_MS))

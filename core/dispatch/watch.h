@@ -14,5 +14,7 @@ struct watcher *watcher_new(struct dispatch *d);
 void watcher_free(struct watcher *w);
 /* Something changed that decides whether and how often to look: a poll waits, another controller came or went. */
 void watcher_wanted(struct watcher *w);
+/* A lease found only jobs that another controller held: the next look brings a poll another try. */
+void watcher_again(struct watcher *w);
 
 #endif

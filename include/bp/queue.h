@@ -94,7 +94,8 @@ struct bp_op_lease {
     /* out */
     uint32_t count;
     int32_t live_leases; /* of this worker, after */
-    int32_t emptied;     /* 1: with these jobs the named queues are empty, as far as the store knows. 0: not known */
+    int32_t emptied;     /* 1: with these jobs the named queues are empty, as far as the store knows. 0: not known.
+                          * -1, of none: another controller holds jobs of them for a moment, ask again soon */
     struct bp_job_row *jobs;
     void *memory; /* owns jobs and their strings; free with bp_host.free */
     /* in: an operation before this one in the same batch, or NULL. Unless that succeeded nothing is leased: BP_STALE */

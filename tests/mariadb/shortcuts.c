@@ -4,6 +4,7 @@
  * it does is what it would do without.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -258,6 +259,55 @@ static void jobs(int n)
         whole_job(i);
 }
 
+static int64_t lease_tells(const char *token, int32_t *emptied)
+{
+    const char *workflow = "a", *suffix = "out";
+    struct bp_op op = {.kind = BP_OP_LEASE};
+    op.u.lease = (struct bp_op_lease){.worker_id = "w",
+                                      .workflows = &workflow,
+                                      .n_workflows = 1,
+                                      .max = 1,
+                                      .tokens = &token,
+                                      .output_keys = &suffix,
+                                      .ttl_ms = 60000};
+    run(h, &op);
+    *emptied = op.u.lease.emptied;
+    int64_t id = op.u.lease.count ? op.u.lease.jobs[0].id : 0;
+    free(op.u.lease.memory);
+    return id;
+}
+
+static void hold_from(int64_t id)
+{
+    char sql[256];
+    snprintf(sql, sizeof sql,
+             "BEGIN NOT ATOMIC START TRANSACTION; SELECT COUNT(*) INTO @n FROM DB.ai_job_dispatches FORCE INDEX "
+             "(PRIMARY) WHERE id >= %lld FOR UPDATE;END",
+             (long long)id);
+    database_hold(sql);
+}
+
+/* Another controller locks what it reads, and that may be much more than it takes. */
+static void a_lease_tells_of_jobs_that_another_holds(void **state)
+{
+    (void)state;
+    int32_t emptied;
+    int64_t first = submit(h, 0), second = submit(other, 0);
+    wait_ms(20); /* until it looks at others again */
+    hold_from(first);
+    assert_int_equal(lease_tells("a", &emptied), 0);
+    assert_int_equal(emptied, -1);
+    database_release();
+    hold_from(second);
+    assert_int_equal(lease_tells("b", &emptied), first);
+    assert_int_equal(emptied, 0);
+    database_release();
+    assert_int_equal(lease_tells("c", &emptied), second);
+    assert_int_equal(emptied, 1);
+    assert_int_equal(lease_tells("d", &emptied), 0);
+    assert_int_equal(emptied, 0);
+}
+
 static void texts_that_come_often_are_prepared_and_do_the_same(void **state)
 {
     (void)state;
@@ -300,6 +350,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(jobs_of_others_keep_their_order_in_a_long_queue, fresh, stop),
         cmocka_unit_test_setup_teardown(a_job_of_another_in_a_queue_taken_for_empty_is_leased_at_once, fresh, stop),
         cmocka_unit_test_setup_teardown(a_job_leased_or_cancelled_by_another_is_not_given_twice, fresh, stop),
+        cmocka_unit_test_setup_teardown(a_lease_tells_of_jobs_that_another_holds, fresh, stop),
         cmocka_unit_test_setup_teardown(texts_that_come_often_are_prepared_and_do_the_same, fresh, stop),
         cmocka_unit_test_setup_teardown(a_new_connection_prepares_anew, fresh, stop),
         cmocka_unit_test_setup_teardown(a_server_that_prepares_no_more_is_sent_plain_texts, fresh, stop),

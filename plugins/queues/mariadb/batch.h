@@ -36,6 +36,7 @@ struct front {
     bool bounded, by_id, unread;   /* read from its bound: from the ids there; not at all, since nothing is queued */
     bool rest;                     /* by_id: there are more jobs in the queue */
     bool picky;                    /* jobs of some tenants were passed over */
+    bool held;                     /* and some that another controller holds */
     uint32_t start;                /* those before it are gone */
     struct job **fetched, **local; /* local: put into the queue by this batch */
     uint32_t n_fetched, n_local, cap_fetched, cap_local;
@@ -205,6 +206,9 @@ int32_t batch_take_jobs(struct store *s, struct front *f);
 void front_add(struct store *s, struct front *f);
 /* Brings what was read into the order of leases. */
 void front_sort(struct front *f);
+/* Are jobs in one of these queues that another controller holds for a moment? It reads ahead, too, and so may hold many
+ * more than it takes; SKIP LOCKED passes over all of them. Not asked while nobody else is there. */
+int32_t fronts_held(struct store *s, struct front *const *fronts, uint32_t n, bool *held);
 /* Continues the front of a queue behind what was read. */
 int32_t front_more(struct store *s, struct front *f);
 /* Writes all that changed and empties the map; last: commits with it when nothing is left to hand over. (flush.c) */

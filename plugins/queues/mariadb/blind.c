@@ -8,8 +8,7 @@
 #include "plan.h"
 #include "special.h"
 
-#define REST_MS     100   /* after one that met what it did not expect */
-#define ALONE_MS    30000 /* without a word of another controller, each of which says something every few seconds */
+#define REST_MS     100         /* after one that met what it did not expect */
 #define BYTES_MAX   (128 << 10) /* of content: the text goes out at once */
 #define OPS_MAX     512         /* a full batch whose requests hold two each */
 #define SIGNAL_TEXT " THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO=30001, MESSAGE_TEXT='not as remembered'; END IF;"
@@ -211,7 +210,7 @@ int32_t blind_give_up(struct store *s)
 
 int32_t blind_waits(struct store *s)
 {
-    if (store_clock_ms() - s->bounds.moved_ms > ALONE_MS)
+    if (bounds_alone(s))
         return BP_OK;
     s->blind_rest_ms = store_clock_ms() + REST_MS;
     return blind_give_up(s);

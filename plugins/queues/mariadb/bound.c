@@ -7,10 +7,11 @@
 #include "job.h"
 #include "open.h"
 
-#define KEEP_MS  1000 /* then the queue is read from its start again, whatever was told of it */
-#define ASK_MS   10   /* between looks at what others do */
-#define APPS_MS  50   /* at other applications alone, of batches that look at other controllers themselves */
-#define QUIET_MS 100  /* while others write more often than this, reading twice would cost more than it saves */
+#define KEEP_MS  1000  /* then the queue is read from its start again, whatever was told of it */
+#define ASK_MS   10    /* between looks at what others do */
+#define APPS_MS  50    /* at other applications alone, of batches that look at other controllers themselves */
+#define ALONE_MS 30000 /* without a word of another controller, each of which says something every few seconds */
+#define QUIET_MS 100   /* while others write more often than this, reading twice would cost more than it saves */
 
 static struct bound *find(const struct bounds *b, int64_t workflow_id)
 {
@@ -34,6 +35,11 @@ const struct bound *bound_fresh(const struct store *s, int64_t workflow_id)
 bool bounds_quiet(const struct store *s)
 {
     return s->bounds.told && store_clock_ms() - s->bounds.moved_ms >= QUIET_MS;
+}
+
+bool bounds_alone(const struct store *s)
+{
+    return store_clock_ms() - s->bounds.moved_ms > ALONE_MS;
 }
 
 bool bounds_due(const struct store *s)
@@ -220,7 +226,7 @@ static void take_out(struct bound *x, int64_t id)
 static void note_front(struct store *s, const struct front *f, int64_t now_ms)
 {
     struct bounds *b = &s->bounds;
-    if (f->picky || f->stale || now_ms - b->moved_ms < QUIET_MS) {
+    if (f->picky || f->stale || f->held || now_ms - b->moved_ms < QUIET_MS) {
         drop(b, f->workflow_id);
         return;
     }

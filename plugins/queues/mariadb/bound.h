@@ -66,6 +66,8 @@ const struct bound *bound_of(const struct store *s, const struct front *f);
 const struct bound *bound_fresh(const struct store *s, int64_t workflow_id);
 /* Is it some time since others wrote? Then it is worth while to build on what is known of them. */
 bool bounds_quiet(const struct store *s);
+/* Has no other controller been heard of for long? */
+bool bounds_alone(const struct store *s);
 /* Is it time to look at other applications, for a batch that looks at other controllers anyway? Then what to ask is
  * added as a condition. */
 bool bounds_due(const struct store *s);

@@ -118,6 +118,40 @@ static int32_t front_read(struct store *s, struct front *f)
     return rc ? rc : query_end(s);
 }
 
+/* Jobs of theirs that this batch has in memory are what that says, whatever the rows say. */
+static void held_text(struct store *s, struct front *const *fronts, uint32_t n)
+{
+    const struct batch *b = &s->batch;
+    sql_clear(&s->q);
+    sql_add(&s->q,
+            "SELECT EXISTS (SELECT * FROM ai_job_dispatches d FORCE INDEX (dispatches_queue) WHERE d.status=2 AND "
+            "d.workflow_id IN (0");
+    for (uint32_t i = 0; i < n; i++)
+        sql_add(&s->q, ",%l", fronts[i]->workflow_id);
+    sql_add(&s->q, ") AND d.id NOT IN (0");
+    for (size_t i = 0; i < b->n_slots && b->n_jobs; i++)
+        if (b->slots[i])
+            sql_add(&s->q, ",%l", b->slots[i]->row.id);
+    sql_add(&s->q, ")");
+    tenants_passed_over(s, &s->q);
+    pools_only_up(s, &s->q, "d.tenant_id");
+    sql_add(&s->q, ")");
+}
+
+int32_t fronts_held(struct store *s, struct front *const *fronts, uint32_t n, bool *held)
+{
+    int64_t any = 0;
+    *held = false;
+    if (s->batch.blind || bounds_alone(s))
+        return BP_OK;
+    held_text(s, fronts, n);
+    int32_t rc = query_int(s, &s->q, &any);
+    *held = any != 0;
+    for (uint32_t i = 0; *held && i < n; i++)
+        fronts[i]->held = true;
+    return rc;
+}
+
 int32_t front_more(struct store *s, struct front *f)
 {
     if (s->batch.blind)

@@ -139,18 +139,27 @@ static bool is_empty(const struct store *s, const struct front *f)
     return true;
 }
 
-static int32_t all_empty(struct store *s, const struct bp_op_lease *l, bool *empty)
+/* What a lease says of its queues when it took their last job, or found none. */
+static int32_t tell_rest(struct store *s, struct bp_op_lease *l)
 {
-    *empty = true;
-    for (uint32_t i = 0; *empty && i < l->n_workflows; i++) {
+    struct front **fronts = mem_alloc(&s->mem, (l->n_workflows + 1) * sizeof *fronts);
+    bool empty = true, held = false;
+    uint32_t n = 0;
+    if (!fronts)
+        return store_nomem(s);
+    for (uint32_t i = 0; i < l->n_workflows; i++) {
         int64_t id;
         int32_t rc = names_find(s, &s->workflows, l->workflows[i], &id);
-        const struct front *f = rc || !id ? NULL : batch_front(s, id, false);
+        struct front *f = rc || !id ? NULL : batch_front(s, id, false);
         if (rc)
             return rc;
-        *empty = !id || (f && is_empty(s, f));
+        empty = empty && (!id || (f && is_empty(s, f)));
+        if (f && !f->unread) /* else it was empty, and nobody wrote anything since */
+            fronts[n++] = f;
     }
-    return BP_OK;
+    int32_t rc = n && (empty || !l->count) ? fronts_held(s, fronts, n, &held) : BP_OK;
+    l->emptied = l->count ? empty && !held : -held;
+    return rc;
 }
 
 static int32_t lease_jobs(struct store *s, struct bp_op *op, int64_t worker_no, uint32_t want)
@@ -171,12 +180,8 @@ static int32_t lease_jobs(struct store *s, struct bp_op *op, int64_t worker_no, 
         given[n] = *j;
     }
     op->u.lease.count = n;
-    if (!n)
-        return BP_OK;
-    bool empty;
-    int32_t rc = all_empty(s, &op->u.lease, &empty);
-    op->u.lease.emptied = empty;
-    return rc ? rc : batch_pend(s, op, given, n);
+    int32_t rc = tell_rest(s, &op->u.lease);
+    return rc || !n ? rc : batch_pend(s, op, given, n);
 }
 
 static const char *wrong(const struct bp_op_lease *l)

@@ -221,6 +221,38 @@ static void a_job_that_came_in_elsewhere_wakes_a_waiting_poll(void **state)
     rig_free(r);
 }
 
+/* The first two leases find only jobs that the other controller holds. */
+static int holds_two(struct rig *r, struct bp_op *op)
+{
+    if (op->kind != BP_OP_LEASE || atomic_load(&r->asked[BP_OP_LEASE]) > 2)
+        return 0;
+    op->u.lease.emptied = -1;
+    return 1;
+}
+
+/* What is held elsewhere for a moment is asked for again with the next look, not with the probe of every two seconds.
+ */
+static void a_lease_past_what_another_holds_is_soon_tried_again(void **state)
+{
+    (void)state;
+    struct rig *r = told_rig(slow, 0, 3, 1);
+    struct answer a = {0};
+    struct worker_auth *w = worker_in(r, "w", "noop");
+    submit_ok(r, "{'workflow':'noop'}");
+    atomic_store(&r->queued, 1);
+    atomic_store(&r->script, holds_two);
+    begin_worker(r, dispatch_worker_poll, w, WAIT, &a);
+    while (atomic_load(&r->asked[BP_OP_LEASE]) < 1)
+        rig_turn(r, 1);
+    unsigned looks = atomic_load(&r->looks);
+    rig_wait(r, &a);
+    assert_string_equal(a.message, "Job leased");
+    assert_true(atomic_load(&r->looks) - looks < 10);
+    answer_reset(&a);
+    worker_auth_free(w);
+    rig_free(r);
+}
+
 static void what_an_operator_changed_elsewhere_reaches_a_waiting_poll(void **state)
 {
     (void)state;
@@ -284,6 +316,7 @@ int main(void)
         cmocka_unit_test(what_the_run_before_led_is_free_at_once),
         cmocka_unit_test(nobody_waits_and_nothing_is_looked_at),
         cmocka_unit_test(a_job_that_came_in_elsewhere_wakes_a_waiting_poll),
+        cmocka_unit_test(a_lease_past_what_another_holds_is_soon_tried_again),
         cmocka_unit_test(what_an_operator_changed_elsewhere_reaches_a_waiting_poll),
         cmocka_unit_test(a_lease_that_ended_elsewhere_frees_its_worker_for_a_waiting_poll),
     };
