@@ -253,7 +253,7 @@ struct json_object *explain_job(const struct explain_engines *e, int for_tenant,
     j.run_s = h ? h->run_mean_s : 0;
     j.rest = (struct eta_span){INFINITY, INFINITY};
     if (h && strcmp(j.status, "leased") == 0)
-        j.rest = eta_rest(h, fmax((double)(v.facts.now_ms - j.leased_ms) / 1000, 0), 0);
+        j.rest = eta_rest(h, NULL, fmax((double)(v.facts.now_ms - j.leased_ms) / 1000, 0), 0);
     struct json_object *o = explain_job_words(&j, &v.facts);
     view_free(&v);
     return o;

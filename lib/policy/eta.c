@@ -221,10 +221,10 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static struct eta_span span_of(double *s, uint32_t n)
+static struct eta_span span_of(double *s, uint32_t n, const struct promises *p, enum promise_kind kind)
 {
     qsort(s, n, sizeof *s, by_size);
-    return (struct eta_span){s[n / 2], s[n * 95 / 100]};
+    return (struct eta_span){s[n / 2], promise_p95(p, kind, s, n)};
 }
 
 /* What instances stand there for until each is free for good. */
@@ -266,10 +266,12 @@ struct eta eta_queued(const struct eta_ask *ask)
             instance_s += (finish_s[k] - start_s[k]) / draws;
         }
     }
-    return (struct eta){span_of(start_s, draws), span_of(finish_s, draws), span_of(all_s, draws), instance_s};
+    return (struct eta){span_of(start_s, draws, ask->promises, PROMISE_START),
+                        span_of(finish_s, draws, ask->promises, PROMISE_END), span_of(all_s, draws, NULL, PROMISE_END),
+                        instance_s};
 }
 
-struct eta_span eta_rest(const struct history *h, double age_s, double run_s)
+struct eta_span eta_rest(const struct history *h, const struct promises *p, double age_s, double run_s)
 {
     double left_s[DRAWS_MOST] = {0};
     uint64_t state = 0x9e3779b97f4a7c15u;
@@ -278,5 +280,5 @@ struct eta_span eta_rest(const struct history *h, double age_s, double run_s)
         runs_draw(&runs, h, run_s, &state);
         left_s[k] = run_left(&runs, age_s, &state);
     }
-    return span_of(left_s, DRAWS_MOST);
+    return span_of(left_s, DRAWS_MOST, p, PROMISE_END);
 }

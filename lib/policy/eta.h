@@ -10,6 +10,7 @@
 #define POLICY_ETA_H
 
 #include "policy/policy.h"
+#include "policy/promise.h"
 
 /* What is asked; pointers borrowed for the call. */
 struct eta_ask {
@@ -20,22 +21,23 @@ struct eta_ask {
     double boot_s;    /* of a launch, until boots were measured */
     double run_s;     /* of a job, until runs were measured; <= 0: not known */
     uint32_t steps;   /* bound of the work; 0: 500,000, some 20 ms */
+    const struct promises *promises; /* what was learned of the p95 of start and finish; NULL: it is as drawn */
 };
 
-/* p50: as likely earlier as later; p95: one in twenty is later. p95 is never below p50. */
+/* p50: as likely earlier as later; p95: one in twenty is later (promise.h). p95 is never below p50. */
 struct eta_span {
     double p50_s, p95_s;
 };
 
 struct eta {
     struct eta_span start, finish;
-    struct eta_span all; /* until it, all before it and all that run now have ended */
+    struct eta_span all; /* until it, all before it and all that run now have ended; as drawn */
     double instance_s; /* that instances are there for these jobs from now on, boots and launches included: the mean */
 };
 
 /* Of a queued job. */
 struct eta eta_queued(const struct eta_ask *ask);
-/* Of a job that has run for age_s: what is left of it. run_s as in struct eta_ask. */
-struct eta_span eta_rest(const struct history *h, double age_s, double run_s);
+/* Of a job that has run for age_s: what is left of it. p and run_s as in struct eta_ask. */
+struct eta_span eta_rest(const struct history *h, const struct promises *p, double age_s, double run_s);
 
 #endif

@@ -13,27 +13,32 @@ struct said {
 
 struct calibration {
     uint32_t every; /* one job in so many is asked about */
-    uint32_t next;  /* the first one that is not asked about yet */
-    uint32_t n;
+    uint32_t next;  /* the first that had not come yet at the last decision */
+    struct promises promises;
+    int64_t *ended_ms; /* by job, < 0: not ended */
     struct said said[];
 };
 
 struct calibration *calibration_new(uint32_t jobs, uint32_t most)
 {
     uint32_t every = (jobs + most - 1) / most, n = (jobs + every - 1) / every;
-    struct calibration *c = malloc(sizeof *c + n * sizeof c->said[0]);
-    if (!c)
+    struct calibration *c = calloc(1, sizeof *c + n * sizeof c->said[0]);
+    if (!c || !(c->ended_ms = malloc(jobs * sizeof *c->ended_ms))) {
+        free(c);
         return NULL;
+    }
     c->every = every;
-    c->next = 0;
-    c->n = n;
     for (uint32_t i = 0; i < n; i++)
         c->said[i] = (struct said){NAN, NAN, NAN, NAN};
+    for (uint32_t i = 0; i < jobs; i++)
+        c->ended_ms[i] = -1;
     return c;
 }
 
 void calibration_free(struct calibration *c)
 {
+    if (c)
+        free(c->ended_ms);
     free(c);
 }
 
@@ -48,14 +53,6 @@ static double at(const struct run *r, double s)
     return (double)r->now_ms + 1000 * s;
 }
 
-static void ask_queued(struct run *r, struct said *said, struct eta_ask *ask, uint32_t job)
-{
-    ask->ahead = (int64_t)r->n_returned + job - r->next;
-    struct eta e = eta_queued(ask);
-    *said = (struct said){at(r, e.start.p50_s), at(r, e.start.p95_s), at(r, e.finish.p50_s), at(r, e.finish.p95_s)};
-    r->out->estimates.unsaid += isfinite(e.start.p95_s) ? 0 : 1;
-}
-
 static const struct machine *runs_on(const struct run *r, uint32_t job)
 {
     for (int32_t i = 0; i < r->max; i++)
@@ -64,33 +61,73 @@ static const struct machine *runs_on(const struct run *r, uint32_t job)
     return NULL;
 }
 
-static void ask_running(struct run *r, struct said *said, uint32_t job)
+/* What is said of one job now: of one that runs, when it ends. */
+static struct said say(const struct run *r, struct eta_ask *ask, uint32_t job)
 {
-    const struct machine *m = runs_on(r, job);
-    if (!m || r->history->runs == 0)
+    struct said said = {NAN, NAN, NAN, NAN};
+    const struct machine *m = job < r->next ? runs_on(r, job) : NULL;
+    if (r->history->runs == 0 || (job < r->next && !m))
+        return said;
+    if (m) {
+        struct eta_span rest = eta_rest(r->history, ask->promises, (double)(r->now_ms - m->began_ms) / 1000, 0);
+        said.end_p50 = at(r, rest.p50_s);
+        said.end_p95 = at(r, rest.p95_s);
+        return said;
+    }
+    ask->ahead = (int64_t)r->n_returned + job - r->next;
+    struct eta e = eta_queued(ask);
+    return (struct said){at(r, e.start.p50_s), at(r, e.start.p95_s), at(r, e.finish.p50_s), at(r, e.finish.p95_s)};
+}
+
+/* ---- promises, as the daemon makes and judges them ---- */
+
+static void judge(struct run *r)
+{
+    struct calibration *c = r->calibration;
+    struct promise m;
+    while (promise_due(&c->promises, r->now_ms, &m)) {
+        int64_t wait_ms = r->wait_ms[m.job], began_ms = r->trace->arrival_ms[m.job] + wait_ms;
+        int64_t came_ms = m.kind == PROMISE_END ? c->ended_ms[m.job] : wait_ms < 0 ? -1 : began_ms;
+        promise_judge(&c->promises, &m, came_ms >= 0 && came_ms <= m.by_ms);
+    }
+}
+
+static void promise(struct run *r, struct eta_ask *ask)
+{
+    struct promises *p = &r->calibration->promises;
+    float weight;
+    int64_t job = promise_pick(p, &weight);
+    if (job < 0)
         return;
-    struct eta_span rest = eta_rest(r->history, (double)(r->now_ms - m->began_ms) / 1000, 0);
-    said->end_p50 = at(r, rest.p50_s);
-    said->end_p95 = at(r, rest.p95_s);
+    struct said said = say(r, ask, (uint32_t)job);
+    if (isfinite(said.start_p95))
+        promise_make(p, (struct promise){job, (int64_t)said.start_p95, PROMISE_START, weight});
+    if (isfinite(said.end_p95))
+        promise_make(p, (struct promise){job, (int64_t)said.end_p95, PROMISE_END, weight});
 }
 
 void calibration_ask(struct run *r)
 {
     struct calibration *c = r->calibration;
     struct policy_fleet fleet;
-    if (!c || c->next >= r->arrived)
+    if (!c)
+        return;
+    judge(r);
+    if (c->next == r->arrived)
         return;
     run_fleet(r, &fleet);
-    struct eta_ask ask = {.history = r->history, .fleet = &fleet, .boot_s = r->model->boot};
+    struct eta_ask ask = {.history = r->history, .fleet = &fleet, .boot_s = r->model->boot, .promises = &c->promises};
     int32_t missing = r->desired - live_machines(r);
     ask.launches = missing > 0 ? missing : 0;
-    for (; c->next < r->arrived; c->next += c->every) {
+    for (; c->next < r->arrived; c->next++) {
         struct said *said = said_of(r, c->next);
-        if (c->next < r->next)
-            ask_running(r, said, c->next);
-        else if (r->history->runs > 0)
-            ask_queued(r, said, &ask, c->next);
+        promise_came(&c->promises, c->next);
+        if (!said)
+            continue;
+        *said = say(r, &ask, c->next);
+        r->out->estimates.unsaid += isinf(said->start_p95) ? 1 : 0;
     }
+    promise(r, &ask);
 }
 
 static void hold(const struct run *r, double p50_ms, double p95_ms, struct simulate_kept *kept)
@@ -114,6 +151,8 @@ void calibration_began(struct run *r, uint32_t job)
 void calibration_ended(struct run *r, uint32_t job)
 {
     struct said *said = said_of(r, job);
+    if (r->calibration)
+        r->calibration->ended_ms[job] = r->now_ms;
     if (said)
         hold(r, said->end_p50, said->end_p95, &r->out->estimates.finish);
 }

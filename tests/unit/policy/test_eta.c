@@ -122,7 +122,7 @@ static void the_95th_percentile_is_of_the_long_runs(void **state)
     struct eta e = eta_queued(&a);
     about(e.finish.p50_s, 10);
     at_most_about(e.finish.p95_s, 100);
-    at_most_about(eta_rest(&h, 40, 0).p50_s, 60); /* only the long ones last longer than 40 s */
+    at_most_about(eta_rest(&h, NULL, 40, 0).p50_s, 60); /* only the long ones last longer than 40 s */
 }
 
 static void a_long_queue_keeps_its_mean(void **state)
@@ -167,10 +167,10 @@ static void the_same_question_has_the_same_answer(void **state)
 static void a_run_older_than_all_ends_at_any_moment(void **state)
 {
     (void)state;
-    assert_true(isinf(eta_rest(&h, 3, 0).p50_s));
-    near(eta_rest(&h, 3, 10).p50_s, 7);
+    assert_true(isinf(eta_rest(&h, NULL, 3, 0).p50_s));
+    near(eta_rest(&h, NULL, 3, 10).p50_s, 7);
     ran(64, 20);
-    struct eta_span e = eta_rest(&h, 500, 0); /* half by 20 ln 2 = 14 s, 95 % by 20 ln 20 = 60 s */
+    struct eta_span e = eta_rest(&h, NULL, 500, 0); /* half by 20 ln 2 = 14 s, 95 % by 20 ln 20 = 60 s */
     assert_true(e.p50_s > 10 && e.p50_s < 18 && e.p95_s > 45 && e.p95_s < 80);
 }
 

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/promise.h"
+
+#include "log/json.h"
+#include <math.h>
+#include <string.h>
+
+#define CERTAIN     0.95
+#define STEP        0.3 /* of the log odds, for a job */
+#define WEIGHT_MOST 8
+#define SHIFT_LEAST (-6.0)
+#define SHIFT_MOST  7.0
+#define DRAWN_MOST  0.99 /* quantile that some 200 draws can tell; beyond it the distance from the median grows */
+#define STRETCH     0.5  /* of its logarithm, for each of the log odds */
+#define KEPT_OVER   200  /* jobs */
+
+static const char *const names[PROMISE_KINDS] = {"start", "end"};
+
+static double log_odds(double share)
+{
+    return log(share / (1 - share));
+}
+
+double promise_p95(const struct promises *p, enum promise_kind kind, const double *sorted_s, uint32_t n)
+{
+    double odds = log_odds(CERTAIN) + (p ? p->of[kind].shift : 0), beyond = odds - log_odds(DRAWN_MOST);
+    double share = fmin(1 / (1 + exp(-odds)), DRAWN_MOST);
+    double p50 = sorted_s[n / 2], at = sorted_s[(uint32_t)(n * share + 1e-9)];
+    if (beyond > 0 && isfinite(at))
+        at = p50 + exp(STRETCH * beyond) * (at - p50);
+    return fmax(at, p50);
+}
+
+static uint64_t roll(struct promises *p)
+{
+    p->dice = p->dice ? p->dice : 0x9e3779b97f4a7c15u;
+    p->dice ^= p->dice << 13;
+    p->dice ^= p->dice >> 7;
+    p->dice ^= p->dice << 17;
+    return p->dice;
+}
+
+/* J. Vitter, Random Sampling with a Reservoir, 1985: of one. */
+void promise_came(struct promises *p, int64_t job)
+{
+    p->came++;
+    if (roll(p) % p->came == 0)
+        p->picked = job;
+}
+
+int64_t promise_pick(struct promises *p, float *weight)
+{
+    uint32_t came = p->came;
+    p->came = 0;
+    *weight = came < WEIGHT_MOST ? (float)came : WEIGHT_MOST;
+    return came && p->n_open + PROMISE_KINDS <= PROMISES_OPEN ? p->picked : -1;
+}
+
+void promise_make(struct promises *p, struct promise made)
+{
+    if (p->n_open < PROMISES_OPEN)
+        p->open[p->n_open++] = made;
+}
+
+int promise_due(struct promises *p, int64_t now_ms, struct promise *due)
+{
+    uint32_t i = 0;
+    while (i < p->n_open && p->open[i].by_ms >= now_ms)
+        i++;
+    if (i == p->n_open)
+        return 0;
+    *due = p->open[i];
+    p->open[i] = p->open[--p->n_open];
+    return 1;
+}
+
+void promise_judge(struct promises *p, const struct promise *m, int kept)
+{
+    struct promise_record *r = &p->of[m->kind];
+    double weight = (double)m->weight, step = STEP * weight * (kept ? CERTAIN - 1 : CERTAIN);
+    r->shift = fmin(fmax(r->shift + step, SHIFT_LEAST), SHIFT_MOST);
+    r->judged += weight;
+    r->kept += ((kept ? 1 : 0) - r->kept) * weight / fmin(r->judged, KEPT_OVER);
+}
+
+/* Of several leases only the last one's begin is known. */
+static int start_outcome(const struct promise *m, const struct promise_job *j)
+{
+    if (j->leases == 1 && j->leased_ms > 0)
+        return j->leased_ms <= m->by_ms;
+    return j->leases == 0 && (strcmp(j->status, "queued") == 0 || strcmp(j->status, "scheduled") == 0) ? 0 : -1;
+}
+
+int promise_outcome(const struct promise *m, const struct promise_job *j)
+{
+    if (m->kind == PROMISE_START)
+        return start_outcome(m, j);
+    if (strcmp(j->status, "completed") == 0)
+        return j->finished_ms <= m->by_ms;
+    return strcmp(j->status, "failed") == 0 || strcmp(j->status, "cancelled") == 0 ? -1 : 0;
+}
+
+void promise_forget(struct promises *p)
+{
+    p->n_open = 0;
+    p->came = 0;
+}
+
+/* ---- kept over a restart ---- */
+
+struct json_object *promise_json(const struct promises *p)
+{
+    struct json_object *o = json_object_new_object();
+    for (int k = 0; k < PROMISE_KINDS; k++) {
+        const struct promise_record *r = &p->of[k];
+        struct json_object *one = r->judged > 0 ? json_object_new_object() : NULL;
+        if (!one)
+            continue;
+        json_put_num(one, "shift", round(r->shift * 1000) / 1000);
+        json_put_num(one, "kept", round(r->kept * 1000) / 1000);
+        json_put_num(one, "judged", r->judged);
+        json_object_object_add(o, names[k], one);
+    }
+    if (json_object_object_length(o))
+        return o;
+    json_object_put(o);
+    return NULL;
+}
+
+static double within(struct json_object *o, const char *key, double least, double most)
+{
+    double v = json_num(o, key, 0);
+    return isfinite(v) ? fmin(fmax(v, least), most) : 0;
+}
+
+void promise_take(struct promises *p, struct json_object *o)
+{
+    for (int k = 0; k < PROMISE_KINDS; k++) {
+        struct json_object *one = json_member(o, names[k]);
+        p->of[k] = (struct promise_record){within(one, "shift", SHIFT_LEAST, SHIFT_MOST), within(one, "kept", 0, 1),
+                                           within(one, "judged", 0, 1e15)};
+    }
+}
