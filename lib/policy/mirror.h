@@ -13,6 +13,8 @@
 #define MIRROR_WAITING   4096 /* jobs; of more, the latest are taken to have come together */
 #define MIRROR_BUCKETS   160  /* of waits: below 1 s, then each a tenth longer than the one before */
 
+struct json_object;
+
 struct mirror {
     int64_t free_ms[MIRROR_INSTANCES]; /* of each instance: booted, or done with its job */
     int32_t live;
@@ -39,5 +41,10 @@ void mirror_arrived(struct mirror *m, int64_t at_ms, uint32_t n);
  * ones go; those that run or boot stay until they are idle. Jobs wait while no run was measured. */
 void mirror_step(struct mirror *m, const struct history *h, int64_t now_ms, int32_t desired, double boot_s);
 struct mirror_sum mirror_sum(const struct mirror *m);
+
+/* mirror_memo.c: all of it but jobs beyond the first 256 that wait, whose times become one. json_object_put() it. */
+struct json_object *mirror_memo(const struct mirror *m);
+/* The same again, whose last step was at at_ms; what cannot be read is left out. */
+void mirror_memo_take(struct mirror *m, struct json_object *o, int64_t at_ms);
 
 #endif
