@@ -17,6 +17,7 @@
 #include "log/log.h"
 #include "log_forward.h"
 #include "paths.h"
+#include "promises.h"
 #include "reload.h"
 #include "sd_notify.h"
 #include "secrets.h"
@@ -34,6 +35,7 @@ struct controller {
     struct admin *admin;
     struct loop_timer *shutdown_tick, *watchdog, *secrets;
     struct alerts *alerts;
+    struct promise_watch *promises;
     struct log_forward *forward;
     struct subscription *plugin_events;
     char own_plugins[4096], host_name[256];
@@ -345,7 +347,8 @@ static int open_engines(struct controller *k, struct bp_err *err)
                                 .lives = fleet_lives,
                                 .take_lives = fleet_take_lives};
     app->scale = scale_new(app->bus, app->host, k->config, &fleet);
-    if (!app->dispatch || !app->fleets || !app->scale)
+    k->promises = promise_watch_new(app);
+    if (!app->dispatch || !app->fleets || !app->scale || !k->promises)
         return err_set(err, BP_NOMEM, "no memory to start the engines");
     dispatch_webhook_secret(app->dispatch, app->webhook_secret);
     dispatch_bridge(app->dispatch, app->redis_url);
@@ -457,6 +460,7 @@ static void close_all(struct controller *k)
         fleets_free(app->fleets);
     if (app->dispatch)
         dispatch_free(app->dispatch);
+    promise_watch_free(k->promises);
     bus_unsubscribe(k->plugin_events);
     alerts_free(k->alerts);
     log_forward_free(k->forward);

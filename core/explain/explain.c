@@ -15,6 +15,8 @@ struct fleet_view {
     struct fleet_facts facts;
     struct policy_fleet detail;
     struct json_object *scale, *fleet; /* listings of one row, or none */
+    const struct history *history;     /* NULL: nothing yet, and so the promises */
+    const struct promises *promises;
 };
 
 static struct json_object *first(struct json_object *list)
@@ -113,8 +115,9 @@ static void view_fill(struct fleet_view *v, const struct explain_engines *e, con
     f->quarantine = w ? w->quarantine : NULL;
     f->draining = e->draining;
     f->max_size = w ? w->max_size : 0;
-    const struct history *h = scale_history(e->scale, slug);
-    f->boot_s = h ? history_boot_s(h, w ? w->warmup_s : 0) : w ? w->warmup_s : 0;
+    v->history = scale_history(e->scale, slug);
+    v->promises = scale_promises(e->scale, slug);
+    f->boot_s = v->history ? history_boot_s(v->history, w ? w->warmup_s : 0) : w ? w->warmup_s : 0;
     f->tick_s = (double)config_int(e->config, CONFIG_SCALE_TICK_MS) / 1000;
     read_scale(f, first(v->scale));
     read_counts(v, e->fleets, slug);
@@ -176,7 +179,7 @@ static uint32_t read_after(struct after_fact *after, struct json_object *data)
 
 /* ---- estimates ---- */
 
-#define SOONER_STEPS 50000
+#define FEW_STEPS 50000
 
 static const struct eta never = {{INFINITY, INFINITY}, {INFINITY, INFINITY}, {INFINITY, INFINITY}, INFINITY};
 
@@ -187,50 +190,65 @@ static int32_t launches(const struct fleet_facts *f)
     return missing > 0 && f->failures == 0 && !f->error ? missing : 0;
 }
 
-/* Of a job with so many before it, -1: of none; `more` launches beside those asked for. */
-static struct eta expected(const struct fleet_view *v, const struct history *h, int64_t ahead, int32_t more)
+/* Of a job with so many before it, -1: of none; `more` launches beside those asked for. steps: bound of the work. */
+static struct eta expected(const struct fleet_view *v, int64_t ahead, int32_t more, uint32_t steps)
 {
     const struct fleet_facts *f = &v->facts;
-    if (!h || f->draining || !f->served || f->quarantine)
+    if (!v->history || f->draining || !f->served || f->quarantine)
         return never;
-    struct eta_ask ask = {.history = h,
+    struct eta_ask ask = {.history = v->history,
                           .fleet = &v->detail,
                           .ahead = ahead,
                           .launches = launches(f) + more,
                           .boot_s = f->boot_s,
-                          .steps = more ? SOONER_STEPS : 0};
+                          .steps = steps,
+                          .promises = v->promises};
     return eta_queued(&ask);
 }
 
 /* What one, two and four instances more would change. `whole`: until all before it have ended, not that job alone. */
-static void read_sooner(struct fleet_view *v, const struct history *h, int64_t ahead, const struct eta *now, int whole)
+static void read_sooner(struct fleet_view *v, int64_t ahead, const struct eta *now, int whole)
 {
     struct fleet_facts *f = &v->facts;
     int32_t live = f->idle + f->busy + f->booting + launches(f);
     if (!f->described || f->failures > 0 || f->error || f->hold >= 0 || ahead < 0 || !isfinite(now->instance_s))
         return;
     for (int32_t more = 1; f->n_sooner < SOONER && live + more <= f->max_size; more *= 2) {
-        struct eta e = expected(v, h, ahead, more);
+        struct eta e = expected(v, ahead, more, FEW_STEPS);
         f->sooner[f->n_sooner++] = (struct sooner){more, whole ? (struct eta_span){INFINITY, INFINITY} : e.start,
                                                    whole ? e.all : e.finish, e.instance_s - now->instance_s};
     }
 }
 
-static struct eta expected_of(const struct job_facts *j, const struct fleet_view *v, const struct history *h)
+/* Of one that runs its end alone. */
+static struct eta expected_of(const struct job_facts *j, const struct fleet_view *v, uint32_t steps)
 {
     int full = j->tenant_max_running > 0 && j->tenant_running >= j->tenant_max_running;
-    return j->ahead < 0 || full ? never : expected(v, h, j->ahead, 0);
+    struct eta e = j->ahead < 0 || full ? never : expected(v, j->ahead, 0, steps);
+    if (v->history && strcmp(j->status, "leased") == 0)
+        e.finish = eta_rest(v->history, v->promises, fmax((double)(v->facts.now_ms - j->leased_ms) / 1000, 0), 0);
+    return e;
+}
+
+struct eta explain_eta(const struct explain_engines *e, struct json_object *facts)
+{
+    struct fleet_view v;
+    struct job_facts j = {0};
+    view_fill(&v, e, json_str(json_member(facts, "job"), "workflow", ""));
+    read_job(&j, facts);
+    struct eta eta = expected_of(&j, &v, FEW_STEPS);
+    view_free(&v);
+    return eta;
 }
 
 struct json_object *explain_fleet(const struct explain_engines *e, const char *slug)
 {
     struct fleet_view v;
     view_fill(&v, e, slug);
-    const struct history *h = scale_history(e->scale, slug);
-    struct eta now = expected(&v, h, v.facts.queued - 1, 0);
+    struct eta now = expected(&v, v.facts.queued - 1, 0, 0);
     v.facts.backlog = now.all;
     v.facts.instance_s = now.instance_s;
-    read_sooner(&v, h, v.facts.queued - 1, &now, 1);
+    read_sooner(&v, v.facts.queued - 1, &now, 1);
     struct json_object *o = explain_fleet_words(&v.facts);
     view_free(&v);
     return o;
@@ -242,18 +260,14 @@ struct json_object *explain_job(const struct explain_engines *e, int for_tenant,
     struct after_fact after[AFTER_MAX];
     struct job_facts j = {.for_tenant = for_tenant};
     const char *slug = json_str(json_member(facts, "job"), "workflow", "");
-    const struct history *h = scale_history(e->scale, slug);
     view_fill(&v, e, slug);
     read_job(&j, facts);
     j.after = after;
     j.n_after = read_after(after, facts);
-    j.eta = expected_of(&j, &v, h);
+    j.eta = expected_of(&j, &v, 0);
     if (!for_tenant)
-        read_sooner(&v, h, j.ahead, &j.eta, 0);
-    j.run_s = h ? h->run_mean_s : 0;
-    j.rest = (struct eta_span){INFINITY, INFINITY};
-    if (h && strcmp(j.status, "leased") == 0)
-        j.rest = eta_rest(h, NULL, fmax((double)(v.facts.now_ms - j.leased_ms) / 1000, 0), 0);
+        read_sooner(&v, j.ahead, &j.eta, 0);
+    j.run_s = v.history ? v.history->run_mean_s : 0;
     struct json_object *o = explain_job_words(&j, &v.facts);
     view_free(&v);
     return o;

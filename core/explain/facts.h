@@ -83,10 +83,9 @@ struct job_facts {
     int64_t tenant_running, tenant_max_running; /* max 0: unlimited */
     const struct after_fact *after;
     uint32_t n_after;
-    struct eta eta;       /* queued */
-    struct eta_span rest; /* leased: what is left of the run */
-    double run_s;         /* of a job of this workflow, the mean; <= 0: not known */
-    int for_tenant;       /* 1: nothing that is the operator's or of other tenants, but counts and times */
+    struct eta eta; /* queued; leased: its finish alone */
+    double run_s;   /* of a job of this workflow, the mean; <= 0: not known */
+    int for_tenant; /* 1: nothing that is the operator's or of other tenants, but counts and times */
 };
 
 /*

@@ -177,8 +177,8 @@ static void estimate(struct json_object *o, const struct job_facts *j, int64_t n
     struct json_object *estimates = json_object_new_object();
     json_object_object_add(o, "estimate", estimates);
     if (is(j, "leased")) {
-        explain_span(estimates, "finish", now_ms, &j->rest);
-        explain_expect(o, now_ms, "it ends", &j->rest);
+        explain_span(estimates, "finish", now_ms, &j->eta.finish);
+        explain_expect(o, now_ms, "it ends", &j->eta.finish);
         return;
     }
     explain_span(estimates, "start", now_ms, &j->eta.start);

@@ -209,6 +209,34 @@ static void put_fleets(struct text *t, struct http *h)
     json_object_put(fleets);
 }
 
+struct kept {
+    struct text *text;
+    struct scale *scale;
+};
+
+static void put_kept(const struct workflow *w, void *arg)
+{
+    const struct kept *k = arg;
+    const struct promises *p = scale_promises(k->scale, w->slug);
+
+    for (int i = 0; p && i < PROMISE_KINDS; i++) {
+        if (p->of[i].judged <= 0)
+            continue;
+        text_puts(k->text, "bpd_promises_kept{");
+        put_label(k->text, "workflow", w->slug);
+        text_printf(k->text, ",of=\"%s\"} %.15g\n", promise_names[i], p->of[i].kept);
+    }
+}
+
+static void put_promises(struct text *t, struct http *h)
+{
+    struct kept kept = {t, h->app->scale};
+
+    family(t, "bpd_promises_kept", "gauge",
+           "Share of the jobs asked about that kept what was 95 % sure, the last 200.");
+    host_each_workflow(h->app->host, put_kept, &kept);
+}
+
 /* ---- plugins ---- */
 
 static void put_plugin_number(struct text *t, struct json_object *plugins, const char *key, const char *type,
@@ -264,6 +292,7 @@ static void answer_text(struct call *c, struct json_object *stats)
     put_stats(&t, json_member(stats, "workflows"));
     put_published(&t, h);
     put_fleets(&t, h);
+    put_promises(&t, h);
     put_plugins(&t, h);
     text_puts(&t, "# EOF\n");
     answer_bytes(c, 200, "application/openmetrics-text; version=1.0.0; charset=utf-8", t.bytes, t.n);

@@ -67,9 +67,10 @@ void learn_event(struct scale *s, const struct event_msg *e)
     struct scale_item *item = scale_item_find(s, json_str(f, "workflow", ""));
     if (!item)
         return;
-    if (e->id == EVENT_JOB_SUBMITTED)
+    if (e->id == EVENT_JOB_SUBMITTED) {
         came(item, e->at_ms, 1);
-    else if (e->id == EVENT_JOB_COMPLETED)
+        promise_came(&item->promises, json_int(f, "job", 0));
+    } else if (e->id == EVENT_JOB_COMPLETED)
         learn_end(item, e, f);
     else
         history_launch_failed(item->history, e->at_ms);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * memo_view.c - what was measured of a workflow's instances, as text that outlives the process: boots by stage,
- * launches and their failures, interruptions, on-demand hours, and what policies have learned (memo_policy.c). What
- * jobs have shown is in the queue anyway (recall.c).
+ * launches and their failures, interruptions, on-demand hours, what policies have learned (memo_policy.c), and how far
+ * off what was promised of jobs has been. What jobs have shown is in the queue anyway (recall.c).
  */
 #include "scale_priv.h"
 
@@ -65,9 +65,9 @@ struct json_object *memo_view(const struct scale_item *i)
     const struct history *h = i->history;
     const struct allowance *a = &i->allowance;
     int spends = a->n || a->spent_h > 0;
-    struct json_object *learned = learned_by_all(i);
+    struct json_object *learned = learned_by_all(i), *promises = promise_json(&i->promises);
     if (!h->launches && !h->boots && !h->launch_failures && !h->interruptions && !(h->instance_s > 0) && !spends &&
-        !learned)
+        !learned && !promises)
         return NULL;
     struct json_object *o = json_object_new_object();
     json_put_int(o, "v", VERSION);
@@ -83,6 +83,8 @@ struct json_object *memo_view(const struct scale_item *i)
         put_on_demand(o, a);
     if (learned)
         json_object_object_add(o, "learned", learned);
+    if (promises)
+        json_object_object_add(o, "promises", promises);
     return o;
 }
 
@@ -151,6 +153,7 @@ void memo_view_take(struct scale_item *i, struct json_object *o, int64_t now_ms)
     json_object_put(i->learned);
     i->learned = json_object_get(json_member(o, "learned"));
     learned_give(i);
+    promise_take(&i->promises, json_member(o, "promises"));
     if (i->shadow)
         memo_shadow_take(i->shadow, json_member(o, "shadow"), now_ms);
 }

@@ -117,6 +117,7 @@ static void follow_jump(struct scale *s)
     for (struct scale_item *i = s->items; i; i = i->next) {
         i->last_scale_ms += i->last_scale_ms ? s->jump_ms : 0;
         i->empty_since_ms += i->empty_since_ms ? s->jump_ms : 0;
+        promise_forget(&i->promises);
         if (s->jump_ms > 0)
             continue;
         history_init(i->history);
@@ -480,6 +481,12 @@ const struct history *scale_history(struct scale *s, const char *slug)
 {
     const struct scale_item *i = scale_item_find(s, slug);
     return i ? i->history : NULL;
+}
+
+struct promises *scale_promises(struct scale *s, const char *slug)
+{
+    struct scale_item *i = scale_item_find(s, slug);
+    return i ? &i->promises : NULL;
 }
 
 struct json_object *scale_describe(struct scale *s, const char *slug)

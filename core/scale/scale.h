@@ -15,6 +15,7 @@
 #include "config/config.h"
 #include "host/host.h"
 #include "policy/policy.h"
+#include "policy/promise.h"
 #include <bp/cloud.h>
 #include <bp/scaling.h>
 
@@ -59,6 +60,9 @@ void scale_stop(struct scale *s);
 struct json_object *scale_describe(struct scale *s, const char *slug);
 /* What a workflow has shown of itself; NULL: nothing yet. Borrowed until the loop goes on. */
 const struct history *scale_history(struct scale *s, const char *slug);
+/* What was promised of its jobs, and what is learned from it, which the engine keeps over a restart; NULL: nothing yet.
+ * Borrowed likewise. */
+struct promises *scale_promises(struct scale *s, const char *slug);
 /* Of the last round of decisions over all workflows, the time on the loop. */
 double scale_round_s(const struct scale *s);
 /* Operator's hold: desired is kept at `size` (< 0: released) until expires_ms (0: for ever). BP_NOTFOUND unknown

@@ -82,6 +82,7 @@ struct scale_item {
     char policy[32];             /* whose memory that is */
     struct json_object *learned; /* by policies that do not decide now, by name, owned, or NULL: see memo_policy.c */
     struct history *history;     /* owned */
+    struct promises promises;
     struct own_runs own;
     int64_t missed;   /* arrivals that the queue counts and no event told, as of the last round */
     int recalled;     /* the queue was, or is being, asked for what came before */

@@ -266,9 +266,11 @@ struct eta eta_queued(const struct eta_ask *ask)
             instance_s += (finish_s[k] - start_s[k]) / draws;
         }
     }
-    return (struct eta){span_of(start_s, draws, ask->promises, PROMISE_START),
-                        span_of(finish_s, draws, ask->promises, PROMISE_END), span_of(all_s, draws, NULL, PROMISE_END),
-                        instance_s};
+    struct eta e = {span_of(start_s, draws, ask->promises, PROMISE_START),
+                    span_of(finish_s, draws, ask->promises, PROMISE_END), span_of(all_s, draws, NULL, PROMISE_END),
+                    instance_s};
+    e.finish.p95_s = fmax(e.finish.p95_s, e.start.p95_s); /* each has learned on its own */
+    return e;
 }
 
 struct eta_span eta_rest(const struct history *h, const struct promises *p, double age_s, double run_s)

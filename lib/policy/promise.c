@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/promise.h"
 
-#include "log/json.h"
-#include <math.h>
+#include "policy/number.h"
 #include <string.h>
 
 #define CERTAIN     0.95
@@ -14,7 +13,7 @@
 #define STRETCH     0.5  /* of its logarithm, for each of the log odds */
 #define KEPT_OVER   200  /* jobs */
 
-static const char *const names[PROMISE_KINDS] = {"start", "end"};
+const char *const promise_names[PROMISE_KINDS] = {"start", "end"};
 
 static double log_odds(double share)
 {
@@ -119,7 +118,7 @@ struct json_object *promise_json(const struct promises *p)
         json_put_num(one, "shift", round(r->shift * 1000) / 1000);
         json_put_num(one, "kept", round(r->kept * 1000) / 1000);
         json_put_num(one, "judged", r->judged);
-        json_object_object_add(o, names[k], one);
+        json_object_object_add(o, promise_names[k], one);
     }
     if (json_object_object_length(o))
         return o;
@@ -127,17 +126,13 @@ struct json_object *promise_json(const struct promises *p)
     return NULL;
 }
 
-static double within(struct json_object *o, const char *key, double least, double most)
-{
-    double v = json_num(o, key, 0);
-    return isfinite(v) ? fmin(fmax(v, least), most) : 0;
-}
-
 void promise_take(struct promises *p, struct json_object *o)
 {
     for (int k = 0; k < PROMISE_KINDS; k++) {
-        struct json_object *one = json_member(o, names[k]);
-        p->of[k] = (struct promise_record){within(one, "shift", SHIFT_LEAST, SHIFT_MOST), within(one, "kept", 0, 1),
-                                           within(one, "judged", 0, 1e15)};
+        struct json_object *one = json_member(o, promise_names[k]);
+        double shift = json_num(one, "shift", 0);
+        p->of[k] = (struct promise_record){.shift = isfinite(shift) ? fmin(fmax(shift, SHIFT_LEAST), SHIFT_MOST) : 0,
+                                           .kept = number_within(json_num(one, "kept", 0), 0, 1),
+                                           .judged = number_within(json_num(one, "judged", 0), 0, 1e15)};
     }
 }

@@ -20,6 +20,8 @@ struct json_object;
 
 enum promise_kind { PROMISE_START, PROMISE_END, PROMISE_KINDS };
 
+extern const char *const promise_names[PROMISE_KINDS]; /* "start", "end" */
+
 /* That a job has begun, or has ended, by then. */
 struct promise {
     int64_t job, by_ms;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """bpctl explain and GET /api/jobs/{id}/explain: why a job is where it is, when it starts, and what a tenant is not told."""
 import json
+import re
 import subprocess
 
 from client import Http
@@ -91,6 +92,31 @@ def test_an_estimate_once_runs_were_measured(daemon, test_copy):
     f = d.ctl("explain", "fleet", "test-copy")
     assert f["estimate"]["backlog"]["p95_ms"] >= f["estimate"]["backlog"]["p50_ms"] > 0
     assert "all of these jobs have ended at about" in what(f)["estimate"]
+
+
+def test_what_is_promised_is_held_against_what_came_and_the_lesson_outlives_a_restart(daemon, test_copy):
+    one = {"test-copy": {"scaleToZeroSeconds": 60, "policy": "step", "maxSize": 1}}
+    d = daemon(settings=settings(workflows=json.dumps(one), **{"scale.tickMilliseconds": "100"}), extra_plugins=[test_copy])
+    for _ in range(6):
+        done(d, submit(d))
+
+    def learned():
+        rows = d.ctl("scale", "test-copy")
+        return rows[0].get("measured", {}).get("promises", {}) if rows else {}
+
+    before = learned().get("end", {}).get("shift", 0)  # most of them were too short to be asked about
+    ids = [submit(d, steps=20, step_ms=100) for _ in range(6)]  # nobody could know how long these run
+    broken = wait_until("they end later than was said", lambda: (p := learned().get("end", {})) and p["shift"] > before + 0.2 and p)
+    assert broken["kept"] < 1 and broken["judged"] >= 1, broken
+    gauge = re.search(rb'^bpd_promises_kept{workflow="test-copy",of="end"} (\S+)$', d.http.get("/metrics").body, re.M)
+    assert gauge and 0 <= float(gauge[1]) < 1, gauge
+    for id in ids:
+        done(d, id)
+    told = learned()
+    d.stop()
+    d.start()
+    again = wait_until("it is known again", lambda: learned().get("end"))
+    assert again["judged"] >= told["end"]["judged"] and again["shift"] > 0, (told, again)
 
 
 def test_what_it_costs_and_what_sooner_would_cost(daemon, test_copy):

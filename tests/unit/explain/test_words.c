@@ -33,8 +33,7 @@ static int fresh(void **state)
                              .tenant = "acme",
                              .max_attempts = 3,
                              .created_ms = NOW - 60000,
-                             .eta = {{INFINITY, INFINITY}, {INFINITY, INFINITY}, {0, 0}},
-                             .rest = {INFINITY, INFINITY}};
+                             .eta = {{INFINITY, INFINITY}, {INFINITY, INFINITY}, {0, 0}}};
     said = NULL;
     return 0;
 }
@@ -283,7 +282,7 @@ static void what_runs_and_what_has_ended(void **state)
     job.progress = 0.25;
     job.leased_ms = NOW - 1000;
     job.lease_expires_ms = NOW + 30000;
-    job.rest = (struct eta_span){5, 9};
+    job.eta.finish = (struct eta_span){5, 9};
     tell();
     assert_null(json_member(said, "held_by"));
     assert_string_equal(line("running"), "i-1 runs it, attempt 2 of 3, 25 % done");

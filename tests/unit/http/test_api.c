@@ -352,6 +352,8 @@ static void metrics_are_openmetrics(void **state)
     assert_non_null(strstr(a->body, "\nbpd_workflow_queued{workflow=\"a-\\\"b\"} 3\n"));
     assert_non_null(strstr(a->body, "\nbpd_published{workflow=\"image-to-video\",name=\"QueueDepth\"} 7\n"));
     assert_non_null(strstr(a->body, "\nbpd_fleet_desired{workflow=\"image-to-video\"} 2\n"));
+    assert_non_null(strstr(a->body, "\nbpd_promises_kept{workflow=\"image-to-video\",of=\"end\"} 0.925\n"));
+    assert_null(strstr(a->body, "of=\"start\"")); /* nothing was judged yet */
     assert_non_null(strstr(a->body, "state=\"running\"} 1\n"));
     assert_non_null(strstr(a->body, "bpd_http_requests_total{method=\"other\",route=\"none\",code=\"404\"} 1\n"));
     assert_string_equal(a->body + a->n - 6, "# EOF\n");

@@ -137,6 +137,31 @@ static void a_long_queue_keeps_its_mean(void **state)
     assert_true(e.start.p95_s >= e.start.p50_s && e.start.p95_s < 11500);
 }
 
+/* What was learned moves the 95th percentiles of the one job, each on its own; a job still ends after it starts. */
+static void promises_move_the_p95_of_starts_and_ends(void **state)
+{
+    (void)state;
+    struct promises p = {0};
+    struct eta_ask a = ask(4);
+    for (int i = 0; i < 64; i++)
+        history_finished(&h, NOW + i, 10 + i);
+    fleet.n_idle = 1;
+    struct eta drawn = eta_queued(&a);
+    a.promises = &p;
+    struct eta e = eta_queued(&a);
+    assert_memory_equal(&e, &drawn, sizeof e);
+    p.of[PROMISE_END].shift = 2;
+    e = eta_queued(&a);
+    assert_true(e.finish.p95_s > drawn.finish.p95_s && e.start.p95_s == drawn.start.p95_s);
+    assert_true(eta_rest(&h, &p, 20, 0).p95_s > eta_rest(&h, NULL, 20, 0).p95_s);
+    p.of[PROMISE_START].shift = 6;
+    p.of[PROMISE_END].shift = -3;
+    e = eta_queued(&a);
+    assert_true(e.start.p95_s > 1.5 * drawn.start.p95_s && e.finish.p95_s == e.start.p95_s);
+    assert_true(e.start.p50_s == drawn.start.p50_s && e.finish.p50_s == drawn.finish.p50_s);
+    assert_true(e.all.p95_s == drawn.all.p95_s && e.instance_s == drawn.instance_s);
+}
+
 /* Two instances work off 20 s and 10 s of what they run and four jobs of 30 s; a third one would boot for 200 s. */
 static void instance_seconds_are_work_and_boots(void **state)
 {
@@ -255,6 +280,7 @@ int main(void)
         cmocka_unit_test_setup(asked_launches_count_and_nothing_means_never, fresh),
         cmocka_unit_test_setup(the_95th_percentile_is_of_the_long_runs, fresh),
         cmocka_unit_test_setup(a_long_queue_keeps_its_mean, fresh),
+        cmocka_unit_test_setup(promises_move_the_p95_of_starts_and_ends, fresh),
         cmocka_unit_test_setup(the_same_question_has_the_same_answer, fresh),
         cmocka_unit_test_setup(instance_seconds_are_work_and_boots, fresh),
         cmocka_unit_test_setup(a_run_older_than_all_ends_at_any_moment, fresh),

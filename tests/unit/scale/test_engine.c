@@ -254,11 +254,13 @@ static void a_clock_that_was_set_holds_and_is_no_idle_time(void **state)
     int64_t empty_since = i->empty_since_ms;
     f.scale->wall_ms -= 3600000; /* what was noted before is of the old clock */
     i->empty_since_ms -= 3600000;
+    promise_make(&i->promises, (struct promise){.job = 1, .by_ms = 1});
     unsigned stats = rig_calls(f.rig, "stats");
     for (int turns = 0; turns < 400 && !strstr(i->reason, "the clock was set by +3"); turns++)
         rig_turn(f.rig, 5);
     assert_non_null(strstr(i->reason, "holding: the clock was set by +3"));
     assert_in_range(i->empty_since_ms, empty_since - 1000, empty_since + 1000);
+    assert_int_equal(i->promises.n_open, 0); /* what was promised by the old clock is nobody's any more */
     rig_until_calls(f.rig, "stats", stats + 3);
     rig_turn(f.rig, 20);
     assert_null(strstr(i->reason, "the clock was set")); /* for one decision */

@@ -76,6 +76,7 @@ static void jobs_teach_when_they_come_and_how_long_they_run(void **state)
     rig_submitted(r);
     rig_turn(r, 10);
     assert_int_equal(h->arrivals, 1);
+    assert_int_equal(scale_promises(s, "photo")->came, 1); /* it may be asked about */
     pthread_mutex_lock(&r->lock);
     r->stats[0].submitted_recent = 5; /* four at other controllers, leased at once maybe */
     pthread_mutex_unlock(&r->lock);

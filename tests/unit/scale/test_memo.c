@@ -281,6 +281,30 @@ static void what_was_measured_of_instances_survives_a_restart(void **state)
     quit(r, s);
 }
 
+static void what_was_learned_of_promises_survives_a_restart(void **state)
+{
+    (void)state;
+    struct rig *r = remembering();
+    struct scale *s = begun(r);
+    struct promises *p = scale_promises(s, "photo");
+    assert_null(scale_promises(s, "nobody"));
+    for (int k = 0; k < 40; k++) {
+        promise_judge(p, &(struct promise){k, 1, PROMISE_START, 1}, k % 2);
+        promise_judge(p, &(struct promise){k, 1, PROMISE_END, 1}, 1);
+    }
+    double start = p->of[PROMISE_START].shift, end = p->of[PROMISE_END].shift;
+    assert_true(start > 1 && end < -0.5);
+    scale_stop(s);
+    rig_until(r, is_written, NULL);
+    killed(r, s);
+
+    s = begun(r);
+    p = scale_promises(s, "photo");
+    assert_true(fabs(p->of[PROMISE_START].shift - start) < 0.001 && fabs(p->of[PROMISE_END].shift - end) < 0.001);
+    assert_true(p->of[PROMISE_START].judged == 40 && p->of[PROMISE_END].kept == 1);
+    quit(r, s);
+}
+
 /* A shadow of slo beside slo, both with a past. */
 static void learn(struct rig *r, struct scale *s)
 {
@@ -482,6 +506,7 @@ int main(void)
         cmocka_unit_test(what_is_said_at_another_controller_counts_at_the_next_tick),
         cmocka_unit_test(an_adoption_ends_when_the_settings_name_another_policy),
         cmocka_unit_test(what_was_measured_of_instances_survives_a_restart),
+        cmocka_unit_test(what_was_learned_of_promises_survives_a_restart),
         cmocka_unit_test(what_policies_learned_and_a_shadow_cost_survive_a_kill),
         cmocka_unit_test(what_a_policy_learned_waits_while_another_decides),
         cmocka_unit_test(a_boot_is_measured_by_stage),
