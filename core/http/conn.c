@@ -300,12 +300,16 @@ void conn_send_now(struct conn *c)
 {
     struct evbuffer *out = bufferevent_get_output(c->bev);
 
-    if (!is_plain(c) || c->http->in_evhttp)
+    if (!is_plain(c))
         return;
-    evbuffer_unfreeze(out, 1);
-    evbuffer_write(out, bufferevent_getfd(c->bev)); /* an error comes again when the loop writes */
-    evbuffer_freeze(out, 1);
-    if (evbuffer_get_length(out) == 0)
+    if (!c->http->in_evhttp) {
+        evbuffer_unfreeze(out, 1);
+        evbuffer_write(out, bufferevent_getfd(c->bev)); /* an error comes again when the loop writes */
+        evbuffer_freeze(out, 1);
+    }
+    if (evbuffer_get_length(out) > 0 || c->http->in_evhttp)
+        bufferevent_disable(c->bev, EV_READ); /* the end of the input is no reason to drop what is not sent yet */
+    else
         bufferevent_trigger(c->bev, EV_WRITE, 0); /* evhttp's turn: the request is over */
 }
 

@@ -83,6 +83,37 @@ static void a_body_where_none_belongs_is_no_request(void **state)
     rig_stop(r);
 }
 
+/* All is there, its end too, when the door looks. */
+static void all_at_once(struct rig *r, void *arg)
+{
+    struct client *c = arg;
+
+    (void)r;
+    client_puts(c, GET("/up") GET("/api/nothing") GET("/api/jobs") "POST /api/jobs HTTP/1.1\r\nHost: a\r\n" TENANT
+                                                                   "Content-Length: 2\r\n\r\n{}" GET("/up"));
+    shutdown(c->fd, SHUT_WR);
+}
+
+/* Some of these are answered at once, some by an engine. */
+static void who_ends_its_side_gets_all_answers(void **state)
+{
+    struct rig *r = rig_start(NULL);
+    struct client *c = client_open(r);
+
+    (void)state;
+    client_puts(c, GET("/up"));
+    expect(c, 200);
+    rig_do(r, all_at_once, c);
+    expect(c, 200);
+    expect(c, 404);
+    expect(c, 401);
+    expect(c, 201);
+    expect(c, 200);
+    expect_end(c);
+    client_close(c);
+    rig_stop(r);
+}
+
 static void a_request_may_come_byte_by_byte(void **state)
 {
     struct rig *r = rig_start(NULL);
@@ -367,6 +398,7 @@ int main(void)
         cmocka_unit_test(one_connection_serves_many_requests),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(a_body_where_none_belongs_is_no_request),
+        cmocka_unit_test(who_ends_its_side_gets_all_answers),
         cmocka_unit_test(a_request_may_come_byte_by_byte),
         cmocka_unit_test(close_is_done_when_asked),
         cmocka_unit_test(a_waiting_poll_is_answered_when_there_is_a_job),
