@@ -27,6 +27,9 @@ struct bp_video_checkpoint {
 
 /* Mixes n bytes into a tag. */
 void bp_video_tag_add(uint8_t tag[16], const void *bytes, size_t n);
+/* Mixes in a file: its size, its beginning and its end, for reading all of a large one takes longer than it is worth.
+ * BP_IO. */
+int32_t bp_video_tag_add_file(uint8_t tag[16], const char *path, struct bp_err *err);
 /* Before the first frame: goes on after an earlier attempt, and says so in the job's log. Whatever is wrong with a
  * checkpoint, the job can do without. Returns how many frames there are already. */
 int64_t bp_video_checkpoint_restore(struct bp_video_checkpoint *c);

@@ -21,14 +21,12 @@ struct work {
     struct bp_video_checkpoint checkpoint; /* of the photo and the params */
 };
 
-static void make_tag(struct work *w, const struct bp_image *image)
+static int32_t make_tag(struct work *w, struct bp_err *err)
 {
     uint8_t *tag = w->checkpoint.tag;
-    memcpy(tag, "image-to-video/1", sizeof w->checkpoint.tag);
+    memcpy(tag, "image-to-video/2", sizeof w->checkpoint.tag);
     bp_video_tag_add(tag, &w->request, sizeof w->request);
-    int32_t size[2] = {image->width, image->height};
-    bp_video_tag_add(tag, size, sizeof size);
-    bp_video_tag_add(tag, image->pixels, (size_t)image->width * (size_t)image->height * 4);
+    return bp_video_tag_add_file(tag, w->job->inputs[0].path, err);
 }
 
 static int32_t open_video(struct work *w, struct bp_err *err)
@@ -106,11 +104,12 @@ static int32_t prepare(struct work *w, const struct kernels *kernels, struct bp_
     int32_t rc = bp_image_read(w->job->inputs[0].path, &image, err);
     if (rc != BP_OK)
         return rc;
-    make_tag(w, &image);
     rc = scene_init(&w->scene, kernels, &w->request, &image, err);
     bp_image_free(&image);
     if (rc == BP_OK)
         rc = open_video(w, err);
+    if (rc == BP_OK)
+        rc = make_tag(w, err);
     if (rc != BP_OK)
         return rc;
     const char *passed_over = bp_video_passed_over(w->video);

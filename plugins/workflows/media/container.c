@@ -87,7 +87,7 @@ static int32_t open_io(const char *path, AVIOContext **io, struct bp_err *err)
     AVDictionary *options = NULL;
     snprintf(url, sizeof url, "file:%.4090s", path); /* a name with a colon is no protocol */
     av_dict_set(&options, "protocol_whitelist", "file", 0);
-    int r = avio_open2(io, url, AVIO_FLAG_READ, NULL, &options);
+    int r = lavf.avio_open2(io, url, AVIO_FLAG_READ, NULL, &options);
     av_dict_free(&options);
     return r < 0 ? av_fail(err, BP_IO, "opening the video's file", r) : BP_OK;
 }
@@ -103,7 +103,7 @@ static int refuse_to_open(AVFormatContext *s, AVIOContext **pb, const char *url,
 static int32_t demux(struct container *c, int32_t sound, struct bp_err *err)
 {
     const AVInputFormat *found = NULL;
-    int r = av_probe_input_buffer2(c->io, &found, "", NULL, 0, 0);
+    int r = lavf.av_probe_input_buffer2(c->io, &found, "", NULL, 0, 0);
     if (r == AVERROR(ENOMEM))
         return bp_error(err, BP_NOMEM, "no memory to look at a video");
     if (r < 0 || !found)
@@ -112,7 +112,7 @@ static int32_t demux(struct container *c, int32_t sound, struct bp_err *err)
     int32_t rc = check_format(found, sound, err);
     if (rc != BP_OK)
         return rc;
-    c->format = avformat_alloc_context();
+    c->format = lavf.avformat_alloc_context();
     if (!c->format)
         return bp_error(err, BP_NOMEM, "no memory to look at a video");
     c->format->pb = c->io;
@@ -121,7 +121,7 @@ static int32_t demux(struct container *c, int32_t sound, struct bp_err *err)
     AVDictionary *options = NULL;
     av_dict_set(&options, "probesize", PROBE_BYTES, 0);
     av_dict_set(&options, "analyzeduration", PROBE_MICROS, 0);
-    r = avformat_open_input(&c->format, "", found, &options); /* frees c->format when it fails */
+    r = lavf.avformat_open_input(&c->format, "", found, &options); /* frees c->format when it fails */
     av_dict_free(&options);
     if (r == AVERROR(ENOMEM))
         return bp_error(err, BP_NOMEM, "no memory to open a video");
@@ -164,7 +164,7 @@ static int32_t look_inside(struct container *c, const struct bp_video_limits *li
         av_dict_set_int(&options[i], "max_pixels", limits->max_pixels, 0);
         av_dict_set_int(&options[i], "threads", 1, 0);
     }
-    int r = avformat_find_stream_info(c->format, options);
+    int r = lavf.avformat_find_stream_info(c->format, options);
     for (unsigned i = 0; i < n; i++)
         av_dict_free(&options[i]);
     if (r == AVERROR(ENOMEM))
@@ -176,12 +176,12 @@ static int32_t look_inside(struct container *c, const struct bp_video_limits *li
 
 static int32_t pick_video(struct container *c, struct bp_err *err)
 {
-    int r = av_find_best_stream(c->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
+    int r = lavf.av_find_best_stream(c->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
     if (r >= 0 && !(c->format->streams[r]->disposition & AV_DISPOSITION_ATTACHED_PIC)) {
         c->video = c->format->streams[r];
         return BP_OK;
     }
-    int sound = av_find_best_stream(c->format, AVMEDIA_TYPE_AUDIO, -1, -1, NULL, 0) >= 0;
+    int sound = lavf.av_find_best_stream(c->format, AVMEDIA_TYPE_AUDIO, -1, -1, NULL, 0) >= 0;
     return bp_error(err, BP_BADINPUT,
                     sound ? "the file has sound but no picture, a video is needed"
                           : "the file has no picture in it, a video is needed");
@@ -221,11 +221,11 @@ static int32_t check_length(const struct container *c, const struct bp_video_lim
 
 int64_t container_missing_bytes(const struct container *c)
 {
-    int64_t size = avio_size(c->io), end = 0;
+    int64_t size = lavf.avio_size(c->io), end = 0;
     if (size <= 0 || !goes_by(c->format->iformat, "mov")) /* elsewhere positions are not always of the file */
         return 0;
-    for (int i = 0; i < avformat_index_get_entries_count(c->video); i++) {
-        const AVIndexEntry *e = avformat_index_get_entry(c->video, i);
+    for (int i = 0; i < lavf.avformat_index_get_entries_count(c->video); i++) {
+        const AVIndexEntry *e = lavf.avformat_index_get_entry(c->video, i);
         if (e->pos + e->size > end)
             end = e->pos + e->size;
     }
@@ -238,7 +238,9 @@ static int32_t open_any(const char *path, const struct bp_video_limits *limits, 
 {
     *out = (struct container){0};
     av_quiet();
-    int32_t rc = open_io(path, &out->io, err);
+    int32_t rc = format_load(err);
+    if (rc == BP_OK)
+        rc = open_io(path, &out->io, err);
     if (rc == BP_OK)
         rc = demux(out, sound, err);
     return rc == BP_OK ? look_inside(out, limits, err) : rc;
@@ -273,7 +275,9 @@ int32_t container_open_sound(const char *path, const struct bp_video_limits *lim
 
 void container_close(struct container *c)
 {
-    avformat_close_input(&c->format);
-    avio_closep(&c->io);
+    if (c->format)
+        lavf.avformat_close_input(&c->format);
+    if (c->io)
+        lavf.avio_closep(&c->io);
     *c = (struct container){0};
 }

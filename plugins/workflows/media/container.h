@@ -6,8 +6,9 @@
 #ifndef MEDIA_CONTAINER_H
 #define MEDIA_CONTAINER_H
 
+#include "format.h"
+
 #include <bp/media.h>
-#include <libavformat/avformat.h>
 
 struct container {
     AVIOContext *io;

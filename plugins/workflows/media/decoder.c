@@ -200,7 +200,7 @@ static int32_t feed(struct decoder *d, struct bp_err *err)
     int r;
     do {
         av_packet_unref(d->packet);
-        r = av_read_frame(d->file.format, d->packet);
+        r = lavf.av_read_frame(d->file.format, d->packet);
         if (r >= 0)
             note_end(d, d->packet);
     } while (r >= 0 && d->packet->stream_index != d->file.video->index);

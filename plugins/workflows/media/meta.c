@@ -96,10 +96,10 @@ static void read_light(const AVContentLightMetadata *l, struct bp_video_meta *m)
 static void read_hdr(const struct container *c, const AVFrame *f, struct bp_video_meta *m)
 {
     size_t n = 0;
-    const void *data = av_stream_get_side_data(c->video, AV_PKT_DATA_MASTERING_DISPLAY_METADATA, &n);
+    const void *data = lavf.av_stream_get_side_data(c->video, AV_PKT_DATA_MASTERING_DISPLAY_METADATA, &n);
     if (data && n >= sizeof(AVMasteringDisplayMetadata))
         read_mastering(data, m);
-    data = av_stream_get_side_data(c->video, AV_PKT_DATA_CONTENT_LIGHT_LEVEL, &n);
+    data = lavf.av_stream_get_side_data(c->video, AV_PKT_DATA_CONTENT_LIGHT_LEVEL, &n);
     if (data && n >= sizeof(AVContentLightMetadata))
         read_light(data, m);
     const AVFrameSideData *side = av_frame_get_side_data(f, AV_FRAME_DATA_MASTERING_DISPLAY_METADATA);
@@ -113,7 +113,7 @@ static void read_hdr(const struct container *c, const AVFrame *f, struct bp_vide
 static void read_turn(const struct container *c, const AVFrame *f, struct bp_video_meta *m)
 {
     size_t n = 0;
-    const void *matrix = av_stream_get_side_data(c->video, AV_PKT_DATA_DISPLAYMATRIX, &n);
+    const void *matrix = lavf.av_stream_get_side_data(c->video, AV_PKT_DATA_DISPLAYMATRIX, &n);
     const AVFrameSideData *side = av_frame_get_side_data(f, AV_FRAME_DATA_DISPLAYMATRIX);
     if (!matrix && side) {
         matrix = side->data;
@@ -145,7 +145,7 @@ void meta_read(const struct container *c, const AVFrame *f, struct bp_video_meta
 static const AVDOVIDecoderConfigurationRecord *dolby(const struct container *c)
 {
     size_t n = 0;
-    const void *data = av_stream_get_side_data(c->video, AV_PKT_DATA_DOVI_CONF, &n);
+    const void *data = lavf.av_stream_get_side_data(c->video, AV_PKT_DATA_DOVI_CONF, &n);
     return n >= sizeof(AVDOVIDecoderConfigurationRecord) ? data : NULL;
 }
 
@@ -190,7 +190,7 @@ void meta_configure(const struct bp_video_meta *m, AVCodecContext *codec)
 
 static int attach(AVStream *s, enum AVPacketSideDataType type, void *data, size_t n)
 {
-    int r = data ? av_stream_add_side_data(s, type, data, n) : AVERROR(ENOMEM);
+    int r = data ? lavf.av_stream_add_side_data(s, type, data, n) : AVERROR(ENOMEM);
     if (r < 0)
         av_free(data);
     return r < 0 ? r : 0;

@@ -21,7 +21,7 @@ struct writer {
 static int add_stream(struct writer *w)
 {
     const struct bp_video *v = w->video;
-    AVStream *stream = avformat_new_stream(w->mp4, NULL);
+    AVStream *stream = lavf.avformat_new_stream(w->mp4, NULL);
     if (!stream)
         return AVERROR(ENOMEM);
     w->stream = stream;
@@ -98,7 +98,7 @@ static int32_t write_packet(struct writer *w, uint64_t i, uint64_t offset, struc
     packet->duration = av_rescale_q(shown_for(w, k), v->base, to);
     packet->flags = k->key ? AV_PKT_FLAG_KEY : 0;
     packet->stream_index = w->stream->index;
-    return mux_result(w, av_write_frame(w->mp4, packet), err);
+    return mux_result(w, lavf.av_write_frame(w->mp4, packet), err);
 }
 
 /* The MP4's edit lists, which say where a stream starts, count in units as fine as the video's. */
@@ -110,7 +110,7 @@ static int32_t write_head(struct writer *w, struct bp_err *err)
         units *= 2;
     av_dict_set(&options, "movflags", "+faststart", 0);
     av_dict_set_int(&options, "movie_timescale", units, 0);
-    int r = avformat_write_header(w->mp4, &options);
+    int r = lavf.avformat_write_header(w->mp4, &options);
     av_dict_free(&options);
     return mux_result(w, r, err);
 }
@@ -131,16 +131,16 @@ static int32_t write_all(struct writer *w, struct bp_err *err)
         rc = sound_write_until(w->sound, 1e18, err);
     if (rc != BP_OK)
         return rc;
-    return mux_result(w, av_write_trailer(w->mp4), err);
+    return mux_result(w, lavf.av_write_trailer(w->mp4), err);
 }
 
 static int32_t write_file(struct writer *w, const char *path, struct bp_err *err)
 {
-    int r = avio_open(&w->mp4->pb, path, AVIO_FLAG_WRITE);
+    int r = lavf.avio_open(&w->mp4->pb, path, AVIO_FLAG_WRITE);
     if (r < 0)
         return av_fail(err, BP_IO, "creating the MP4 file", r);
     int32_t rc = write_all(w, err);
-    int closed = avio_closep(&w->mp4->pb);
+    int closed = lavf.avio_closep(&w->mp4->pb);
     if (rc == BP_OK && closed < 0)
         rc = av_fail(err, BP_IO, "writing the MP4 file", closed);
     return rc;
@@ -151,19 +151,23 @@ int32_t bp_video_write_with(const struct bp_video *v, const char *path, struct b
 {
     if (!v->finished || v->packets.n == 0)
         return bp_error(err, BP_INVALID, "a video must be finished and have a frame before it is written");
+    int32_t rc = format_load(err);
+    if (rc != BP_OK)
+        return rc;
     struct writer w = {.video = v};
-    int r = avformat_alloc_output_context2(&w.mp4, NULL, "mp4", path);
+    int r = lavf.avformat_alloc_output_context2(&w.mp4, NULL, "mp4", path);
     if (r >= 0)
         r = add_stream(&w);
     if (r >= 0)
         r = plan_times(&w);
-    int32_t rc = r < 0 ? av_fail(err, BP_IO, "writing the MP4 file", r) : BP_OK;
+    if (r < 0)
+        rc = av_fail(err, BP_IO, "writing the MP4 file", r);
     if (rc == BP_OK && sound)
         rc = sound_open(sound, limits, w.mp4, &w.sound, err);
     if (rc == BP_OK)
         rc = write_file(&w, path, err);
     sound_close(&w.sound);
-    avformat_free_context(w.mp4);
+    lavf.avformat_free_context(w.mp4);
     free(w.times);
     free(w.room);
     return rc;

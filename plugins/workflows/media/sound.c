@@ -38,7 +38,7 @@ struct sound {
 static int32_t add_stream(struct sound *s, const AVStream *from, struct recoder *recoder, struct bp_err *err)
 {
     s->streams[s->n].recoder = recoder;
-    AVStream *to = avformat_new_stream(s->mp4, NULL);
+    AVStream *to = lavf.avformat_new_stream(s->mp4, NULL);
     if (!to || avcodec_parameters_copy(to->codecpar, from->codecpar) < 0)
         return bp_error(err, BP_NOMEM, "no memory to copy the video's sound");
     to->codecpar->codec_tag = 0; /* an MP4 has its own */
@@ -70,7 +70,7 @@ static int32_t fits(const struct sound *s, const AVCodecParameters *p)
     int needs_head = p->codec_id == AV_CODEC_ID_OPUS || p->codec_id == AV_CODEC_ID_FLAC ||
                      p->codec_id == AV_CODEC_ID_ALAC || p->codec_id == AV_CODEC_ID_VORBIS;
     return p->sample_rate > 0 && p->ch_layout.nb_channels > 0 && (p->extradata_size > 0 || !needs_head) &&
-           avformat_query_codec(s->mp4->oformat, p->codec_id, FF_COMPLIANCE_NORMAL) == 1;
+           lavf.avformat_query_codec(s->mp4->oformat, p->codec_id, FF_COMPLIANCE_NORMAL) == 1;
 }
 
 static int32_t add_streams(struct sound *s, struct bp_err *err)
@@ -153,7 +153,7 @@ static int place(const struct sound *s, struct copied *c, AVPacket *p)
 static int32_t read_packet(struct sound *s, struct bp_err *err)
 {
     while (!s->held && !s->ended) {
-        int r = av_read_frame(s->file.format, s->packet);
+        int r = lavf.av_read_frame(s->file.format, s->packet);
         if (r == AVERROR(ENOMEM))
             return bp_error(err, BP_NOMEM, "no memory to copy the video's sound");
         s->ended = r < 0; /* the pictures were read to their end: what cannot be read here is behind it */
@@ -176,7 +176,7 @@ static int32_t write_packet(struct sound *s, struct copied *c, AVPacket *p, AVRa
     c->next = p->dts + 1;
     p->stream_index = c->to->index;
     p->pos = -1;
-    int r = av_write_frame(s->mp4, p);
+    int r = lavf.av_write_frame(s->mp4, p);
     av_packet_unref(p);
     return r < 0 ? sound_fail(err, r) : BP_OK;
 }

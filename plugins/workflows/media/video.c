@@ -119,7 +119,8 @@ static int32_t encode(struct bp_video *v, int r, int64_t time, int64_t duration,
     return collect(v, err);
 }
 
-/* Times count frames unless there is a time base; then the last frame's follows from how many there are. */
+/* Times count frames unless there is a time base; then the last frame's follows from how many there are. What the
+ * result is written with must be there before all are drawn. */
 static int32_t check_add(const struct bp_video *v, int32_t format_fits, int64_t time, struct bp_err *err)
 {
     if (v->finished)
@@ -129,7 +130,7 @@ static int32_t check_add(const struct bp_video *v, int32_t format_fits, int64_t 
     if (time <= v->time || time < -PACKETS_TIME_MAX || time > PACKETS_TIME_MAX)
         return bp_error(err, BP_INVALID, "frame %lld cannot be shown at %lld, the one before is at %lld",
                         (long long)v->frames, (long long)time, (long long)v->time);
-    return BP_OK;
+    return format_load(err);
 }
 
 int32_t bp_video_add(struct bp_video *v, const struct bp_frame *frame, struct bp_err *err)

@@ -3,10 +3,10 @@
 #ifndef MEDIA_VIDEO_H
 #define MEDIA_VIDEO_H
 
+#include "format.h"
 #include "packets.h"
 
 #include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
 
 #define VIDEO_IN_FLIGHT 512 /* frames an encoder keeps at the most */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <bp/video_checkpoint.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -23,6 +24,21 @@ void bp_video_tag_add(uint8_t tag[16], const void *bytes, size_t n)
         n -= take;
     }
     memcpy(tag, h, sizeof h);
+}
+
+int32_t bp_video_tag_add_file(uint8_t tag[16], const char *path, struct bp_err *err)
+{
+    char bytes[65536];
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return bp_error(err, BP_IO, "opening %.120s failed", path);
+    bp_video_tag_add(tag, bytes, fread(bytes, 1, sizeof bytes, f));
+    (void)fseeko(f, -(off_t)sizeof bytes, SEEK_END); /* a smaller file is read to its end already */
+    bp_video_tag_add(tag, bytes, fread(bytes, 1, sizeof bytes, f));
+    int64_t size = ftello(f);
+    bp_video_tag_add(tag, &size, sizeof size);
+    fclose(f);
+    return BP_OK;
 }
 
 static int64_t now_s(void)

@@ -4,7 +4,6 @@
 #include <bp/video_filter.h>
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define MIN_SIDE    16 /* what every encoder takes */
@@ -28,26 +27,14 @@ struct work {
 
 /* ---- before the first frame ---- */
 
-/* Of the file's size, its beginning and its end; reading all of a large one again would take longer than it is worth.
- */
 static int32_t make_tag(struct work *w, struct bp_err *err)
 {
-    const char *path = w->job->inputs[0].path, *drawing = w->filter->drawing;
-    char bytes[65536];
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return bp_error(err, BP_IO, "opening %.120s failed", path);
+    const char *drawing = w->filter->drawing;
     uint8_t *tag = w->checkpoint.tag;
     memcpy(tag, "bp_video_filter.", sizeof w->checkpoint.tag);
     bp_video_tag_add(tag, drawing, strlen(drawing));
     bp_video_tag_add(tag, w->filter->request, w->filter->request_bytes);
-    bp_video_tag_add(tag, bytes, fread(bytes, 1, sizeof bytes, f));
-    (void)fseeko(f, -(off_t)sizeof bytes, SEEK_END); /* a smaller file is read to its end already */
-    bp_video_tag_add(tag, bytes, fread(bytes, 1, sizeof bytes, f));
-    int64_t size = ftello(f);
-    bp_video_tag_add(tag, &size, sizeof size);
-    fclose(f);
-    return BP_OK;
+    return bp_video_tag_add_file(tag, w->job->inputs[0].path, err);
 }
 
 /* What will not be in the result, in words for whoever misses it. */

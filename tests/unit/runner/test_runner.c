@@ -276,6 +276,49 @@ static void kernels_are_compiled_once_for_all_runners(void **state)
     unsetenv("FAKECUDA_LOG");
 }
 
+static void write_bytes(const char *path, const void *bytes, size_t n)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, n, f), n);
+    fclose(f);
+}
+
+/* Here it cannot be loaded: a runner is ready without it, and a job hears of it before it has drawn everything. */
+static void libavformat_is_loaded_with_the_first_frame(void **state)
+{
+    /* A grey PNG of one pixel. */
+    static const char dot[] =
+        "\211PNG\015\012\032\012\000\000\000\015IHDR\000\000\000\001\000\000\000\001\010\000\000\000\000:~\233U"
+        "\000\000\000\012IDATx\234ch\000\000\000\202\000\201w\315r\266"
+        "\000\000\000\000IEND\256B`\202";
+    char text[9000], plugin[4096], path[100];
+    const char *const rules[] = {"--write", ".", "--read", plugin, NULL};
+    struct peer p;
+    (void)state;
+    snprintf(plugin, sizeof(plugin), "%s", peer_built("plugins/image-to-video.so"));
+    write_bytes("in.png", dot, sizeof(dot) - 1);
+    for (int version = 58; version < 70; version++) {
+        snprintf(path, sizeof(path), "libavformat.so.%d", version);
+        write_bytes(path, "no library", 10);
+    }
+    setenv("LD_LIBRARY_PATH", getcwd(text, sizeof(text)), 1);
+    peer_start(&p, rules);
+    unsetenv("LD_LIBRARY_PATH");
+    snprintf(text, sizeof(text),
+             "{\"type\":\"open\",\"plugin\":\"%s\",\"name\":\"image-to-video\",\"device\":\"cpu\",\"state_dir\":\".\"}",
+             plugin);
+    peer_tell(&p, text);
+    json_object_put(peer_hear(&p, "ready"));
+    peer_tell(&p, "{\"type\":\"job\",\"id\":1,\"attempt\":1,\"params\":{\"width\":64,\"height\":64},"
+                  "\"inputs\":[{\"path\":\"in.png\"}],\"output\":\"out\",\"temp_dir\":\".\"}");
+    struct json_object *o = peer_hear(&p, "result");
+    assert_int_equal(json_int(o, "rc", 0), BP_FAIL);
+    assert_non_null(strstr(json_str(o, "text", ""), "loading libavformat.so."));
+    json_object_put(o);
+    assert_int_equal(peer_finish(&p), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +334,7 @@ int main(void)
         cmocka_unit_test(probe_tells_good_files_from_bad_ones),
         cmocka_unit_test(the_command_line_behaves),
         cmocka_unit_test(kernels_are_compiled_once_for_all_runners),
+        cmocka_unit_test(libavformat_is_loaded_with_the_first_frame),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
