@@ -91,9 +91,10 @@ static int32_t gpu_download(const struct bp_device *dev, const struct bp_buffer 
     return cuda_check(&cuda->fn, cuda->fn.download(to, cuda_address(from, offset), n), "copying from the GPU", err);
 }
 
+/* All streams of the context: the manual promises of a wait for the default stream no more than its own work. */
 static int32_t gpu_sync(const struct bp_device *dev, struct bp_err *err)
 {
-    return cuda_check(driver(dev), driver(dev)->stream_sync(NULL), "waiting for the GPU", err);
+    return cuda_check(driver(dev), driver(dev)->ctx_sync(), "waiting for the GPU", err);
 }
 
 static void gpu_stats(const struct bp_device *dev, struct bp_device_stats *out)

@@ -13,6 +13,7 @@
 
 typedef CUresult CUDAAPI cuda_total_mem_fn(size_t *bytes, CUdevice dev);
 typedef CUresult CUDAAPI cuda_ctx_set_current_fn(CUcontext ctx);
+typedef CUresult CUDAAPI cuda_ctx_sync_fn(void);
 typedef CUresult CUDAAPI cuda_module_load_fn(CUmodule *module, const void *image, unsigned int n, CUjit_option *options,
                                              void **values);
 typedef CUresult CUDAAPI cuda_driver_version_fn(int *version);
@@ -36,6 +37,7 @@ typedef CUresult CUDAAPI cuda_memset_fn(CUdeviceptr to, unsigned char value, siz
     X(ctx_release, tcuDevicePrimaryCtxRelease, "cuDevicePrimaryCtxRelease_v2", "cuDevicePrimaryCtxRelease")            \
     X(ctx_flags, tcuDevicePrimaryCtxSetFlags, "cuDevicePrimaryCtxSetFlags_v2", "cuDevicePrimaryCtxSetFlags")           \
     X(ctx_set, cuda_ctx_set_current_fn, "cuCtxSetCurrent", NULL)                                                       \
+    X(ctx_sync, cuda_ctx_sync_fn, "cuCtxSynchronize", NULL)                                                            \
     X(mem_alloc, tcuMemAlloc_v2, "cuMemAlloc_v2", NULL)                                                                \
     X(mem_free, tcuMemFree_v2, "cuMemFree_v2", NULL)                                                                   \
     X(mem_set, cuda_memset_fn, "cuMemsetD8_v2", NULL)                                                                  \

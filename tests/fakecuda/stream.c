@@ -38,6 +38,7 @@ static struct fake_stream *streams;
 EXPORT CUresult cuStreamCreate(CUstream *stream, unsigned int flags);
 EXPORT CUresult cuStreamDestroy_v2(CUstream stream);
 EXPORT CUresult cuStreamSynchronize(CUstream stream);
+EXPORT CUresult cuCtxSynchronize(void);
 EXPORT CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags);
 EXPORT CUresult cuEventCreate(CUevent *event, unsigned int flags);
 EXPORT CUresult cuEventDestroy_v2(CUevent event);
@@ -176,11 +177,16 @@ CUresult cuStreamDestroy_v2(CUstream stream)
 CUresult cuStreamSynchronize(CUstream stream)
 {
     fake_record("cuStreamSynchronize %s", stream ? "stream" : "default");
-    if (stream)
+    if (stream) /* of the default stream nothing waits here: its own work is done at once, and no more is promised */
         drain((struct fake_stream *)(void *)stream);
-    else
-        fake_drain();
     return fake_answer("cuStreamSynchronize", fake_need_context());
+}
+
+CUresult cuCtxSynchronize(void)
+{
+    fake_record("cuCtxSynchronize");
+    fake_drain();
+    return fake_answer("cuCtxSynchronize", fake_need_context());
 }
 
 CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags)

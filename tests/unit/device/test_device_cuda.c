@@ -130,7 +130,7 @@ static void a_launch_covers_the_grid_with_blocks(void **state)
     assert_int_equal(dev->sync(dev, &err), BP_OK);
     assert_string_equal(take_calls(), "cuLaunchKernel count blocks 2,65535,1 threads 256,1,1 shared 0 items 257,70000\n"
                                       "cuLaunchKernel smooth blocks 3,2,1 threads 256,1,1 shared 0 items 3,2\n"
-                                      "cuStreamSynchronize default\n");
+                                      "cuCtxSynchronize\n");
     dev->module_free(dev, &module);
     device_close(&dev);
     assert_int_equal(live(), 0);
@@ -203,7 +203,7 @@ static void each_failing_call_of_use_is_said_and_leaves_nothing(void **state)
         {"cuModuleLoadDataEx=218", BP_INVALID, "CUDA_ERROR_INVALID_PTX (218, fake words): line 3: fake error"},
         {"cuModuleGetFunction=500", BP_NOTFOUND, "finding kernel count failed: CUDA_ERROR_NOT_FOUND"},
         {"cuLaunchKernel=700", BP_IO, "launching kernel count failed"},
-        {"cuStreamSynchronize=700", BP_IO, "waiting for the GPU failed"},
+        {"cuCtxSynchronize=700", BP_IO, "waiting for the GPU failed"},
         {"cuMemcpyDtoH_v2=700", BP_IO, "copying from the GPU failed"},
         {"cuLaunchKernel=12345", BP_IO, "unknown CUDA error (12345"},
     };

@@ -281,6 +281,27 @@ static void a_caller_with_a_smaller_struct_gets_what_it_knows(void **state)
     assert_int_equal((uint8_t)s.reused, 0xee);
 }
 
+static void sync_waits_for_all_queues(void **state)
+{
+    struct fixture *f = *state;
+    struct bp_queue *q = open_queue(f), *other = open_queue(f);
+    struct bp_buffer b = buffer(f), c = buffer(f);
+    int32_t *out = host(f), *out2 = host(f);
+    count_on(f, q, &b);
+    OK(f->dev->download_on(f->dev, q, &b, 0, out, N * 4, &f->err));
+    count_on(f, other, &c);
+    OK(f->dev->download_on(f->dev, other, &c, 0, out2, N * 4, &f->err));
+    OK(f->dev->sync(f->dev, &f->err));
+    check(out, 0, 1);
+    check(out2, 0, 1);
+    f->dev->queue_close(f->dev, &q);
+    f->dev->queue_close(f->dev, &other);
+    f->dev->free(f->dev, &b);
+    f->dev->free(f->dev, &c);
+    f->dev->host_free(f->dev, (void **)&out);
+    f->dev->host_free(f->dev, (void **)&out2);
+}
+
 static void wrong_calls_are_refused(void **state)
 {
     struct fixture *f = *state;
@@ -306,6 +327,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(events_order_queues, setup, teardown),
         cmocka_unit_test_setup_teardown(an_event_never_recorded_holds_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(what_names_no_queue_comes_after_all_queues, setup, teardown),
+        cmocka_unit_test_setup_teardown(sync_waits_for_all_queues, setup, teardown),
         cmocka_unit_test_setup_teardown(a_buffer_given_again_is_clean, setup, teardown),
         cmocka_unit_test_setup_teardown(buffers_are_pooled_and_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_kept_has_a_limit, setup, teardown),
