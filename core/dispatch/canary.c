@@ -126,10 +126,10 @@ void canary_promote(struct canaries *all, struct canary *c, const char *why, hos
 
 /* ---- jobs ---- */
 
-/* Another version serves than the one it is held against: the trials say nothing any more. */
-static int base_changed(struct canaries *all, struct canary *c, const struct workflow *flow)
+int canary_outlived(struct canaries *all, struct canary *c)
 {
     char why[400];
+    const struct workflow *flow = host_workflow(all->d->host, c->slug);
     if (flow && strcmp(flow->file, c->base) == 0)
         return 0;
     snprintf(why, sizeof why, "version %s, which it was compared with, %s", c->from_version,
@@ -141,7 +141,7 @@ static int base_changed(struct canaries *all, struct canary *c, const struct wor
 void canary_mark(struct dispatch *d, const struct bp_job_row *job, struct json_object *payload)
 {
     struct canary *c = canary_find(d->canaries, job->workflow);
-    if (!c || c->state != CANARY_RUNNING || base_changed(d->canaries, c, host_workflow(d->host, c->slug)))
+    if (!c || c->state != CANARY_RUNNING || canary_outlived(d->canaries, c))
         return;
     c->credit += c->limits.percent;
     if (c->credit < 100)
@@ -245,7 +245,8 @@ void canary_heard(struct dispatch *d, const char *worker_id, struct json_object 
         const char *slug = json_str(o, "workflow", NULL);
         struct canary *c = slug ? canary_find(d->canaries, slug) : NULL;
         /* what comes of an earlier canary, or after the end, counts no more */
-        if (c && c->state == CANARY_RUNNING && strcmp(json_str(o, "sha256", ""), c->sha) == 0)
+        if (c && c->state == CANARY_RUNNING && strcmp(json_str(o, "sha256", ""), c->sha) == 0 &&
+            !canary_outlived(d->canaries, c))
             hear(d->canaries, c, worker_id, o);
     }
 }

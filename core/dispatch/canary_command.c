@@ -44,7 +44,7 @@ static void begins(struct canaries *all, struct canary *c, int again)
     const struct workflow *flow = host_workflow(all->d->host, c->slug);
     const struct candidate *k = host_candidate(all->d->host, c->plugin);
     struct bp_err err = {0};
-    if (!flow || !k) {
+    if (!flow || !k || (again && strcmp(k->sha, c->sha) != 0)) {
         err_set(&err, BP_CONFLICT, "the workflow or its candidate went away meanwhile");
         cannot_begin(all, c, &err, again);
         return;
@@ -67,6 +67,8 @@ static void vetted(const struct bp_err *err, void *arg)
     struct canaries *all = b->d->canaries;
     struct canary *c = b->d->dead ? NULL : canary_find(all, b->slug);
     struct bp_err said = *err;
+    if (c)
+        c->vetting = 0;
     if (c && c->state == CANARY_STARTING) {
         if (err->rc == BP_OK)
             begins(all, c, b->again);
@@ -74,6 +76,8 @@ static void vetted(const struct bp_err *err, void *arg)
             cannot_begin(all, c, err, b->again);
     } else if (err->rc == BP_OK && !b->d->dead) {
         err_set(&said, BP_STOPPED, "it was aborted before it began");
+        if (c)
+            host_candidate_drop(all->d->host, c->plugin);
     }
     if (b->done)
         b->done(&said, b->arg);
@@ -81,10 +85,11 @@ static void vetted(const struct bp_err *err, void *arg)
     free(b);
 }
 
-static void try(struct canaries *all, const struct canary *c, const char *file, struct beginning *with)
+static void try(struct canaries *all, struct canary *c, const char *file, struct beginning *with)
 {
     struct beginning *b = calloc(1, sizeof *b);
     assert(b);
+    c->vetting = 1;
     *b = *with;
     b->d = all->d;
     snprintf(b->slug, sizeof b->slug, "%s", c->slug);
@@ -122,7 +127,7 @@ static int check_wish(const struct canary_wish *w, struct bp_err *err)
 static const struct canary *other_of_plugin(struct canaries *all, const char *slug, const char *plugin)
 {
     for (const struct canary *c = all->list; c; c = c->next)
-        if (canary_is_open(c) && strcmp(c->plugin, plugin) == 0 && strcmp(c->slug, slug) != 0)
+        if ((canary_is_open(c) || c->vetting) && strcmp(c->plugin, plugin) == 0 && strcmp(c->slug, slug) != 0)
             return c;
     return NULL;
 }
@@ -139,6 +144,8 @@ static int may_begin(struct canaries *all, const struct canary_wish *w, const st
     if (c && canary_is_open(c))
         return err_set(err, BP_CONFLICT, "a canary of %s is %s (version %s): promote or abort it first", w->slug,
                        canary_state_name(c->state), c->version);
+    if (c && c->vetting)
+        return err_set(err, BP_CONFLICT, "the version that was aborted is still being vetted: begin again in a moment");
     if (other)
         return err_set(err, BP_CONFLICT, "a candidate of the plugin %s is being tried on %s: promote or abort it first",
                        flow->plugin, other->slug);
@@ -173,7 +180,7 @@ void dispatch_canary_start(struct dispatch *d, const struct canary_wish *w, host
         return;
     }
     host_default_candidate(d->host, flow->plugin, file, sizeof file);
-    const struct canary *c = record(d->canaries, w, flow);
+    struct canary *c = record(d->canaries, w, flow);
     try(d->canaries, c, w->file ? w->file : file, &(struct beginning){.done = done, .arg = arg});
 }
 
@@ -204,6 +211,11 @@ void dispatch_canary_promote(struct dispatch *d, const char *slug, const char *w
     struct canary *c = canary_find(d->canaries, slug);
     if (!c || (c->state != CANARY_RUNNING && c->state != CANARY_PASSED)) {
         err_set(&err, BP_NOTFOUND, "no canary of %.64s runs", slug);
+        done(&err, arg);
+        return;
+    }
+    if (canary_outlived(d->canaries, c)) {
+        err_set(&err, BP_CONFLICT, "%s", c->why);
         done(&err, arg);
         return;
     }

@@ -23,6 +23,7 @@ struct canary {
     char sha[65];
     char base[4096]; /* private copy of the version that served at the start: another one is another comparison */
     enum canary_state state;
+    int vetting; /* its candidate is being vetted, also when it was aborted meanwhile */
     struct canary_limits limits;
     struct canary_counts counts;
     int64_t marked;
@@ -48,6 +49,9 @@ static inline int canary_is_open(const struct canary *c)
 }
 /* The next state, with its reason: log line, event, record. */
 void canary_move(struct canaries *all, struct canary *c, enum canary_state state, const char *why);
+/* Does another version serve than the one it is held against? Then it is aborted, for its trials say nothing any more.
+ */
+int canary_outlived(struct canaries *all, struct canary *c);
 /* Puts the candidate in place. done may be NULL. */
 void canary_promote(struct canaries *all, struct canary *c, const char *why, host_done done, void *arg);
 

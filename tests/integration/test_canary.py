@@ -228,6 +228,55 @@ def test_another_version_put_in_place_ends_it(started, build):
     assert c["state"] == "aborted" and "replaced meanwhile" in c["why"]
 
 
+def test_a_trial_told_after_another_version_came_puts_nothing_in_its_place(daemon, test_copy, build):
+    d = daemon(settings={**SETTINGS, "scale.dryRun": "true", "canary.jobs": "1"}, extra_plugins=[test_copy])
+    w = FieldWorker(d.http, d.secret(), "i-0aaaaaaaaaaaaaaa1")
+    assert w.register(fleet="test-copy").status == 200
+    d.ctl("plugin", "canary", "test-copy", "100%", "--file", str(version(build, "good")))
+    id = d.http.submit("test-copy", {}, [d.http.upload(b"x")])["id"]
+    sha = w.run_one(b"x")["canary"]["sha256"]
+    d.install(version(build, "slow"), "test-copy.so")
+    wait_until("it serves", lambda: plugin(d)["version"] == "3.3", timeout=15)
+    assert w.poll(canary=[{"workflow": "test-copy", "sha256": sha, "job": id, "outcome": "ran", "difference": 0}]).status == 200
+    c = canary(d)
+    assert c["state"] == "aborted" and "replaced meanwhile" in c["why"], c
+    assert (d.plugins / "test-copy.so").read_bytes() == version(build, "slow").read_bytes()
+
+
+def test_an_operator_cannot_promote_over_another_version(started, build):
+    d = started("good")
+    d.install(version(build, "slow"), "test-copy.so")
+    wait_until("it serves", lambda: plugin(d)["version"] == "3.3", timeout=15)
+    done = d.ctl("plugin", "canary", "test-copy", "promote", json_form=False)
+    assert done.returncode == 1 and "replaced meanwhile" in done.stderr
+    assert canary(d)["state"] == "aborted" and plugin(d)["version"] == "3.3"
+
+
+def test_what_was_aborted_while_it_was_vetted_leaves_nothing_to_the_next(daemon, test_copy, build):
+    d = daemon(settings={**SETTINGS, "scale.dryRun": "true"}, extra_plugins=[test_copy])
+    shown, kept = d.state / "serving" / "test-copy.canary.so", d.state / "canary" / "test-copy.so"
+    first = subprocess.Popen([build / "bin" / "bpctl", "--socket", d.state / "bpd.sock", "plugin", "canary", "test-copy", "100%",
+                              "--file", version(build, "late")], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    wait_until("it is vetted", lambda: any(c["state"] == "starting" for c in d.ctl("plugin", "canaries")), timeout=15)
+    assert d.ctl("plugin", "canary", "test-copy", "abort")["state"] == "aborted"
+    second = d.ctl("plugin", "canary", "test-copy", "100%", "--file", str(version(build, "good")), json_form=False)
+    assert second.returncode == 1 and "still being vetted" in second.stderr
+    assert "aborted before it began" in first.communicate()[1] and first.returncode == 1
+    assert not shown.exists() and not kept.exists()
+    c = d.ctl("plugin", "canary", "test-copy", "100%", "--file", str(version(build, "good")))
+    assert c["state"] == "running" and c["version"] == "3.0"
+    assert shown.read_bytes() == kept.read_bytes() == version(build, "good").read_bytes()
+
+
+def test_a_restart_does_not_go_on_with_another_file(started, build):
+    d = started("good")
+    d.stop()
+    shutil.copyfile(version(build, "slow"), d.state / "canary" / "test-copy.so")
+    d.start()
+    c = wait_until("it is decided", lambda: (c := canary(d))["state"] != "starting" and c, timeout=15)
+    assert c["state"] == "aborted" and "cannot be taken up again" in c["why"], c
+
+
 def test_a_restart_goes_on_with_it(started):
     d = started("good")
     work(d, 2)

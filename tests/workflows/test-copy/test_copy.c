@@ -153,6 +153,13 @@ static int32_t write_report(const struct bp_job *job, int64_t resumed, struct bp
 }
 
 /* A replacement writes this behind its copy, so that one can tell which code ran. */
+#ifdef TEST_COPY_LATE_S /* a version that takes its time to be loaded */
+__attribute__((constructor)) static void be_late(void)
+{
+    sleep(TEST_COPY_LATE_S);
+}
+#endif
+
 #ifndef TEST_COPY_SIGNATURE
 #define TEST_COPY_SIGNATURE ""
 #endif
