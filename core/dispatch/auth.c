@@ -220,12 +220,9 @@ void auth_follow(struct dispatch *d, const struct bp_worker_row *row)
         entry_free(d->auth, e);
 }
 
-/* last_seen of a worker that did nothing but call: leases and heartbeats are noted by the store itself. */
-static void touch_later(struct auth_cache *c, const struct worker_auth *w)
+void auth_touch(struct dispatch *d, const struct worker_auth *w)
 {
-    int64_t quarter = c->d->set.stale_ms / 4;
-    if (dispatch_now(c->d) - w->last_seen_ms < (quarter < TOUCH_EVERY_MS ? quarter : TOUCH_EVERY_MS))
-        return;
+    struct auth_cache *c = d->auth;
     size_t n = strlen(w->worker_id) + 1;
     struct touch *t = calloc(1, sizeof *t + n);
     assert(t);
@@ -233,6 +230,14 @@ static void touch_later(struct auth_cache *c, const struct worker_auth *w)
     if (STAILQ_EMPTY(&c->touches))
         loop_timer_after(c->flush, TOUCH_FLUSH_MS);
     STAILQ_INSERT_TAIL(&c->touches, t, next);
+}
+
+/* last_seen of a worker that did nothing but call: leases and heartbeats are noted by the store itself. */
+static void touch_later(struct dispatch *d, const struct worker_auth *w)
+{
+    int64_t quarter = d->set.stale_ms / 4;
+    if (dispatch_now(d) - w->last_seen_ms >= (quarter < TOUCH_EVERY_MS ? quarter : TOUCH_EVERY_MS))
+        auth_touch(d, w);
 }
 
 /* ---- authenticate ---- */
@@ -268,7 +273,7 @@ static void auth_replied(struct bp_op *op, const struct bp_err *err, void *arg)
     } else {
         struct worker_auth *w = record_of(op->u.worker_auth.worker);
         cache_put(d->auth, a->digest, w);
-        touch_later(d->auth, w);
+        touch_later(d, w);
         admit(w, a->fn, a->arg);
         worker_auth_free(w);
     }

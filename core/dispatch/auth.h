@@ -25,5 +25,7 @@ struct worker_auth *worker_auth_ref(const struct worker_auth *w);
 void auth_forget(struct dispatch *d, const char *worker_id);
 /* Drops what is cached of it when it is otherwise in the store: changed at another controller. */
 void auth_follow(struct dispatch *d, const struct bp_worker_row *row);
+/* It is alive: its last_seen is written soon. */
+void auth_touch(struct dispatch *d, const struct worker_auth *w);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dispatch/poll_priv.h"
 
+#include "dispatch/auth.h"
 #include "dispatch/canary.h"
 #include "dispatch/held.h"
 #include "dispatch/job_json.h"
@@ -486,6 +487,18 @@ void polls_free(struct polls *all)
     loop_timer_free(all->timer);
     bus_unsubscribe(all->plugins);
     free(all);
+}
+
+void polls_touch(struct dispatch *d)
+{
+    struct poll *p;
+    int64_t now = dispatch_now(d);
+    for (p = TAILQ_FIRST(&d->polls->all); p; p = TAILQ_NEXT(p, in_all)) {
+        if (now - p->seen_ms < d->set.stale_ms / 4)
+            continue;
+        p->seen_ms = now;
+        auth_touch(d, p->worker);
+    }
 }
 
 uint32_t dispatch_waiting_polls(const struct dispatch *d)

@@ -41,5 +41,7 @@ void polls_retry_capped(struct dispatch *d);
 void poll_worker_freed(struct dispatch *d, const char *worker_id);
 /* Answers every waiting poll of a worker (NULL: all workers) with "no job" and this message. */
 void polls_dismiss(struct dispatch *d, const char *worker_id, const char *message);
+/* Workers whose polls have waited for a quarter of workers.staleSeconds are alive all the same. */
+void polls_touch(struct dispatch *d);
 
 #endif

@@ -98,6 +98,7 @@ static struct poll *poll_make(struct dispatch *d, const struct worker_call *c, d
     p->state = POLL_NEW;
     p->worker = worker_auth_ref(w);
     p->n = w->n_workflows;
+    p->seen_ms = dispatch_now(d);
     for (uint32_t i = 0; i < p->n; i++) {
         p->link[i].poll = p;
         p->link[i].lane = lane_get(d, w->workflows[i]);

@@ -52,6 +52,7 @@ struct poll {
     uint32_t max;
     int32_t max_concurrency; /* 0: as registered */
     int64_t deadline_ms;     /* monotonic; 0: does not wait */
+    int64_t seen_ms;         /* when its worker was last known to be alive */
     struct worker_auth *worker;
     char provider[64];
     struct json_object *except; /* slugs it does not take now, or NULL */

@@ -220,6 +220,7 @@ static void keep_house(void *arg)
     int64_t epoch;
     tenant_settings_again(s->d);
     tenant_limits_look(s->d);
+    polls_touch(s->d);
     if (leader_epoch(s->d->leader, &epoch)) {
         pruner_kick(s->d->pruner);
         look_for_stale(s->d);
@@ -239,8 +240,8 @@ struct sweeper *sweeper_new(struct dispatch *d)
 
 void sweeper_start(struct sweeper *s)
 {
-    int64_t every = s->d->set.stale_ms < HOUSE_EVERY_MS ? s->d->set.stale_ms : HOUSE_EVERY_MS;
-    loop_timer_every(s->house, every);
+    int64_t quarter = s->d->set.stale_ms / 4;
+    loop_timer_every(s->house, quarter < HOUSE_EVERY_MS ? quarter : HOUSE_EVERY_MS);
     arm(s);
 }
 

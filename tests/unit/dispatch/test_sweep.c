@@ -175,6 +175,27 @@ static void worker_that_calls_is_not_stale_however_soon_others_are(void **state)
     rig_free(r);
 }
 
+/* Both were last heard of at the same time. */
+static void worker_whose_poll_waits_is_not_stale(void **state)
+{
+    (void)state;
+    const char *sets[] = {"workers.staleSeconds=10", NULL};
+    struct rig *r = rig_new(sets);
+    struct answer a = {0};
+    struct worker_auth *w = worker_in(r, "w", "noop"), *silent = worker_in(r, "silent", "noop");
+    begin_worker(r, dispatch_worker_poll, w, "{'worker_id':'w','wait_seconds':60}", &a);
+    until_event(r, EVENT_WORKER_GONE, 1);
+    rig_turn(r, 500);
+    assert_left(r, "w");
+    submit_ok(r, "{'workflow':'noop'}");
+    rig_wait(r, &a);
+    assert_string_equal(a.message, "Job leased");
+    answer_reset(&a);
+    worker_auth_free(w);
+    worker_auth_free(silent);
+    rig_free(r);
+}
+
 static void lost_worker_is_removed_once_its_lease_ran_out(void **state)
 {
     (void)state;
@@ -227,6 +248,7 @@ int main(void)
         cmocka_unit_test(sweep_comes_when_something_is_due_not_only_on_its_period),
         cmocka_unit_test(sweep_outlives_a_queue_that_fails),
         cmocka_unit_test(worker_not_seen_for_long_is_removed_unless_it_holds_a_lease),
+        cmocka_unit_test(worker_whose_poll_waits_is_not_stale),
         cmocka_unit_test(worker_that_calls_is_not_stale_however_soon_others_are),
         cmocka_unit_test(lost_worker_is_removed_once_its_lease_ran_out),
         cmocka_unit_test(stats_are_asked_for_once_however_many_want_them),
