@@ -152,7 +152,6 @@ static int32_t write_report(const struct bp_job *job, int64_t resumed, struct bp
     return bad ? fail(err, BP_IO, "write the report") : BP_OK;
 }
 
-/* A replacement writes this behind its copy, so that one can tell which code ran. */
 #ifdef TEST_COPY_LATE_S /* a version that takes its time to be loaded */
 __attribute__((constructor)) static void be_late(void)
 {
@@ -160,6 +159,7 @@ __attribute__((constructor)) static void be_late(void)
 }
 #endif
 
+/* A replacement writes this behind its copy, so that one can tell which code ran. */
 #ifndef TEST_COPY_SIGNATURE
 #define TEST_COPY_SIGNATURE ""
 #endif
