@@ -52,13 +52,20 @@ int64_t promise_pick(struct promises *p, float *weight)
     uint32_t came = p->came;
     p->came = 0;
     *weight = came < WEIGHT_MOST ? (float)came : WEIGHT_MOST;
-    return came && p->n_open + PROMISE_KINDS <= PROMISES_OPEN ? p->picked : -1;
+    return came ? p->picked : -1;
 }
 
 void promise_make(struct promises *p, struct promise made)
 {
-    if (p->n_open < PROMISES_OPEN)
+    struct promise *last = &p->open[0];
+    if (p->n_open < PROMISES_OPEN) {
         p->open[p->n_open++] = made;
+        return;
+    }
+    for (uint32_t i = 1; i < p->n_open; i++)
+        last = p->open[i].by_ms > last->by_ms ? &p->open[i] : last;
+    if (made.by_ms < last->by_ms)
+        *last = made;
 }
 
 int promise_due(struct promises *p, int64_t now_ms, struct promise *due)

@@ -50,9 +50,9 @@ double promise_p95(const struct promises *p, enum promise_kind kind, const doubl
 /* A job came. */
 void promise_came(struct promises *p, int64_t job);
 /* The job about which a promise is to be made now, one of those that came since the last call, each as likely; < 0:
- * none came, or too many promises are open. *weight: the jobs that it stands for. */
+ * none came. *weight: the jobs that it stands for. */
 int64_t promise_pick(struct promises *p, float *weight);
-/* Keeps one in mind, as long as there is room. */
+/* Keeps one in mind; without room for all those that are over first. */
 void promise_make(struct promises *p, struct promise made);
 /* Takes one whose time is over out of those that are open: what came of it by then is to be told with promise_judge().
  * 0: there is none. */
