@@ -292,8 +292,9 @@ struct bp_op_place {
 };
 
 /* BP_OP_PRUNE: jobs that finished before before_ms, with all that belongs to them (timeline, keys, deliveries), and
- * audit lines older than audit_before_ms, at most `limit` of each; 0: none. `jobs` are those removed, so that their
- * objects can be removed too. BP_STALE as in sweep. */
+ * audit lines older than audit_before_ms, at most `limit` of each; 0: none. With them go numbers that no statistics
+ * need any more and names of workers that no job knows, at most `limit` of each kind. `jobs` are those removed, so that
+ * their objects can be removed too. BP_STALE as in sweep. */
 struct bp_op_prune {
     int64_t before_ms, audit_before_ms;
     uint32_t limit;
@@ -301,7 +302,7 @@ struct bp_op_prune {
     int64_t epoch; /* of BP_OP_LEAD; 0: not asked */
     /* out */
     uint32_t removed;       /* jobs; more may be left when it is `limit` */
-    uint32_t audit_removed; /* audit lines */
+    uint32_t audit_removed; /* audit lines, or what else was old, whatever was most; more may be left as well */
     struct bp_job_row *jobs;
     void *memory; /* free with bp_host.free */
 };

@@ -99,6 +99,51 @@ static void together(int n, void (*fn)(struct fake_host *h, int number))
         }                                                                                                              \
     } while (0)
 
+/* ---- names of workers ---- */
+
+static int64_t names_of(const char *worker)
+{
+    char sql[160];
+    snprintf(sql, sizeof sql, "SELECT COUNT(*) FROM DB.worker_names WHERE name='%s'", worker);
+    return database_int(sql);
+}
+
+static void prune_names(struct fake_host *h, int64_t before_ms)
+{
+    struct bp_op op = {.kind = BP_OP_PRUNE};
+    op.u.prune.before_ms = before_ms;
+    op.u.prune.limit = 10;
+    assert_int_equal(run(h, &op), BP_OK);
+}
+
+/* One that comes again, and at a controller that remembers the number it had, is a worker like any other. */
+static void the_name_of_a_worker_goes_when_no_job_can_have_it(void **state)
+{
+    (void)state;
+    struct fake_host *a = start(), *b = start();
+    struct bp_err err;
+    int64_t id, now = INT64_C(1700000000000); /* of queue_run() */
+    queue_worker(a, "old");
+    queue_worker(a, "w");
+    assert_int_equal(queue_lease(b, "old", "t1"), 0); /* now it knows its number */
+    struct bp_op del = {.kind = BP_OP_WORKER_DEL};
+    del.u.worker_del = (struct bp_op_worker_del){.worker_id = "old", .who = "test"};
+    assert_int_equal(run(a, &del), BP_OK);
+    prune_names(a, now - 60000);
+    assert_int_equal(names_of("old"), 1);
+    prune_names(a, now + 60000);
+    assert_int_equal(names_of("old"), 0);
+    assert_int_equal(names_of("w"), 1);
+    queue_worker(b, "old");
+    assert_int_equal(database_int("SELECT COUNT(*) FROM DB.worker_names n JOIN DB.workers w ON w.id=n.id"), 2);
+    assert_int_equal(queue_submit(a, NULL, &id, &err), BP_OK);
+    assert_int_equal(queue_lease(a, "old", "t2"), id);
+    prune_names(a, now + 60000);
+    assert_int_equal(names_of("old"), 1);
+    fake_host_stop(a);
+    fake_host_stop(b);
+}
+
 /* ---- keys ---- */
 
 static void submits_unique(struct fake_host *h, int number)
@@ -497,6 +542,7 @@ static void controllers_that_work_in_turns_lose_and_double_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(the_name_of_a_worker_goes_when_no_job_can_have_it, fresh),
         cmocka_unit_test_setup(a_unique_key_submitted_at_several_makes_one_job, fresh),
         cmocka_unit_test_setup(a_unique_key_is_never_held_twice_nor_lost, fresh),
         cmocka_unit_test_setup(an_idempotency_key_submitted_at_several_makes_one_job, fresh),

@@ -263,6 +263,36 @@ CASE(read, prune_stops_at_its_limit)
     CHECK_INT(prune(world.now, 100), 0);
 }
 
+/* How many steps of two a pruning of nothing but what is beside jobs takes. */
+static int rest_steps(void)
+{
+    int steps = 0;
+    struct bp_op *op;
+    do {
+        op = op_new(BP_OP_PRUNE);
+        op->u.prune.limit = 2;
+        CHECK_INT(apply_one(op), BP_OK);
+        CHECK(op->u.prune.audit_removed <= 2);
+    } while (op->u.prune.audit_removed == 2 && ++steps < 100);
+    return steps;
+}
+
+CASE(read, prune_removes_old_statistics_in_steps)
+{
+    worker_any("w");
+    for (int i = 0; i < 6; i++) {
+        completed_job();
+        advance(1000);
+    }
+    stats_of("a");
+    CHECK_INT(rest_steps(), 0);
+    advance(3 * 3600 * 1000);
+    int steps = rest_steps();
+    CHECK(steps >= 3 && steps < 100);
+    CHECK_INT(rest_steps(), 0);
+    CHECK_INT(list_of(NULL, NULL, 0)->count, 6);
+}
+
 CASE(read, prune_never_lets_an_id_be_used_again)
 {
     worker_any("w");

@@ -365,18 +365,31 @@ void windows_undone(struct store *s)
     s->windows.sent = false;
 }
 
-int32_t counters_clean(struct store *s, int64_t now_ms)
+/* The rows are found workflow by workflow, where the index leads to the old ones. */
+int32_t counters_clean(struct store *s, int64_t now_ms, uint32_t limit, uint32_t *removed)
 {
-    if (now_ms - s->cleaned_ms < 60000 && now_ms >= s->cleaned_ms)
-        return BP_OK;
-    s->cleaned_ms = now_ms;
-    int64_t old = now_ms - COUNTERS_KEEP_MS;
-    sql_clear(&s->q);
-    sql_add(&s->q,
-            "DELETE x FROM workflows w JOIN workflow_seconds x ON x.workflow_id = w.id AND x.second < %l;"
-            "DELETE x FROM workflows w JOIN workflow_samples x ON x.workflow_id = w.id AND x.kind IN (1, 2) "
-            "AND x.at_ms < %l;"
-            "DELETE x FROM workflows w JOIN workflow_interruptions x ON x.workflow_id = w.id AND x.at_ms < %l;",
-            old / 1000, now_ms - SAMPLES_KEEP_MS, old);
-    return query_run(s, &s->q);
+    static const struct {
+        const char *table, *columns, *old, *same;
+        int64_t keep, unit;
+    } ALL[] = {
+        {"workflow_seconds", "y.second, y.shard", "y.second", "x.second=k.second AND x.shard=k.shard", COUNTERS_KEEP_MS,
+         1000},
+        {"workflow_samples", "y.kind, y.at_ms, y.job_id", "y.kind IN (1,2) AND y.at_ms",
+         "x.kind=k.kind AND x.at_ms=k.at_ms AND x.job_id=k.job_id", SAMPLES_KEEP_MS, 1},
+        {"workflow_interruptions", "y.at_ms, y.job_id", "y.at_ms", "x.at_ms=k.at_ms AND x.job_id=k.job_id",
+         COUNTERS_KEEP_MS, 1},
+    };
+    int32_t rc = BP_OK;
+    for (size_t i = 0; !rc && i < sizeof ALL / sizeof ALL[0]; i++) {
+        sql_clear(&s->q);
+        sql_add(&s->q,
+                "DELETE x FROM (SELECT y.workflow_id, %r FROM workflows w JOIN %r y ON y.workflow_id=w.id AND %r < %l "
+                "LIMIT %l) k JOIN %r x ON x.workflow_id=k.workflow_id AND %r",
+                ALL[i].columns, ALL[i].table, ALL[i].old, (now_ms - ALL[i].keep) / ALL[i].unit, (int64_t)limit,
+                ALL[i].table, ALL[i].same);
+        rc = query_run(s, &s->q);
+        if (!rc && s->affected > *removed)
+            *removed = (uint32_t)s->affected;
+    }
+    return rc;
 }

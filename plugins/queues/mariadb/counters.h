@@ -58,7 +58,8 @@ bool windows_due(const struct store *s);
 void windows_committed(struct store *s);
 /* It is undone, or over. */
 void windows_undone(struct store *s);
-/* Removes what no window can see any more; does something at most once a minute. */
-int32_t counters_clean(struct store *s, int64_t now_ms);
+/* Removes what no window can see any more, at most `limit` rows of each kind; *removed becomes the largest number of
+ * them when it is less. */
+int32_t counters_clean(struct store *s, int64_t now_ms, uint32_t limit, uint32_t *removed);
 
 #endif

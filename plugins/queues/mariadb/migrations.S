@@ -26,6 +26,11 @@ mariadb_migration_0004:
 mariadb_migration_0005:
     .incbin "0005_room.sql"
     .byte 0
+    .global mariadb_migration_0006
+    .hidden mariadb_migration_0006
+mariadb_migration_0006:
+    .incbin "0006_gone_workers.sql"
+    .byte 0
     .global mariadb_migration_pool_0001
     .hidden mariadb_migration_pool_0001
 mariadb_migration_pool_0001:

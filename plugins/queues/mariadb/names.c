@@ -215,6 +215,6 @@ void names_clear(struct names *t)
 
 void names_trim(struct names *t)
 {
-    if (t->n > NAMES_MAX)
+    if (t->stale || t->n > NAMES_MAX)
         names_clear(t);
 }

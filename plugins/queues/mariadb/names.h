@@ -22,6 +22,7 @@ struct name;
 struct names {
     const char *table;
     bool marked; /* the table has a column `there`, 0 in rows that were only named */
+    bool stale;  /* a pair of the cache is not in the table any more */
     struct name *entries;
     uint32_t *by_text, *by_id; /* open addressing; entry index + 1 */
     size_t n, slots;
@@ -42,7 +43,7 @@ void names_make(struct names *t, int64_t id);
 /* *name = the name of `id`, NULL for 0 or an unknown number. */
 int32_t names_text(struct store *s, struct names *t, int64_t id, const char **name);
 void names_clear(struct names *t);
-/* Keeps the cache bounded; only between batches. */
+/* Keeps the cache bounded and true; only between batches. */
 void names_trim(struct names *t);
 
 #endif

@@ -207,5 +207,5 @@ int32_t op_sweep(struct store *s, struct bp_op *op)
     bool due = w->next_due_ms && w->next_due_ms <= op->now_ms;
     if (!rc && (due || foreign))
         rc = sweep(s, op);
-    return rc ? rc : counters_clean(s, op->now_ms);
+    return rc;
 }

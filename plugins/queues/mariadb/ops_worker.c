@@ -110,11 +110,25 @@ static int32_t fleet_full(struct store *s, const struct bp_op *op, int64_t no, b
     return rc;
 }
 
+/* Its name is a worker's again. One that was removed since it was read is made anew in the next attempt. */
+static int32_t name_take(struct store *s, int64_t no)
+{
+    sql_clear(&s->q);
+    sql_add(&s->q, "UPDATE worker_names SET gone_ms=0 WHERE id=%l", no);
+    int32_t rc = query_run(s, &s->q);
+    if (rc || s->affected)
+        return rc;
+    s->workers.stale = true;
+    s->fault = FAULT_RETRY;
+    return store_fail(s, BP_LATER, "the name of a worker was removed just now");
+}
+
 static int32_t worker_write(struct store *s, const struct bp_op *op, struct json_object *slugs)
 {
     const struct bp_worker_row *w = op->u.worker_put.worker;
     int64_t no, now = op->now_ms;
     int32_t rc = names_find(s, &s->workers, w->worker_id, &no);
+    rc = rc ? rc : name_take(s, no);
     if (rc)
         return rc;
     sql_clear(&s->q);
@@ -260,7 +274,10 @@ int32_t op_worker_del(struct store *s, struct bp_op *op)
         return known ? known : op_error(op, BP_NOTFOUND, "no worker '%.100s'", d->worker_id ? d->worker_id : "");
     int32_t rc = release(s, old.no, op->now_ms, d->why ? d->why : "its worker was removed", &d->released);
     sql_clear(&s->q);
-    sql_add(&s->q, "DELETE FROM worker_workflows WHERE worker_id=%l;DELETE FROM workers WHERE id=%l", old.no, old.no);
+    sql_add(&s->q,
+            "DELETE FROM worker_workflows WHERE worker_id=%l;DELETE FROM workers WHERE id=%l;"
+            "UPDATE worker_names SET gone_ms=%l WHERE id=%l",
+            old.no, old.no, op->now_ms, old.no);
     rc = rc ? rc : query_run(s, &s->q);
     return rc ? rc : audit(s, d->worker_id, op, "removed", d->who, d->why);
 }

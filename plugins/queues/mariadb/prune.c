@@ -90,6 +90,32 @@ static int32_t prune_audit(struct store *s, struct bp_op_prune *p, uint32_t limi
     return rc;
 }
 
+/* Names of workers that were removed before the oldest job that is kept. Other controllers learn of it by the number by
+ * which they learn of changes of tenants. */
+static int32_t prune_names(struct store *s, struct bp_op_prune *p, uint32_t limit)
+{
+    sql_clear(&s->q);
+    sql_add(&s->q,
+            "DELETE FROM worker_names WHERE gone_ms BETWEEN 1 AND %l AND id NOT IN (SELECT id FROM workers) "
+            "ORDER BY gone_ms LIMIT %l",
+            p->before_ms - 1, (int64_t)limit);
+    int32_t rc = query_run(s, &s->q);
+    if (rc || !s->affected)
+        return rc;
+    if (s->affected > p->audit_removed)
+        p->audit_removed = (uint32_t)s->affected;
+    s->workers.stale = true;
+    return query_text(s, "UPDATE tenants_version SET version=version+1 WHERE id=1");
+}
+
+/* What is old beside jobs. */
+static int32_t prune_rest(struct store *s, const struct bp_op *op, struct bp_op_prune *p, uint32_t limit)
+{
+    int32_t rc = prune_audit(s, p, limit);
+    rc = rc ? rc : counters_clean(s, op->now_ms, limit, &p->audit_removed);
+    return rc || p->before_ms <= 0 || p->removed >= limit ? rc : prune_names(s, p, limit);
+}
+
 int32_t op_prune(struct store *s, struct bp_op *op)
 {
     struct bp_op_prune *p = &op->u.prune;
@@ -108,5 +134,5 @@ int32_t op_prune(struct store *s, struct bp_op *op)
         rc = prune_find(s, p, ids, limit, &n);
     if (!rc && n)
         rc = prune_all(s, p, ids, n);
-    return rc ? rc : prune_audit(s, p, limit);
+    return rc ? rc : prune_rest(s, op, p, limit);
 }

@@ -15,12 +15,12 @@
 
 /* In migrations.S. */
 extern const char mariadb_migration_0001[], mariadb_migration_0002[], mariadb_migration_0003[],
-    mariadb_migration_0004[], mariadb_migration_0005[], mariadb_migration_pool_0001[];
+    mariadb_migration_0004[], mariadb_migration_0005[], mariadb_migration_0006[], mariadb_migration_pool_0001[];
 
 static const struct schema_step CENTRAL[] = {
     {"0001_queue", mariadb_migration_0001}, {"0002_features", mariadb_migration_0002},
     {"0003_memos", mariadb_migration_0003}, {"0004_outputs", mariadb_migration_0004},
-    {"0005_room", mariadb_migration_0005},
+    {"0005_room", mariadb_migration_0005},  {"0006_gone_workers", mariadb_migration_0006},
 };
 static const struct schema_step POOL[] = {
     {"pool_0001", mariadb_migration_pool_0001},

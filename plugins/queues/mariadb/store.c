@@ -223,6 +223,10 @@ static int32_t attempt(struct store *s, struct bp_op *const *ops, uint32_t n)
     }
     if ((rc = pools_look(s)) != BP_OK)
         return rc;
+    names_trim(&s->tenants);
+    names_trim(&s->effects);
+    names_trim(&s->workers);
+    names_trim(&s->workflows);
     s->batch_no++;
     s->batch.read_only = reads_only(s, ops, n);
     bool done = false;

@@ -82,7 +82,6 @@ struct store {
     int32_t backoff_ms;
     struct bp_err unreachable; /* why the last try to connect failed */
     bool committing;           /* the attempt ended in its commit, with an unknown outcome */
-    int64_t cleaned_ms;        /* when old seconds and samples were last removed */
     bool sick;                 /* the last batch failed; logged once */
     bool patient;              /* the connection is for migrating: no timeout ends a statement */
     bool warned;               /* of settings of the server that lose what was accepted; once */

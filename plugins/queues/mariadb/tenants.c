@@ -57,7 +57,10 @@ int32_t tenants_read(struct store *s)
 
 int32_t tenants_current(struct store *s, int64_t version)
 {
-    return version == s->rules.version ? BP_OK : tenants_read(s);
+    if (version == s->rules.version)
+        return BP_OK;
+    s->workers.stale = true; /* perhaps some were pruned, see prune.c */
+    return tenants_read(s);
 }
 
 static int by_id(const void *a, const void *b)

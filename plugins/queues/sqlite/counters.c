@@ -158,20 +158,38 @@ int32_t counters_flush(struct store *s)
     return BP_OK;
 }
 
-int32_t counters_clean(struct store *s, int64_t now_ms)
+/* What is old of one workflow, at most as many rows as are left of the limit. */
+static int32_t clean_one(struct store *s, int64_t id, int64_t now_ms, uint32_t limit, uint32_t *removed)
 {
-    if (now_ms - s->cleaned_ms < 60000 && now_ms >= s->cleaned_ms)
-        return BP_OK;
-    s->cleaned_ms = now_ms;
-    for (size_t i = 0; i < s->n_workflows; i++) {
-        int64_t id = s->workflow[i].id, second = (now_ms - COUNTERS_KEEP_MS) / 1000;
-        int32_t rc = statement_run(s, ST_SECONDS_CLEAN, "ll", id, second);
-        for (int k = SAMPLE_RUN; !rc && k <= SAMPLE_WAIT; k++)
-            rc = statement_run(s, ST_SAMPLES_CLEAN, "lil", id, k, now_ms - SAMPLES_KEEP_MS);
-        if (!rc)
-            rc = statement_run(s, ST_INTERRUPTIONS_CLEAN, "ll", id, now_ms - COUNTERS_KEEP_MS);
-        if (rc)
-            return rc;
+    int64_t left = limit;
+    int32_t rc = statement_run(s, ST_SECONDS_CLEAN, "lll", id, (now_ms - COUNTERS_KEEP_MS) / 1000, left);
+    left -= rc ? 0 : sqlite3_changes(s->db);
+    for (int k = SAMPLE_RUN; !rc && k <= SAMPLE_WAIT; k++) {
+        rc = statement_run(s, ST_SAMPLES_CLEAN, "lill", id, k, now_ms - SAMPLES_KEEP_MS, left);
+        left -= rc ? 0 : sqlite3_changes(s->db);
     }
-    return BP_OK;
+    rc = rc ? rc : statement_run(s, ST_INTERRUPTIONS_CLEAN, "lll", id, now_ms - COUNTERS_KEEP_MS, left);
+    left -= rc ? 0 : sqlite3_changes(s->db);
+    *removed = limit - (uint32_t)left;
+    return rc;
+}
+
+int32_t counters_clean(struct store *s, int64_t now_ms, uint32_t limit, uint32_t *removed)
+{
+    uint32_t left = limit, looked = 0;
+    int32_t rc = BP_OK;
+    for (; !rc && left > 0 && looked < limit && s->clean_next < s->n_workflows; looked++) {
+        uint32_t n = 0;
+        rc = clean_one(s, s->workflow[s->clean_next].id, now_ms, left, &n);
+        left -= n;
+        s->clean_next += left > 0; /* else it may have more */
+    }
+    bool more = s->clean_next < s->n_workflows;
+    if (!more)
+        s->clean_next = 0;
+    if (more)
+        *removed = limit;
+    else if (limit - left > *removed)
+        *removed = limit - left;
+    return rc;
 }

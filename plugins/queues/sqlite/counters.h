@@ -40,7 +40,8 @@ int32_t counter_add(struct store *s, int64_t workflow_id, int64_t now_ms, int wh
 int32_t counter_sample(struct store *s, const struct workflow_sample *sample);
 /* Writes what changed; before commit. */
 int32_t counters_flush(struct store *s);
-/* Removes what no window can see any more; does something at most once a minute. */
-int32_t counters_clean(struct store *s, int64_t now_ms);
+/* Removes what no window can see any more, at most `limit` rows of as many workflows; *removed becomes their number
+ * when it is less, and `limit` while there are workflows left to look at. */
+int32_t counters_clean(struct store *s, int64_t now_ms, uint32_t limit, uint32_t *removed);
 
 #endif

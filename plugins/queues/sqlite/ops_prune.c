@@ -76,9 +76,9 @@ int32_t op_prune(struct store *s, struct bp_op *op)
         return rc;
     if (p->before_ms > 0)
         rc = prune_jobs(s, p, limit);
-    if (rc || p->audit_before_ms <= 0)
-        return rc;
-    rc = statement_run(s, ST_AUDIT_PRUNE, "ll", p->audit_before_ms, (int64_t)limit);
-    p->audit_removed = rc ? 0 : (uint32_t)sqlite3_changes(s->db);
-    return rc;
+    if (!rc && p->audit_before_ms > 0) {
+        rc = statement_run(s, ST_AUDIT_PRUNE, "ll", p->audit_before_ms, (int64_t)limit);
+        p->audit_removed = rc ? 0 : (uint32_t)sqlite3_changes(s->db);
+    }
+    return rc ? rc : counters_clean(s, op->now_ms, limit, &p->audit_removed);
 }

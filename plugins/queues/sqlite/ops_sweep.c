@@ -123,7 +123,6 @@ int32_t op_sweep(struct store *s, struct bp_op *op)
         return store_fail(s, BP_NOMEM, "out of memory while sweeping");
     rc = rc ? rc : change_each(s, op->now_ms, ids, n_expired, jobs, expire);
     rc = rc ? rc : change_each(s, op->now_ms, ids + n_expired, n_due, jobs + n_expired, make_due);
-    rc = rc ? rc : counters_clean(s, op->now_ms);
     rc = rc ? rc : next_due(s, &w->next_due_ms);
     rc = rc ? rc : jobs_pack(s, jobs, n_expired + n_due, &w->jobs, &w->memory);
     w->count = rc ? 0 : n_expired + n_due;

@@ -62,7 +62,7 @@ struct store {
     bool sick;             /* the last batch failed; logged once */
     int64_t data_version;
     int64_t next_id, next_seq;
-    int64_t cleaned_ms; /* when old seconds and samples were last removed */
+    size_t clean_next; /* the workflow whose old seconds and samples are removed next */
     struct names tenants, effects, workers, workflow_names;
     struct workflow *workflow;
     size_t n_workflows, cap_workflows;
