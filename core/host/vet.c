@@ -193,11 +193,11 @@ int vet_file(const struct vet_spec *spec, struct vetted *out, struct bp_err *err
     int rc = open_vetted(spec, &out->copy, err);
     if (rc)
         return rc;
-    out->manifest = copy_manifest(&out->copy, err);
-    rc = out->manifest ? signature_take(spec, out, err) : err->rc;
-    assert(rc || out->manifest);
+    rc = signature_take(spec, out, err);
+    out->manifest = rc ? NULL : copy_manifest(&out->copy, err);
     if (!rc)
-        rc = settings_take(spec, out, err);
+        rc = out->manifest ? settings_take(spec, out, err) : err->rc;
+    assert(rc || out->manifest);
     if (!rc)
         rc = copy_keep(&out->copy, spec->copies, out->manifest->name, err);
     if (rc)

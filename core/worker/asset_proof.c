@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define STEP_BYTES (1024 * 1024) /* some milliseconds of reading and hashing */
@@ -16,6 +17,7 @@
 struct asset_proof {
     EVP_MD_CTX *md;
     int fd, failed;
+    struct stat began; /* of the file */
     int64_t bytes;
     char *piece;
 };
@@ -27,6 +29,7 @@ struct asset_proof *asset_proof_new(int fd)
         return NULL;
     p->fd = fd;
     p->md = EVP_MD_CTX_new();
+    p->failed = fd >= 0 && fstat(fd, &p->began) < 0;
     p->piece = fd >= 0 ? malloc(STEP_BYTES) : NULL;
     if (p->md && EVP_DigestInit_ex(p->md, EVP_sha256(), NULL) == 1 && (fd < 0 || p->piece))
         return p;
@@ -60,6 +63,14 @@ void asset_proof_restart(struct asset_proof *p)
     p->bytes = 0;
 }
 
+/* What was read then may not be what is there now. */
+static int has_changed(const struct asset_proof *p)
+{
+    struct stat st;
+    return fstat(p->fd, &st) < 0 || st.st_size != p->began.st_size || st.st_mtim.tv_sec != p->began.st_mtim.tv_sec ||
+           st.st_mtim.tv_nsec != p->began.st_mtim.tv_nsec;
+}
+
 int asset_proof_step(struct asset_proof *p, struct bp_err *err)
 {
     ssize_t n;
@@ -68,6 +79,8 @@ int asset_proof_step(struct asset_proof *p, struct bp_err *err)
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return err_set(err, BP_IO, "read it: %s", strerror(errno));
+    if (n == 0 && has_changed(p))
+        return err_set(err, BP_IO, "it changed while it was read");
     if (n > 0)
         asset_proof_add(p, p->piece, (size_t)n);
     return n > 0;

@@ -75,6 +75,13 @@ def test_signed_plugins_serve_and_one_without_a_signature_is_refused(signed, noo
     assert [s for s, _ in states(signed, "bench-noop")].count("refused") == 1, "told once, not over and over"
 
 
+def test_nothing_is_read_in_a_file_that_nobody_signed(signed):
+    rubbish = signed.dir / "rubbish.so"
+    rubbish.write_text("no plugin at all")
+    signed.install(rubbish)
+    refused(signed, "rubbish", "no signature")
+
+
 def test_a_signature_that_comes_after_its_file_is_taken(signed, noop, release):
     signed.install(noop)
     refused(signed, "bench-noop", "no signature")

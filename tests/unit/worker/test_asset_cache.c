@@ -164,6 +164,25 @@ static void a_changed_file_must_be_proven_and_a_cut_one_is_not_there(void **stat
     asset_cache_close(k);
 }
 
+static void a_file_that_changes_while_it_is_read_is_not_proven(void **state)
+{
+    struct asset_cache *k = open_cache();
+    char path[ASSET_PATH_BYTES];
+    struct bp_err err = {0};
+    (void)state;
+    add(k, &a, "abc");
+    int fd = open(asset_cache_path(k, SHA_A, "", path), O_RDONLY | O_CLOEXEC);
+    struct asset_proof *p = asset_proof_new(fd);
+    assert_int_equal(asset_proof_step(p, &err), 1);
+    usleep(20000); /* the clock of the file system moves on */
+    write_file(path, "abX");
+    assert_int_equal(asset_proof_step(p, &err), BP_IO);
+    assert_non_null(strstr(err.text, "it changed while it was read"));
+    asset_proof_free(p);
+    close(fd);
+    asset_cache_close(k);
+}
+
 static void room_is_made_by_the_longest_unused_first(void **state)
 {
     struct asset_cache *k = open_cache();
@@ -391,6 +410,7 @@ int main(void)
         TEST(a_content_is_proven_or_told_apart),
         TEST(what_was_published_is_held_read_only_and_outlives_the_cache),
         TEST(a_changed_file_must_be_proven_and_a_cut_one_is_not_there),
+        TEST(a_file_that_changes_while_it_is_read_is_not_proven),
         TEST(room_is_made_by_the_longest_unused_first),
         TEST(what_is_in_use_stays_and_nothing_goes_in_vain),
         TEST(what_another_process_uses_stays_until_it_dies),
