@@ -82,11 +82,14 @@ static int ask_plugin(const struct definition *d, const struct manifest *m, cons
     char runner[PATH_MAX], output[8192], words[120], field[160];
     struct child_end end = {0};
     char *argv[] = {(char *)(uintptr_t)plugin_tool("bp-runner", runner, sizeof runner), "--probe",
-                    (char *)(uintptr_t)file, "--workflow", NULL};
+                    (char *)(uintptr_t)file, "--workflows", NULL};
+    struct json_object *list = json_object_new_array();
     char **env = runner_environment(environ, "/tmp");
-    struct child_spec spec = {.argv = argv, .env = env, .input = json_text(m->json), .limit_ms = ASK_MS};
+    json_object_array_add(list, json_object_get(m->json));
+    struct child_spec spec = {.argv = argv, .env = env, .input = json_text(list), .limit_ms = ASK_MS};
     int rc = env ? child_run(&spec, output, sizeof output, &end, err) : err_set(err, BP_NOMEM, "no memory");
     free(env);
+    json_object_put(list);
     if (rc < 0 || end.status == 0)
         return rc;
     child_words(end.status, words, sizeof words);

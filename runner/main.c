@@ -22,7 +22,7 @@
 #define PATHS_MAX  64
 
 static const char help[] =
-    "Usage: bp-runner --probe FILE [--workflow | --workflows | --start JSON]\n"
+    "Usage: bp-runner --probe FILE [--workflows | --start JSON]\n"
     "       bp-runner --health DEVICE\n"
     "       bp-runner --serve [RULES] (started by bpd --role worker, with a socket as file 3)\n"
     "\n"
@@ -30,12 +30,12 @@ static const char help[] =
     "\n"
     "  --probe FILE         load the plugin FILE, check it as the daemon would, and exit: 0 when it is usable,\n"
     "                       1 with one sentence on standard error when it is not\n"
-    "  --workflow           with --probe: standard input is the manifest of a workflow that a file of workflows.d "
-    "defines;\n"
-    "                       ask the plugin whether it is right\n"
-    "  --workflows          with --probe: a JSON array of such manifests, one settingsDir for all; of each, counted "
-    "from\n"
-    "                       0, file 3 gets a line \"begin N\", then \"good N\" or \"bad N\" with a sentence\n"
+    "  --workflows          with --probe: standard input is a JSON array of the manifests of workflows that files of\n"
+    "                       workflows.d define, one settingsDir for all; ask the plugin whether each is right. Of "
+    "each,\n"
+    "                       counted from 0, file 3 gets a line \"begin N\", then \"good N\" or \"bad N\" with a "
+    "sentence,\n"
+    "                       when it is open; the sentence goes to standard error, too\n"
     "  --start JSON         with --probe: start it whatever its kind, with these settings, look at its facets, stop "
     "it,\n"
     "                       and print what was found as JSON\n"
@@ -60,7 +60,6 @@ static const char help[] =
 enum {
     OPT_PROBE = 1,
     OPT_START,
-    OPT_WORKFLOW,
     OPT_WORKFLOWS,
     OPT_HEALTH,
     OPT_SERVE,
@@ -80,7 +79,6 @@ enum {
 static const struct option options[] = {
     {"probe", required_argument, NULL, OPT_PROBE},
     {"start", required_argument, NULL, OPT_START},
-    {"workflow", no_argument, NULL, OPT_WORKFLOW},
     {"workflows", no_argument, NULL, OPT_WORKFLOWS},
     {"health", required_argument, NULL, OPT_HEALTH},
     {"serve", no_argument, NULL, OPT_SERVE},
@@ -105,7 +103,7 @@ struct paths {
 
 struct wish {
     const char *probe, *start, *health;
-    int serve, workflow, workflows;
+    int serve, workflows;
     struct paths read, write;
     struct sandbox_rules rules;
 };
@@ -159,8 +157,6 @@ static int take_option(struct wish *w, int option)
         w->health = optarg;
     else if (option == OPT_SERVE)
         w->serve = 1;
-    else if (option == OPT_WORKFLOW)
-        w->workflow = 1;
     else if (option == OPT_WORKFLOWS)
         w->workflows = 1;
     else if (option == OPT_WRITE || option == OPT_READ)
@@ -232,13 +228,13 @@ static int probe_plugin(const struct wish *w)
 {
     if (w->start)
         return probe_start(w->probe, w->start);
-    struct json_object *workflows = w->workflow || w->workflows ? probe_read_workflows(w->workflows) : NULL;
-    if ((w->workflow || w->workflows) && !workflows) {
-        fprintf(stderr, "bp-runner: standard input is no workflow's manifest, a JSON object%s\n",
-                w->workflows ? ", nor a list of them" : "");
+    int said = fcntl(SAID_FD, F_GETFD) < 0 ? -1 : SAID_FD;
+    struct json_object *workflows = w->workflows ? probe_read_workflows() : NULL;
+    if (w->workflows && !workflows) {
+        fprintf(stderr, "bp-runner: standard input is no JSON array of workflows' manifests\n");
         return 2;
     }
-    int status = probe(w->probe, workflows, w->workflows ? SAID_FD : -1);
+    int status = probe(w->probe, workflows, workflows ? said : -1);
     json_object_put(workflows);
     return status;
 }

@@ -71,7 +71,7 @@ static int check_workflows(struct plugin *p, struct json_object *workflows, int 
             load_text_clean(&err, "the plugin takes the workflow for wrong, and gives no reason");
         if (said >= 0)
             dprintf(said, rc < 0 ? "bad %zu %s\n" : "good %zu\n", i, err.text);
-        else if (rc < 0)
+        if (rc < 0)
             fprintf(stderr, "%s\n", err.text);
         bad |= rc < 0;
     }
@@ -220,17 +220,13 @@ static int are_objects(struct json_object *list)
     return n > 0 && good == n;
 }
 
-struct json_object *probe_read_workflows(int several)
+struct json_object *probe_read_workflows(void)
 {
     struct bp_err err = {0};
     size_t n = 0;
     char *text = read_input(&n);
-    struct json_object *o = text && n > 0 ? json_parse(text, n, &err) : NULL, *list = o;
+    struct json_object *list = text && n > 0 ? json_parse(text, n, &err) : NULL;
     free(text);
-    if (o && !several) {
-        list = json_object_new_array();
-        json_object_array_add(list, o);
-    }
     if (are_objects(list))
         return list;
     json_object_put(list);

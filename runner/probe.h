@@ -10,9 +10,8 @@ struct json_object;
  * files define, of one settingsDir; a plugin that has a check for them is asked whether they are right, in one process,
  * and of each `said`, when it is no -1, gets the lines that bp-runner --help tells. */
 int probe(const char *file, struct json_object *workflows, int said);
-/* What is on standard input, an array: json_object_put() it. NULL: it is no JSON object, nor, with `several`, an array
- * of some, of at most 256 MiB. */
-struct json_object *probe_read_workflows(int several);
+/* What is on standard input: json_object_put() it. NULL: it is no JSON array of some objects, of at most 256 MiB. */
+struct json_object *probe_read_workflows(void);
 /* As probe(), for an author: starts a plugin of any kind with the settings (JSON object text), checks the tables of its
  * facets and stops it. 0 with one line of JSON on standard output:
  *   {"rc": 0, "facets": [{"facet": "bp.queue/1", "bytes": 48}], "start_ms": 1, "stop_ms": 0}
