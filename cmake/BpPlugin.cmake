@@ -27,7 +27,7 @@ function(bp_add_plugin name)
   target_link_options(plugin-${name} PRIVATE
                       -Wl,--version-script=${CMAKE_CURRENT_FUNCTION_LIST_DIR}/plugin.map -Wl,--exclude-libs,ALL)
   # A sanitizer's own symbols come with the program.
-  if(NOT BP_SANITIZE AND NOT CMAKE_C_FLAGS MATCHES "-fsanitize=")
+  if(NOT BP_SANITIZE AND NOT BP_FUZZ AND NOT CMAKE_C_FLAGS MATCHES "-fsanitize=")
     target_link_options(plugin-${name} PRIVATE -Wl,-z,defs)
   endif()
   bp_check_libs(${name} ${P_LIBS})
