@@ -43,6 +43,8 @@ struct fleet_counts {
     int32_t launch_failures; /* within 10 min */
 };
 int fleet_counts(struct fleets *f, const char *slug, struct fleet_counts *out);
+/* Those of each fleet, also of one that is not described yet. */
+void fleets_each(struct fleets *f, void (*fn)(const char *slug, const struct fleet_counts *n, void *arg), void *arg);
 /* Seconds that the instance of a worker is expected to live on; INFINITY: it is no Spot instance of that fleet. */
 double fleet_life_s(void *fleets, const char *workflow, const char *worker);
 /* What was learned of lives, by type and zone, to be kept (json_object_put() it); and taken back after a start, in the

@@ -257,6 +257,16 @@ int fleet_counts(struct fleets *f, const char *slug, struct fleet_counts *out)
     return 0;
 }
 
+void fleets_each(struct fleets *f, void (*fn)(const char *slug, const struct fleet_counts *n, void *arg), void *arg)
+{
+    struct fleet_counts n;
+    int64_t now = fleets_now(f);
+    for (const struct fleet *fl = f->list; fl; fl = fl->next) {
+        fleet_count(fl, now, &n);
+        fn(fl->slug, &n, arg);
+    }
+}
+
 /* ---- calls to the fleet service ---- */
 
 struct fleet_call *fleet_call_new(struct fleets *f, const char *slug, const char *instance)

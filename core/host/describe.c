@@ -79,7 +79,7 @@ static const char *reason_of(const struct refusals *r, const struct generation *
     return refused ? refused : g->reason ? g->reason : "";
 }
 
-static struct json_object *generation_describe(const struct generation *g, const struct refusals *r)
+static struct json_object *generation_describe(const struct generation *g, const char *reason)
 {
     const struct host *h = g->host;
     struct json_object *o = json_object_new_object();
@@ -89,7 +89,7 @@ static struct json_object *generation_describe(const struct generation *g, const
     json_put_str(o, "state", state_name(g->state));
     json_put_int(o, "generation", g->number);
     json_put_str(o, "file", g->file);
-    json_put_str(o, "reason", reason_of(r, g));
+    json_put_str(o, "reason", reason);
     json_put_int(o, "since_ms", g->since_ms);
     json_object_object_add(o, "services", services_of(h, g));
     json_object_object_add(o, "facets", facets_of(g));
@@ -106,36 +106,21 @@ static struct json_object *generation_describe(const struct generation *g, const
 }
 
 /* A file, or a plugin, of which nothing runs. */
-static struct json_object *idle_describe(const char *name, const char *kind, enum state state, const char *file,
-                                         const char *reason)
+static struct json_object *idle_describe(const struct host_plugin *p)
 {
     struct json_object *o = json_object_new_object();
-    json_put_str(o, "name", name);
-    json_put_str(o, "kind", kind);
+    json_put_str(o, "name", p->name);
+    json_put_str(o, "kind", p->kind);
     json_put_str(o, "version", NULL);
-    json_put_str(o, "state", state_name(state));
+    json_put_str(o, "state", p->state);
     json_put_int(o, "generation", 0);
-    json_put_str(o, "file", file);
-    json_put_str(o, "reason", reason);
+    json_put_str(o, "file", p->file);
+    json_put_str(o, "reason", p->reason);
     json_object_object_add(o, "services", json_object_new_array());
     json_object_object_add(o, "facets", json_object_new_array());
     json_put_int(o, "waiting", 0);
     json_put_int(o, "served", 0);
     return o;
-}
-
-/* Adds a plugin's generations, the oldest first; returns how many. */
-static int generations_add(const struct generation *newest, const struct refusals *r, struct json_object *list)
-{
-    const struct generation *of[GENERATIONS_TOLD];
-    int n = 0, told = 0;
-    for (const struct generation *g = newest; g && n < GENERATIONS_TOLD; g = g->older) {
-        if (g->state != REFUSED)
-            of[n++] = g;
-    }
-    for (told = n; n > 0; n--)
-        json_object_array_add(list, generation_describe(of[n - 1], r));
-    return told;
 }
 
 /* Refused files whose plugin runs from the same file are told in that plugin's reason instead. */
@@ -145,22 +130,67 @@ static int told_elsewhere(struct host *h, const struct source *s)
     return p && p->current && p->current->state == RUNNING && strcmp(p->file, s->path) == 0;
 }
 
-struct json_object *host_describe(struct host *h)
+static struct host_plugin of_generation(const struct generation *g, const struct refusals *r)
 {
-    struct json_object *list = json_object_new_array();
+    struct actor_stats s = {0};
+    if (g->actor)
+        actor_stats(g->actor, &s);
+    return (struct host_plugin){g->plugin->name,
+                                kind_name(g->manifest->kind),
+                                state_name(g->state),
+                                g->file,
+                                reason_of(r, g),
+                                g->number,
+                                s.waiting,
+                                s.served,
+                                g};
+}
+
+static struct host_plugin idle(const char *name, const char *kind, enum state state, const char *file,
+                               const char *reason)
+{
+    return (struct host_plugin){.name = name, .kind = kind, .state = state_name(state), .file = file, .reason = reason};
+}
+
+void host_each_plugin(struct host *h, host_plugin_fn fn, void *arg)
+{
     ASSERT_HOST(h);
     struct refusals r = refusals_of(h);
+    struct host_plugin one;
     for (struct plugin *p = h->plugins; p; p = p->next) {
-        if (generations_add(p->all, &r, list) == 0 && p->last_number && source_find(h, p->file) &&
-            !refusal_of(&r, p->file))
-            json_object_array_add(list, idle_describe(p->name, kind_name(p->kind), p->state, p->file, ""));
+        const struct generation *of[GENERATIONS_TOLD];
+        int n = 0, none;
+        for (const struct generation *g = p->all; g && n < GENERATIONS_TOLD; g = g->older) {
+            if (g->state != REFUSED)
+                of[n++] = g;
+        }
+        for (none = n == 0; n > 0; n--) { /* the oldest first */
+            one = of_generation(of[n - 1], &r);
+            fn(&one, arg);
+        }
+        if (none && p->last_number && source_find(h, p->file) && !refusal_of(&r, p->file)) {
+            one = idle(p->name, kind_name(p->kind), p->state, p->file, "");
+            fn(&one, arg);
+        }
     }
     for (uint32_t i = 0; i < r.n; i++) {
         const struct source *s = r.list[i];
+        one = idle(s->name, s->kind, REFUSED, s->path, s->reason);
         if (!told_elsewhere(h, s))
-            json_object_array_add(list, idle_describe(s->name, s->kind, REFUSED, s->path, s->reason));
+            fn(&one, arg);
     }
     free(r.list);
+}
+
+static void describe(const struct host_plugin *p, void *list)
+{
+    json_object_array_add(list, p->of ? generation_describe(p->of, p->reason) : idle_describe(p));
+}
+
+struct json_object *host_describe(struct host *h)
+{
+    struct json_object *list = json_object_new_array();
+    host_each_plugin(h, describe, list);
     return list;
 }
 
@@ -171,10 +201,11 @@ static struct json_object *newest(const struct plugin *p)
         if (o->state != REFUSED)
             g = o;
     }
+    struct host_plugin none = idle(p->name, kind_name(p->kind), p->state, p->file, "");
     if (!g)
-        return idle_describe(p->name, kind_name(p->kind), p->state, p->file, "");
+        return idle_describe(&none);
     struct refusals r = refusals_of(p->host);
-    struct json_object *o = generation_describe(g, &r);
+    struct json_object *o = generation_describe(g, reason_of(&r, g));
     free(r.list);
     json_object_object_add(o, "manifest", json_object_get(g->workflow ? g->workflow->manifest : g->manifest->json));
     return o;
@@ -187,7 +218,8 @@ struct json_object *host_describe_one(struct host *h, const char *name)
     struct json_object *o = p ? newest(p) : NULL;
     for (struct source *s = h->sources; !o && s; s = s->next) {
         if (s->reason && strcmp(s->name, name) == 0)
-            o = idle_describe(s->name, s->kind, REFUSED, s->path, s->reason);
+            o = idle_describe(&(struct host_plugin){
+                .name = s->name, .kind = s->kind, .state = state_name(REFUSED), .file = s->path, .reason = s->reason});
     }
     if (o)
         json_object_object_add(o, "history", p ? json_object_get(p->history) : json_object_new_array());

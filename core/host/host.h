@@ -106,6 +106,15 @@ void host_set_leases(struct host *h, const char *slug, int64_t leases);
  * {"name","kind","version","state","generation","file","reason","services":[],"facets":[],"waiting","served",...}.
  * json_object_put() it. */
 struct json_object *host_describe(struct host *h);
+/* The same in the same order, without what costs: for thousands of them, again and again. Borrowed for the call. */
+struct host_plugin {
+    const char *name, *kind, *state, *file, *reason;
+    uint32_t generation, waiting;
+    uint64_t served;
+    const struct generation *of; /* the host's own; NULL: nothing of it runs */
+};
+typedef void (*host_plugin_fn)(const struct host_plugin *p, void *arg);
+void host_each_plugin(struct host *h, host_plugin_fn fn, void *arg);
 /* One plugin with its manifest and history, NULL when unknown. */
 struct json_object *host_describe_one(struct host *h, const char *name);
 /* bpctl plugin load FILE | reload NAME | retire NAME: begins it; done is called with the outcome. */

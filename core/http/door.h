@@ -9,11 +9,11 @@
 #define HTTP_DOOR_H
 
 #include "app.h"
-#include "http/head.h"
 #include "http/http.h"
 #include "http/rate.h"
 #include "http/tenants.h"
-#include "http/text.h"
+#include "wire/head.h"
+#include "wire/text.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>

@@ -10,7 +10,7 @@ import re
 import sys
 import tempfile
 
-LIBS = {"policy", "schema", "pluginfile", "simulate"}  # folders of lib/; the others are core's
+LIBS = {"policy", "schema", "pluginfile", "simulate", "wire"}  # folders of lib/; the others are core's
 BASE = {"log", "loop", "client", "config", "bus", "schema", "pluginfile", "host"}
 ENGINES = {"dispatch", "scale", "fleet"}
 DOORS = {"http", "admin", "worker"}
@@ -28,9 +28,11 @@ MAY = {
     "host": BASE - {"client"} | {"policy"},
     "policy": {"log"},
     "simulate": {"log", "policy"},
+    "wire": set(),
     **{e: BASE | {"policy"} for e in ENGINES},
     "explain": BASE | ENGINES | {"policy"},  # reads every engine, changes none
-    **{d: BASE | ENGINES | {"policy", "explain"} for d in DOORS},
+    **{d: BASE | ENGINES | {"policy", "explain"} for d in DOORS - {"http"}},
+    "http": BASE | ENGINES | {"policy", "explain", "wire"},
 }
 # What the others may take from core: small leaf folders, never an engine.
 # The runner reads a manifest as the host does, with the same code. bpctl vets plugin files as the host does.

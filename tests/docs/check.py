@@ -82,8 +82,7 @@ def metrics(root):
     wrong = differ("metric", set(re.findall(r"^\| `([A-Z]\w+)` \|", page, re.M)), set(re.findall(r'\{"(\w+)"', scale)))
     http = read(root, "core/http/metrics.c")
     names = set(re.findall(r'(?:family|gauge|counter)\(t, "(bpd_\w+)"', http))
-    names |= {"bpd_fleet_" + k for k in re.findall(r'put_fleet\(t, fleets, "(\w+)"', http)}
-    names |= {"bpd_plugin_" + k for k in re.findall(r'put_plugin_number\(t, plugins, "(\w+)"', http)}
+    names |= set(re.findall(r'\{"(bpd_fleet_\w+)"', http)) | set(re.findall(r'column_begin\(\S+ "(bpd_\w+)"', http))
     rows = {re.sub("_(total|info)$", "", n) for n in re.findall(r"^\| `(bpd_\w+)` \|", page, re.M)}
     return wrong + differ("metric", rows, names)
 

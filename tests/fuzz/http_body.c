@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* http_body.c - what the HTTP door reads by itself: heads, query strings, tokens, ranges, hosts. */
-#include "http/head.h"
+#include "wire/head.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -391,6 +391,35 @@ struct json_object *fleets_describe(struct fleets *f, const char *slug)
     return list_of("[{\"workflow\":\"image-to-video\",\"desired\":2,\"running\":1}]");
 }
 
+/* What was posted while the fleets were asked, and has had its turn since. */
+static uint32_t turns_since_fleets;
+
+static void turn(void *unused)
+{
+    (void)unused;
+    turns_since_fleets++;
+}
+
+void host_each_plugin(struct host *h, host_plugin_fn fn, void *arg)
+{
+    (void)h;
+    fn(&(struct host_plugin){.name = "sqlite",
+                             .kind = "queue",
+                             .state = "running",
+                             .generation = 1,
+                             .waiting = turns_since_fleets,
+                             .served = 9},
+       arg);
+}
+
+void fleets_each(struct fleets *f, void (*fn)(const char *slug, const struct fleet_counts *n, void *arg), void *arg)
+{
+    (void)f;
+    turns_since_fleets = 0;
+    loop_post(rig_now->app.loop, "turn", turn, NULL);
+    fn("image-to-video", &(struct fleet_counts){.desired = 2, .running = 1}, arg);
+}
+
 double scale_round_s(const struct scale *s)
 {
     (void)s;

@@ -360,6 +360,15 @@ static void metrics_are_openmetrics(void **state)
     reply_free(a);
 }
 
+static void metrics_leave_others_their_turn_between_two_steps(void **state)
+{
+    struct reply *a = ask(r, "GET /metrics", "", NULL);
+
+    (void)state;
+    assert_non_null(strstr(a->body, "\nbpd_plugin_waiting{plugin=\"sqlite\",generation=\"1\"} 1\n"));
+    reply_free(a);
+}
+
 static void the_page_is_served_with_an_etag(void **state)
 {
     struct reply *a = ask(r, "GET /", "", NULL);
@@ -461,6 +470,7 @@ int main(void)
         TEST(later_says_when),
         TEST(messages_are_json_whatever_they_hold),
         TEST(metrics_are_openmetrics),
+        TEST(metrics_leave_others_their_turn_between_two_steps),
         TEST(the_page_is_served_with_an_etag),
         TEST(the_page_may_go_where_objects_are),
         TEST(the_operators_page_is_for_this_machine_alone),

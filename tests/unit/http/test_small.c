@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_small.c - tenants, the rate limit, text. */
+/* test_small.c - tenants, the rate limit. */
 #include "http/rate.h"
 #include "http/rig.h"
 #include "http/tenants.h"
-#include "http/text.h"
 
 #include <stdio.h>
 
@@ -158,22 +157,6 @@ static void many_addresses_need_no_more_memory(void **state)
     rate_free(r);
 }
 
-static void text_grows_and_escapes(void **state)
-{
-    struct text t = {0};
-    char *big = calloc(1, 5001);
-
-    (void)state;
-    memset(big, 'x', 5000);
-    text_json(&t, "a\"b\\c\n\x01");
-    text_json(&t, NULL);
-    text_printf(&t, "%s", big);
-    assert_int_equal(t.n, 17 + 4 + 5000);
-    assert_memory_equal(text_str(&t), "\"a\\\"b\\\\c\\n\\u0001\"null", 21);
-    text_free(&t);
-    free(big);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,7 +169,6 @@ int main(void)
         cmocka_unit_test(an_ipv6_client_counts_with_its_network),
         cmocka_unit_test(ipv4_clients_of_an_ipv6_socket_count_one_by_one),
         cmocka_unit_test(many_addresses_need_no_more_memory),
-        cmocka_unit_test(text_grows_and_escapes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

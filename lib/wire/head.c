@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "http/head.h"
+#include "wire/head.h"
 
 #include <ctype.h>
 #include <string.h>

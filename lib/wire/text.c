@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "http/text.h"
+#include "wire/text.h"
 
 #include <assert.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* text.h - a growing piece of text. Running out of memory aborts: the pieces are small and bounded by their makers. */
-#ifndef HTTP_TEXT_H
-#define HTTP_TEXT_H
+#ifndef WIRE_TEXT_H
+#define WIRE_TEXT_H
 
 #include <bp/plugin.h>
 

@@ -5,8 +5,8 @@
  *
  * What head_parse() lets through is a strict subset of RFC 9112, so that no later parser can read it differently.
  */
-#ifndef HTTP_HEAD_H
-#define HTTP_HEAD_H
+#ifndef WIRE_HEAD_H
+#define WIRE_HEAD_H
 
 #include <stddef.h>
 #include <stdint.h>
