@@ -29,6 +29,9 @@ struct probe {
     struct probe *next;      /* of those that wait, or of its child's */
     struct child *child;     /* NULL: it waits */
     struct loop_timer *over; /* bpd stops: it waited in vain */
+    /* What came of it, taken up in a turn of its own: */
+    char *why; /* NULL: it is good */
+    int settled, later;
 };
 
 /* A process that proves one plugin or, of a template, several workflows: what is said of each goes to `said`, "begin
@@ -134,6 +137,7 @@ static void probe_free(struct probe *p)
 {
     p->generation->probe = NULL;
     loop_timer_free(p->over);
+    free(p->why);
     free(p);
 }
 
@@ -168,19 +172,32 @@ static void failed_words(const struct child *c, const siginfo_t *si, char *why, 
 
 static void next_begin(struct host *h);
 
-/* The generation comes up, or is refused, now or (later) until it is tried again; the probe is gone. why: NULL: it is
- * good. */
-static void settle(struct probe *p, const char *why, int later)
+/* The generation comes up, or is refused, now or (later) until it is tried again; the probe is gone. */
+static void take_up(void *arg)
 {
+    struct probe *p = arg;
     struct generation *g = p->generation;
+    const struct source *s = p->later ? source_find(g->host, g->file) : NULL;
+    char *why = p->why;
+    p->why = NULL;
     probe_free(p);
     if (why) {
-        const struct source *s = later ? source_find(g->host, g->file) : NULL;
         (s && source_is_patient(s) ? generation_refuse_for_now : generation_refuse)(g, why);
-        return;
+    } else {
+        generation_move(g, LOADED, NULL);
+        generation_ready(g);
     }
-    generation_move(g, LOADED, NULL);
-    generation_ready(g);
+    free(why);
+}
+
+/* One child answers for many workflows: each gets a turn of the loop. why: NULL: it is good. */
+static void settle(struct probe *p, const char *why, int later)
+{
+    p->settled = 1;
+    p->later = later;
+    p->why = why ? strdup(why) : NULL;
+    assert(!why || p->why);
+    loop_post(p->generation->host->loop, "host.probe.take_up", take_up, p);
 }
 
 /* The child's list, taken from it. */
@@ -215,7 +232,6 @@ static char *read_said(const struct child *c)
 
 /*
  * Those of which it was said are settled in order; *began: was the next one begun? The first of which nothing was said.
- * settle() may make anything of the lists but ours.
  */
 static struct probe *settle_said(struct probe *list, char *said, int *began, int *settled)
 {
@@ -446,6 +462,8 @@ int probe_wait(const char *runner, const char *file, int64_t limit_ms, struct bp
 void probe_cancel(struct generation *g)
 {
     struct child *c = g->probe->child;
+    if (g->probe->settled)
+        return; /* it is turned away in a moment */
     if (!c) {
         loop_timer_after(g->probe->over, 0);
         return;

@@ -82,6 +82,48 @@ static void files_found_at_first_are_workflows_when_the_host_has_settled(void **
     rig_free(r);
 }
 
+/* Counts the turns of a timer between the first and the last of the workflows that come up. */
+struct busy {
+    int turns, up, turns_at[3];
+};
+
+static void on_turn(void *arg)
+{
+    ((struct busy *)arg)->turns++;
+}
+
+/* Takes longer than posts may before timers get their turn. */
+static void on_state(const struct event_msg *e, void *arg)
+{
+    struct busy *b = arg;
+    struct json_object *f = event_fields(e);
+    int64_t began = mono_us();
+    if (strcmp(json_str(f, "to", ""), "running") != 0 || strcmp(json_str(f, "plugin", ""), "maker") == 0)
+        return;
+    b->turns_at[b->up++ % 3] = b->turns;
+    while (mono_us() - began < 10000)
+        ;
+}
+
+static void workflows_that_one_child_proved_do_not_hold_the_loop_together(void **state)
+{
+    (void)state;
+    struct busy busy = {0};
+    struct rig *r = with_maker(NULL);
+    rig_define(r, "sepia", SEPIA);
+    rig_define(r, "crop", CROP);
+    rig_define(r, "cut", CROP);
+    struct subscription *s = bus_subscribe(r->bus, "plugin.state", on_state, &busy);
+    struct loop_timer *t = loop_timer_new(r->loop, "turn", on_turn, &busy);
+    loop_timer_every(t, 1);
+    rig_start(r);
+    assert_int_equal(busy.up, 3);
+    assert_true(busy.turns_at[2] > busy.turns_at[0]);
+    loop_timer_free(t);
+    bus_unsubscribe(s);
+    rig_free(r);
+}
+
 static void a_file_comes_changes_and_goes_while_the_host_runs(void **state)
 {
     (void)state;
@@ -448,6 +490,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_found_at_first_are_workflows_when_the_host_has_settled),
+        cmocka_unit_test(workflows_that_one_child_proved_do_not_hold_the_loop_together),
         cmocka_unit_test(a_file_comes_changes_and_goes_while_the_host_runs),
         cmocka_unit_test(a_directory_that_is_made_later_is_found),
         cmocka_unit_test(a_workflow_with_leases_drains_when_its_file_goes),
