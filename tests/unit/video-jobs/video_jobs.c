@@ -246,3 +246,53 @@ void gpu_failure(struct driver *gpu, int which, const char *in, const char *para
     run_job(gpu, in, params, "g.mp4");
     assert_int_equal(same_frames(in, "g.mp4", factor), 50);
 }
+
+/* ---- with what differs ---- */
+
+void odd_sides_and_times_are_kept(struct driver *d, const char *params, int factor)
+{
+    video_make("-f lavfi -i testsrc2=s=161x91:r=25:d=1 -vf setpts=N*N/500/TB -vsync passthrough -enc_time_base 1/90000 "
+               "-c:v libx264 -pix_fmt yuv444p",
+               "vfr.mkv");
+    run_job(d, "vfr.mkv", params, "o.mp4");
+    assert_int_equal(same_frames("vfr.mkv", "o.mp4", factor), 25);
+}
+
+void goes_on_at_its_frame(struct driver *d, int warmup)
+{
+    static const int stops[] = {2, 25, 50};
+    struct bp_err err;
+    video_make(TEST SOUND "-pix_fmt yuv420p", "s.mp4");
+    run_job(d, "s.mp4", "{}", "whole.mp4");
+    int whole = d->n_progress;
+    for (int i = 0; i < 3; i++) {
+        int done = stops[i] - 1, again = done < warmup ? done : warmup;
+        d->stop_after = stops[i];
+        assert_int_equal(driver_run(d, "s.mp4", "{}", "r.mp4", &err), BP_STOPPED);
+        assert_int_not_equal(access("r.mp4", F_OK), 0);
+        d->stop_after = 0;
+        run_job(d, "s.mp4", "{}", "r.mp4");
+        assert_int_equal(d->n_progress, whole - done + again);
+        assert_int_equal(same_frames("s.mp4", "r.mp4", FACTOR), 50);
+        unlink("r.mp4");
+        free(d->checkpoint);
+        d->checkpoint = NULL;
+    }
+}
+
+void other_checkpoints_are_not_used(struct driver *d, const char *other, int warmup)
+{
+    struct bp_err err;
+    video_make(TEST "-pix_fmt yuv420p", "s.mp4");
+    video_make(TEST "-vf negate -pix_fmt yuv420p", "t.mp4");
+    d->stop_after = 10;
+    assert_int_equal(driver_run(d, "s.mp4", "{}", "r.mp4", &err), BP_STOPPED);
+    d->stop_after = 0;
+    run_job(d, "t.mp4", "{}", "r.mp4");
+    assert_non_null(strstr(d->last_log, "another job"));
+    assert_int_equal(d->n_progress, 51);
+    run_job(d, "s.mp4", other, "r.mp4");
+    assert_int_equal(d->n_progress, 51);
+    run_job(d, "s.mp4", "{}", "r.mp4");
+    assert_int_equal(d->n_progress, 51 - 9 + warmup);
+}

@@ -31,6 +31,13 @@ int same_frames(const char *from, const char *to, int factor);
 /* The same packets of sound. */
 void same_sound(const char *from, const char *to);
 
+/* A video whose frames come at uneven times, of odd sides, made `factor` times as large by params. */
+void odd_sides_and_times_are_kept(struct driver *d, const char *params, int factor);
+/* Wherever a job is stopped, the next attempt draws only what is missing, and `warmup` frames before that. */
+void goes_on_at_its_frame(struct driver *d, int warmup);
+/* Nor one of the same video with params `other`. */
+void other_checkpoints_are_not_used(struct driver *d, const char *other, int warmup);
+
 /* ---- cases ---- */
 void hdr_and_a_turn_are_passed_on(void **state);
 void an_animation_becomes_a_video(void **state);

@@ -5,8 +5,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+
+#define WARMUP 8 /* frames before a checkpoint that the next one hangs on */
 
 static void a_video_is_painted_frame_by_frame_and_keeps_its_sound(void **state)
 {
@@ -53,35 +53,12 @@ static void strength_and_brush_say_how_much_is_painted(void **state)
 
 static void a_variable_frame_rate_and_odd_sides_are_kept(void **state)
 {
-    video_make("-f lavfi -i testsrc2=s=161x91:r=25:d=1 -vf setpts=N*N/500/TB -vsync passthrough -enc_time_base 1/90000 "
-               "-c:v libx264 -pix_fmt yuv444p",
-               "vfr.mkv");
-    run_job(*state, "vfr.mkv", "{}", "o.mp4");
-    assert_int_equal(same_frames("vfr.mkv", "o.mp4", 1), 25);
+    odd_sides_and_times_are_kept(*state, "{}", 1);
 }
 
 static void a_stopped_job_goes_on_at_its_frame(void **state)
 {
-    struct driver *d = *state;
-    static const int stops[] = {2, 30, 50};
-    struct bp_err err;
-    video_make(TEST SOUND "-pix_fmt yuv420p", "s.mp4");
-    run_job(d, "s.mp4", "{}", "whole.mp4");
-    int whole = d->n_progress, warmup = 8;
-    for (int i = 0; i < 3; i++) {
-        d->stop_after = stops[i];
-        assert_int_equal(driver_run(d, "s.mp4", "{}", "r.mp4", &err), BP_STOPPED);
-        assert_int_not_equal(access("r.mp4", F_OK), 0);
-        d->stop_after = 0;
-        run_job(d, "s.mp4", "{}", "r.mp4");
-        /* of the frames before, only those were painted again that the next one hangs on */
-        int done = stops[i] - 1, again = done < warmup ? done : warmup;
-        assert_int_equal(d->n_progress, whole - done + again);
-        assert_int_equal(same_frames("s.mp4", "r.mp4", 1), 50);
-        unlink("r.mp4");
-        free(d->checkpoint);
-        d->checkpoint = NULL;
-    }
+    goes_on_at_its_frame(*state, WARMUP);
 }
 
 /* What is held of frames before the checkpoint is held again. */
@@ -104,20 +81,7 @@ static void a_job_that_goes_on_paints_as_if_it_had_not_stopped(void **state)
 
 static void a_checkpoint_of_another_video_or_brush_is_not_used(void **state)
 {
-    struct driver *d = *state;
-    struct bp_err err;
-    video_make(TEST "-pix_fmt yuv420p", "s.mp4");
-    video_make(TEST "-vf negate -pix_fmt yuv420p", "t.mp4");
-    d->stop_after = 10;
-    assert_int_equal(driver_run(d, "s.mp4", "{}", "r.mp4", &err), BP_STOPPED);
-    d->stop_after = 0;
-    run_job(d, "t.mp4", "{}", "r.mp4");
-    assert_non_null(strstr(d->last_log, "another job"));
-    assert_int_equal(d->n_progress, 51);
-    run_job(d, "s.mp4", "{\"brushSize\":6}", "r.mp4");
-    assert_int_equal(d->n_progress, 51);
-    run_job(d, "s.mp4", "{}", "r.mp4");
-    assert_int_equal(d->n_progress, 51 - 9 + 8);
+    other_checkpoints_are_not_used(*state, "{\"brushSize\":6}", WARMUP);
 }
 
 static void what_cannot_be_painted_is_refused_in_words(void **state)

@@ -4,9 +4,6 @@
 #include "video_upscale.kernel.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 static void a_video_grows_frame_by_frame_and_keeps_its_sound(void **state)
 {
@@ -27,51 +24,17 @@ static void a_video_grows_frame_by_frame_and_keeps_its_sound(void **state)
 
 static void a_variable_frame_rate_and_odd_sides_are_kept(void **state)
 {
-    video_make("-f lavfi -i testsrc2=s=161x91:r=25:d=1 -vf setpts=N*N/500/TB -vsync passthrough -enc_time_base 1/90000 "
-               "-c:v libx264 -pix_fmt yuv444p",
-               "vfr.mkv");
-    run_job(*state, "vfr.mkv", "{\"factor\":3}", "o.mp4");
-    assert_int_equal(same_frames("vfr.mkv", "o.mp4", 3), 25);
+    odd_sides_and_times_are_kept(*state, "{\"factor\":3}", 3);
 }
 
 static void a_stopped_job_goes_on_at_its_frame(void **state)
 {
-    struct driver *d = *state;
-    static const int stops[] = {2, 20, 50};
-    struct bp_err err;
-    video_make(TEST SOUND "-pix_fmt yuv420p", "s.mp4");
-    run_job(d, "s.mp4", "{}", "whole.mp4");
-    int whole = d->n_progress;
-    for (int i = 0; i < 3; i++) {
-        d->stop_after = stops[i];
-        assert_int_equal(driver_run(d, "s.mp4", "{}", "r.mp4", &err), BP_STOPPED);
-        assert_int_not_equal(access("r.mp4", F_OK), 0);
-        d->stop_after = 0;
-        run_job(d, "s.mp4", "{}", "r.mp4");
-        assert_int_equal(d->n_progress, whole - (stops[i] - 1)); /* the frames before were not drawn again */
-        assert_int_equal(same_frames("s.mp4", "r.mp4", 2), 50);
-        unlink("r.mp4");
-        free(d->checkpoint);
-        d->checkpoint = NULL;
-    }
+    goes_on_at_its_frame(*state, 0);
 }
 
 static void a_checkpoint_of_another_video_or_factor_is_not_used(void **state)
 {
-    struct driver *d = *state;
-    struct bp_err err;
-    video_make(TEST "-pix_fmt yuv420p", "s.mp4");
-    video_make(TEST "-vf negate -pix_fmt yuv420p", "t.mp4");
-    d->stop_after = 10;
-    assert_int_equal(driver_run(d, "s.mp4", "{}", "r.mp4", &err), BP_STOPPED);
-    d->stop_after = 0;
-    run_job(d, "t.mp4", "{}", "r.mp4");
-    assert_non_null(strstr(d->last_log, "another job"));
-    assert_int_equal(d->n_progress, 51);
-    run_job(d, "s.mp4", "{\"sharpness\":0}", "r.mp4");
-    assert_int_equal(d->n_progress, 51);
-    run_job(d, "s.mp4", "{}", "r.mp4");
-    assert_int_equal(d->n_progress, 51 - 9);
+    other_checkpoints_are_not_used(*state, "{\"sharpness\":0}", 0);
 }
 
 static void what_cannot_be_made_larger_is_refused_in_words(void **state)
