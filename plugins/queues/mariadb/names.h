@@ -12,20 +12,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pairs.h"
 #include "sql.h"
 
 #define NAME_MAX_BYTES 255
 
 struct store;
-struct name;
 
 struct names {
     const char *table;
     bool marked; /* the table has a column `there`, 0 in rows that were only named */
     bool stale;  /* a pair of the cache is not in the table any more */
-    struct name *entries;
-    uint32_t *by_text, *by_id; /* open addressing; entry index + 1 */
-    size_t n, slots;
+    struct pairs known;
     struct sql missing; /* names_want: '...','...' */
     size_t n_missing;
     const char **wanted; /* what is in `missing`, borrowed */

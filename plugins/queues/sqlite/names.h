@@ -8,17 +8,15 @@
 #ifndef SQLITE_NAMES_H
 #define SQLITE_NAMES_H
 
-#include <stddef.h>
 #include <stdint.h>
 
+#include "pairs.h"
+
 struct store;
-struct name;
 
 struct names {
     int find, text, insert; /* statements: number of a name, name of a number, a new one */
-    struct name *entries;
-    uint32_t *by_text, *by_id; /* open addressing; entry index + 1 */
-    size_t n, slots;
+    struct pairs known;
 };
 
 /* *id = the number of `name`, 0 when it has none. BP_OK or the batch's end. */
