@@ -29,8 +29,8 @@ int job_status_find(const char *name)
 void put_num(struct json_object *o, const char *key, double v)
 {
     char text[24];
-    if (!(v >= 0 && v < 1e9) || v != (double)(int)v || signbit(v)) {
-        put_new(o, key, json_object_new_double(v));
+    if (!(v >= 0 && v < 1e9) || v != (double)(int)v || signbit(v)) { /* JSON has no infinity */
+        put_new(o, key, isfinite(v) ? json_object_new_double(v) : NULL);
         return;
     }
     snprintf(text, sizeof text, "%d.0", (int)v);
