@@ -131,7 +131,7 @@ def test_a_missing_server_program_names_its_package(build, tmp_path):
     bin.mkdir()
     (bin / "python3").symlink_to(shutil.which("python3"))
     script = (build / ".." / ".." / "bench" / "compare_run").resolve()
-    hidden = f"import os, runpy, shutil, sys\nshutil.which = lambda *a, **k: None\nsys.argv = ['compare_run', {str(build)!r}, '--only', 'redis']\n" \
+    hidden = f"import os, runpy, shutil, sys\nsys.path.insert(0, {str(script.parent)!r})\nshutil.which = lambda *a, **k: None\nsys.argv = ['compare_run', {str(build)!r}, '--only', 'redis']\n" \
              f"runpy.run_path({str(script)!r}, run_name='__main__')"
     done = subprocess.run([str(bin / "python3"), "-c", hidden], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and "redis-server is not installed; run: scripts/setup bench" in done.stderr, done.stderr
