@@ -400,6 +400,14 @@ void candidates_scanned(struct host *h, const struct scan *scan)
     }
 }
 
+int candidates_use(const struct host *h, const char *copy)
+{
+    const struct tried *t = h->tried;
+    while (t && !(t->copy && strcmp(t->copy, copy) == 0))
+        t = t->next;
+    return t != NULL;
+}
+
 void candidates_free(struct host *h)
 {
     while (h->tried)

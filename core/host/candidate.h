@@ -18,6 +18,8 @@
 int candidate_is_name(const char *path);
 /* A worker's directories as they are now: candidates come and go with their files. */
 void candidates_scanned(struct host *h, const struct scan *scan);
+/* Is this the private copy of one? */
+int candidates_use(const struct host *h, const char *copy);
 void candidates_free(struct host *h);
 /* Copies a file over another by a rename, readable by anybody. BP_DENIED: not allowed here; BP_IO. Blocking; any
  * thread. */

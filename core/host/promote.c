@@ -13,7 +13,8 @@
 
 /* Two files to put in place. Everything in it is its own. */
 struct install {
-    char from[PATH_MAX], to[PATH_MAX]; /* the kept candidate, the plugin's file; each may have a .sig beside it */
+    char from[PATH_MAX], signature[PATH_MAX]; /* the private copy that was tried; what was kept of its .sig */
+    char to[PATH_MAX];                        /* the plugin's file */
 };
 
 /* Who waits for it. */
@@ -63,12 +64,11 @@ int file_put(const char *from, const char *to, struct bp_err *err)
 /* The signature first: what runs keeps running while the file beside it waits for its content. */
 static int install_run(const void *table, void *inst, void *args, struct bp_err *err)
 {
-    char from[PATH_MAX + 8], to[PATH_MAX + 8];
+    char to[PATH_MAX + 8];
     struct install *i = args;
     (void)table, (void)inst;
-    snprintf(from, sizeof(from), "%s" SIGNATURE_ENDING, i->from);
     snprintf(to, sizeof(to), "%s" SIGNATURE_ENDING, i->to);
-    int rc = access(from, F_OK) == 0 ? file_put(from, to, err) : BP_OK;
+    int rc = access(i->signature, F_OK) == 0 ? file_put(i->signature, to, err) : BP_OK;
     return rc < 0 ? rc : file_put(i->from, i->to, err);
 }
 
@@ -107,7 +107,9 @@ void host_promote(struct host *h, const char *plugin, host_done done, void *arg)
     assert(p && i);
     *p = (struct promotion){h, strdup(plugin), {.done = done, .arg = arg}};
     assert(p->plugin);
-    host_kept_candidate(h, plugin, i->from, sizeof(i->from));
+    const struct candidate *k = host_candidate(h, plugin);
+    snprintf(i->from, sizeof(i->from), "%s", k ? k->file : "");
+    snprintf(i->signature, sizeof(i->signature), "%s/canary/%s.so" SIGNATURE_ENDING, h->state_dir, plugin);
     snprintf(i->to, sizeof(i->to), "%s", of ? of->file : "");
     struct request_spec spec = {.service = FILES_SERVICE,
                                 .name = "host.promote",
@@ -117,7 +119,7 @@ void host_promote(struct host *h, const char *plugin, host_done done, void *arg)
                                 .reply = installed,
                                 .arg = p,
                                 .timeout_ms = 120000};
-    int there = of && host_candidate(h, plugin);
+    int there = of && k;
     if (!there) {
         err_set(&err, BP_NOTFOUND, "%.64s has no candidate", plugin);
         free(i);

@@ -3,7 +3,7 @@
  * tidy.c - removes the private copies of files whose generations are gone, so that a file that is replaced all day does
  * not fill the disk. Not while a file is vetted: that may just have found such a copy, and use it again.
  */
-#include "host/state.h"
+#include "host/candidate.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,7 +23,7 @@ static int is_used(const struct host *h, const char *copy)
         if (strcmp(g->copy, copy) == 0)
             return 1;
     }
-    return 0;
+    return candidates_use(h, copy);
 }
 
 void tidy(struct host *h)

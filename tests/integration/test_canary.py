@@ -277,6 +277,17 @@ def test_a_restart_does_not_go_on_with_another_file(started, build):
     assert c["state"] == "aborted" and "cannot be taken up again" in c["why"], c
 
 
+def test_just_what_was_tried_is_put_in_place(started, build):
+    d = started("good")
+    shutil.copyfile(version(build, "slow"), d.state / "canary" / "test-copy.so")  # which is for a restart
+    d.install(version(build, "good"), "another.so")  # refused for its name, its private copy is let go
+    wait_until("it is refused", lambda: any(p["file"].endswith("another.so") and "duplicate" in p["reason"] for p in d.ctl("plugin")),
+               timeout=15)
+    assert d.ctl("plugin", "canary", "test-copy", "promote")["state"] == "promoted"
+    assert (d.plugins / "test-copy.so").read_bytes() == version(build, "good").read_bytes()
+    assert plugin(d)["version"] == "3.0"
+
+
 def test_a_restart_goes_on_with_it(started):
     d = started("good")
     work(d, 2)
