@@ -234,6 +234,11 @@ int main(int argc, char **argv)
         return 0;
     }
     struct client *c = client_open(b.socket, &err);
+    if (!c && strcmp(argv[b.first], "help") == 0) {
+        help(stdout);
+        fprintf(stderr, "bpctl: the daemon's commands are in bpctl(1); they are not listed here: %s\n", err.text);
+        return 0;
+    }
     if (!c) {
         fprintf(stderr, "bpctl: %s\n", err.text);
         return 1;

@@ -2,6 +2,7 @@
 #include "transfer.h"
 
 #include "log/err.h"
+#include "log/json.h"
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
@@ -11,8 +12,41 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Runs a prepared transfer; its handle is freed. */
-static int perform(CURL *h, const char *what, struct bp_err *err)
+/* The beginning of what the server said to an upload. */
+struct said {
+    size_t n;
+    char text[1024];
+};
+
+static size_t hear(char *data, size_t size, size_t n, void *arg)
+{
+    struct said *s = arg;
+    size_t room = sizeof s->text - 1 - s->n, take = size * n < room ? size * n : room;
+    memcpy(s->text + s->n, data, take);
+    s->n += take;
+    s->text[s->n] = '\0';
+    return size * n;
+}
+
+/* Its words: those of bpd's envelope, or of S3's. */
+static int refused(const char *what, long status, const struct said *s, struct bp_err *err)
+{
+    static const char tag[] = "<Message>";
+    struct bp_err ignored;
+    struct json_object *o = s ? json_parse(s->text, s->n, &ignored) : NULL;
+    const char *words = json_str(o, "message", ""), *xml = s && !o ? strstr(s->text, tag) : NULL;
+    size_t n = strlen(words);
+    if (xml) {
+        words = xml + sizeof tag - 1;
+        n = strcspn(words, "<");
+    }
+    err_set(err, BP_IO, "cannot %s: the server answered %ld%s%.*s", what, status, n ? ": " : "", (int)n, words);
+    json_object_put(o);
+    return err->rc;
+}
+
+/* Runs a prepared transfer; its handle is freed. said: what the server says beside its status, or NULL. */
+static int perform(CURL *h, const char *what, const struct said *said, struct bp_err *err)
 {
     char detail[CURL_ERROR_SIZE] = "";
     long status = 0;
@@ -27,22 +61,15 @@ static int perform(CURL *h, const char *what, struct bp_err *err)
     if (rc != CURLE_OK)
         return err_set(err, BP_IO, "cannot %s: %s", what, detail[0] ? detail : curl_easy_strerror(rc));
     if (status < 200 || status > 299)
-        return err_set(err, BP_IO, "cannot %s: the server answered %ld", what, status);
+        return refused(what, status, said, err);
     return 0;
-}
-
-/* What the server says to an upload is of no interest beyond its status. */
-static size_t discard(char *data, size_t size, size_t n, void *arg)
-{
-    (void)data;
-    (void)arg;
-    return size * n;
 }
 
 int transfer_put(const char *url, const char *path, const char *mime, struct bp_err *err)
 {
     struct stat st;
     char header[256], what[300];
+    struct said said = {0};
     FILE *f = fopen(path, "rb");
     if (!f || fstat(fileno(f), &st) < 0 || !S_ISREG(st.st_mode)) {
         int why = errno;
@@ -59,12 +86,13 @@ int transfer_put(const char *url, const char *path, const char *mime, struct bp_
     headers = curl_slist_append(headers, "Expect:");
     curl_easy_setopt(h, CURLOPT_URL, url);
     curl_easy_setopt(h, CURLOPT_UPLOAD, 1L);
-    curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, discard);
+    curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, hear);
+    curl_easy_setopt(h, CURLOPT_WRITEDATA, &said);
     curl_easy_setopt(h, CURLOPT_READDATA, f);
     curl_easy_setopt(h, CURLOPT_INFILESIZE_LARGE, (curl_off_t)st.st_size);
     curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers);
     snprintf(what, sizeof what, "upload %.200s", path);
-    int rc = perform(h, what, err);
+    int rc = perform(h, what, &said, err);
     curl_slist_free_all(headers);
     fclose(f);
     return rc;
@@ -78,7 +106,7 @@ static int get_into(const char *url, FILE *f, const char *path, struct bp_err *e
     curl_easy_setopt(h, CURLOPT_WRITEDATA, f);
     curl_easy_setopt(h, CURLOPT_FAILONERROR, 1L);
     snprintf(what, sizeof what, "download to %.200s", path);
-    return perform(h, what, err);
+    return perform(h, what, NULL, err);
 }
 
 int transfer_get(const char *url, const char *path, struct bp_err *err)

@@ -3,6 +3,7 @@
 
 #include "explain/price.h"
 #include "host/host.h"
+#include "http/http.h"
 #include "log/log.h"
 #include <unistd.h>
 
@@ -11,6 +12,8 @@ static int check(const struct config *c, struct bp_err *err)
     int rc = log_check_levels(config_str(c, CONFIG_LOG_LEVELS), err);
     if (rc == 0)
         rc = price_check(config_map(c, CONFIG_PRICES), err);
+    if (rc == 0)
+        rc = http_config_check(c, err);
     return rc < 0 ? rc : host_config_check(c, err);
 }
 

@@ -27,7 +27,7 @@ static int must_be(const struct config_info *info, const char *given, struct bp_
     table_describe_values(info, wanted, sizeof wanted);
     if (!given || info->type == CONFIG_SECRET || strlen(given) > 60)
         return err_set(err, BP_INVALID, "must be %s", wanted);
-    return err_set(err, BP_INVALID, "must be %s, not %s", wanted, given);
+    return err_set(err, BP_INVALID, "must be %s, not %s", wanted, given[0] ? given : "\"\"");
 }
 
 static int no_memory(struct bp_err *err)

@@ -106,10 +106,13 @@ static int dirs_take(struct host *h, const struct host_spec *spec, struct bp_err
         struct stat st;
         h->dirs[i] = realpath(spec->dirs[i], NULL);
         if (!h->dirs[i])
-            return err_set(err, BP_NOTFOUND, "plugins directory %.160s: %s", spec->dirs[i], strerror(errno));
+            return err_set(err, BP_NOTFOUND,
+                           "plugins directory %.160s: %s; make it, or name another with --plugins-dir", spec->dirs[i],
+                           strerror(errno));
         h->n_dirs++;
         if (stat(h->dirs[i], &st) || !S_ISDIR(st.st_mode))
-            return err_set(err, BP_INVALID, "plugins directory %.160s: it is no directory", spec->dirs[i]);
+            return err_set(err, BP_INVALID, "plugins directory %.160s: it is no directory; name one with --plugins-dir",
+                           spec->dirs[i]);
     }
     return BP_OK;
 }

@@ -79,6 +79,14 @@ static int split_listen(const char *text, char *host, size_t cap, const char **p
     return 0;
 }
 
+int http_config_check(const struct config *c, struct bp_err *err)
+{
+    char host[256];
+    const char *port;
+
+    return split_listen(config_str(c, CONFIG_HTTP_LISTEN), host, sizeof(host), &port, err);
+}
+
 static void on_accept_error(struct evconnlistener *l, void *arg)
 {
     struct http *h = arg;

@@ -3,15 +3,17 @@
 #include "log/err.h"
 
 #include <openssl/err.h>
+#include <string.h>
 
 static int refuse(SSL_CTX *ctx, const char *what, const char *path, struct bp_err *err)
 {
-    char why[160];
+    unsigned long code = ERR_get_error();
+    const char *why = ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
 
-    ERR_error_string_n(ERR_get_error(), why, sizeof(why));
     ERR_clear_error();
     SSL_CTX_free(ctx);
-    return err_set(err, BP_INVALID, "%s %s: %s; give a readable PEM file", what, path, why);
+    return err_set(err, BP_INVALID, "%s %s: %s; give a readable PEM file", what, path,
+                   why ? why : "OpenSSL does not say why");
 }
 
 int tls_load(const struct config *c, SSL_CTX **out, struct bp_err *err)

@@ -147,6 +147,13 @@ def test_a_job_is_submitted_listed_shown_and_cancelled(d):
     assert refused.returncode == 1 and "99999" in refused.stderr
 
 
+def test_a_refused_upload_is_told_with_the_servers_reason(daemon, noop, tmp_path):
+    d = daemon(extra_plugins=[noop], settings={"scale.dryRun": "true", "plugin": json.dumps({"local": {"minFreeBytes": 10**15}})})
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0 a photo")
+    r = d.ctl("submit", "bench-noop", str(tmp_path / "photo.jpg"), json_form=False)
+    assert r.returncode == 1 and "the server answered 503: only " in r.stderr and "less than minFreeBytes" in r.stderr, r.stderr
+
+
 def test_events_tell_what_happened(d):
     d.ctl("submit", "bench-noop")
     assert any(e["event"] == "job.submitted" for e in d.ctl("events", "job.*"))

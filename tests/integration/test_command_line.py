@@ -96,6 +96,30 @@ def test_a_wrong_set_and_a_wrong_environment_name_are_errors(build):
     assert r.returncode == 2 and "BPD_HTTP_LISEN" in r.stderr
 
 
+@pytest.mark.parametrize("setting, says", [
+    ("http.listen=nonsense", 'http.listen "nonsense" is no address:port; give 127.0.0.1:8080, say'),
+    ("http.listen=", 'http.listen: must be text of 3 to 256 bytes, not ""'),
+])
+def test_a_wrong_address_is_found_by_the_check(build, setting, says):
+    r = run(build, "bpd", "--check-config", "--set", setting)
+    assert r.returncode == 2 and says in r.stderr
+
+
+@pytest.mark.parametrize("options, says", [
+    (["--plugins-dir", "/nowhere"], "plugins directory /nowhere: No such file or directory; make it, or name another with --plugins-dir"),
+    (["--set", "http.certificate=/nowhere", "--set", "http.key=/nowhere"],
+     "http.certificate /nowhere: No such file or directory; give a readable PEM file"),
+])
+def test_what_is_not_there_is_named_with_the_remedy(build, short_dir, options, says):
+    r = run(build, "bpd", "--set", f"state.dir={short_dir}/s", "--set", "http.listen=127.0.0.1:0", *options)
+    assert r.returncode in (1, 2) and says in r.stderr
+
+
+def test_help_needs_no_daemon(build, short_dir):
+    r = run(build, "bpctl", "--socket", f"{short_dir}/none.sock", "help")
+    assert r.returncode == 0 and r.stdout.startswith("Usage: bpctl") and "bpctl(1)" in r.stderr and "none.sock" in r.stderr
+
+
 def test_an_address_in_use_is_said_and_ends_1(build, daemon, short_dir):
     d = daemon()
     other = short_dir / "other"

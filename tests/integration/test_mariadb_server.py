@@ -104,7 +104,7 @@ def submit(d, **params):
 def test_a_database_that_is_down_at_start_is_named_and_found_when_it_comes(daemon, server, noop, short_dir, name):
     link = short_dir / "db.sock"
     d = on(daemon, plugin(name, socket=str(link), createDatabase=True, autoMigrate=True), noop).start(ready=False)
-    said = not_ready(d, "mariadb", f"root@{link}/{name}", "2002", "tried again")
+    said = not_ready(d, "mariadb", f"root@{link}/{name}", "2002", "is the server up? check host, port and socket", "tried again")
     assert said in d.ctl("status")["not_ready"]
     assert said in d.ctl("status", json_form=False).stdout
     a = submit(d)

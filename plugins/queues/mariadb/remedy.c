@@ -10,6 +10,7 @@
 
 #define GRANTS    "; GRANT SELECT, INSERT, UPDATE, DELETE (to migrate also CREATE, ALTER, INDEX, DROP) on the database"
 #define NO_WRITES "; the server takes no writes: name the primary, not a replica"
+#define UNREACHED "; is the server up? check host, port and socket"
 #define SPACE     "; the server's disk is full, it resumes by itself when there is room"
 
 /* A row for each error that means more than "it failed". remedy "": the server's words say it. */
@@ -58,6 +59,8 @@ static const struct row {
     {ER_NET_PACKET_TOO_LARGE, FAULT_LOST, BP_LATER, "; raise max_allowed_packet of the server"},
     {CR_NET_PACKET_TOO_LARGE, FAULT_LOST, BP_LATER, "; raise max_allowed_packet of the server"},
     {CR_SSL_CONNECTION_ERROR, FAULT_LOST, BP_LATER, "; check tls, tlsCa and the server's certificate and ssl settings"},
+    {CR_CONNECTION_ERROR, FAULT_OTHER, BP_LATER, UNREACHED},
+    {CR_CONN_HOST_ERROR, FAULT_OTHER, BP_LATER, UNREACHED},
     {CR_UNKNOWN_HOST, FAULT_LOST, BP_LATER, "; check host"},
 };
 
