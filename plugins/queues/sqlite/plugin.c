@@ -69,7 +69,7 @@ static int32_t settings_read(struct store *s, struct bp_err *err)
     s->settings.path = path ? strdup(path) : default_path(s);
     snprintf(s->settings.synchronous, sizeof s->settings.synchronous, "%s", sync);
     s->settings.max_bytes = number_of(o, "maxBytes", 0);
-    s->settings.cache_bytes = number_of(o, "cacheBytes", 16 << 20);
+    s->settings.cache_bytes = number_of(o, "cacheBytes", 2 << 20);
     json_object_put(o);
     sync = s->settings.synchronous;
     if (strcmp(sync, "full") != 0 && strcmp(sync, "normal") != 0 && strcmp(sync, "off") != 0) {
