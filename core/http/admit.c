@@ -4,6 +4,7 @@
 #include "log/err.h"
 #include "log/json.h"
 
+#include <assert.h>
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
@@ -187,6 +188,7 @@ static void answer_unauthenticated(struct call *c)
 static void run_for(struct call *c, const char *tenant)
 {
     c->tenant = strdup(tenant);
+    assert(c->tenant); /* without one it would be the operator's call */
     run(c);
 }
 

@@ -5,6 +5,7 @@
 #include "log/err.h"
 #include "log/log.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,6 +105,7 @@ void object_get(struct call *c)
     struct object_get *g = calloc(1, sizeof(*g));
     struct bp_err err = {0};
 
+    assert(g);
     g->call = c;
     g->file = object_file_new(c->http->app->bus, "GET", target, strlen(target));
     if (object_file_open(g->file, opened, g, &err) == 0)

@@ -261,6 +261,7 @@ static struct stream *stream_new(struct call *c, const char *pattern)
     s->call = c;
     s->job = c->id;
     s->tenant = c->tenant ? strdup(c->tenant) : NULL;
+    assert(s->tenant || !c->tenant);
     s->after_seq = last ? strtoll(last, NULL, 10) : 0;
     s->sent_ms = mono_ms();
     s->feed = bus_feed_new(c->http->app->bus, pattern, FEED_EVENTS, pump, s);

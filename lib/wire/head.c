@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/head.h"
 
+#include "log/utf8.h"
+
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
@@ -336,7 +338,7 @@ static int hex(char c)
     return (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
 }
 
-/* Decodes n bytes with a NUL at the end; -1 when malformed, holding a NUL, or longer than cap - 1. */
+/* Decodes n bytes into UTF-8 with a NUL at the end; -1 when malformed, holding a NUL, or longer than cap - 1. */
 static int decode(const char *p, size_t n, char *out, size_t cap)
 {
     size_t o = 0;
@@ -356,6 +358,7 @@ static int decode(const char *p, size_t n, char *out, size_t cap)
         out[o++] = c;
     }
     out[o] = '\0';
+    utf8_repair(out);
     return (int)o;
 }
 

@@ -28,7 +28,7 @@ MAY = {
     "host": BASE - {"client"} | {"policy"},
     "policy": {"log"},
     "simulate": {"log", "policy"},
-    "wire": set(),
+    "wire": {"log"},
     **{e: BASE | {"policy"} for e in ENGINES},
     "explain": BASE | ENGINES | {"policy"},  # reads every engine, changes none
     **{d: BASE | ENGINES | {"policy", "explain"} for d in DOORS - {"http"}},

@@ -93,6 +93,16 @@ static void each_malformed_head_has_its_status(void **state)
             fail_msg("%d for %s", parse(bad[i].text, &h), bad[i].text);
 }
 
+/* It is answered in JSON and asked of databases, which refuse a statement with a text that is none. */
+static void what_a_query_says_is_text(void **state)
+{
+    char out[16];
+
+    (void)state;
+    assert_int_equal(query_get("a=x%ffy%C3%A9%C3", "a", out, sizeof(out)), 6);
+    assert_string_equal(out, "x?y\xc3\xa9?");
+}
+
 static void the_end_of_a_head_is_found_byte_by_byte(void **state)
 {
     const char *text = "GET / HTTP/1.1\r\nA: b\r\n\r\nrest";
@@ -188,6 +198,7 @@ int main(void)
         cmocka_unit_test(a_good_head_is_understood),
         cmocka_unit_test(http_1_0_closes_unless_asked_to_stay),
         cmocka_unit_test(each_malformed_head_has_its_status),
+        cmocka_unit_test(what_a_query_says_is_text),
         cmocka_unit_test(the_end_of_a_head_is_found_byte_by_byte),
         cmocka_unit_test(a_bearer_token_is_read_as_the_field_sends_it),
         cmocka_unit_test(a_query_is_decoded),
