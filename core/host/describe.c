@@ -201,13 +201,13 @@ static struct json_object *newest(const struct plugin *p)
         if (o->state != REFUSED)
             g = o;
     }
-    struct host_plugin none = idle(p->name, kind_name(p->kind), p->state, p->file, "");
-    if (!g)
-        return idle_describe(&none);
     struct refusals r = refusals_of(p->host);
-    struct json_object *o = generation_describe(g, reason_of(&r, g));
+    const char *why = refusal_of(&r, p->file);
+    struct host_plugin none = idle(p->name, kind_name(p->kind), p->state, p->file, why ? why : "");
+    struct json_object *o = g ? generation_describe(g, reason_of(&r, g)) : idle_describe(&none);
     free(r.list);
-    json_object_object_add(o, "manifest", json_object_get(g->workflow ? g->workflow->manifest : g->manifest->json));
+    if (g)
+        json_object_object_add(o, "manifest", json_object_get(g->workflow ? g->workflow->manifest : g->manifest->json));
     return o;
 }
 

@@ -232,12 +232,13 @@ static int nothing_new(const struct source *s, const struct vetted *v)
     return p->quarantined && strcmp(p->quarantined, v->copy.sha) == 0;
 }
 
-/* A plugin that needs a server or an account waits until a setting names it: services.* or plugin.<name>. */
+/* At a controller, a plugin that needs a server or an account waits until a setting names it: services.* or
+ * plugin.<name>. A worker is told by such a plugin of notices about its instance, whether a setting names it or not. */
 static int is_unwanted(const struct source *s, const struct manifest *m)
 {
     const struct config *c = s->host->config;
     struct json_object *services = config_map(c, CONFIG_SERVICES);
-    if (s->force || strcmp(json_str(m->json, "start", "always"), "named") != 0)
+    if (s->force || s->host->role == HOST_WORKER || strcmp(json_str(m->json, "start", "always"), "named") != 0)
         return 0;
     if (json_member(config_map(c, CONFIG_PLUGIN_CONFIG), m->name))
         return 0;

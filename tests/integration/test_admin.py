@@ -147,6 +147,16 @@ def test_a_job_is_submitted_listed_shown_and_cancelled(d):
     assert refused.returncode == 1 and "99999" in refused.stderr
 
 
+def test_a_plugin_that_needs_an_account_waits_until_a_setting_names_it(daemon, build):
+    served = lambda d: {p["name"]: p["services"] for p in d.ctl("plugin", "list") if p["kind"] == "cloud"}
+    aws = build / "plugins/aws.so"
+    unnamed = served(daemon(extra_plugins=[aws]))
+    assert set(unnamed) == {"local"} and {"fleet", "objects", "node"} <= set(unnamed["local"])
+    named = daemon(extra_plugins=[aws], settings={"services": json.dumps({s: "local" for s in ("fleet", "objects", "params", "metrics", "logs", "notify")}
+                                                                         | {"node": "aws"})})
+    assert served(named)["aws"] == ["node"]
+
+
 def test_a_refused_upload_is_told_with_the_servers_reason(daemon, noop, tmp_path):
     d = daemon(extra_plugins=[noop], settings={"scale.dryRun": "true", "plugin": json.dumps({"local": {"minFreeBytes": 10**15}})})
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0 a photo")

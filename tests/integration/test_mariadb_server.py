@@ -120,6 +120,7 @@ def test_an_old_schema_is_refused_until_bpctl_migrate_ran(daemon, build, server,
     not_ready(d, "is number 0", "run: bpctl migrate central")
     refused = [p for p in d.ctl("plugin") if p["name"] == "mariadb"][0]
     assert refused["state"] == "refused" and "bpctl migrate central" in refused["reason"]
+    assert d.ctl("plugin", "show", "mariadb")["reason"] == refused["reason"]
     dry = migrate(build, settings, "--dry-run")
     assert dry.returncode == 3 and "CREATE TABLE IF NOT EXISTS ai_job_dispatches" in dry.stdout
     assert server.run(f"SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA='{name}'") == "0"
