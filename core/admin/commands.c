@@ -157,7 +157,7 @@ static const struct admin_column job_columns[] = {{"JOB", "id", FORM_NUMBER},
                                                   {"PRIO", "priority", FORM_NUMBER},
                                                   {"WAITS", "waits_for", FORM_NUMBER},
                                                   {"UNIQUE", "unique_key", FORM_TEXT},
-                                                  {"AGE", "created_ms", FORM_AGO},
+                                                  {"AGE", "created_at", FORM_AGO},
                                                   {"WORKER", "worker", FORM_TEXT},
                                                   {"ERROR", "error", FORM_TEXT},
                                                   LAST};

@@ -2,6 +2,7 @@
 /* text.c - answers in words: listings by the command's columns, the rest as indented "key: value" lines. */
 #include "admin_priv.h"
 
+#include "dispatch/text.h"
 #include "log/json.h"
 #include "log/utf8.h"
 #include <ctype.h>
@@ -62,6 +63,15 @@ static const char *harmless_key(const char *key, char *out, size_t n)
     return out;
 }
 
+/* Milliseconds since the epoch, given as such or as text; 0: no time. */
+static int64_t moment(struct json_object *v)
+{
+    int64_t ms = json_object_is_type(v, json_type_string) ? 0 : json_object_get_int64(v);
+    if (ms == 0 && !time_parse(json_object_get_string(v), &ms))
+        ms = 0;
+    return ms;
+}
+
 static void cell(char *out, size_t n, const struct admin_column *c, struct json_object *row, int64_t now_ms)
 {
     struct json_object *v = json_member(row, c->key);
@@ -79,8 +89,8 @@ static void cell(char *out, size_t n, const struct admin_column *c, struct json_
         snprintf(out, n, "%s", json_object_get_boolean(v) ? "yes" : "no");
     else if (c->form == FORM_SECONDS)
         duration(out, n, json_object_get_double(v));
-    else if (c->form == FORM_AGO && json_object_get_int64(v) > 0)
-        duration(out, n, (double)(now_ms - json_object_get_int64(v)) / 1000);
+    else if (c->form == FORM_AGO && moment(v) > 0)
+        duration(out, n, (double)(now_ms - moment(v)) / 1000);
     else if (c->form == FORM_CAPITALS)
         capitals(out, n, json_object_get_string(v));
     else if (c->form == FORM_TEXT || c->form == FORM_LONG)

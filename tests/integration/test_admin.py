@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operator's socket: plain words, JSON-RPC, bpctl; who may do what."""
 import json
+import re
 import signal
 import socket
 import sqlite3
@@ -140,6 +141,8 @@ def test_a_job_is_submitted_listed_shown_and_cancelled(d):
     assert r["status"] == "queued"
     jobs = d.ctl("jobs", "--status", "queued")["jobs"]
     assert [j["id"] for j in jobs] == [r["id"]]
+    head, row = d.ctl("jobs", "--status", "queued", json_form=False).stdout.splitlines()[1:3]
+    assert re.fullmatch(r"\d+ s", row[head.index("AGE"):head.index("WORKER")].strip()), row
     assert d.ctl("job", id)["priority"] == 7
     assert d.ctl("job", "cancel", id)["status"] == "cancelled"
     assert d.ctl("job", "retry", id)["status"] == "queued"
