@@ -9,9 +9,8 @@
 #define FILE_NAME "libavformat.so." AV_STRINGIFY(LIBAVFORMAT_VERSION_MAJOR)
 
 struct format lavf;
-static char problem[200];
 
-static void load(void)
+static int32_t load(struct bp_err *err)
 {
     const struct {
         const char *name;
@@ -28,13 +27,17 @@ static void load(void)
             library = NULL;
         memcpy(wanted[i].at, &function, sizeof function);
     }
-    if (!library)
-        snprintf(problem, sizeof problem, "loading %s failed: %.160s", FILE_NAME, dlerror());
+    return library ? BP_OK : bp_error(err, BP_FAIL, "loading %s failed: %.160s", FILE_NAME, dlerror());
 }
 
+/* What failed for want of memory may do the next time. */
 int32_t format_load(struct bp_err *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, load);
-    return problem[0] ? bp_error(err, BP_FAIL, "%s", problem) : BP_OK;
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static int loaded;
+    pthread_mutex_lock(&lock);
+    int32_t rc = loaded ? BP_OK : load(err);
+    loaded = rc == BP_OK;
+    pthread_mutex_unlock(&lock);
+    return rc;
 }

@@ -284,7 +284,8 @@ static void write_bytes(const char *path, const void *bytes, size_t n)
     fclose(f);
 }
 
-/* Here it cannot be loaded: a runner is ready without it, and a job hears of it before it has drawn everything. */
+/* Here it cannot be loaded at first: a runner is ready without it, a job hears of it before it has drawn everything,
+ * and the next one finds it. */
 static void libavformat_is_loaded_with_the_first_frame(void **state)
 {
     /* A grey PNG of one pixel. */
@@ -310,12 +311,18 @@ static void libavformat_is_loaded_with_the_first_frame(void **state)
              plugin);
     peer_tell(&p, text);
     json_object_put(peer_hear(&p, "ready"));
-    peer_tell(&p, "{\"type\":\"job\",\"id\":1,\"attempt\":1,\"params\":{\"width\":64,\"height\":64},"
-                  "\"inputs\":[{\"path\":\"in.png\"}],\"output\":\"out\",\"temp_dir\":\".\"}");
-    struct json_object *o = peer_hear(&p, "result");
-    assert_int_equal(json_int(o, "rc", 0), BP_FAIL);
-    assert_non_null(strstr(json_str(o, "text", ""), "loading libavformat.so."));
-    json_object_put(o);
+    for (int there = 0; there <= 1; there++) {
+        peer_tell(&p, "{\"type\":\"job\",\"id\":1,\"attempt\":1,\"params\":{\"width\":64,\"height\":64},"
+                      "\"inputs\":[{\"path\":\"in.png\"}],\"output\":\"out\",\"temp_dir\":\".\"}");
+        struct json_object *o = peer_hear(&p, "result");
+        assert_int_equal(json_int(o, "rc", 1), there ? BP_OK : BP_FAIL);
+        assert_true(there || strstr(json_str(o, "text", ""), "loading libavformat.so."));
+        json_object_put(o);
+        for (int version = 58; version < 70; version++) {
+            snprintf(path, sizeof(path), "libavformat.so.%d", version);
+            unlink(path);
+        }
+    }
     assert_int_equal(peer_finish(&p), 0);
 }
 
