@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * bp/media.h - pictures and videos in, videos out, for workflow plugins. Linked from the static library bp_media
- * (FFmpeg's libavcodec, libavformat, libswscale). Thread: any, one object from one thread at a time.
+ * (FFmpeg's libavcodec, libswscale, and libavformat, which is loaded when a video is first read or encoded). Thread:
+ * any, one object from one thread at a time.
  */
 #ifndef BP_MEDIA_H
 #define BP_MEDIA_H
