@@ -49,13 +49,18 @@ static void set_up(void)
     rig.port = (uint16_t)atoi(strrchr(rig.app.url, ':') + 1);
 }
 
+/* From one address there are not ports enough: each is kept for a minute after its connection. */
 static int dial(void)
 {
+    static uint32_t dialled;
+    struct sockaddr_in from = {.sin_family = AF_INET,
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK + (dialled++ / 8192 % 200 << 8))};
     struct sockaddr_in a = {
         .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(rig.port)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 
-    if (fd < 0 || connect(fd, (const struct sockaddr *)(const void *)&a, sizeof a) ||
+    if (fd < 0 || bind(fd, (const struct sockaddr *)(const void *)&from, sizeof from) ||
+        connect(fd, (const struct sockaddr *)(const void *)&a, sizeof a) ||
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on))
         abort();
     return fd;

@@ -66,9 +66,9 @@ static int32_t plugin_plan(void *inst, const struct bp_view *view, void *memory,
     (void)inst;
     (void)view;
     ++*(unsigned char *)memory;
-    wish.calls++;
     p->desired = wish.desired;
     snprintf(p->reason, sizeof p->reason, "the plugin wants %d", wish.desired);
+    wish.calls++; /* the wish has been read: the test may make another */
     while (atomic_load(&blocked))
         usleep(1000);
     if (wish.wait_us)
