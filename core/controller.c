@@ -229,10 +229,41 @@ static void on_plugin_event(const struct event_msg *e, void *arg)
     check_ready(arg);
 }
 
+static void warn_unserved(const struct controller *k, const char *key, const char *slug)
+{
+    const char *near = host_workflow(k->app.host, slug) ? NULL : host_nearest_workflow(k->app.host, slug);
+    if (!host_workflow(k->app.host, slug))
+        log_warn(LOG_CORE, "config: %s names workflow \"%s\", which no plugin serves%s%s%s", key, slug,
+                 near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+/* A name that is mistyped changes nothing, and nobody would be told. */
+static void warn_unserved_workflows(const struct controller *k)
+{
+    struct json_object *workflows = config_map(k->config, CONFIG_WORKFLOWS);
+    struct json_object *effects = config_map(k->config, CONFIG_EFFECTS);
+    if (workflows) {
+        json_object_object_foreach(workflows, slug, overrides)
+        {
+            (void)overrides;
+            warn_unserved(k, "workflows", slug);
+        }
+    }
+    if (effects) {
+        json_object_object_foreach(effects, name, effect)
+        {
+            char key[160];
+            snprintf(key, sizeof key, "effects.%s", name);
+            warn_unserved(k, key, json_str(effect, "workflow", ""));
+        }
+    }
+}
+
 static void host_settled(void *arg)
 {
     struct controller *k = arg;
     k->settled = 1;
+    warn_unserved_workflows(k);
     secrets_fetch_params(&k->app);
     check_ready(k);
     if (!k->app.ready)

@@ -82,8 +82,10 @@ static int split_listen(const char *text, char *host, size_t cap, const char **p
 int http_config_check(const struct config *c, struct bp_err *err)
 {
     char host[256];
-    const char *port;
+    const char *port, *url = config_str(c, CONFIG_HTTP_URL);
 
+    if (*url && strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
+        return err_set(err, BP_INVALID, "http.url is \"%s\": it must begin with http:// or https://", url);
     return split_listen(config_str(c, CONFIG_HTTP_LISTEN), host, sizeof(host), &port, err);
 }
 
@@ -118,8 +120,8 @@ static int bind_listener(struct http *h, const struct addrinfo *ai, const char *
 {
     h->listener = bind_soon(h, ai);
     if (!h->listener)
-        return err_set(err, errno == EADDRINUSE ? BP_CONFLICT : BP_INVALID,
-                       "listen on %s: %s; change http.listen or stop what uses it", text, strerror(errno));
+        return err_set(err, errno == EADDRINUSE ? BP_CONFLICT : BP_INVALID, "listen on %s: %s; change http.listen%s",
+                       text, strerror(errno), errno == EADDRINUSE ? " or stop what uses it" : "");
     evconnlistener_set_error_cb(h->listener, on_accept_error);
     if (!evhttp_bind_listener(h->ev, h->listener)) {
         evconnlistener_free(h->listener);

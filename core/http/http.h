@@ -9,7 +9,7 @@ struct http;
 /* Listens (http.listen, TLS when a certificate is configured) and sets app->url. BP_CONFLICT address in use,
  * BP_INVALID. */
 struct http *http_new(struct app *app, struct bp_err *err);
-/* Can http.listen be read? 0, or BP_INVALID. */
+/* Can http.listen and http.url be read? 0, or BP_INVALID. */
 int http_config_check(const struct config *c, struct bp_err *err);
 /* New certificate and limits; on error the old ones stay. */
 int http_reconfigure(struct http *h, const struct config *c, struct bp_err *err);

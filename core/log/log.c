@@ -52,7 +52,8 @@ int log_open(const char *path, enum log_form form, struct bp_err *err)
     if (path && path[0]) {
         fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
         if (fd < 0)
-            return err_set(err, BP_IO, "open log file %s: %s", path, strerror(errno));
+            return err_set(err, BP_IO, "log.path: cannot open %s: %s; make its directory, or name another file", path,
+                           strerror(errno));
     }
     pthread_mutex_lock(&target.lock);
     int former = target.fd;
@@ -115,8 +116,8 @@ int log_level_find(const char *name)
 
 static int unknown(struct bp_err *err, const char *what, const char *word, const char *near)
 {
-    return err_set(err, BP_INVALID, "no log %s \"%s\"%s%s%s", what, word, near ? "; did you mean \"" : "",
-                   near ? near : "", near ? "\"?" : "");
+    return err_set(err, BP_INVALID, "log.levels: there is no %s \"%s\"%s%s%s", what, word,
+                   near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
 /* One word of a level spec, "info" or "host=debug", into wanted[]. */

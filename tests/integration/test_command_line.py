@@ -96,8 +96,20 @@ def test_a_wrong_set_and_a_wrong_environment_name_are_errors(build):
     assert r.returncode == 2 and "BPD_HTTP_LISEN" in r.stderr
 
 
+def test_a_mistyped_workflow_in_the_settings_is_told(daemon, build):
+    d = daemon(extra_plugins=[build / "bench/plugins/bench-noop.so"], settings={
+        "scale.dryRun": "true", "workflows": json.dumps({"bench-nop": {"maxSize": 2}}),
+        "effects": json.dumps({"zoom": {"workflow": "bench-nop"}, "good": {"workflow": "bench-noop"}})})
+    log = [json.loads(line)["text"] for line in d.ctl("log", "--last", "100")]
+    for key in ("workflows", "effects.zoom"):
+        assert f'config: {key} names workflow "bench-nop", which no plugin serves; did you mean "bench-noop"?' in log, log
+    assert not any("effects.good" in line for line in log)
+
+
 @pytest.mark.parametrize("setting, says", [
     ("http.listen=nonsense", 'http.listen "nonsense" is no address:port; give 127.0.0.1:8080, say'),
+    ("http.url=jobs.example.com", 'http.url is "jobs.example.com": it must begin with http:// or https://'),
+    ("log.levels=loud", 'log.levels: there is no level "loud"'),
     ("http.listen=", 'http.listen: must be text of 3 to 256 bytes, not ""'),
 ])
 def test_a_wrong_address_is_found_by_the_check(build, setting, says):
@@ -106,6 +118,7 @@ def test_a_wrong_address_is_found_by_the_check(build, setting, says):
 
 
 @pytest.mark.parametrize("options, says", [
+    (["--set", "log.path=/nowhere/bpd.log"], "log.path: cannot open /nowhere/bpd.log: No such file or directory; make its directory, or name another file"),
     (["--plugins-dir", "/nowhere"], "plugins directory /nowhere: No such file or directory; make it, or name another with --plugins-dir"),
     (["--set", "http.certificate=/nowhere", "--set", "http.key=/nowhere"],
      "http.certificate /nowhere: No such file or directory; give a readable PEM file"),
