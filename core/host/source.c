@@ -281,8 +281,7 @@ static void take_in(struct source *s, struct vetted *v)
         log_debug(LOG_HOST, "%s: a queue plugin, not loaded in a worker", s->path);
         leave_be(s);
     } else if (is_unwanted(s, v->manifest)) {
-        log_debug(LOG_HOST, "%s: not started, no setting names it: services.* or plugin.%s", s->path,
-                  v->manifest->name);
+        log_info(LOG_HOST, "%s: not started, no setting names it: services.* or plugin.%s", s->path, v->manifest->name);
         leave_be(s);
     } else if (facet_check_manifest(v->manifest, &err) || source_check_name(s, v->manifest, &err)) {
         source_refuse(s, v->manifest, &err);
