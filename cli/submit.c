@@ -29,8 +29,8 @@ void submit_help(FILE *out)
 {
     fputs("Usage: bpctl submit WORKFLOW [FILE]... [OPTION]...\n"
           "Uploads the files, submits a job, and prints its number.\n\n"
-          "  -p, --param NAME=VALUE  a parameter; VALUE is JSON where it parses, else text\n"
-          "      --params JSON       all parameters as one object\n"
+          "  -p, --param NAME=VALUE  a param of the job; VALUE is JSON where it parses, else text\n"
+          "      --params JSON       all params as one object\n"
           "      --effect            WORKFLOW names an effect\n"
           "      --priority N        -1000 to 1000, high first (0)\n"
           "      --key TEXT          idempotency key: the same key and content is the same job\n"
