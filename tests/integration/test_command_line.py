@@ -4,6 +4,7 @@ import json
 import subprocess
 
 import pytest
+from conftest import wait_until
 
 
 def run(build, program, *args, **kw):
@@ -104,6 +105,14 @@ def test_a_mistyped_workflow_in_the_settings_is_told(daemon, build):
     for key in ("workflows", "effects.zoom"):
         assert f'config: {key} names workflow "bench-nop", which no plugin serves; did you mean "bench-noop"?' in log, log
     assert not any("effects.good" in line for line in log)
+
+
+def test_a_refused_plugin_that_settings_name_is_not_said_to_be_missing(daemon):
+    d = daemon(start=False, settings={"plugin": json.dumps({"sqlite": {"foo": 1}, "sqlit": {}})}).start(ready=False)
+    wait_until("it is not ready", lambda: "unknown key" in d.ctl("status").get("not_ready", ""))
+    log = [json.loads(line)["text"] for line in d.ctl("log", "--last", "100")]
+    assert any("unknown key plugin.sqlite.foo" in line for line in log), log
+    assert [line for line in log if "names plugin" in line] == ['config: plugin names plugin "sqlit", but there is none'], log
 
 
 @pytest.mark.parametrize("setting, says", [
