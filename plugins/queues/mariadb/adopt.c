@@ -27,9 +27,16 @@ struct foreign {
 #define OWN_NUMBERS(X)                                                                                                 \
     X(created_ms)                                                                                                      \
     X(updated_ms)                                                                                                      \
-    X(due_ms) X(queued_ms) X(leased_ms) X(first_leased_ms) X(wait_ms) X(finished_ms) X(attempts) X(requeues)           \
-        X(cancel_requested) X(ended_by) X(worker_id) X(sort_key) X(share_tag) X(flags) X(waits_for) X(progress)        \
-            X(duration_seconds)
+    X(due_ms)                                                                                                          \
+    X(queued_ms)                                                                                                       \
+    X(leased_ms)                                                                                                       \
+    X(first_leased_ms)                                                                                                 \
+    X(wait_ms)                                                                                                         \
+    X(finished_ms)                                                                                                     \
+    X(attempts)                                                                                                        \
+    X(requeues)                                                                                                        \
+    X(cancel_requested)                                                                                                \
+    X(ended_by) X(worker_id) X(sort_key) X(share_tag) X(flags) X(waits_for) X(progress) X(duration_seconds)
 #define OWN_TEXTS(X)         X(lease_token) X(output_suffix) X(last_error) X(progress_text) X(checkpoint_key)
 #define NUMBER_GIVEN(column) " WHEN " #column "<>0 THEN '" #column "'"
 #define TEXT_GIVEN(column)   " WHEN " #column " IS NOT NULL THEN '" #column "'"
