@@ -41,7 +41,7 @@ double slo_price_now(struct slo_price *m, const struct policy_now *now);
 enum slo_manner {
     SLO_AHEAD,   /* few wait for a boot, or the load is steady: what is launched and held for those expected spares
                     waiting */
-    SLO_SPARING, /* a boot's wait is the rule, jobs are short: a launch must spare twice as much */
+    SLO_SPARING, /* a boot's wait is the rule, jobs are short: a launch must spare more */
     SLO_PER_JOB  /* a boot's wait is the rule, jobs outlast it: an instance for each, nothing ahead, nothing kept */
 };
 /* After slo_price_now(), whose result `price` is. */

@@ -9,7 +9,7 @@
 #define UNKNOWN_CS2   0.5 /* squared coefficient of variation of the run times, until four were seen */
 #define FOUR          4
 #define LATE          0.05 /* jobs that may wait longer: p95 */
-#define FLOOR_PRICE   0.25 /* of the price: launches spare some of the waiting that the formula sees */
+#define FLOOR_PRICE   0.2  /* of the price: launches spare some of the waiting that the formula sees */
 #define P95_PERCENTS  4.0  /* that the p95 wait must fall by for each percent of instances, at price 1 */
 #define KNOWN         0.1  /* standard deviation of the load, of itself, below which its p95 can be worked out */
 #define SHORT_WAIT    0.65 /* boots: far below it a p95 that falls is worth little */

@@ -8,7 +8,8 @@
 #define LONGEST_S    3600.0
 #define PRIOR_WEIGHT 4.0 /* spells that the prior counts for */
 #define PRIOR_HOT    0.5 /* boots: length of its spells */
-#define LEARNED      0.35 /* of the price, for spells that were seen: not all of them would have waited, nor all booted */
+#define LEARNED      0.25 /* of the price, for spells that were seen: not all of them would have waited, nor all booted */
+#define OWN_SHARE    0.7 /* of what its level is kept: an instance is, since its own last job or since it came */
 
 /* The prior: gaps of these many boots, and one that never ends. Nothing learned yet, the best is to keep for one boot:
  * the break-even that costs at most twice the least possible, whatever comes. */
@@ -67,16 +68,33 @@ double slo_keep_s(struct slo_keep *m, const struct history *h, int32_t k, double
     return m->tau_s[k];
 }
 
+/* How long the instance that goes when `gone` others have gone does nothing: it is idle, or boots for longer than a
+ * boot takes. The longest idle goes first, then the youngest that boots. */
+static double unused_s(const struct policy_fleet *f, double boot_s, int32_t gone)
+{
+    int32_t boots = f->n_booting - 1 - (gone - f->n_idle);
+    if (gone < f->n_idle)
+        return f->idle_s[gone];
+    return boots >= 0 ? fmax(f->booting_s[boots] - boot_s, 0) : INFINITY; /* not told of */
+}
+
+/* Level k by its own clock, or by that of the instance which would go: demand may not have come near k for long, or
+ * ever, when one was launched for jobs that are expected. */
+static double left_of(struct slo_keep *m, const struct policy_now *now, double price, int32_t live, int32_t k)
+{
+    int64_t low_ms = now->history->level[k].low_since_ms;
+    double tau_s = slo_keep_s(m, now->history, k, now->view->boot_s, price);
+    double own_s = OWN_SHARE * tau_s - unused_s(now->fleet, now->view->boot_s, live - k);
+    return low_ms ? fmax(tau_s - (double)(now->view->now_ms - low_ms) / 1000.0, own_s) : own_s;
+}
+
 int32_t slo_keep_level(struct slo_keep *m, const struct policy_now *now, double price, int32_t live, double *left_s)
 {
-    const struct history *h = now->history;
-    const struct bp_view *v = now->view;
-    int64_t demand = v->queued + v->leased;
+    int64_t demand = now->view->queued + now->view->leased;
     int32_t k = live < HISTORY_LEVELS ? live : HISTORY_LEVELS;
     *left_s = 0;
     for (; k > demand; k--) {
-        int64_t low_ms = h->level[k].low_since_ms;
-        double left = low_ms ? slo_keep_s(m, h, k, v->boot_s, price) - (double)(v->now_ms - low_ms) / 1000.0 : 0;
+        double left = left_of(m, now, price, live, k);
         if (left > 0) {
             *left_s = left;
             return k;

@@ -8,7 +8,7 @@
 #define STEPS_MOST 32  /* launches are weighed one by one in a fleet of up to so many, else in so many steps */
 #define OF_SHORT   0.2 /* weight of a wait of one boot at a launch, for runs of no length ... */
 #define OF_LONG    2.0 /* ... and for those of a boot or more */
-#define SPARING    0.5 /* of it, in the sparing manner */
+#define SPARING    0.4 /* of it, in the sparing manner */
 #define SOONEST_S  5.0 /* a boot that takes longer than usual may be ready so soon; not later than a new one */
 
 /* ---- the heap of times at which instances are free, the first on top ---- */

@@ -10,6 +10,7 @@
 #define DEAREST      16.0 /* times wait_price */
 #define JOBS_AT_ONCE 20
 #define NEARLY       0.9   /* of a boot: who waited longer has waited for one */
+#define FIRST_BOOTS  3.0   /* of a workflow: until then they wait since nothing was there yet */
 #define SEEN_LEAST   100.0 /* jobs, before their share of late ones counts */
 #define SEEN_MOST    500.0
 #define SEEN_PRIOR   20.0 /* jobs, none of them late */
@@ -35,7 +36,7 @@ double slo_price_now(struct slo_price *m, const struct policy_now *now)
     const struct bp_view *v = now->view;
     double n = m->at_ms ? (double)started(m, now) : 0;
     double waited_s = m->queued ? (double)(m->oldest_wait_ms + v->now_ms - m->at_ms) / 1000.0 : 0;
-    if (n > 0)
+    if (n > 0 && history_age_s(now->history) >= FIRST_BOOTS * v->boot_s)
         note_late(m, n, waited_s > NEARLY * v->boot_s);
     if (n > 0 && now->wait_target_s > 0) {
         m->log_factor += fmin(n, JOBS_AT_ONCE) * GAIN * ((waited_s > now->wait_target_s) - MISSES);

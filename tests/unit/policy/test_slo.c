@@ -126,7 +126,7 @@ static void short_runs_and_a_sparing_manner_are_worth_fewer_launches(void **stat
     assert_true(fabs(unseen - 2) < 1e-9); /* taken for a boot */
     runs(64, 2 * BOOT_S);
     assert_true(fabs(slo_launch_weight(&now, SLO_AHEAD) - 2) < 1e-9);
-    assert_true(fabs(slo_launch_weight(&now, SLO_SPARING) - 1) < 1e-9);
+    assert_true(fabs(slo_launch_weight(&now, SLO_SPARING) - 0.8) < 1e-9);
     runs(4000, BOOT_S / 3);
     assert_true(fabs(slo_launch_weight(&now, SLO_AHEAD) - 0.8) < 1e-3);
 }
@@ -315,8 +315,40 @@ static void an_idle_instance_goes_when_its_time_is_over(void **state)
     assert_true(fabs(left_s - kept) < 1);
     assert_int_equal(desired(), 1);
     view.now_ms += (int64_t)(kept * 1000) + SECOND;
+    fleet.idle_s[0] = (float)kept;
     assert_int_equal(slo_keep_level(&memory.keep, &now, 1, 1, &left_s), 0);
     assert_int_equal(desired(), 0);
+}
+
+static void one_that_nobody_has_needed_yet_goes_by_its_own_time(void **state)
+{
+    (void)state;
+    double left_s;
+    fleet.n_booting = 1; /* for jobs that were expected: demand has never been there */
+    fleet.booting_s[0] = 100;
+    assert_int_equal(slo_keep_level(&memory.keep, &now, 1, 1, &left_s), 1);
+    fleet.booting_s[0] = 2 * BOOT_S; /* never comes */
+    assert_int_equal(slo_keep_level(&memory.keep, &now, 1, 1, &left_s), 0);
+    fleet.n_booting = 0;
+    fleet.n_idle = 2; /* the longest idle goes first */
+    fleet.idle_s[0] = BOOT_S;
+    fleet.idle_s[1] = 20;
+    assert_int_equal(slo_keep_level(&memory.keep, &now, 1, 2, &left_s), 1);
+    fleet.idle_s[1] = BOOT_S;
+    assert_int_equal(slo_keep_level(&memory.keep, &now, 1, 2, &left_s), 0);
+}
+
+static void one_that_has_just_worked_stays_though_its_level_is_low_for_long(void **state)
+{
+    (void)state;
+    double left_s;
+    spells(20, 100);
+    double kept = slo_keep_s(&memory.keep, &h, 1, BOOT_S, 1);
+    view.now_ms += (int64_t)(kept * 1000) + SECOND;
+    fleet.n_idle = 1;
+    fleet.idle_s[0] = 5;
+    assert_int_equal(slo_keep_level(&memory.keep, &now, 1, 1, &left_s), 1);
+    assert_true(left_s > 0 && left_s < kept);
 }
 
 static void what_is_needed_stays_and_what_is_not_there_is_not_kept(void **state)
@@ -388,6 +420,24 @@ static void a_boots_wait_is_the_rule_only_when_enough_jobs_had_it(void **state)
         waits(9, 100);
     }
     assert_int_equal(manner(), SLO_SPARING); /* one in ten */
+}
+
+static void the_waits_of_the_first_boots_are_no_rule(void **state)
+{
+    (void)state;
+    runs(64, 30);
+    history_arrived(&h, view.now_ms, 200);
+    view.queued = 200;
+    slo_price_now(&memory.price, &now);
+    view.now_ms += 300 * SECOND;
+    history_demand(&h, view.now_ms, 0);
+    view.queued = 0; /* all of them start, after more than a boot */
+    assert_int_equal(manner(), SLO_AHEAD);
+    assert_true(memory.price.seen < 1);
+    view.now_ms += 3600 * SECOND;
+    history_demand(&h, view.now_ms, 0);
+    waits(200, 250);
+    assert_int_equal(manner(), SLO_SPARING);
 }
 
 static void dear_waiting_is_spared_though_a_boots_wait_is_the_rule(void **state)
@@ -484,9 +534,12 @@ int main(void)
         cmocka_unit_test_setup(short_gaps_are_bridged_and_long_ones_are_not, fresh),
         cmocka_unit_test_setup(dearer_waiting_bridges_longer_gaps, fresh),
         cmocka_unit_test_setup(an_idle_instance_goes_when_its_time_is_over, fresh),
+        cmocka_unit_test_setup(one_that_nobody_has_needed_yet_goes_by_its_own_time, fresh),
+        cmocka_unit_test_setup(one_that_has_just_worked_stays_though_its_level_is_low_for_long, fresh),
         cmocka_unit_test_setup(what_is_needed_stays_and_what_is_not_there_is_not_kept, fresh),
         cmocka_unit_test_setup(a_missed_wait_target_makes_waiting_dearer_until_it_is_met, fresh),
         cmocka_unit_test_setup(a_boots_wait_is_the_rule_only_when_enough_jobs_had_it, fresh),
+        cmocka_unit_test_setup(the_waits_of_the_first_boots_are_no_rule, fresh),
         cmocka_unit_test_setup(dear_waiting_is_spared_though_a_boots_wait_is_the_rule, fresh),
         cmocka_unit_test_setup(a_steady_load_is_held_for_though_its_first_jobs_waited, fresh),
         cmocka_unit_test_setup(long_jobs_that_wait_a_boot_anyway_get_one_instance_each, fresh),
