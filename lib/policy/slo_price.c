@@ -36,8 +36,8 @@ double slo_price_now(struct slo_price *m, const struct policy_now *now)
     const struct bp_view *v = now->view;
     double n = m->at_ms ? (double)started(m, now) : 0;
     double waited_s = m->queued ? (double)(m->oldest_wait_ms + v->now_ms - m->at_ms) / 1000.0 : 0;
-    if (n > 0 && history_age_s(now->history) >= FIRST_BOOTS * v->boot_s)
-        note_late(m, n, waited_s > NEARLY * v->boot_s);
+    if (n > 0)
+        note_late(m, n, waited_s > NEARLY * v->boot_s && history_age_s(now->history) >= FIRST_BOOTS * v->boot_s);
     if (n > 0 && now->wait_target_s > 0) {
         m->log_factor += fmin(n, JOBS_AT_ONCE) * GAIN * ((waited_s > now->wait_target_s) - MISSES);
         m->log_factor = fmax(0, fmin(m->log_factor, log(DEAREST)));
