@@ -33,6 +33,7 @@ struct actor *actor_new(struct bus *b, const struct actor_spec *spec, struct bp_
                         .bus = b,
                         .batch = spec->batch,
                         .batch_arg = spec->arg,
+                        .even_us = spec->even_us,
                         .batch_max = spec->batch_max,
                         .capacity = spec->capacity,
                         .n_threads = spec->threads};

@@ -90,6 +90,7 @@ struct actor_spec {
     uint32_t capacity;    /* of the mailbox, >= 1; beyond it requests fail at once with BP_LATER */
     actor_batch_fn batch; /* NULL: each request's own `run` is called, one after another */
     void *arg;
+    int64_t even_us; /* behind a batch that took less, the next two are made equal; 0: each takes all that waits */
 };
 struct actor *actor_new(struct bus *b, const struct actor_spec *spec, struct bp_err *err); /* [loop] */
 /* Takes no new requests; what is in the mailbox is still served; then `drained` is called on the loop. [loop] */

@@ -106,6 +106,7 @@ struct actor {
     char *name;
     actor_batch_fn batch;
     void *batch_arg;
+    int64_t even_us;
     uint32_t batch_max, capacity, n_threads, n_started;
     pthread_t *threads;
     struct request **batch_room; /* batch_max for each thread */

@@ -11,8 +11,8 @@
 #define HAND_BACK_US 200 /* answers of slow calls do not wait for the rest of their batch */
 
 /* How many requests one thread takes. Single calls are shared out between the threads. A batch function wants all, but
- * not right behind a smaller batch (`before`): all who ask would then soon be answered by the same one, and there would
- * be nothing to do until the first of them asks again. So the next two are made equal. */
+ * not right behind a smaller batch (`before`) that was quick: all who ask would then soon be answered by the same one,
+ * and there would be nothing to do until the first of them asks again. So the next two are made equal. */
 static uint32_t share(const struct actor *a, uint32_t before)
 {
     uint32_t waiting = atomic_load_explicit(&a->waiting, memory_order_relaxed);
@@ -92,7 +92,8 @@ static void run_each(struct actor *a, struct request **batch, uint32_t n)
     }
 }
 
-static void run_batch(struct actor *a, struct request **batch, uint32_t n)
+/* Returns n when it was quick, else 0. */
+static uint32_t run_batch(struct actor *a, struct request **batch, uint32_t n)
 {
     struct request_list done = {0};
     int64_t since = mono_us();
@@ -102,7 +103,9 @@ static void run_batch(struct actor *a, struct request **batch, uint32_t n)
             request_done(batch[i], BP_FAIL, NULL);
         list_push(&done, batch[i]);
     }
-    hand_back(a, &done, n, mono_us() - since);
+    int64_t took = mono_us() - since;
+    hand_back(a, &done, n, took);
+    return took < a->even_us ? n : 0;
 }
 
 /* With the lock held; 0: the thread ends. */
@@ -130,7 +133,7 @@ static void *thread_main(void *arg)
         a->batches++;
         pthread_mutex_unlock(&a->lock);
         if (a->batch && !batch[0]->direct)
-            run_batch(a, batch, n);
+            n = run_batch(a, batch, n);
         else
             run_each(a, batch, n);
         pthread_mutex_lock(&a->lock);

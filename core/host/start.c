@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define MAILBOX 16384
+#define EVEN_US 1500 /* not much more than the loop needs to answer a batch and its callers to ask again */
 
 enum call_state { CALL_WAITING = 1, CALL_BEGUN, CALL_GIVEN_UP };
 
@@ -261,6 +262,7 @@ static int actor_make(struct generation *g, struct bp_err *err)
         *g->faults = (struct queue_watch){fault_tell, g};
         spec.batch = queue_batch;
         spec.arg = g->faults;
+        spec.even_us = EVEN_US;
     }
     g->actor = actor_new(g->host->bus, &spec, err);
     return g->actor ? BP_OK : err->rc;

@@ -30,8 +30,13 @@ int rig_teardown(void **state)
 
 void rig_actor(struct rig *r, uint32_t threads, uint32_t batch_max, uint32_t capacity, actor_batch_fn batch)
 {
-    struct actor_spec spec = {
-        .name = "tester", .threads = threads, .batch_max = batch_max, .capacity = capacity, .batch = batch, .arg = r};
+    struct actor_spec spec = {.name = "tester",
+                              .threads = threads,
+                              .batch_max = batch_max,
+                              .capacity = capacity,
+                              .batch = batch,
+                              .arg = r,
+                              .even_us = INT64_MAX};
     struct bp_err err;
     r->actor = actor_new(r->bus, &spec, &err);
     assert_non_null(r->actor);
