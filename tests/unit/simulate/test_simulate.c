@@ -381,8 +381,11 @@ static void bursts(struct rig *g, uint64_t dice)
 /* A job every 25 s or so; all run for as long as each other. */
 static void steady(struct rig *g, uint64_t dice)
 {
-    for (double at_s = 0; at_s < 86400; at_s -= 25 * log(roll(&dice)))
+    double at_s = 0;
+    while (at_s < 86400) {
         job(g, at_s, 300);
+        at_s -= 25 * log(roll(&dice));
+    }
 }
 
 /* Sessions whose runs differ from those of others by powers of ten, as an operator's and a scheduler's tests do. */
