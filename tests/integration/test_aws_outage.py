@@ -224,7 +224,7 @@ def test_a_spot_machine_that_goes_hands_its_job_to_the_next(aws, controller, boo
     group = aws.autoscaling.groups[GROUP]
     id = c.http.submit(SLUG, {"steps": 2000, "step_ms": 20, "checkpoint": True}, [c.given])["id"]
     first = boot(c)
-    wait_until("it is on its way", lambda: (c.http.job(id).get("progress") or 0) > 0.02)
+    wait_until("it is on its way", lambda: (c.http.job(id).get("progress") or 0) > 0.1)
     instance = group.instances[0]
     with aws.lock:
         if rebalanced:

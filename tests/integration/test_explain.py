@@ -89,7 +89,7 @@ def test_an_estimate_once_runs_were_measured(daemon, test_copy):
     start, finish = e["estimate"]["start"], e["estimate"]["finish"]
     assert start["p50_ms"] <= start["p95_ms"] <= finish["p95_ms"] and start["p50_ms"] < finish["p50_ms"]
     assert "95 % sure by" in what(e)["estimate"]
-    f = d.ctl("explain", "fleet", "test-copy")
+    f = wait_until("the round has seen them", lambda: (f := d.ctl("explain", "fleet", "test-copy")) and "estimate" in what(f) and f)
     assert f["estimate"]["backlog"]["p95_ms"] >= f["estimate"]["backlog"]["p50_ms"] > 0
     assert "all of these jobs have ended at about" in what(f)["estimate"]
 
