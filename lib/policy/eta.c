@@ -2,6 +2,7 @@
 /* eta.c - a list schedule played through with drawn run times and boots, and the quantiles of what came out. */
 #include "policy/eta.h"
 
+#include "policy/dice.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -13,13 +14,10 @@
 #define PRIOR       4.0    /* runs that weigh as much as what is thought of a workflow before any ended */
 #define SOONEST_S   5.0    /* a boot that takes longer than every one before may be ready so soon */
 
-/* Numbers that look random and are the same each time (xorshift, Marsaglia 2003). */
+/* From 0 on, below 1. */
 static double draw(uint64_t *state)
 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return (double)(*state >> 11) / 9007199254740992.0;
+    return (double)(dice_roll(state) >> 11) / 9007199254740992.0;
 }
 
 /* One of the kept times that are longer than age_s, less age_s; < 0: there is none. */
@@ -240,7 +238,7 @@ struct eta eta_queued(const struct eta_ask *ask)
 {
     static const struct eta never = {{INFINITY, INFINITY}, {INFINITY, INFINITY}, {INFINITY, INFINITY}, INFINITY};
     double start_s[DRAWS_MOST] = {0}, finish_s[DRAWS_MOST] = {0}, all_s[DRAWS_MOST] = {0};
-    uint64_t state = 0x9e3779b97f4a7c15u;
+    uint64_t state = DICE_SEED;
     int64_t jobs = ask->ahead < 0 ? 0 : ask->ahead < JOBS_MOST ? ask->ahead : JOBS_MOST;
     double group = jobs ? (double)ask->ahead / (double)jobs : 1;
     int64_t fit = (ask->steps ? ask->steps : STEPS_MOST) / (jobs + 1);
@@ -276,7 +274,7 @@ struct eta eta_queued(const struct eta_ask *ask)
 struct eta_span eta_rest(const struct history *h, const struct promises *p, double age_s, double run_s)
 {
     double left_s[DRAWS_MOST] = {0};
-    uint64_t state = 0x9e3779b97f4a7c15u;
+    uint64_t state = DICE_SEED;
     struct runs runs;
     for (uint32_t k = 0; k < DRAWS_MOST; k++) {
         runs_draw(&runs, h, run_s, &state);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/promise.h"
 
+#include "policy/dice.h"
 #include "policy/number.h"
 #include <string.h>
 
@@ -30,20 +31,12 @@ double promise_p95(const struct promises *p, enum promise_kind kind, const doubl
     return fmax(at, p50);
 }
 
-static uint64_t roll(struct promises *p)
-{
-    p->dice = p->dice ? p->dice : 0x9e3779b97f4a7c15u;
-    p->dice ^= p->dice << 13;
-    p->dice ^= p->dice >> 7;
-    p->dice ^= p->dice << 17;
-    return p->dice;
-}
-
 /* J. Vitter, Random Sampling with a Reservoir, 1985: of one. */
 void promise_came(struct promises *p, int64_t job)
 {
     p->came++;
-    if (roll(p) % p->came == 0)
+    p->dice = p->dice ? p->dice : DICE_SEED;
+    if (dice_roll(&p->dice) % p->came == 0)
         p->picked = job;
 }
 

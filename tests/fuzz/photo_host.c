@@ -2,6 +2,7 @@
 #include "photo_host.h"
 
 #include "log/json.h"
+#include "log/log.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,11 +42,17 @@ void host_set_leases(struct host *h, const char *slug, int64_t leases)
     (void)leases;
 }
 
-void photo_host_load(void)
+struct dispatch *photo_engine(struct bus *bus)
 {
     struct bp_err err = {0};
+    const char *sets[] = {
+        "effects={\"pull\":{\"workflow\":\"photo\",\"params\":{\"move\":\"pull\"},\"locked\":[\"move\"]}}"};
+    struct config_sources src = {.sets = sets, .n_sets = 1};
+    struct config *c = config_load(&src, &err);
     photo.manifest = json_parse(MANIFEST, strlen(MANIFEST), &err);
-    if (!photo.manifest)
+    if (!c || !photo.manifest)
         abort();
     photo.params = json_member(photo.manifest, "params");
+    log_set_level(LOG_SUB_NONE, BP_LOG_ERROR);
+    return dispatch_new(bus, NULL, c);
 }

@@ -3,10 +3,10 @@
 #ifndef FUZZ_PHOTO_HOST_H
 #define FUZZ_PHOTO_HOST_H
 
-#include "host/host.h"
+#include "dispatch/dispatch.h"
 
 extern struct workflow photo;
-/* Reads its manifest; once, before it is asked for. */
-void photo_host_load(void);
+/* An engine over it, with an effect "pull" whose move is locked; once. */
+struct dispatch *photo_engine(struct bus *bus);
 
 #endif

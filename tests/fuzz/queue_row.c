@@ -7,7 +7,6 @@
 #include "dispatch/job_json.h"
 #include "dispatch/lease.h"
 #include "log/json.h"
-#include "log/log.h"
 #include "log/utf8.h"
 #include "photo_host.h"
 
@@ -26,16 +25,8 @@ static struct dispatch *engine;
 
 static void set_up(void)
 {
-    struct bp_err err = {0};
-    const char *sets[] = {"effects={\"pull\":{\"workflow\":\"photo\",\"params\":{\"move\":\"pull\"}}}"};
-    struct config_sources src = {.sets = sets, .n_sets = 1};
-    struct config *c = config_load(&src, &err);
-    if (!c)
-        abort();
-    log_set_level(LOG_SUB_NONE, BP_LOG_ERROR);
-    photo_host_load();
     loop = loop_new();
-    engine = dispatch_new(bus_new(loop), NULL, c);
+    engine = photo_engine(bus_new(loop));
 }
 
 /* Frees it. */

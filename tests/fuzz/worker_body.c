@@ -6,7 +6,6 @@
 #include "dispatch/auth.h"
 #include "dispatch/dispatch.h"
 #include "log/json.h"
-#include "log/log.h"
 #include "photo_host.h"
 
 #include <stdlib.h>
@@ -33,18 +32,9 @@ static struct worker_auth worker = {.refs = 1 << 30, /* never freed */
 
 static void set_up(void)
 {
-    struct bp_err err = {0};
-    const char *sets[] = {
-        "effects={\"pull\":{\"workflow\":\"photo\",\"params\":{\"move\":\"pull\"},\"locked\":[\"move\"]}}"};
-    struct config_sources src = {.sets = sets, .n_sets = 1};
-    struct config *c = config_load(&src, &err);
-    if (!c)
-        abort();
-    log_set_level(LOG_SUB_NONE, BP_LOG_ERROR);
-    photo_host_load();
     loop = loop_new();
     bus = bus_new(loop);
-    engine = dispatch_new(bus, NULL, c);
+    engine = photo_engine(bus);
 }
 
 /* ---- one call ---- */
