@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import ssl
@@ -188,6 +189,18 @@ def test_what_is_missing_is_built_and_nothing_else_is(tmp_path):
     assert (there / "one").exists() and (there / "two").read_text() == "older" and not (there / "three").exists()
     done = subprocess.run([*need, "one", "nothing.so"], capture_output=True, text=True)
     assert done.returncode == 1 and f"-B {there} -DBP_TESTS=ON" in done.stderr, done.stderr
+
+
+def test_what_make_bench_runs_is_built_without_the_tests(tmp_path):
+    """`make bench` configures without them. Two programs were made beside the tests only, so it ended where video began."""
+    run = (ROOT / "bench/run").read_text()
+    scripts = [run, *((ROOT / "bench" / name).read_text() for name in set(re.findall(r"^(?:sh )?bench/(\S+) ", run, re.M)) - {"need"})]
+    wanted = {file for text in scripts for line in re.findall(r'/need"? (?:[^\n]|(?<=\\)\n)*', text)
+              for file in re.findall(r"\b(?:bin|bench|plugins|tests)/[\w./-]+", line)}
+    assert {"bin/bpd", "bench/image_to_video", "plugins/mariadb.so"} <= wanted
+    subprocess.run(["cmake", "-G", "Ninja", "-S", ROOT, "-B", tmp_path, "-DBP_TESTS=OFF"], check=True, capture_output=True)
+    done = subprocess.run(["ninja", "-C", tmp_path, "-t", "query", *sorted(wanted)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_gpu_script_begins_in_a_clone_that_has_no_build_folder(tmp_path):
