@@ -14,10 +14,12 @@ import pytest
 
 from client import FieldWorker, Http
 from conftest import SLOW, wait_until
+from test_events import Stream
 from test_fleet import local
 from test_mariadb import mariadb  # noqa: F401 - the fixture
 
 SECRET = "one secret of all controllers"
+SHORT_LEASES = {"dispatch.leaseTtlSeconds": "2"}  # where one is to run out
 
 
 class Cluster:
@@ -31,7 +33,7 @@ class Cluster:
         plugin = {"mariadb": {"socket": self.mariadb, "user": "root", "database": self.name, "createDatabase": True, "autoMigrate": True},
                   "shared-cloud": {"path": str(self.cloud)}, **json.loads(local())}
         return {"services.queue": "mariadb", "services.fleet": "shared-cloud", "plugin": json.dumps(plugin),
-                "workers.fleetSecret": SECRET, "dispatch.leaseTtlSeconds": "2", "dispatch.sweepMilliseconds": "100",
+                "workers.fleetSecret": SECRET, "dispatch.leaseTtlSeconds": "120", "dispatch.sweepMilliseconds": "100",
                 "workflows": json.dumps({"bench-noop": {"policy": "target", "backlogTarget": 1, "maxSize": 8}}), **more}
 
     def start(self, start=True, **settings):
@@ -134,7 +136,7 @@ def test_two_controllers_may_start_on_an_empty_store_at_once(cluster):
 
 
 def test_another_leads_within_10_s_of_a_kill_9_and_sweeps_and_scales(cluster):
-    a, b = cluster.two()
+    a, b = cluster.two(**SHORT_LEASES)
     w = worker(b)
     id = b.http.submit("bench-noop")["id"]
     job = w.poll().data["job"]
@@ -168,7 +170,7 @@ def test_another_leads_at_once_after_a_clean_stop(cluster):
 
 
 def test_a_leader_that_was_stopped_for_longer_than_its_term_does_nothing_as_leader(cluster):
-    a, b = cluster.two()
+    a, b = cluster.two(**SHORT_LEASES)
     for n in range(3):
         a.http.submit("bench-noop", {"n": n})
     wait_until("the leader scales", lambda: [c for c in cluster.calls(a) if c[2] == "grow bench-noop 3"])
@@ -196,7 +198,7 @@ def test_a_leader_that_was_stopped_for_longer_than_its_term_does_nothing_as_lead
 
 def test_a_new_leader_takes_up_the_drains_of_the_old_one(cluster):
     """An instance whose worker was told to drain before the kill is ended after it, when it is idle; a busy one stays."""
-    a, b = cluster.two(**{"dispatch.leaseTtlSeconds": "120"})
+    a, b = cluster.two()
     ids = [a.http.submit("bench-noop")["id"] for _ in range(2)]
     wait_until("two instances", lambda: [c for c in cluster.calls() if c[2] == "grow bench-noop 2"])
     one, two = worker(a, "i-1"), worker(b, "i-2")
@@ -382,19 +384,17 @@ def test_a_revoke_at_one_controller_shuts_the_worker_out_at_another(cluster):
 
 def test_a_stream_at_one_controller_ends_with_its_job_at_another(cluster):
     a, b = cluster.two()
-    id = a.http.submit("bench-noop")["id"]
-    answers = []
-    follow = threading.Thread(target=lambda: answers.append(a.http.get(f"/api/jobs/{id}/events", timeout=60 * SLOW)), daemon=True)
-    follow.start()
+    s = Stream(a, a.http.submit("bench-noop")["id"])
+    told = [s.next()]
     w = worker(b)
     job = w.poll().data["job"]
-    w.heartbeat(job, progress=0.5)
-    time.sleep(1.5)
+    while told[-1] and told[-1][2].get("status") != "leased":  # what happens there is told while it happens
+        told.append(s.next())
+    assert told[-1], told
     assert w.complete(job).status == 200
-    follow.join(60 * SLOW)
-    text = answers[0].body.decode()
-    assert '"status":"leased"' in text, "what happens there is told while it happens"
-    assert '"status":"completed"' in text and text.endswith("event: end\ndata: {}\n\n")
+    rest = s.rest()
+    assert rest[-2][2]["status"] == "completed" and rest[-1][0] == "end"
+    s.close()
 
 
 def test_a_worker_with_one_lease_elsewhere_is_woken_when_it_ended_there(cluster):
