@@ -65,6 +65,9 @@ def test_a_good_config_is_said_to_be_good(build, tmp_path):
     ({"log": {"levels": "hots=debug"}}, "hots"),
     ({"prices": {"g5.xlarge": -1}}, "prices.g5.xlarge"),
     ({"plugins": {"signers": ["ed25519:nothing"]}}, "plugins.signers"),
+    ({"tenants": {"acme": {"token": "short"}}}, "tenants.acme.token is shorter than 8 characters"),
+    ({"tenants": {"acme": {"token": "env:BP_NOT_SET"}}}, "tenants.acme.token: environment variable BP_NOT_SET is not set"),
+    ({"tenants": {"acme": {"weigth": 2}}}, "did you mean weight?"),
 ])
 def test_a_check_and_a_start_and_a_reload_refuse_the_same(build, daemon, short_dir, wrong, words):
     f = short_dir / "bpd.json"
@@ -83,6 +86,13 @@ def test_a_check_and_a_start_and_a_reload_refuse_the_same(build, daemon, short_d
     f.write_text(json.dumps(wrong))
     r = d.ctl("config", "reload", json_form=False)
     assert r.returncode == 1 and check.stderr.removeprefix("bpd: ").strip() in r.stderr
+
+
+def test_a_worker_need_not_read_the_tenants_of_a_shared_file(build, tmp_path):
+    f = tmp_path / "bpd.json"
+    f.write_text('{"tenants": {"acme": {"token": "env:BP_NOT_SET"}}}')
+    r = run(build, "bpd", "--role", "worker", "--check-config", "--config", str(f))
+    assert r.returncode == 0, r.stderr
 
 
 def test_a_missing_file_is_an_error_with_its_name(build):
