@@ -6,6 +6,7 @@
 #include "bus/bus.h"
 #include "config/config.h"
 #include "dispatch/dispatch.h"
+#include "explain/explain.h"
 #include "fleet/fleet.h"
 #include "host/host.h"
 #include "scale/scale.h"
@@ -40,5 +41,17 @@ struct app {
     void (*log_counts)(struct app *app, uint64_t *sent, uint64_t *lost, uint32_t *waiting);
     int (*drain)(struct app *app, int on, struct bp_err *err); /* stop (or again begin) taking submits and leasing */
 };
+
+/* Whom explain asks, as they are now. */
+static inline struct explain_engines app_engines(const struct app *app)
+{
+    return (struct explain_engines){.loop = app->loop,
+                                    .host = app->host,
+                                    .fleets = app->fleets,
+                                    .scale = app->scale,
+                                    .config = app->config,
+                                    .dispatch = app->dispatch,
+                                    .draining = app->draining};
+}
 
 #endif

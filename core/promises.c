@@ -35,8 +35,7 @@ static void judge(struct promises *p, const struct promise *m, struct json_objec
 static void make(struct promises *p, const struct promise_watch *w, struct json_object *data)
 {
     const struct app *app = w->app;
-    struct explain_engines engines = {app->loop,   app->host,     app->fleets,  app->scale,
-                                      app->config, app->dispatch, app->draining};
+    struct explain_engines engines = app_engines(app);
     struct eta e = explain_eta(&engines, data);
     double p95_s[PROMISE_KINDS] = {e.start.p95_s, e.finish.p95_s};
     struct promise m = w->m;

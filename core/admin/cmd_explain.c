@@ -5,16 +5,10 @@
 #include "explain/explain.h"
 #include "log/json.h"
 
-static struct explain_engines engines(const struct app *app)
-{
-    return (struct explain_engines){app->loop,   app->host,     app->fleets,  app->scale,
-                                    app->config, app->dispatch, app->draining};
-}
-
 static void explained(const struct dispatch_answer *a, void *arg)
 {
     struct admin_call *c = arg;
-    struct explain_engines e = engines(c->app);
+    struct explain_engines e = app_engines(c->app);
     if (a->rc == BP_OK)
         call_ok(c, explain_job(&e, 0, a->data));
     else
@@ -29,7 +23,7 @@ void cmd_explain_job(struct admin_call *c)
 void cmd_explain_fleet(struct admin_call *c)
 {
     const char *slug = json_str(c->params, "workflow", "");
-    struct explain_engines e = engines(c->app);
+    struct explain_engines e = app_engines(c->app);
     struct json_object *known = scale_describe(c->app->scale, slug);
     if (json_object_array_length(known) == 0 && !host_workflow(c->app->host, slug))
         unknown_workflow(c, slug);

@@ -65,9 +65,8 @@ static void explained(const struct dispatch_answer *a, void *arg)
         answer_engine(c, a, 200);
         return;
     }
-    said.data = explain_job(&(struct explain_engines){app->loop, app->host, app->fleets, app->scale, app->config,
-                                                      app->dispatch, app->draining},
-                            1, a->data);
+    struct explain_engines engines = app_engines(app);
+    said.data = explain_job(&engines, 1, a->data);
     answer_engine(c, &said, 200);
     json_object_put(said.data);
 }
