@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/state.h"
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -211,16 +212,25 @@ static struct json_object *newest(const struct plugin *p)
     return o;
 }
 
+static struct json_object *listed_describe(const struct source *s)
+{
+    char unnamed[400];
+    snprintf(unnamed, sizeof(unnamed),
+             "not started: no setting names it; give plugin.%s or let services name it, then bpctl config reload",
+             s->name);
+    struct host_plugin p =
+        idle(s->name, s->kind, s->reason ? REFUSED : FOUND, s->path, s->reason ? s->reason : unnamed);
+    return idle_describe(&p);
+}
+
 struct json_object *host_describe_one(struct host *h, const char *name)
 {
     ASSERT_HOST(h);
     struct plugin *p = plugin_find(h, name);
     struct json_object *o = p ? newest(p) : NULL;
-    for (struct source *s = h->sources; !o && s; s = s->next) {
-        if (s->reason && strcmp(s->name, name) == 0)
-            o = idle_describe(&(struct host_plugin){
-                .name = s->name, .kind = s->kind, .state = state_name(REFUSED), .file = s->path, .reason = s->reason});
-    }
+    const struct source *s = o ? NULL : source_listed(h, name);
+    if (s)
+        o = listed_describe(s);
     if (o)
         json_object_object_add(o, "history", p ? json_object_get(p->history) : json_object_new_array());
     return o;

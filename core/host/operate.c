@@ -108,23 +108,13 @@ struct plugin *plugin_wanted(struct host *h, const char *name, struct bp_err *er
     return NULL;
 }
 
-/* A refused file goes by the name it is listed with. */
-static struct source *refused_named(struct host *h, const char *name)
-{
-    for (struct source *s = h->sources; s; s = s->next) {
-        if (s->reason && strcmp(s->name, name) == 0)
-            return s;
-    }
-    return NULL;
-}
-
 void host_reload(struct host *h, const char *name, host_done done, void *arg)
 {
     struct bp_err err = {0};
     struct outcome o = {done, arg, 0};
     ASSERT_HOST(h);
     struct plugin *p = plugin_wanted(h, name, &err);
-    struct source *s = p || h->stopping ? NULL : refused_named(h, name);
+    struct source *s = p || h->stopping ? NULL : source_listed(h, name);
     if (p && p->coming)
         err_set(&err, BP_LATER, "%s: generation %u is being brought up already", name, p->coming->number);
     else if (p)
@@ -242,8 +232,10 @@ void host_reconfigure(struct host *h, const struct config *c)
 {
     ASSERT_HOST(h);
     h->config = c;
-    if (!h->stopping)
+    if (!h->stopping) {
         signers_compare(h);
+        sources_named(h);
+    }
     for (struct generation *g = h->generations; g; g = g->next) {
         if (g->workflow && (g->state <= DRAINING || generation_is_up(g)))
             overrides_apply(h, g);

@@ -112,12 +112,8 @@ static void plugin_known(struct host *h, const char *key, const char *name)
     size_t n = 0;
     for (struct plugin *p = h->plugins; p && n < 128; p = p->next)
         names[n++] = p->name;
-    if (plugin_find(h, name))
-        return;
-    for (const struct source *s = h->sources; s; s = s->next) {
-        if (s->reason && strcmp(s->name, name) == 0)
-            return; /* it is there, and was refused aloud */
-    }
+    if (plugin_find(h, name) || source_listed(h, name))
+        return; /* it is there; a refusal was told aloud */
     const char *near = nearest_name(name, names, n);
     log_warn(LOG_HOST, "config: %s names plugin \"%s\", but there is none%s%s%s", key, name,
              near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");

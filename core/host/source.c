@@ -32,6 +32,14 @@ struct source *source_find(struct host *h, const char *path)
     return NULL;
 }
 
+struct source *source_listed(struct host *h, const char *name)
+{
+    struct source *s = h->sources;
+    while (s && !(s->name && strcmp(s->name, name) == 0))
+        s = s->next;
+    return s;
+}
+
 static void retry(void *arg)
 {
     struct source *s = arg;
@@ -232,23 +240,33 @@ static int nothing_new(const struct source *s, const struct vetted *v)
     return p->quarantined && strcmp(p->quarantined, v->copy.sha) == 0;
 }
 
+static int is_named(const struct config *c, const char *plugin)
+{
+    struct json_object *services = config_map(c, CONFIG_SERVICES);
+    json_object_object_foreach(services, service, provider)
+    {
+        (void)service;
+        if (json_object_is_type(provider, json_type_string) && strcmp(json_object_get_string(provider), plugin) == 0)
+            return 1;
+    }
+    return json_member(config_map(c, CONFIG_PLUGIN_CONFIG), plugin) != NULL;
+}
+
 /* At a controller, a plugin that needs a server or an account waits until a setting names it: services.* or
  * plugin.<name>. A worker is told by such a plugin of notices about its instance, whether a setting names it or not. */
 static int is_unwanted(const struct source *s, const struct manifest *m)
 {
-    const struct config *c = s->host->config;
-    struct json_object *services = config_map(c, CONFIG_SERVICES);
     if (s->force || s->host->role == HOST_WORKER || strcmp(json_str(m->json, "start", "always"), "named") != 0)
         return 0;
-    if (json_member(config_map(c, CONFIG_PLUGIN_CONFIG), m->name))
-        return 0;
-    json_object_object_foreach(services, service, provider)
-    {
-        (void)service;
-        if (json_object_is_type(provider, json_type_string) && strcmp(json_object_get_string(provider), m->name) == 0)
-            return 0;
+    return !is_named(s->host->config, m->name);
+}
+
+void sources_named(struct host *h)
+{
+    for (struct source *s = h->sources; s; s = s->next) {
+        if (s->name && !s->reason && !s->busy && !s->gone && is_named(h->config, s->name))
+            source_vet(s);
     }
-    return 1;
 }
 
 /* There is nothing to bring up. */
@@ -259,6 +277,15 @@ static void leave_be(struct source *s)
     refusal_clear(s);
     memset(&s->outcome, 0, sizeof(s->outcome));
     outcome_end(s->host, &o, &ok);
+}
+
+static void leave_unnamed(struct source *s, const struct manifest *m)
+{
+    log_info(LOG_HOST, "%s: not started, no setting names it: services.* or plugin.%s", s->path, m->name);
+    leave_be(s);
+    s->name = strdup(m->listed);
+    s->kind = strdup(kind_name(m->kind));
+    assert(s->name && s->kind);
 }
 
 void source_bring_up(struct source *s, struct vetted *v)
@@ -281,8 +308,7 @@ static void take_in(struct source *s, struct vetted *v)
         log_debug(LOG_HOST, "%s: a queue plugin, not loaded in a worker", s->path);
         leave_be(s);
     } else if (is_unwanted(s, v->manifest)) {
-        log_info(LOG_HOST, "%s: not started, no setting names it: services.* or plugin.%s", s->path, v->manifest->name);
-        leave_be(s);
+        leave_unnamed(s, v->manifest);
     } else if (facet_check_manifest(v->manifest, &err) || source_check_name(s, v->manifest, &err)) {
         source_refuse(s, v->manifest, &err);
     } else {

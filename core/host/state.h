@@ -49,7 +49,7 @@ struct source {
     int64_t rest_ms; /* before the next try of a start that said BP_LATER, doubled each time; 0: none failed so */
     struct loop_timer *retry;
     struct host *host;
-    char *name, *kind, *reason; /* of the last refusal; reason NULL: not refused */
+    char *name, *kind, *reason; /* of the last refusal; reason NULL: of a plugin that no setting names, or all NULL */
     char *from;                 /* read this instead of path, once: the private copy, for a change of settings */
     int is_definition;          /* a file of workflows.d */
     int held;                   /* found at first: it is looked at once the plugins found at first are up */
@@ -182,6 +182,10 @@ void generation_move(struct generation *g, enum state to, const char *reason);
 
 /* ---- source.c ---- */
 struct source *source_find(struct host *h, const char *path);
+/* The file that is listed by this name though nothing of it runs: refused, or named by no setting. NULL: none. */
+struct source *source_listed(struct host *h, const char *name);
+/* Looks again at those that no setting named, where one does now. */
+void sources_named(struct host *h);
 struct source *source_take(struct host *h, const char *path, int dir);
 /* When its turn comes. [s is not busy] */
 void source_vet(struct source *s);

@@ -220,6 +220,20 @@ def test_a_new_fleet_secret_is_taken_by_a_reload(daemon, noop, short_dir):
     assert d.secret() == new
 
 
+def test_a_plugin_that_no_setting_names_says_so_and_starts_with_the_reload_that_names_it(daemon, build, short_dir):
+    d, f = with_a_file(daemon, short_dir, extra_plugins=[build / "plugins/mariadb.so"], settings={"services": '{"queue":"sqlite"}'})
+    f.write_text("{}")
+    d.start()
+    assert [p["name"] for p in d.ctl("plugin", "list") if p["name"] == "mariadb"] == []
+    shown = d.ctl("plugin", "show", "mariadb")
+    assert (shown["state"], shown["kind"]) == ("found", "queue") and shown["file"].endswith("/mariadb.so")
+    assert "no setting names it; give plugin.mariadb or let services name it, then bpctl config reload" in shown["reason"]
+    f.write_text(json.dumps({"plugin": {"mariadb": {"socket": "/nowhere/mariadb.sock"}}}))
+    d.ctl("config", "reload")
+    wait_until("it is started", lambda: d.ctl("plugin", "show", "mariadb")["state"] != "found")
+    assert not any("names plugin" in line["text"] for line in map(json.loads, d.ctl("log", "--last", "100")))
+
+
 def test_a_refused_reload_leaves_the_log_where_it_was(daemon, short_dir):
     d, f = with_a_file(daemon, short_dir)
     del d.settings["log.levels"]
