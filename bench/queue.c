@@ -36,7 +36,7 @@ static struct options {
     bool mixed, together;
     double seconds, days;
     int64_t preload, finished;
-} opt = {.batches = "1,32,128,256", .leases = 1, .workflows = 4, .workers = 16, .seconds = 3};
+} opt = {.leases = 1, .workflows = 4, .workers = 16, .seconds = 3};
 
 static struct fake_host *host;
 static struct bp_op ops[BATCH_MAX], *list[BATCH_MAX];
@@ -399,12 +399,11 @@ static void all_cycles(void)
 
 static _Noreturn void usage(void)
 {
-    fprintf(
-        stderr,
-        "usage: queue PLUGIN.so [--batch 1..%d,...] [--leases 1..64] [--mixed|--together] [--seconds S] [--workflows "
-        "1..1000] [--workers N] [--preload N] [--finished N] [--days D] [--first SLUG] [--settings JSON] [--dir DIR] "
-        "[--server PID]\n",
-        BATCH_MAX / 2);
+    fprintf(stderr,
+            "usage: queue PLUGIN.so [--batch 1..%d,... (1..%d with --together)] [--leases 1..64] [--mixed|--together] "
+            "[--seconds S] [--workflows 1..1000] [--workers N] [--preload N] [--finished N] [--days D] [--first SLUG] "
+            "[--settings JSON] [--dir DIR] [--server PID]\n",
+            BATCH_MAX / 2, BATCH_MAX / 5);
     exit(2);
 }
 
@@ -443,6 +442,8 @@ static void options(int argc, char **argv)
                                            {"days", 1, 0, 'D'},     {"first", 1, 0, 'n'},    {0, 0, 0, 0}};
     for (int c; (c = getopt_long(argc, argv, "", names_, NULL)) != -1;)
         option(c);
+    if (!opt.batches)
+        opt.batches = opt.together ? "1,4,32,128" : "1,32,128,256";
     bool fits = optind == argc - 1 && opt.leases >= 1 && opt.leases <= 64 && opt.workflows >= 1 &&
                 opt.workflows <= 1000 && opt.workers >= 1;
     for (const char *p = opt.batches; fits && p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
