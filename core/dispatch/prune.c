@@ -56,7 +56,7 @@ static void pruned(struct bp_op *op, const struct bp_err *err, void *arg)
     if (err->rc == BP_OK) {
         const struct bp_op_prune *r = &op->u.prune;
         spent_add(d->spent, r->jobs, r->jobs ? r->removed : 0);
-        p->at_it = r->removed >= r->limit || r->audit_removed >= r->limit;
+        p->at_it = r->removed >= r->limit || r->audit_removed >= r->limit || r->other_removed >= r->limit;
         adapt(p, took_ms);
         if (p->at_it)
             pause_for(p, PAUSE_TIMES * took_ms);

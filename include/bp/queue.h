@@ -302,9 +302,11 @@ struct bp_op_prune {
     int64_t epoch; /* of BP_OP_LEAD; 0: not asked */
     /* out */
     uint32_t removed;       /* jobs; more may be left when it is `limit` */
-    uint32_t audit_removed; /* audit lines, or what else was old, whatever was most; more may be left as well */
+    uint32_t audit_removed; /* audit lines; likewise */
     struct bp_job_row *jobs;
-    void *memory; /* free with bp_host.free */
+    void *memory;           /* free with bp_host.free */
+    uint32_t other_removed; /* of what else is old, of the kind of which most was; likewise */
+    uint32_t reserved_out;
 };
 
 /* BP_OP_STATS: one row per workflow that has jobs or workers. window_ms: usually 300,000. */

@@ -272,9 +272,26 @@ static int rest_steps(void)
         op = op_new(BP_OP_PRUNE);
         op->u.prune.limit = 2;
         CHECK_INT(apply_one(op), BP_OK);
-        CHECK(op->u.prune.audit_removed <= 2);
-    } while (op->u.prune.audit_removed == 2 && ++steps < 100);
+        CHECK_INT(op->u.prune.audit_removed, 0);
+        CHECK(op->u.prune.other_removed <= 2);
+    } while (op->u.prune.other_removed == 2 && ++steps < 100);
     return steps;
+}
+
+CASE(read, prune_tells_audit_lines_apart_from_what_else_is_old)
+{
+    worker_any("w");
+    for (int i = 0; i < 6; i++) {
+        completed_job();
+        advance(1000);
+    }
+    stats_of("a");
+    advance(3 * 3600 * 1000);
+    struct bp_op *op = op_new(BP_OP_PRUNE);
+    op->u.prune.audit_before_ms = world.now;
+    op->u.prune.limit = 100;
+    CHECK_INT(apply_one(op), BP_OK);
+    CHECK_INT(op->u.prune.audit_removed, 1); /* the worker's */
 }
 
 /* How much there is, is the store's business; that each step is bounded and that they come to an end, is not. */

@@ -90,7 +90,7 @@ int32_t op_prune(struct my_queue_plugin *q, struct bp_op *op)
 {
     struct bp_op_prune *p = &op->u.prune;
     struct list rows = room_for(q, p->limit);
-    p->removed = p->audit_removed = 0;
+    p->removed = p->audit_removed = p->other_removed = 0;
     p->jobs = NULL;
     if (p->epoch)
         refuse(op, BP_STALE, "nobody leads: this queue has one controller");

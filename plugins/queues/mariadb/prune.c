@@ -102,8 +102,8 @@ static int32_t prune_names(struct store *s, struct bp_op_prune *p, uint32_t limi
     int32_t rc = query_run(s, &s->q);
     if (rc || !s->affected)
         return rc;
-    if (s->affected > p->audit_removed)
-        p->audit_removed = (uint32_t)s->affected;
+    if (s->affected > p->other_removed)
+        p->other_removed = (uint32_t)s->affected;
     s->workers.stale = true;
     return query_text(s, "UPDATE tenants_version SET version=version+1 WHERE id=1");
 }
@@ -112,7 +112,7 @@ static int32_t prune_names(struct store *s, struct bp_op_prune *p, uint32_t limi
 static int32_t prune_rest(struct store *s, const struct bp_op *op, struct bp_op_prune *p, uint32_t limit)
 {
     int32_t rc = prune_audit(s, p, limit);
-    rc = rc ? rc : counters_clean(s, op->now_ms, limit, &p->audit_removed);
+    rc = rc ? rc : counters_clean(s, op->now_ms, limit, &p->other_removed);
     return rc || p->before_ms <= 0 || p->removed >= limit ? rc : prune_names(s, p, limit);
 }
 
@@ -121,7 +121,7 @@ int32_t op_prune(struct store *s, struct bp_op *op)
     struct bp_op_prune *p = &op->u.prune;
     uint32_t limit = p->limit < PRUNE_MAX ? p->limit : PRUNE_MAX, n = 0;
     bool leads;
-    p->removed = p->audit_removed = 0;
+    p->removed = p->audit_removed = p->other_removed = 0;
     p->jobs = NULL;
     p->memory = NULL;
     int32_t rc = lead_check(s, op, p->epoch, &leads);

@@ -68,7 +68,7 @@ int32_t op_prune(struct store *s, struct bp_op *op)
 {
     struct bp_op_prune *p = &op->u.prune;
     uint32_t limit = p->limit < PRUNE_MAX ? p->limit : PRUNE_MAX;
-    p->removed = p->audit_removed = 0;
+    p->removed = p->audit_removed = p->other_removed = 0;
     p->jobs = NULL;
     p->memory = NULL;
     int32_t rc = lead_check(s, op, p->epoch);
@@ -80,5 +80,5 @@ int32_t op_prune(struct store *s, struct bp_op *op)
         rc = statement_run(s, ST_AUDIT_PRUNE, "ll", p->audit_before_ms, (int64_t)limit);
         p->audit_removed = rc ? 0 : (uint32_t)sqlite3_changes(s->db);
     }
-    return rc ? rc : counters_clean(s, op->now_ms, limit, &p->audit_removed);
+    return rc ? rc : counters_clean(s, op->now_ms, limit, &p->other_removed);
 }
