@@ -23,35 +23,46 @@ struct foreign {
     const char *own; /* the first column with a value that is not for others to give, or NULL */
 };
 
-/* The columns that are the queue's own, as long as they have their defaults. */
-#define OWN_NUMBERS(X)                                                                                                 \
-    X(created_ms)                                                                                                      \
-    X(updated_ms)                                                                                                      \
-    X(due_ms)                                                                                                          \
-    X(queued_ms)                                                                                                       \
-    X(leased_ms)                                                                                                       \
-    X(first_leased_ms)                                                                                                 \
-    X(wait_ms)                                                                                                         \
-    X(finished_ms)                                                                                                     \
-    X(attempts)                                                                                                        \
-    X(requeues)                                                                                                        \
-    X(cancel_requested)                                                                                                \
-    X(ended_by) X(worker_id) X(sort_key) X(share_tag) X(flags) X(waits_for) X(progress) X(duration_seconds)
-#define OWN_TEXTS(X)         X(lease_token) X(output_suffix) X(last_error) X(progress_text) X(checkpoint_key)
-#define NUMBER_GIVEN(column) " WHEN " #column "<>0 THEN '" #column "'"
-#define TEXT_GIVEN(column)   " WHEN " #column " IS NOT NULL THEN '" #column "'"
-#define NUMBER_EMPTY(column) #column "=0,"
-#define TEXT_EMPTY(column)   #column "=NULL,"
+/* The columns that are the queue's own, as long as they have their defaults: of the first 0, of the others NULL. */
+static const char *const OWN_NUMBERS[] = {
+    "created_ms",  "updated_ms", "due_ms",    "queued_ms",        "leased_ms",        "first_leased_ms", "wait_ms",
+    "finished_ms", "attempts",   "requeues",  "cancel_requested", "ended_by",         "worker_id",       "sort_key",
+    "share_tag",   "flags",      "waits_for", "progress",         "duration_seconds",
+};
+static const char *const OWN_TEXTS[] = {
+    "lease_token", "output_suffix", "last_error", "progress_text", "checkpoint_key",
+};
+#define N_NUMBERS (sizeof OWN_NUMBERS / sizeof OWN_NUMBERS[0])
+#define N_TEXTS   (sizeof OWN_TEXTS / sizeof OWN_TEXTS[0])
+
+/* Adds an expression: the name of the first of them that has another value. */
+static void given_text(struct sql *q)
+{
+    sql_add(q, "CASE");
+    for (size_t i = 0; i < N_NUMBERS; i++)
+        sql_add(q, " WHEN %r<>0 THEN '%r'", OWN_NUMBERS[i], OWN_NUMBERS[i]);
+    for (size_t i = 0; i < N_TEXTS; i++)
+        sql_add(q, " WHEN %r IS NOT NULL THEN '%r'", OWN_TEXTS[i], OWN_TEXTS[i]);
+    sql_add(q, " END");
+}
+
+/* Adds assignments that give all of them their defaults, each with a comma behind. */
+static void empty_text(struct sql *q)
+{
+    for (size_t i = 0; i < N_NUMBERS; i++)
+        sql_add(q, "%r=0,", OWN_NUMBERS[i]);
+    for (size_t i = 0; i < N_TEXTS; i++)
+        sql_add(q, "%r=NULL,", OWN_TEXTS[i]);
+}
 
 static int32_t foreign_read(struct store *s, int64_t id, struct foreign *f)
 {
     struct reply r;
     *f = (struct foreign){0};
     sql_clear(&s->q);
-    sql_add(&s->q,
-            "SELECT input_key, input_mime, CASE" OWN_NUMBERS(NUMBER_GIVEN)
-                OWN_TEXTS(TEXT_GIVEN) " END FROM ai_job_dispatches WHERE id=%l",
-            id);
+    sql_add(&s->q, "SELECT input_key, input_mime, ");
+    given_text(&s->q);
+    sql_add(&s->q, " FROM ai_job_dispatches WHERE id=%l", id);
     int32_t rc = query_one(s, &s->q, &r);
     if (!rc && reply_next(&r)) {
         f->key = r.row[0] ? mem_text(&s->mem, r.row[0], strlen(r.row[0])) : NULL;
@@ -177,10 +188,9 @@ static int32_t begin(struct store *s, struct job *j, int64_t now_ms)
     j->queued_ms = r->not_before_ms > now_ms ? r->not_before_ms : now_ms;
     j->saved_status = 0;
     sql_clear(&s->q);
-    sql_add(&s->q,
-            "UPDATE ai_job_dispatches SET " OWN_NUMBERS(NUMBER_EMPTY)
-                OWN_TEXTS(TEXT_EMPTY) "status=%i, priority=%i, created_ms=%l WHERE id=%l",
-            r->status, r->priority, now_ms, r->id);
+    sql_add(&s->q, "UPDATE ai_job_dispatches SET ");
+    empty_text(&s->q);
+    sql_add(&s->q, "status=%i, priority=%i, created_ms=%l WHERE id=%l", r->status, r->priority, now_ms, r->id);
     int32_t rc = query_run(s, &s->q);
     rc = rc ? rc : counter_add(s, j->workflow_id, now_ms, COUNT_SUBMITTED);
     rc = rc ? rc : job_event(s, j, now_ms, EVENT_SUBMITTED, WHO, NULL);
