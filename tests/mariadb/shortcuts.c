@@ -277,14 +277,29 @@ static int64_t lease_tells(const char *token, int32_t *emptied)
     return id;
 }
 
+/* Another transaction locks these rows and no other. */
+static void hold(const char *which)
+{
+    char sql[400];
+    snprintf(sql, sizeof sql,
+             "BEGIN NOT ATOMIC SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION; SELECT COUNT(*) "
+             "INTO @n FROM DB.ai_job_dispatches FORCE INDEX (PRIMARY) WHERE %s FOR UPDATE;END",
+             which);
+    database_hold(sql);
+}
+
 static void hold_from(int64_t id)
 {
-    char sql[256];
-    snprintf(sql, sizeof sql,
-             "BEGIN NOT ATOMIC START TRANSACTION; SELECT COUNT(*) INTO @n FROM DB.ai_job_dispatches FORCE INDEX "
-             "(PRIMARY) WHERE id >= %lld FOR UPDATE;END",
-             (long long)id);
-    database_hold(sql);
+    char which[64];
+    snprintf(which, sizeof which, "id >= %lld", (long long)id);
+    hold(which);
+}
+
+static void hold_two(int64_t one, int64_t other_one)
+{
+    char which[64];
+    snprintf(which, sizeof which, "id IN (%lld,%lld)", (long long)one, (long long)other_one);
+    hold(which);
 }
 
 /* Another controller locks what it reads, and that may be much more than it takes. */
@@ -306,6 +321,27 @@ static void a_lease_tells_of_jobs_that_another_holds(void **state)
     assert_int_equal(emptied, 1);
     assert_int_equal(lease_tells("d", &emptied), 0);
     assert_int_equal(emptied, 0);
+}
+
+/* The queue is read while others hold its first two jobs, and is taken for the rest of it. One of the two comes to be
+ * seen by a reader: what is known of the queue is not all of it. */
+static void a_job_that_was_held_is_not_leased_before_those_in_front(void **state)
+{
+    (void)state;
+    int64_t first = submit(h, 0);
+    for (int i = 1; i < 5; i++)
+        submit(h, 0);
+    wait_ms(120);
+    hold_two(first, first + 1);
+    assert_int_equal(queue_lease(h, "w", "a"), first + 2);
+    database_release();
+    struct bp_op op = {.kind = BP_OP_GET};
+    op.u.get.id = first + 1;
+    run(h, &op);
+    free(op.u.get.memory);
+    assert_int_equal(queue_lease(h, "w", "b"), first);
+    assert_int_equal(queue_lease(h, "w", "c"), first + 1);
+    assert_int_equal(queue_lease(h, "w", "d"), first + 3);
 }
 
 static void texts_that_come_often_are_prepared_and_do_the_same(void **state)
@@ -351,6 +387,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_job_of_another_in_a_queue_taken_for_empty_is_leased_at_once, fresh, stop),
         cmocka_unit_test_setup_teardown(a_job_leased_or_cancelled_by_another_is_not_given_twice, fresh, stop),
         cmocka_unit_test_setup_teardown(a_lease_tells_of_jobs_that_another_holds, fresh, stop),
+        cmocka_unit_test_setup_teardown(a_job_that_was_held_is_not_leased_before_those_in_front, fresh, stop),
         cmocka_unit_test_setup_teardown(texts_that_come_often_are_prepared_and_do_the_same, fresh, stop),
         cmocka_unit_test_setup_teardown(a_new_connection_prepares_anew, fresh, stop),
         cmocka_unit_test_setup_teardown(a_server_that_prepares_no_more_is_sent_plain_texts, fresh, stop),

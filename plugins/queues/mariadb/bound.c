@@ -212,14 +212,16 @@ static void add(struct bound *x, const struct place *p)
         x->to = x->known[KNOWN_MAX - 1];
 }
 
-static void take_out(struct bound *x, int64_t id)
+/* Was it known? */
+static bool take_out(struct bound *x, int64_t id)
 {
     for (uint32_t i = 0; i < x->n; i++)
         if (x->known[i].id == id) {
             x->n--;
             memmove(&x->known[i], &x->known[i + 1], (x->n - i) * sizeof x->known[0]);
-            return;
+            return true;
         }
+    return false;
 }
 
 /* Behind all that was read from a place on; those of them still queued come back with all others in the map. */
@@ -243,6 +245,18 @@ static void note_front(struct store *s, const struct front *f, int64_t now_ms)
     }
 }
 
+/* A job that is queued goes in if it was known, was read with its queue, or was put there by this segment. Any other
+ * that was only looked at tells that the queue was read while somebody held jobs of it: those before this one, too. */
+static void note_queued(struct bounds *b, struct bound *x, const struct job *j, bool known)
+{
+    struct place at = place_of(j);
+    bool missed = !known && !j->listed && !j->dirty && !j->fresh;
+    if (!missed)
+        add(x, &at);
+    else if (x->whole || order(&at, &x->to) <= 0)
+        drop(b, x->workflow_id);
+}
+
 void bounds_note(struct store *s)
 {
     const struct batch *b = &s->batch;
@@ -254,9 +268,8 @@ void bounds_note(struct store *s)
         struct bound *x = j ? find(&s->bounds, j->workflow_id) : NULL;
         if (!x)
             continue;
-        take_out(x, j->row.id);
-        struct place at = place_of(j);
+        bool known = take_out(x, j->row.id);
         if (j->row.status == BP_JOB_QUEUED && (!j->fresh || j->visible))
-            add(x, &at);
+            note_queued(&s->bounds, x, j, known);
     }
 }
