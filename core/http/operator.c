@@ -23,17 +23,31 @@ void operator_session(struct call *c)
     json_object_put(data);
 }
 
-/* Collects the answers of several engines, one after the other. */
+/*
+ * The state of the whole: the answers of several engines, one after the other. With a thousand workflows it is a
+ * megabyte, so each part is a turn of the loop by itself, as of /metrics. What one part reads is of one moment.
+ */
 struct gather {
     struct call *call;
-    struct json_object *data;
+    struct text text;
+    size_t part;
 };
+
+/* value becomes the text's. */
+static void put_member(struct gather *g, const char *name, struct json_object *value)
+{
+    text_puts(&g->text, g->text.n ? "," : "{\"success\":true,\"data\":{");
+    text_json(&g->text, name);
+    text_puts(&g->text, ":");
+    text_puts(&g->text, json_text(value));
+    json_object_put(value);
+}
 
 static void take(struct gather *g, const struct dispatch_answer *a, const char *member)
 {
     struct json_object *list = a->rc == BP_OK ? json_member(a->data, member) : NULL;
 
-    json_object_object_add(g->data, member, list ? json_object_get(list) : json_object_new_array());
+    put_member(g, member, list ? json_object_get(list) : json_object_new_array());
 }
 
 static void add_workflow(const struct workflow *w, void *arg)
@@ -61,49 +75,74 @@ static void put_leader(struct json_object *o, const struct dispatch *d)
     json_put_int(o, "controllers", l.controllers);
 }
 
-static void put_rest(struct gather *g)
+static void put_daemon(struct gather *g, const struct app *app)
 {
-    struct http *h = g->call->http;
-    struct app *app = h->app;
-    struct json_object *workflows = json_object_new_array();
+    struct json_object *o = json_object_new_object();
 
-    json_put_str(g->data, "stage", config_str(app->config, CONFIG_STAGE));
-    json_put_str(g->data, "version", BP_VERSION);
-    json_put_str(g->data, "url", app->url);
-    json_put_int(g->data, "started_ms", app->started_ms);
-    json_put_int(g->data, "now_ms", loop_now_ms(app->loop));
-    json_put_bool(g->data, "ready", app->ready);
-    json_put_bool(g->data, "draining", app->draining);
-    json_put_str(g->data, "not_ready", app->not_ready[0] ? app->not_ready : NULL);
-    put_leader(g->data, app->dispatch);
-    json_put_int(g->data, "waiting_polls", dispatch_waiting_polls(app->dispatch));
-    json_put_int(g->data, "connections", h->n_conns);
-    json_put_num(g->data, "loop_lag_ms", (double)loop_lag_us(app->loop) / 1000);
-    host_each_workflow(app->host, add_workflow, workflows);
-    json_object_object_add(g->data, "workflows", workflows);
-    json_object_object_add(g->data, "fleets", fleets_describe(app->fleets, NULL));
-    json_object_object_add(g->data, "scaling", scale_describe(app->scale, NULL));
-    json_object_object_add(g->data, "plugins", host_describe(app->host));
+    json_put_str(o, "stage", config_str(app->config, CONFIG_STAGE));
+    json_put_str(o, "version", BP_VERSION);
+    json_put_str(o, "url", app->url);
+    json_put_int(o, "started_ms", app->started_ms);
+    json_put_int(o, "now_ms", loop_now_ms(app->loop));
+    json_put_bool(o, "ready", app->ready);
+    json_put_bool(o, "draining", app->draining);
+    json_put_str(o, "not_ready", app->not_ready[0] ? app->not_ready : NULL);
+    put_leader(o, app->dispatch);
+    json_put_int(o, "waiting_polls", dispatch_waiting_polls(app->dispatch));
+    json_put_int(o, "connections", g->call->http->n_conns);
+    json_put_num(o, "loop_lag_ms", (double)loop_lag_us(app->loop) / 1000);
+    json_object_object_foreach(o, name, value) put_member(g, name, json_object_get(value));
+    json_object_put(o);
 }
 
-static void gather_end(struct gather *g)
+static void put_workflows(struct gather *g, const struct app *app)
 {
+    struct json_object *workflows = json_object_new_array();
+
+    host_each_workflow(app->host, add_workflow, workflows);
+    put_member(g, "workflows", workflows);
+}
+
+static void put_fleets(struct gather *g, const struct app *app)
+{
+    put_member(g, "fleets", fleets_describe(app->fleets, NULL));
+}
+
+static void put_scaling(struct gather *g, const struct app *app)
+{
+    put_member(g, "scaling", scale_describe(app->scale, NULL));
+}
+
+static void put_plugins(struct gather *g, const struct app *app)
+{
+    put_member(g, "plugins", host_describe(app->host));
+}
+
+static void (*const parts[])(struct gather *g, const struct app *app) = {put_daemon, put_workflows, put_fleets,
+                                                                         put_scaling, put_plugins};
+
+static void turn(void *arg)
+{
+    struct gather *g = arg;
     struct call *c = g->call;
 
-    if (c->conn && c->http) {
-        put_rest(g);
-        answer_ok(c, 200, g->data, NULL);
-    } else {
-        answer_error(c, 503, "", NULL); /* only frees the call */
+    if (c->conn && c->http && g->part < sizeof(parts) / sizeof(parts[0])) {
+        parts[g->part++](g, c->http->app);
+        loop_post(c->http->app->loop, "http.state", turn, g);
+        return;
     }
-    json_object_put(g->data);
+    text_puts(&g->text, "},\"message\":null}");
+    if (c->conn && c->http) /* else it is only freed */
+        call_add_header(c, "Cache-Control", "no-store");
+    answer_bytes(c, 200, "application/json", g->text.bytes, g->text.n);
+    text_free(&g->text);
     free(g);
 }
 
 static void on_workers(const struct dispatch_answer *a, void *arg)
 {
     take(arg, a, "workers");
-    gather_end(arg);
+    turn(arg);
 }
 
 static void on_jobs(const struct dispatch_answer *a, void *arg)
@@ -114,7 +153,7 @@ static void on_jobs(const struct dispatch_answer *a, void *arg)
     if (g->call->http)
         dispatch_worker_list(g->call->http->app->dispatch, on_workers, g);
     else
-        gather_end(g);
+        turn(g);
 }
 
 void operator_state(struct call *c)
@@ -124,7 +163,6 @@ void operator_state(struct call *c)
 
     assert(g);
     g->call = c;
-    g->data = json_object_new_object();
     dispatch_job_list(c->http->app->dispatch, &q, on_jobs, g);
 }
 

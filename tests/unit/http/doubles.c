@@ -377,20 +377,6 @@ void host_each_workflow(struct host *h, void (*fn)(const struct workflow *w, voi
     json_object_put(manifest);
 }
 
-struct json_object *host_describe(struct host *h)
-{
-    (void)h;
-    return list_of(
-        "[{\"name\":\"sqlite\",\"kind\":\"queue\",\"state\":\"running\",\"generation\":1,\"waiting\":2,\"served\":9}]");
-}
-
-struct json_object *fleets_describe(struct fleets *f, const char *slug)
-{
-    (void)f;
-    (void)slug;
-    return list_of("[{\"workflow\":\"image-to-video\",\"desired\":2,\"running\":1}]");
-}
-
 /* What was posted while the fleets were asked, and has had its turn since. */
 static uint32_t turns_since_fleets;
 
@@ -398,6 +384,12 @@ static void turn(void *unused)
 {
     (void)unused;
     turns_since_fleets++;
+}
+
+static void fleets_asked(void)
+{
+    turns_since_fleets = 0;
+    loop_post(rig_now->app.loop, "turn", turn, NULL);
 }
 
 void host_each_plugin(struct host *h, host_plugin_fn fn, void *arg)
@@ -415,9 +407,25 @@ void host_each_plugin(struct host *h, host_plugin_fn fn, void *arg)
 void fleets_each(struct fleets *f, void (*fn)(const char *slug, const struct fleet_counts *n, void *arg), void *arg)
 {
     (void)f;
-    turns_since_fleets = 0;
-    loop_post(rig_now->app.loop, "turn", turn, NULL);
+    fleets_asked();
     fn("image-to-video", &(struct fleet_counts){.desired = 2, .running = 1}, arg);
+}
+
+struct json_object *fleets_describe(struct fleets *f, const char *slug)
+{
+    (void)f;
+    (void)slug;
+    fleets_asked();
+    return list_of("[{\"workflow\":\"image-to-video\",\"desired\":2,\"running\":1}]");
+}
+
+struct json_object *host_describe(struct host *h)
+{
+    struct json_object *list = list_of("[{\"name\":\"sqlite\",\"kind\":\"queue\",\"state\":\"running\"}]");
+
+    (void)h;
+    json_put_int(json_object_array_get_idx(list, 0), "waiting", turns_since_fleets);
+    return list;
 }
 
 double scale_round_s(const struct scale *s)
