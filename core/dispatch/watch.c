@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define SLOW_MS    500  /* without other controllers, or while Redis tells of their jobs */
+#define AGAIN_MS   100  /* jobs were held by another transaction: long after it they are given, or free */
 #define PROBE_MS   2000 /* jobs lie there and a poll waits: a limit may have gone where no counter shows it */
 #define CAPPED_MS  1000 /* a lease of a worker at capacity may have ended at another controller */
 #define WORKERS_MS 3000 /* an operator may have changed a worker at another controller */
@@ -29,13 +30,16 @@ static int64_t pace_ms(const struct watcher *w)
 {
     const struct dispatch *d = w->d;
     int64_t slow = d->set.watch_ms > SLOW_MS ? d->set.watch_ms : SLOW_MS;
+    int64_t again = d->set.watch_ms < AGAIN_MS ? d->set.watch_ms : AGAIN_MS;
     int64_t epoch;
     if (!d->started)
         return 0;
     if (w->is_silent)
         return dispatch_waiting_polls(d) > 0 ? PROBE_MS : 0;
+    if (dispatch_waiting_polls(d) > 0 && w->again)
+        return again;
     if (dispatch_waiting_polls(d) > 0)
-        return leader_others(d->leader) > 0 && (w->again || !bridge_is_up(d->bridge)) ? d->set.watch_ms : slow;
+        return leader_others(d->leader) > 0 && !bridge_is_up(d->bridge) ? d->set.watch_ms : slow;
     return leader_others(d->leader) > 0 && leader_epoch(d->leader, &epoch) ? slow : 0;
 }
 

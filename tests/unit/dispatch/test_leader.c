@@ -8,6 +8,8 @@ static const char *const quick[] = {"cluster.leaseSeconds=0.6", "cluster.watchMi
                                     "dispatch.sweepMilliseconds=50", NULL};
 static const char *const slow[] = {"cluster.leaseSeconds=60", "cluster.watchMilliseconds=20",
                                    "dispatch.sweepMilliseconds=50", NULL};
+static const char *const rare[] = {"cluster.leaseSeconds=60", "cluster.watchMilliseconds=60000",
+                                   "dispatch.sweepMilliseconds=50", NULL};
 
 static int leads(struct rig *r)
 {
@@ -230,12 +232,10 @@ static int holds_two(struct rig *r, struct bp_op *op)
     return 1;
 }
 
-/* What is held elsewhere for a moment is asked for again with the next look, not with the probe of every two seconds.
- */
-static void a_lease_past_what_another_holds_is_soon_tried_again(void **state)
+/* What is held elsewhere for a moment is asked for again at once, not with the probe of every two seconds. */
+static void held_and_tried_again(const char *const *sets)
 {
-    (void)state;
-    struct rig *r = told_rig(slow, 0, 3, 1);
+    struct rig *r = told_rig(sets, 0, 3, 1);
     struct answer a = {0};
     struct worker_auth *w = worker_in(r, "w", "noop");
     submit_ok(r, "{'workflow':'noop'}");
@@ -251,6 +251,19 @@ static void a_lease_past_what_another_holds_is_soon_tried_again(void **state)
     answer_reset(&a);
     worker_auth_free(w);
     rig_free(r);
+}
+
+static void a_lease_past_what_another_holds_is_soon_tried_again(void **state)
+{
+    (void)state;
+    held_and_tried_again(slow);
+}
+
+/* It waited for the next look, a minute. */
+static void what_is_held_is_soon_tried_again_however_rarely_the_store_is_watched(void **state)
+{
+    (void)state;
+    held_and_tried_again(rare);
 }
 
 static void what_an_operator_changed_elsewhere_reaches_a_waiting_poll(void **state)
@@ -317,6 +330,7 @@ int main(void)
         cmocka_unit_test(nobody_waits_and_nothing_is_looked_at),
         cmocka_unit_test(a_job_that_came_in_elsewhere_wakes_a_waiting_poll),
         cmocka_unit_test(a_lease_past_what_another_holds_is_soon_tried_again),
+        cmocka_unit_test(what_is_held_is_soon_tried_again_however_rarely_the_store_is_watched),
         cmocka_unit_test(what_an_operator_changed_elsewhere_reaches_a_waiting_poll),
         cmocka_unit_test(a_lease_that_ended_elsewhere_frees_its_worker_for_a_waiting_poll),
     };
