@@ -3,10 +3,10 @@
  * libraries. */
 #include "check.h"
 
-#include "host/vet.h"
 #include "log/err.h"
 #include "pluginfile/elf.h"
 #include "signature_state.h"
+#include "vetting/vet.h"
 #include <elf.h>
 #include <string.h>
 #include <unistd.h>

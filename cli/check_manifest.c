@@ -3,10 +3,10 @@
 #include "check.h"
 
 #include "dispatch/mime.h"
-#include "host/definition.h"
-#include "host/settings.h"
 #include "log/err.h"
 #include "pluginfile/facet.h"
+#include "vetting/definition.h"
+#include "vetting/settings.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>

@@ -2,9 +2,9 @@
 #include "workflow.h"
 
 #include "child.h"
-#include "host/vet.h"
 #include "log/err.h"
 #include "plugin_file.h"
+#include "vetting/vet.h"
 #include "worker/runner_spawn.h"
 #include <errno.h>
 #include <limits.h>

@@ -2,12 +2,12 @@
 #include "about.h"
 #include "host/host.h"
 #include "host/self.h"
-#include "host/vet.h"
 #include "log/err.h"
 #include "migrate.h"
 #include "pluginfile/facet.h"
 #include "pluginfile/load.h"
 #include "state_dir.h"
+#include "vetting/vet.h"
 #include <bp/queue.h>
 #include <dirent.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/serving.h"
 
-#include "host/copy.h"
 #include "log/log.h"
+#include "vetting/copy.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>

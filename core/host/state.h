@@ -7,9 +7,9 @@
 #define HOST_STATE_H
 
 #include "host/host.h"
-#include "host/vet.h"
 #include "host/watch.h"
 #include "pluginfile/facet.h"
+#include "vetting/vet.h"
 #include <assert.h>
 
 #define HOST_MAGIC       0x40571a11U

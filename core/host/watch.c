@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/watch.h"
-#include "host/definition.h"
 #include "log/err.h"
 #include "log/log.h"
 #include "pluginfile/signature.h"
+#include "vetting/definition.h"
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/asset_cache.h"
 
-#include "host/copy.h"
 #include "log/err.h"
+#include "vetting/copy.h"
 
 #include <dirent.h>
 #include <errno.h>

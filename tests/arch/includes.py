@@ -10,8 +10,8 @@ import re
 import sys
 import tempfile
 
-LIBS = {"policy", "schema", "pluginfile", "simulate", "wire"}  # folders of lib/; the others are core's
-BASE = {"log", "loop", "client", "config", "bus", "schema", "pluginfile", "host"}
+LIBS = {"policy", "schema", "pluginfile", "vetting", "simulate", "wire"}  # folders of lib/; the others are core's
+BASE = {"log", "loop", "client", "config", "bus", "schema", "pluginfile", "vetting", "host"}
 ENGINES = {"dispatch", "scale", "fleet"}
 DOORS = {"http", "admin", "worker"}
 
@@ -25,6 +25,7 @@ MAY = {
     "bus": {"log", "loop"},
     "schema": {"log"},
     "pluginfile": {"log", "policy", "schema"},  # what a schedule is, is checked with the manifest
+    "vetting": {"log", "config", "schema", "pluginfile"},
     "host": BASE - {"client"} | {"policy"},
     "policy": {"log"},
     "simulate": {"log", "policy"},
@@ -35,8 +36,8 @@ MAY = {
     "http": BASE | ENGINES | {"policy", "explain", "wire"},
 }
 # What the others may take from core: small leaf folders, never an engine.
-# The runner reads a manifest as the host does, with the same code. bpctl vets plugin files as the host does.
-OUTSIDE = {"runner": {"log", "pluginfile"}, "cli": {"log", "host"} | LIBS, "kit": set()}
+# The runner reads a manifest as the host does, with the same code.
+OUTSIDE = {"runner": {"log", "pluginfile"}, "cli": {"log"} | LIBS, "kit": set()}
 
 # Single headers beyond that, each with its reason.
 EXTRA = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A file of workflows.d becomes a workflow's manifest, or is refused with a sentence that begins with its name. */
-#include "host/definition.h"
+#include "vetting/definition.h"
 #include <stdlib.h>
 #include <string.h>
 

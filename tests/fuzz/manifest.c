@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A plugin file is read within its bounds, and a manifest that is taken has what the host counts on. */
-#include "host/settings.h"
 #include "pluginfile/facet.h"
+#include "vetting/settings.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -4,8 +4,8 @@
  * what else a workflow's manifest may say. Its manifest is the template's with the file's keys over it, checked as the
  * template's own was. Pure; any thread.
  */
-#ifndef HOST_DEFINITION_H
-#define HOST_DEFINITION_H
+#ifndef VETTING_DEFINITION_H
+#define VETTING_DEFINITION_H
 
 #include "pluginfile/manifest.h"
 

@@ -3,8 +3,8 @@
  * copy.h - private, content-named copies of plugin files: <dir>/<name>-<sha256 prefix>.so, mode 0500. What is loaded is
  * always such a copy, so that nobody can change or truncate a file that is mapped. Blocking; any thread.
  */
-#ifndef HOST_COPY_H
-#define HOST_COPY_H
+#ifndef VETTING_COPY_H
+#define VETTING_COPY_H
 
 #include <bp/plugin.h>
 #include <limits.h>

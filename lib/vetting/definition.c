@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "host/definition.h"
+#include "vetting/definition.h"
 #include "config/lines.h"
 #include "log/err.h"
 #include <openssl/evp.h>

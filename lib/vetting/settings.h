@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* settings.h - a plugin's settings: what config says under plugin.<name>, checked against its manifest's "config"
  * table. */
-#ifndef HOST_SETTINGS_H
-#define HOST_SETTINGS_H
+#ifndef VETTING_SETTINGS_H
+#define VETTING_SETTINGS_H
 
 #include "pluginfile/manifest.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "host/settings.h"
+#include "vetting/settings.h"
 
 #include "config/config.h"
 #include "log/err.h"

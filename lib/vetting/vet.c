@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "host/vet.h"
-#include "host/settings.h"
+#include "vetting/vet.h"
 #include "log/err.h"
+#include "vetting/settings.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "host/copy.h"
+#include "vetting/copy.h"
 #include "log/err.h"
 #include <dirent.h>
 #include <errno.h>

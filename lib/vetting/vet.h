@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vet.h - everything that is asked of a plugin file before any code of it runs. Blocking; any thread. */
-#ifndef HOST_VET_H
-#define HOST_VET_H
+#ifndef VETTING_VET_H
+#define VETTING_VET_H
 
-#include "host/copy.h"
-#include "host/definition.h"
 #include "pluginfile/manifest.h"
 #include "pluginfile/signature.h"
+#include "vetting/copy.h"
+#include "vetting/definition.h"
 
 struct stat;
 
