@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "assets/asset_place.h"
 #include "log/err.h"
 #include "log/log.h"
-#include "worker/asset_place.h"
 #include "worker/assets_priv.h"
 #include "worker/scratch.h"
 

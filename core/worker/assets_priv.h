@@ -3,7 +3,7 @@
 #ifndef WORKER_ASSETS_PRIV_H
 #define WORKER_ASSETS_PRIV_H
 
-#include "worker/asset_cache.h"
+#include "assets/asset_cache.h"
 #include "worker/assets.h"
 #include "worker/worker_priv.h"
 

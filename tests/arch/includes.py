@@ -10,10 +10,9 @@ import re
 import sys
 import tempfile
 
-LIBS = {"policy", "schema", "pluginfile", "vetting", "simulate", "wire"}  # folders of lib/; the others are core's
+LIBS = {"policy", "schema", "pluginfile", "vetting", "assets", "simulate", "wire"}  # folders of lib/; the others are core's
 BASE = {"log", "loop", "client", "config", "bus", "schema", "pluginfile", "vetting", "host"}
 ENGINES = {"dispatch", "scale", "fleet"}
-DOORS = {"http", "admin", "worker"}
 
 # Folder of core or lib -> folders it may include, beside itself. Below the engines the order is from the ground up. A
 # library of lib/ knows no loop, no bus and no engine.
@@ -26,13 +25,15 @@ MAY = {
     "schema": {"log"},
     "pluginfile": {"log", "policy", "schema"},  # what a schedule is, is checked with the manifest
     "vetting": {"log", "config", "schema", "pluginfile"},
+    "assets": {"log", "pluginfile", "vetting"},
     "host": BASE - {"client"} | {"policy"},
     "policy": {"log"},
     "simulate": {"log", "policy"},
     "wire": {"log"},
     **{e: BASE | {"policy"} for e in ENGINES},
     "explain": BASE | ENGINES | {"policy"},  # reads every engine, changes none
-    **{d: BASE | ENGINES | {"policy", "explain"} for d in DOORS - {"http"}},
+    "admin": BASE | ENGINES | {"policy", "explain"},
+    "worker": BASE | {"policy", "assets"},
     "http": BASE | ENGINES | {"policy", "explain", "wire"},
 }
 # What the others may take from core: small leaf folders, never an engine.

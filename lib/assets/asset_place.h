@@ -4,8 +4,8 @@
  * nothing of our cache: "checkpoints/sd15.safetensors" there leads to the content here. Each is made by a rename, so
  * that a reader sees the old file or the new one. Only links into our cache are ever replaced or removed.
  */
-#ifndef WORKER_ASSET_PLACE_H
-#define WORKER_ASSET_PLACE_H
+#ifndef ASSETS_ASSET_PLACE_H
+#define ASSETS_ASSET_PLACE_H
 
 #include <bp/plugin.h>
 

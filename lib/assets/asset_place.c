@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/asset_place.h"
+#include "assets/asset_place.h"
 
 #include "log/err.h"
 

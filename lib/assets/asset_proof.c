@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* asset_proof.c - whether a content is what its name says. */
+#include "assets/asset_cache.h"
 #include "log/err.h"
-#include "worker/asset_cache.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/asset_cache.h"
+#include "assets/asset_cache.h"
 
 #include "log/err.h"
 #include "vetting/copy.h"

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "worker/asset_place.h"
+#include "assets/asset_place.h"
 
 #define PLACE "checkpoints/old ones/sd15.safetensors"
 

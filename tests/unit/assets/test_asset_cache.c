@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The cache of assets: its files, its limit, and what several workers may do in it at once. */
-#include "worker/asset_cache.h"
+#include "assets/asset_cache.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

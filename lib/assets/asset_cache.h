@@ -11,8 +11,8 @@
  * the longest unused first. A process that dies lets go of all its locks. Files are small in number; nothing here reads
  * a content but the steps of an asset_proof. One thread an object.
  */
-#ifndef WORKER_ASSET_CACHE_H
-#define WORKER_ASSET_CACHE_H
+#ifndef ASSETS_ASSET_CACHE_H
+#define ASSETS_ASSET_CACHE_H
 
 #include "pluginfile/asset.h"
 
