@@ -68,7 +68,7 @@ static void submitted(struct connection *c, const struct answer *a, void *arg)
             run_trouble(r, "submit", a);
         p->next_us = a->received_us + RETRY_US;
     }
-    if (!r->opt.rate)
+    if (r->opt.rate == 0)
         producers_turn(r, a->received_us);
 }
 

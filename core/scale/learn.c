@@ -27,7 +27,7 @@ static void learn_boot(struct scale *s, const struct event_msg *e, struct json_o
         history_ready(item->history, e->at_ms, after_s);
     for (int k = 0; k < HISTORY_STAGES; k++)
         if (strcmp(stage, history_stage_names[k]) == 0)
-            history_staged(item->history, e->at_ms, k, after_s);
+            history_staged(item->history, e->at_ms, (enum history_stage)k, after_s);
 }
 
 static void came(struct scale_item *item, int64_t at_ms, uint32_t n)

@@ -35,6 +35,7 @@ static void append(struct notes *n, const char *line, size_t bytes)
     n->text[n->used] = 0;
 }
 
+BP_PRINTF(3, 0)
 static void note(struct bp_test *t, struct notes *n, const char *fmt, va_list ap)
 {
     char line[4096];

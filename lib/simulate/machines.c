@@ -115,7 +115,7 @@ static uint32_t take_job(struct run *r)
 
 static double life_s(const struct run *r, const struct machine *m)
 {
-    if (!r->model->risk)
+    if (r->model->risk == 0)
         return 0;
     return risk_life_s(r->risk, r->types[m->type].name, "", (double)(r->now_ms - m->launched_ms) / 1000);
 }
@@ -131,15 +131,16 @@ static struct machine *taker(struct run *r)
     struct machine *idle[LOOKED];
     struct risk_choice choices[LOOKED];
     double run_s = r->history->run_mean_s;
-    uint32_t n = 0, most = r->model->risk ? LOOKED : 1;
+    int risky = r->model->risk != 0;
+    uint32_t n = 0, most = risky ? LOOKED : 1;
     for (int32_t i = 0; i < r->max && n < most; i++) {
         struct machine *m = &r->machines[i];
-        if (m->state != MACHINE_IDLE || (r->model->risk && run_s > LONG_S && is_doomed(r, m)))
+        if (m->state != MACHINE_IDLE || (risky && run_s > LONG_S && is_doomed(r, m)))
             continue;
         choices[n] = (struct risk_choice){life_s(r, m), 0};
         idle[n++] = m;
     }
-    return n ? idle[risk_choose(choices, n, r->model->risk ? run_s : 0)] : NULL;
+    return n ? idle[risk_choose(choices, n, risky ? run_s : 0)] : NULL;
 }
 
 static void lease(struct run *r, struct machine *m)

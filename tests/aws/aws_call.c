@@ -104,8 +104,8 @@ static void give(struct json_object *out, const char *name, const char *text)
 static enum aws_op op_named(const char *name)
 {
     for (int op = 0; op < AWS_N_OPS; op++)
-        if (strcmp(aws_op_name(op), name) == 0)
-            return op;
+        if (strcmp(aws_op_name((enum aws_op)op), name) == 0)
+            return (enum aws_op)op;
     return AWS_N_OPS;
 }
 
@@ -201,7 +201,8 @@ static int call_calls(struct aws *a, struct json_object *in, struct json_object 
 {
     (void)in, (void)err;
     for (int op = 0; op < AWS_N_OPS; op++)
-        json_object_object_add(out, aws_op_name(op), json_object_new_int64((int64_t)client_calls(a->client, op)));
+        json_object_object_add(out, aws_op_name((enum aws_op)op),
+                               json_object_new_int64((int64_t)client_calls(a->client, (enum aws_op)op)));
     return 0;
 }
 

@@ -23,6 +23,7 @@ struct fake_host {
 static long blocks, fail_in;
 static int verbose;
 
+BP_PRINTF(3, 4)
 static void host_log(struct bp_self *self, int32_t level, const char *fmt, ...)
 {
     (void)self;

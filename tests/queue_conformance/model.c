@@ -21,8 +21,7 @@ int32_t model_index(const char *const *names, int32_t n, const char *name)
     for (int32_t i = 0; i < n; i++)
         if (strcmp(names[i], name) == 0)
             return i;
-    CHECK(!"a name the model knows");
-    return -1;
+    case_failed(__FILE__, __LINE__, "the model knows no %s", name);
 }
 
 void model_note(struct model *m, const struct model_job *j, int32_t kind, int64_t at_ms, int64_t value)

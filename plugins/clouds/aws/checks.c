@@ -45,6 +45,7 @@ static int64_t left_ms(const struct checks *k)
 
 /* ---- rows ---- */
 
+BP_PRINTF(4, 0)
 static void begin(struct checks *k, const char *name, const char *operation, const char *resource, va_list ap)
 {
     int64_t left = left_ms(k);
@@ -77,6 +78,7 @@ void check_begin_own(struct checks *k, const char *name, const char *resource, .
     k->op = AWS_N_OPS;
 }
 
+BP_PRINTF(4, 0)
 static void end(struct checks *k, int status, const char *remedy, const char *fmt, va_list ap)
 {
     k->row.status = status;

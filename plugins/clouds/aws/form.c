@@ -71,6 +71,7 @@ static void add(struct form *f, const char *name, const char *value)
     f->n += (size_t)sign_encode(value, k, 0, f->text + f->n, f->room - f->n);
 }
 
+FORM_PRINTF(3, 0)
 static void add_named(struct form *f, const char *value, const char *name, va_list ap)
 {
     char whole[512];

@@ -106,11 +106,11 @@ static int row_read(struct json_object *row, int64_t now_ms, struct penalty *p)
     text_at(row, 3, market, sizeof market);
     text_at(row, 4, reason, sizeof reason);
     for (int m = MARKET_ANY; m <= MARKET_ON_DEMAND; m++)
-        if (strcmp(market, market_name(m)) == 0)
-            p->market = m;
+        if (strcmp(market, market_name((enum market)m)) == 0)
+            p->market = (enum market)m;
     for (int c = FAILURE_CAPACITY; c <= FAILURE_OTHER; c++)
-        if (strcmp(reason, failure_name(c)) == 0)
-            p->cls = c;
+        if (strcmp(reason, failure_name((enum failure_class)c)) == 0)
+            p->cls = (enum failure_class)c;
     p->count = (uint32_t)int_at(row, 5, UINT32_MAX);
     p->strikes = (uint32_t)int_at(row, 6, 64);
     p->last_ms = int_at(row, 7, now_ms);

@@ -69,7 +69,8 @@ const char *rig_file(const char *name, const char *text, int mode)
     fputs(text, f);
     fclose(f);
     chmod(path, (mode_t)mode);
-    const struct timespec t[2] = {{1700000000 + ++written, 0}, {1700000000 + written, 0}};
+    written++;
+    const struct timespec t[2] = {{1700000000 + written, 0}, {1700000000 + written, 0}};
     utimensat(0, path, t, 0);
     return path;
 }

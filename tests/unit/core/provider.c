@@ -64,12 +64,12 @@ static void drained(struct actor *a, void *arg)
 
 void provider_quiet(struct provider *p)
 {
-    int n = 0;
+    int n = 0, turns = 0;
     if (!p->actor)
         return;
     actor_drain(p->actor, drained, &n);
-    for (int i = 0; n < 1; i++) {
-        assert_in_range(i, 0, 10000);
+    while (n < 1) {
+        assert_in_range(++turns, 1, 10000);
         provider_turn(p, 2);
     }
     provider_turn(p, 2); /* what was posted is run */

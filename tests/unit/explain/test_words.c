@@ -33,7 +33,7 @@ static int fresh(void **state)
                              .tenant = "acme",
                              .max_attempts = 3,
                              .created_ms = NOW - 60000,
-                             .eta = {{INFINITY, INFINITY}, {INFINITY, INFINITY}, {0, 0}}};
+                             .eta = {{INFINITY, INFINITY}, {INFINITY, INFINITY}, {0, 0}, 0}};
     said = NULL;
     return 0;
 }

@@ -16,8 +16,8 @@ static void jobs_are_read_with_and_without_a_heading(void **state)
 {
     (void)state;
     static const char *const texts[] = {"arrival_s,duration_s\n0,12.5\n3.001,7\n", "0,12.5\n3.001,7",
-                                        "\xef\xbb\xbf"
-                                        "arrival_s,duration_s\r\n0,1.25e1\r\n\r\n 3.001 ,\t7 \r\n"};
+                                        ("\xef\xbb\xbf" /* a byte order mark, and no more of it */
+                                         "arrival_s,duration_s\r\n0,1.25e1\r\n\r\n 3.001 ,\t7 \r\n")};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct trace t;
         struct bp_err err = {0};
