@@ -141,6 +141,43 @@ static void an_empty_queue_is_not_read(void **state)
     assert_true(starts() <= 1);
 }
 
+/* Leases a job and sweeps behind that, in one batch; the job's id. */
+static int64_t lease_and_sweep(const char *token)
+{
+    const char *workflow = "a", *suffix = "out";
+    struct bp_op ops[2] = {{.kind = BP_OP_LEASE}, {.kind = BP_OP_SWEEP}}, *list[2] = {&ops[0], &ops[1]};
+    struct bp_err err = {0};
+    ops[0].u.lease = (struct bp_op_lease){.worker_id = "w", .workflows = &workflow, .n_workflows = 1, .max = 1};
+    ops[0].u.lease.tokens = &token;
+    ops[0].u.lease.output_keys = &suffix;
+    ops[0].u.lease.ttl_ms = 60000;
+    ops[1].u.sweep.limit = 10;
+    for (int i = 0; i < 2; i++) {
+        ops[i].size = sizeof ops[i];
+        ops[i].now_ms = INT64_C(1700000000000);
+    }
+    if (fake_host_queue(h)->apply(fake_host_instance(h), list, 2, &err) != BP_OK)
+        fail_msg("lease and sweep: %s", err.text);
+    assert_int_equal(ops[1].err.rc, BP_OK);
+    assert_int_equal(ops[1].u.sweep.count, 0);
+    int64_t id = ops[0].u.lease.count ? ops[0].u.lease.jobs[0].id : 0;
+    fake_host_free(ops[0].u.lease.memory);
+    return id;
+}
+
+static void a_sweep_that_finds_nothing_leaves_what_is_known(void **state)
+{
+    (void)state;
+    int64_t next = filled(12);
+    char token[16];
+    starts_counted();
+    for (int i = 0; i < 8; i++) {
+        snprintf(token, sizeof token, "t%d", i);
+        assert_int_equal(lease_and_sweep(token), next + i);
+    }
+    assert_true(starts() <= 1);
+}
+
 static void jobs_of_one_controller_keep_their_order(int n)
 {
     int64_t next = filled(n);
@@ -379,6 +416,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_long_queue_is_read_from_where_it_begins, fresh, stop),
         cmocka_unit_test_setup_teardown(a_short_queue_is_read_by_its_jobs, fresh, stop),
         cmocka_unit_test_setup_teardown(an_empty_queue_is_not_read, fresh, stop),
+        cmocka_unit_test_setup_teardown(a_sweep_that_finds_nothing_leaves_what_is_known, fresh, stop),
         cmocka_unit_test_setup_teardown(its_own_jobs_keep_their_order_in_a_short_queue, fresh, stop),
         cmocka_unit_test_setup_teardown(its_own_jobs_keep_their_order_in_a_long_queue, fresh, stop),
         cmocka_unit_test_setup_teardown(a_queue_that_grows_long_keeps_its_order, fresh, stop),

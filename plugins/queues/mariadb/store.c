@@ -185,6 +185,13 @@ static int32_t segment_run(struct store *s, struct bp_op *const *ops, uint32_t n
     return rc ? rc : batch_flush(s, last);
 }
 
+/* Did an operation that runs alone move jobs without leaving all of them in the map? A sweep has written those it
+ * found. */
+static bool moved_unseen(const struct store *s, const struct bp_op *op)
+{
+    return s->batch.n_jobs || (op->kind == BP_OP_SWEEP && op->u.sweep.count);
+}
+
 /* Operations in their order: those that share what is loaded together, each of the others by itself. */
 static int32_t segments_run(struct store *s, struct bp_op *const *ops, uint32_t n)
 {
@@ -197,7 +204,7 @@ static int32_t segments_run(struct store *s, struct bp_op *const *ops, uint32_t 
         if (alone(ops[i]) && ops[i]->kind != BP_OP_GET) {
             rc = flags(ops[i]) & LAZY ? BP_OK : batch_begin(s);
             rc = rc ? rc : op_run(s, ops[i], &none);
-            bool moved = s->batch.n_jobs || (flags(ops[i]) & LAZY && s->batch.begun);
+            bool moved = moved_unseen(s, ops[i]);
             s->batch.wrote = s->batch.wrote || !(flags(ops[i]) & READS);
             rc = rc ? rc : batch_flush(s, end == n);
             if (moved && !(flags(ops[i]) & READS))
