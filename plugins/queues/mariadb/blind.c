@@ -114,12 +114,12 @@ static int32_t take_front(struct store *s, struct front *f)
     const struct bound *x = bound_fresh(s, f->workflow_id);
     uint32_t want = (uint32_t)f->want;
     int32_t rc = BP_OK;
-    if (!x || (!x->whole && x->n < want))
+    if (!x || (!x->whole && x->known.n < want))
         return blind_give_up(s);
     f->bounded = f->by_id = true;
-    for (uint32_t i = 0; !rc && i < x->n && i < want; i++) {
+    for (uint32_t i = 0; !rc && i < x->known.n && i < want; i++) {
         struct job *j;
-        rc = take_job(s, x->known[i].id, &j);
+        rc = take_job(s, x->known.at[i].id, &j);
         if (!rc && limited(s, j))
             return blind_give_up(s);
         if (!rc && j->row.status == BP_JOB_QUEUED && !j->listed) {
@@ -127,7 +127,7 @@ static int32_t take_front(struct store *s, struct front *f)
             rc = front_put(s, f, j, false);
         }
     }
-    f->more = !x->whole || x->n > want;
+    f->more = !x->whole || x->known.n > want;
     return rc;
 }
 

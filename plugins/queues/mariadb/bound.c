@@ -49,14 +49,16 @@ bool bounds_due(const struct store *s)
 
 const struct place *bound_begin(const struct bound *x)
 {
-    return x->n ? &x->known[0] : &x->to;
+    return x->known.n ? x->known.at : &x->to;
 }
 
 static void drop(struct bounds *b, int64_t workflow_id)
 {
     struct bound *x = find(b, workflow_id);
-    if (x)
-        *x = b->list[--b->n];
+    if (!x)
+        return;
+    places_free(&x->known);
+    *x = b->list[--b->n];
 }
 
 /* Without memory there is no bound, which is right too. */
@@ -79,11 +81,14 @@ static struct bound *make(struct bounds *b, int64_t workflow_id)
 
 void bounds_clear(struct store *s)
 {
+    for (size_t i = 0; i < s->bounds.n; i++)
+        places_free(&s->bounds.list[i].known);
     s->bounds.n = 0;
 }
 
 void bounds_free(struct store *s)
 {
+    bounds_clear(s);
     free(s->bounds.list);
     s->bounds = (struct bounds){0};
 }
@@ -123,7 +128,7 @@ void bounds_use(struct store *s)
         const struct bound *x = find(b, f->workflow_id);
         f->bounded = x && now - x->read_ms < KEEP_MS;
         f->by_id = f->bounded && x->whole;
-        f->unread = f->by_id && x->n == 0;
+        f->unread = f->by_id && x->known.n == 0;
         b->asking = b->asking || f->unread;
     }
     if (b->asking)
@@ -171,18 +176,6 @@ static struct place place_of(const struct job *j)
     return (struct place){j->row.priority, j->sort_key, j->share_tag, j->row.id};
 }
 
-/* Negative when x comes before y. */
-static int order(const struct place *x, const struct place *y)
-{
-    if (x->priority != y->priority)
-        return x->priority > y->priority ? -1 : 1;
-    if (x->sort_key != y->sort_key)
-        return x->sort_key < y->sort_key ? -1 : 1;
-    if (x->share_tag < y->share_tag || x->share_tag > y->share_tag)
-        return x->share_tag < y->share_tag ? -1 : 1;
-    return x->id < y->id ? -1 : x->id > y->id;
-}
-
 /* Nothing is known of what stands behind a place. */
 static void end_at(struct bound *x, const struct place *to)
 {
@@ -190,38 +183,53 @@ static void end_at(struct bound *x, const struct place *to)
     x->to = *to;
 }
 
-/* Of a queue that becomes long the last are not known any more. */
-static void add(struct bound *x, const struct place *p)
+/* The last that is known is so no more. */
+static void forget_last(struct bound *x)
 {
-    if (!x->whole && order(p, &x->to) > 0)
-        return;
-    uint32_t i = x->n;
-    while (i > 0 && order(&x->known[i - 1], p) > 0)
-        i--;
-    if (x->n == KNOWN_MAX) {
-        const struct place last = x->known[KNOWN_MAX - 1];
-        end_at(x, i == KNOWN_MAX ? &last : &x->known[KNOWN_MAX - 2]);
-        if (i == KNOWN_MAX)
-            return;
-        x->n--;
-    }
-    memmove(&x->known[i + 1], &x->known[i], (x->n - i) * sizeof x->known[0]);
-    x->known[i] = *p;
-    x->n++;
-    if (!x->whole && x->n == KNOWN_MAX)
-        x->to = x->known[KNOWN_MAX - 1];
+    places_remove(&x->known, x->known.n - 1);
+    end_at(x, &x->known.at[x->known.n - 1]);
 }
 
-/* Was it known? */
-static bool take_out(struct bound *x, int64_t id)
+/* Of a queue that becomes long the last are not known any more. false: no memory. */
+static bool add(struct bound *x, const struct place *p)
 {
-    for (uint32_t i = 0; i < x->n; i++)
-        if (x->known[i].id == id) {
-            x->n--;
-            memmove(&x->known[i], &x->known[i + 1], (x->n - i) * sizeof x->known[0]);
-            return true;
-        }
-    return false;
+    if (!x->whole && place_order(p, &x->to) > 0)
+        return true;
+    if (!places_add(&x->known, p))
+        return false;
+    if (x->known.n > KNOWN_MAX)
+        forget_last(x);
+    return true;
+}
+
+/* Was it known? One that was inserted or completed just now was not. */
+static bool take_out(struct bound *x, const struct job *j)
+{
+    struct places *known = &x->known;
+    if (j->fresh || (j->dirty && j->change == CHANGE_COMPLETE))
+        return false;
+    struct place at = place_of(j);
+    uint32_t i = places_find(known, &at);
+    if (i == known->n || known->at[i].id != at.id)
+        for (i = 0; i < known->n && known->at[i].id != at.id;) /* it stood elsewhere */
+            i++;
+    if (i == known->n)
+        return false;
+    places_remove(known, i);
+    return true;
+}
+
+/* Is what was read from the queue's start what was known of it? */
+static bool as_known(const struct bound *x, const struct front *f)
+{
+    if (!f->more || !f->n_fetched || f->n_fetched > x->known.n)
+        return false;
+    for (uint32_t i = 0; i < f->n_fetched; i++) {
+        struct place at = place_of(f->fetched[i]);
+        if (place_order(&at, &x->known.at[i]) != 0)
+            return false;
+    }
+    return true;
 }
 
 /* Behind all that was read from a place on; those of them still queued come back with all others in the map. */
@@ -237,7 +245,9 @@ static void note_front(struct store *s, const struct front *f, int64_t now_ms)
         return;
     if (!f->bounded)
         x->read_ms = now_ms;
-    x->n = 0;
+    if (!f->bounded && as_known(x, f)) /* so all behind it is as well */
+        return;
+    places_free(&x->known);
     x->whole = !f->more || !f->n_fetched;
     if (!x->whole) {
         struct place last = place_of(f->fetched[f->n_fetched - 1]);
@@ -250,10 +260,8 @@ static void note_front(struct store *s, const struct front *f, int64_t now_ms)
 static void note_queued(struct bounds *b, struct bound *x, const struct job *j, bool known)
 {
     struct place at = place_of(j);
-    bool missed = !known && !j->listed && !j->dirty && !j->fresh;
-    if (!missed)
-        add(x, &at);
-    else if (x->whole || order(&at, &x->to) <= 0)
+    bool missed = !known && !j->listed && !j->dirty && !j->fresh, within = x->whole || place_order(&at, &x->to) <= 0;
+    if (missed ? within : !add(x, &at))
         drop(b, x->workflow_id);
 }
 
@@ -268,7 +276,7 @@ void bounds_note(struct store *s)
         struct bound *x = j ? find(&s->bounds, j->workflow_id) : NULL;
         if (!x)
             continue;
-        bool known = take_out(x, j->row.id);
+        bool known = take_out(x, j);
         if (j->row.status == BP_JOB_QUEUED && (!j->fresh || j->visible))
             note_queued(&s->bounds, x, j, known);
     }

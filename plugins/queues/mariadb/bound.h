@@ -4,9 +4,11 @@
  *
  * A leased job's entry stays at the front of the queue's index until the server purges it, about a second later under
  * load: whoever reads the queue from its start passes over all the jobs that were leased in that second. So a
- * controller keeps in memory, per workflow, the jobs of a short queue, which are read by their ids, and of a long one a
- * place that no queued job stands before, from which it is read, and the jobs that stand first. (A short one is not
- * read from a place: a range that ends before the limit goes on over what is not purged of the leased jobs behind it.)
+ * controller keeps in memory, per workflow, all jobs of a queue it knows from when it was short, up to KNOWN_MAX, which
+ * are read by their ids, and of any other a place that no queued job stands before, from which it is read, and the jobs
+ * that stand first. (A short one is not read from a place: a range that ends before the limit goes on over what is not
+ * purged of the leased jobs behind it.) Once in KEEP_MS the start is read all the same; if the queue begins as was
+ * known, the rest stays known.
  *
  * What this controller puts into the queue goes in here as well. What other controllers put there is noticed within
  * ASK_MS, rows of other applications within APPS_MS: the next batch then finds that another controller wrote anything,
@@ -20,28 +22,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "places.h"
+
 struct store;
 struct sql;
 struct front;
 
-/* A place in the order of leases. */
-struct place {
-    int32_t priority, sort_key;
-    double share_tag;
-    int64_t id;
-};
-
-#define KNOWN_MAX 512
+/* As many as rows are kept, see recall.h. */
+#define KNOWN_MAX 4096
 /* So many are read of a queue that may be long, while nobody else wants them: enough for some batches more. */
-#define KNOWN_READ  128
-#define KNOWN_AHEAD 3
+#define KNOWN_READ     128
+#define KNOWN_READ_MAX 512
+#define KNOWN_AHEAD    3
 
 struct bound {
     int64_t workflow_id;
     int64_t read_ms; /* monotonic: when the queue was last read from its start */
-    bool whole;      /* known[] is the queue; else all of it up to and with `to` */
-    uint32_t n;
-    struct place to, known[KNOWN_MAX]; /* known: in the order of leases */
+    bool whole;      /* `known` is the queue; else all of it up to and with `to` */
+    struct place to;
+    struct places known;
 };
 
 struct bounds {

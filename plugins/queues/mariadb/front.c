@@ -34,11 +34,11 @@ static void front_known(struct store *s, struct front *f)
     const struct bound *x = bound_of(s, f);
     bool some;
     sql_add(&s->q, "SELECT " DISPATCH_COLUMNS " FROM ai_job_dispatches d FORCE INDEX (PRIMARY) WHERE d.id IN (");
-    for (uint32_t i = 0; i < x->n && i < f->limit; i++)
-        sql_add(&s->q, i ? ",%l" : "%l", x->known[i].id);
+    for (uint32_t i = 0; i < x->known.n && i < f->limit; i++)
+        sql_add(&s->q, i ? ",%l" : "%l", x->known.at[i].id);
     sql_add(&s->q, ") AND d.status=2");
     front_pick(s, f, &some);
-    f->rest = x->n > f->limit;
+    f->rest = x->known.n > f->limit;
 }
 
 void front_add(struct store *s, struct front *f)

@@ -115,7 +115,7 @@ static uint32_t front_limit(const struct store *s, const struct front *f)
     uint32_t want = (uint32_t)f->want + 1, ahead = KNOWN_AHEAD * want;
     if (f->by_id || pools_any(s) || !bounds_quiet(s) || store_clock_ms() < s->blind_rest_ms)
         return want;
-    ahead = ahead < KNOWN_READ ? KNOWN_READ : ahead > KNOWN_MAX ? KNOWN_MAX : ahead;
+    ahead = ahead < KNOWN_READ ? KNOWN_READ : ahead > KNOWN_READ_MAX ? KNOWN_READ_MAX : ahead;
     return want > ahead ? want : ahead;
 }
 
