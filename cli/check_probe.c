@@ -4,7 +4,7 @@
 
 #include "child.h"
 #include "log/err.h"
-#include "worker/runner_spawn.h"
+#include "spawn/runner_spawn.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

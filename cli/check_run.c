@@ -10,8 +10,8 @@
 #include "log/err.h"
 #include "runner/frame.h"
 #include "schema/schema.h"
+#include "spawn/runner_spawn.h"
 #include "transfer.h"
-#include "worker/runner_spawn.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>

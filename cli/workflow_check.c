@@ -4,8 +4,8 @@
 #include "child.h"
 #include "log/err.h"
 #include "plugin_file.h"
+#include "spawn/runner_spawn.h"
 #include "vetting/vet.h"
-#include "worker/runner_spawn.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>

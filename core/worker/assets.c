@@ -2,8 +2,8 @@
 #include "assets/asset_place.h"
 #include "log/err.h"
 #include "log/log.h"
+#include "spawn/scratch.h"
 #include "worker/assets_priv.h"
-#include "worker/scratch.h"
 
 #include <assert.h>
 #include <errno.h>

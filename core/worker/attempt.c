@@ -2,8 +2,8 @@
 /* attempt.c - the life of one lease, from the poll's answer to its end. */
 #include "log/err.h"
 #include "log/log.h"
+#include "spawn/scratch.h"
 #include "worker/attempt_priv.h"
-#include "worker/scratch.h"
 #include "worker/trial.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
 
 #include "log/err.h"
 #include "log/log.h"
-#include "worker/runner_spawn.h"
+#include "spawn/runner_spawn.h"
 #include "worker/worker_priv.h"
 
 #include <errno.h>

@@ -3,8 +3,8 @@
 #include "log/err.h"
 #include "log/log.h"
 #include "pluginfile/asset.h"
+#include "spawn/scratch.h"
 #include "worker/attempt.h"
-#include "worker/scratch.h"
 #include "worker/worker_priv.h"
 
 #include <errno.h>

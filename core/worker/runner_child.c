@@ -5,7 +5,7 @@
 #include "log/json.h"
 #include "log/log.h"
 #include "runner/frame.h"
-#include "worker/runner_spawn.h"
+#include "spawn/runner_spawn.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -9,7 +9,7 @@
 #define WORKER_RUNNER_CHILD_H
 
 #include "loop/loop.h"
-#include "worker/runner_spawn.h"
+#include "spawn/runner_spawn.h"
 
 struct runner_child;
 struct json_object;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/scratch.h"
+#include "spawn/scratch.h"
 
 #include "log/err.h"
 

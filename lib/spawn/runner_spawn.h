@@ -3,8 +3,8 @@
  * runner_spawn.h - a fresh bp-runner process: own process group, no file of ours but its socket, and an environment
  * without our secrets.
  */
-#ifndef WORKER_RUNNER_SPAWN_H
-#define WORKER_RUNNER_SPAWN_H
+#ifndef SPAWN_RUNNER_SPAWN_H
+#define SPAWN_RUNNER_SPAWN_H
 
 #include <bp/plugin.h>
 #include <sys/types.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* scratch.h - private directories that come and go with a job or a runner. */
-#ifndef WORKER_SCRATCH_H
-#define WORKER_SCRATCH_H
+#ifndef SPAWN_SCRATCH_H
+#define SPAWN_SCRATCH_H
 
 #include <bp/plugin.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/runner_spawn.h"
+#include "spawn/runner_spawn.h"
 
 #include "log/err.h"
 #include "log/json.h"
