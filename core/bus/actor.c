@@ -39,6 +39,11 @@ struct actor *actor_new(struct bus *b, const struct actor_spec *spec, struct bp_
                         .n_threads = spec->threads};
     pthread_mutex_init(&a->lock, NULL);
     pthread_cond_init(&a->has_work, NULL);
+    TAILQ_INIT(&a->mailbox);
+    TAILQ_INIT(&a->finished);
+    TAILQ_INIT(&a->replying);
+    TAILQ_INIT(&a->corked);
+    STAILQ_INIT(&a->early);
     a->name = strdup(spec->name);
     a->threads = calloc(spec->threads, sizeof *a->threads);
     a->batch_room = calloc((size_t)spec->threads * spec->batch_max, sizeof(struct request *));
@@ -57,7 +62,7 @@ struct actor *actor_new(struct bus *b, const struct actor_spec *spec, struct bp_
 static void put(struct actor *a, struct request_list *l, uint32_t n)
 {
     pthread_mutex_lock(&a->lock);
-    list_append(&a->mailbox, l);
+    TAILQ_CONCAT(&a->mailbox, l, in_list);
     atomic_fetch_add_explicit(&a->waiting, n, memory_order_relaxed);
     /* One signal for each sleeper: those already called need no second one, however much comes meanwhile. */
     int call = a->sleeping > a->woken;
@@ -70,15 +75,15 @@ static void put(struct actor *a, struct request_list *l, uint32_t n)
 
 void actor_send(struct actor *a, struct request *r)
 {
-    struct request_list one = {0};
+    struct request_list one = TAILQ_HEAD_INITIALIZER(one);
     if (a->bus->corks > 0) {
         r->group = a->group;
         a->group = 0;
-        list_push(&a->corked, r);
+        TAILQ_INSERT_TAIL(&a->corked, r, in_list);
         a->n_corked++;
         return;
     }
-    list_push(&one, r);
+    TAILQ_INSERT_TAIL(&one, r, in_list);
     put(a, &one, 1);
 }
 
@@ -98,7 +103,7 @@ void bus_uncork(struct bus *b)
         uint32_t n = a->n_corked;
         a->n_corked = a->group = 0;
         if (n > 0 && n <= a->batch_max)
-            a->corked.head->group = n;
+            TAILQ_FIRST(&a->corked)->group = n;
         if (n > 0)
             put(a, &a->corked, n);
     }
@@ -109,7 +114,7 @@ int actor_withdraw(struct actor *a, struct request *r)
     pthread_mutex_lock(&a->lock);
     int mine = !r->taken;
     if (mine) {
-        list_remove(&a->mailbox, r);
+        TAILQ_REMOVE(&a->mailbox, r, in_list);
         atomic_fetch_sub_explicit(&a->waiting, 1, memory_order_relaxed);
     }
     pthread_mutex_unlock(&a->lock);
@@ -125,24 +130,55 @@ static void orphan_post_ran(struct actor *a)
 
 /* ---- replies ---- */
 
+/* The next to be told early: behind all replies that were there before. */
+static struct request *pop_early(struct actor *a)
+{
+    pthread_mutex_lock(&a->lock);
+    struct request *r = STAILQ_FIRST(&a->early);
+    if (r && r->early_after > a->n_replied)
+        r = NULL;
+    if (r)
+        STAILQ_REMOVE_HEAD(&a->early, in_early);
+    pthread_mutex_unlock(&a->lock);
+    return r;
+}
+
+static void tell_early(struct request *r)
+{
+    const struct bp_err ok = {0};
+    if (r->early && !atomic_load_explicit(&r->answered, memory_order_relaxed))
+        r->early(r->args, &ok, r->arg);
+}
+
 static void deliver(struct actor *a)
 {
     int64_t start = mono_us(), now = start;
-    struct request *r;
-    while (now - start < REPLY_TURN_US && (r = list_pop(&a->replying))) {
-        const char *name = r->name;
-        request_reply_one(r);
+    struct request *early = NULL, *r;
+    while (now - start < REPLY_TURN_US && ((early = pop_early(a)) || (r = list_pop(&a->replying)))) {
+        const char *name = early ? early->name : r->name;
+        if (early)
+            tell_early(early);
+        else
+            request_reply_one(r);
+        a->n_replied += !early;
         now = loop_lap(a->bus->loop, name, now);
     }
 }
 
-static void repost(struct actor *a)
+void actor_post_replies(struct actor *a)
 {
-    pthread_mutex_lock(&a->lock);
-    if (!a->reply_posted) {
+    if (!a->reply_posted && !a->orphan) {
         a->reply_posted = 1;
         loop_post(a->bus->loop, "bus.replies", actor_replies, a);
     }
+}
+
+/* What this turn had no time for. */
+static void repost(struct actor *a)
+{
+    pthread_mutex_lock(&a->lock);
+    if (!TAILQ_EMPTY(&a->replying) || !STAILQ_EMPTY(&a->early))
+        actor_post_replies(a);
     pthread_mutex_unlock(&a->lock);
 }
 
@@ -151,7 +187,7 @@ void actor_replies(void *arg)
     struct actor *a = arg;
     pthread_mutex_lock(&a->lock);
     a->reply_posted = 0;
-    list_append(&a->replying, &a->finished);
+    TAILQ_CONCAT(&a->replying, &a->finished, in_list);
     pthread_mutex_unlock(&a->lock);
     if (a->orphan) {
         orphan_post_ran(a);
@@ -160,8 +196,7 @@ void actor_replies(void *arg)
     a->in_replies = 1;
     deliver(a);
     a->in_replies = 0;
-    if (a->replying.head)
-        repost(a);
+    repost(a);
     actor_free_if_asked(a);
 }
 
@@ -249,7 +284,7 @@ static int stop_now(struct actor *a, struct request_list *dropped)
     pthread_mutex_lock(&a->lock);
     a->orphan = 1;
     a->stop = 1;
-    list_append(dropped, &a->mailbox);
+    TAILQ_CONCAT(dropped, &a->mailbox, in_list);
     atomic_store(&a->waiting, 0);
     int stuck = a->running > 0;
     pthread_cond_broadcast(&a->has_work);
@@ -261,7 +296,7 @@ static int stop_now(struct actor *a, struct request_list *dropped)
 void actor_abandon(struct actor *a)
 {
     struct bus *b = a->bus;
-    struct request_list dropped = {0};
+    struct request_list dropped = TAILQ_HEAD_INITIALIZER(dropped);
     unlink_from_bus(a);
     int stuck = stop_now(a, &dropped);
     drop_all(b, &dropped);

@@ -13,6 +13,7 @@ struct bus *bus_new(struct loop *l)
         return NULL;
     b->magic = BUS_MAGIC;
     b->loop = l;
+    TAILQ_INIT(&b->free_requests);
     if (recent_open(&b->recent) < 0 || deadlines_open(&b->deadlines, l, request_timed_out) < 0) {
         recent_close(&b->recent);
         free(b);
@@ -41,11 +42,8 @@ void bus_free(struct bus *b)
     while (b->actors)
         actor_abandon(b->actors); /* and with them their services */
     bus_free_events(b);
-    while (b->free_requests) {
-        struct request *r = b->free_requests;
-        b->free_requests = r->next;
+    for (struct request *r; (r = list_pop(&b->free_requests));)
         free(r);
-    }
     deadlines_close(&b->deadlines);
     b->magic = 0;
     loop_post(b->loop, "bus.free", free_last, b);

@@ -118,7 +118,9 @@ typedef void (*request_reply)(void *args, const struct bp_err *err, void *arg);
 /*
  * args is owned by the request from bus_request() on (also when that fails) and freed with args_free on the loop after
  * the reply, or, after a timeout, when the actor is done with it. `late`, if set, is called on the loop instead of the
- * reply when the actor finished after the deadline (a lease granted to nobody must be given back).
+ * reply when the actor finished after the deadline (a lease granted to nobody must be given back). `early`, if set, is
+ * called on the loop, with BP_OK and at most once, when the actor said request_early(): always before the reply, never
+ * behind a timeout. The reply still comes, with what the batch came to.
  */
 struct request_spec {
     const char *service; /* "queue", "objects", ... */
@@ -128,6 +130,7 @@ struct request_spec {
     void (*args_free)(void *args); /* may be NULL */
     request_reply reply;           /* may be NULL */
     request_reply late;            /* may be NULL */
+    request_reply early;           /* may be NULL */
     void *arg;
     int64_t timeout_ms; /* > 0 */
 };
@@ -153,6 +156,8 @@ void *request_args(struct request *r);
 const void *request_table(struct request *r);
 void *request_inst(struct request *r);
 void request_done(struct request *r, int rc, const struct bp_err *err); /* err may be NULL when rc is 0 */
+/* What `early` looks at is ready, and is only read from now on, by this thread too. Once, before request_done(). */
+void request_early(struct request *r);
 
 /* ---- services: name -> provider, flipped by the host ---- */
 /* Routes `service` to the actor with this facet table and instance; actor NULL: no provider. [loop] */

@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #define BUS_MAGIC          0x62757331U
 #define SUBSCRIPTION_MAGIC 0x73756273U
@@ -39,6 +40,8 @@ struct event_queue {
     struct event_box *head, *tail;
 };
 
+TAILQ_HEAD(request_list, request);
+
 struct bus {
     uint32_t magic;
     struct loop *loop;
@@ -53,7 +56,7 @@ struct bus {
     /* requests */
     struct service *services;
     struct actor *actors;
-    struct request *free_requests;
+    struct request_list free_requests;
     uint32_t n_free;
     uint32_t corks;
     struct deadlines deadlines;
@@ -70,8 +73,8 @@ struct event_box {
 
 /*
  * A request is in exactly one place: a mailbox, a batch on an actor's thread, the actor's list of done ones, or the
- * bus's free list. Its reply is delivered once: `answered` is set by whichever of reply and deadline comes first, both
- * on the loop.
+ * bus's free list; until its reply it may stand in the actor's line of early ones, too. Its reply is delivered once:
+ * `answered` is set by whichever of reply and deadline comes first, both on the loop.
  */
 struct request {
     uint32_t magic;
@@ -80,7 +83,9 @@ struct request {
     uint8_t ran, done;     /* the actor's, until it hands the request back */
     atomic_uchar answered; /* set on the loop; the actor may look, to spare itself work nobody waits for */
     uint32_t group;        /* of the first of a group or a cork: so many stand in one batch */
-    struct request *next, *prev;
+    TAILQ_ENTRY(request) in_list;
+    STAILQ_ENTRY(request) in_early; /* guarded by the actor's lock, as the next */
+    uint64_t early_after;           /* replies that come before */
     struct deadline deadline;
     int64_t timeout_ms;
     struct actor *actor;
@@ -90,13 +95,9 @@ struct request {
     request_run run;
     void *args;
     void (*args_free)(void *args);
-    request_reply reply, late;
+    request_reply reply, late, early;
     void *arg;
     struct bp_err err;
-};
-
-struct request_list {
-    struct request *head, *tail;
 };
 
 struct actor {
@@ -114,6 +115,8 @@ struct actor {
     pthread_mutex_t lock;
     pthread_cond_t has_work;
     struct request_list mailbox, finished;
+    STAILQ_HEAD(, request) early;
+    uint64_t n_done; /* handed back */
     atomic_uint waiting;
     uint32_t running, sleeping, woken, n_rooms_taken;
     int stop, reply_posted, orphan;
@@ -121,6 +124,7 @@ struct actor {
     int64_t busy_us;
     /* The loop's. */
     struct request_list replying, corked;
+    uint64_t n_replied; /* of n_done */
     uint32_t n_corked;
     uint32_t group;       /* the size of the group that begins with the next request */
     uint32_t outstanding; /* accepted, not yet back */
@@ -131,14 +135,10 @@ struct actor {
     int64_t last_error_ms;
 };
 
-void list_push(struct request_list *l, struct request *r);
-void list_remove(struct request_list *l, struct request *r);
-struct request *list_pop(struct request_list *l);
-void list_append(struct request_list *l, struct request_list *more);
-
 /* request.c */
-void request_timed_out(struct deadline *d); /* the wheel's callback */
-void request_reply_one(struct request *r);  /* delivers what the actor handed back, frees args, recycles */
+struct request *list_pop(struct request_list *l); /* NULL when it is empty */
+void request_timed_out(struct deadline *d);       /* the wheel's callback */
+void request_reply_one(struct request *r);        /* delivers what the actor handed back, frees args, recycles */
 void request_release(struct bus *b, struct request *r);
 /* actor.c */
 void actor_send(struct actor *a, struct request *r);
@@ -149,7 +149,8 @@ void actor_abandon(struct actor *a);
 /* thread.c */
 int actor_threads_start(struct actor *a, struct bp_err *err);
 void actor_threads_join(struct actor *a);
-void actor_replies(void *arg); /* posted to the loop */
+void actor_replies(void *arg);            /* posted to the loop */
+void actor_post_replies(struct actor *a); /* with the lock held */
 /* bus.c */
 struct service *bus_find(struct bus *b, const char *name); /* NULL: no provider now */
 void bus_unroute(struct bus *b, struct actor *a);

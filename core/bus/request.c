@@ -8,57 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-void list_push(struct request_list *l, struct request *r)
-{
-    r->next = NULL;
-    r->prev = l->tail;
-    if (l->tail)
-        l->tail->next = r;
-    else
-        l->head = r;
-    l->tail = r;
-}
-
-void list_remove(struct request_list *l, struct request *r)
-{
-    if (r->prev)
-        r->prev->next = r->next;
-    else
-        l->head = r->next;
-    if (r->next)
-        r->next->prev = r->prev;
-    else
-        l->tail = r->prev;
-    r->next = r->prev = NULL;
-}
-
 struct request *list_pop(struct request_list *l)
 {
-    struct request *r = l->head;
+    struct request *r = TAILQ_FIRST(l);
     if (r)
-        list_remove(l, r);
+        TAILQ_REMOVE(l, r, in_list);
     return r;
-}
-
-void list_append(struct request_list *l, struct request_list *more)
-{
-    if (!more->head)
-        return;
-    more->head->prev = l->tail;
-    if (l->tail)
-        l->tail->next = more->head;
-    else
-        l->head = more->head;
-    l->tail = more->tail;
-    *more = (struct request_list){0};
 }
 
 static struct request *take_free(struct bus *b)
 {
-    struct request *r = b->free_requests;
+    struct request *r = list_pop(&b->free_requests);
     if (!r)
         return malloc(sizeof *r);
-    b->free_requests = r->next;
     b->n_free--;
     return r;
 }
@@ -77,6 +39,7 @@ static struct request *make(struct bus *b, const struct request_spec *spec)
     r->args_free = spec->args_free;
     r->reply = spec->reply;
     r->late = spec->late;
+    r->early = spec->early;
     r->arg = spec->arg;
     r->err.rc = 0;
     r->err.text[0] = 0;
@@ -92,8 +55,7 @@ void request_release(struct bus *b, struct request *r)
         free(r);
         return;
     }
-    r->next = b->free_requests;
-    b->free_requests = r;
+    TAILQ_INSERT_HEAD(&b->free_requests, r, in_list);
     b->n_free++;
 }
 
@@ -178,13 +140,6 @@ static int is_fault(int rc)
     return rc == BP_FAIL || rc == BP_TIMEOUT || rc == BP_IO || rc == BP_NOSPACE || rc == BP_NOMEM;
 }
 
-static void note_outcome(struct actor *a, int rc)
-{
-    if (is_fault(rc))
-        a->last_error_ms = loop_now_ms(a->bus->loop);
-    a->served++;
-}
-
 void request_timed_out(struct deadline *d)
 {
     struct request *r = (struct request *)((char *)d - offsetof(struct request, deadline));
@@ -212,7 +167,9 @@ void request_reply_one(struct request *r)
     assert(r->magic == REQUEST_MAGIC && r->done);
     deadline_clear(&b->deadlines, &r->deadline);
     if (!atomic_load_explicit(&r->answered, memory_order_relaxed)) {
-        note_outcome(a, r->err.rc);
+        if (is_fault(r->err.rc))
+            a->last_error_ms = loop_now_ms(b->loop);
+        a->served++;
         if (r->reply)
             r->reply(r->args, &r->err, r->arg);
     } else if (r->ran && r->late) {
@@ -237,6 +194,16 @@ const void *request_table(struct request *r)
 void *request_inst(struct request *r)
 {
     return r->inst;
+}
+
+void request_early(struct request *r)
+{
+    struct actor *a = r->actor;
+    pthread_mutex_lock(&a->lock);
+    r->early_after = a->n_done;
+    STAILQ_INSERT_TAIL(&a->early, r, in_early);
+    actor_post_replies(a);
+    pthread_mutex_unlock(&a->lock);
 }
 
 void request_done(struct request *r, int rc, const struct bp_err *err)

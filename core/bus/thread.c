@@ -26,7 +26,7 @@ static uint32_t share(const struct actor *a, uint32_t before)
 /* Not behind those n: a direct call stands alone in its batch, and a group is not torn apart. */
 static int waits_for_the_next(const struct actor *a, uint32_t n)
 {
-    const struct request *r = a->mailbox.head;
+    const struct request *r = TAILQ_FIRST(&a->mailbox);
     return n > 0 && (r->direct || r->group > a->batch_max - n);
 }
 
@@ -53,12 +53,10 @@ static void hand_back(struct actor *a, struct request_list *done, uint32_t n, in
 {
     pthread_mutex_lock(&a->lock);
     a->running -= n;
+    a->n_done += n;
     a->busy_us += busy_us;
-    list_append(&a->finished, done);
-    if (!a->reply_posted && !a->orphan) {
-        a->reply_posted = 1;
-        loop_post(a->bus->loop, "bus.replies", actor_replies, a);
-    }
+    TAILQ_CONCAT(&a->finished, done, in_list);
+    actor_post_replies(a);
     pthread_mutex_unlock(&a->lock);
 }
 
@@ -76,12 +74,12 @@ static void run_one(struct request *r)
 
 static void run_each(struct actor *a, struct request **batch, uint32_t n)
 {
-    struct request_list done = {0};
+    struct request_list done = TAILQ_HEAD_INITIALIZER(done);
     int64_t since = mono_us();
     uint32_t unsent = 0;
     for (uint32_t i = 0; i < n; i++) {
         run_one(batch[i]);
-        list_push(&done, batch[i]);
+        TAILQ_INSERT_TAIL(&done, batch[i], in_list);
         unsent++;
         int64_t now = mono_us();
         if (now - since >= HAND_BACK_US || i + 1 == n) {
@@ -95,13 +93,13 @@ static void run_each(struct actor *a, struct request **batch, uint32_t n)
 /* Returns n when it was quick, else 0. */
 static uint32_t run_batch(struct actor *a, struct request **batch, uint32_t n)
 {
-    struct request_list done = {0};
+    struct request_list done = TAILQ_HEAD_INITIALIZER(done);
     int64_t since = mono_us();
     a->batch(batch, n, a->batch_arg);
     for (uint32_t i = 0; i < n; i++) {
         if (!batch[i]->done)
             request_done(batch[i], BP_FAIL, NULL);
-        list_push(&done, batch[i]);
+        TAILQ_INSERT_TAIL(&done, batch[i], in_list);
     }
     int64_t took = mono_us() - since;
     hand_back(a, &done, n, took);
@@ -111,7 +109,7 @@ static uint32_t run_batch(struct actor *a, struct request **batch, uint32_t n)
 /* With the lock held; 0: the thread ends. */
 static int wait_for_work(struct actor *a, uint32_t *before)
 {
-    while (!a->mailbox.head && !a->stop) {
+    while (TAILQ_EMPTY(&a->mailbox) && !a->stop) {
         *before = 0;
         a->sleeping++;
         pthread_cond_wait(&a->has_work, &a->lock);

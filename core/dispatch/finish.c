@@ -312,17 +312,51 @@ static void proceed(struct finish *f)
 
 /* ---- which job is it ---- */
 
-static void job_read(struct ask *a, struct bp_op *op, const struct bp_err *err)
+static void note_job(struct finish *f, const char *tenant, const char *workflow, const char *output_key)
+{
+    const struct workflow *w = host_workflow(f->ask.d->host, workflow);
+    f->tenant = copy(tenant);
+    f->workflow = copy(workflow);
+    f->output_key = copy(output_key);
+    f->produces = w && json_str(w->manifest, "produces", NULL) != NULL;
+}
+
+static void lease_read(struct ask *a, struct bp_op *op, const struct bp_err *err)
 {
     struct finish *f = (struct finish *)a;
     if (did_fail(f, err))
         return;
+    const struct bp_op_extend *e = &op->u.extend;
+    note_job(f, e->tenant, e->workflow, e->output_key);
+    f->live = 1;
+    proceed(f);
+}
+
+/* Its submit may be on the way to the disk at another controller, which handed the lease over before: what only reads
+ * does not see the job then, what writes waits for it. */
+static void look_for_lease(struct finish *f)
+{
+    struct queue_call *q = queue_call_new(BP_OP_EXTEND, dispatch_now(f->ask.d));
+    struct bp_op_extend *e = &queue_call_op(q)->u.extend;
+    e->id = f->id;
+    e->token = queue_call_str(q, f->token);
+    e->worker_id = queue_call_str(q, f->worker);
+    e->ttl_ms = f->ask.d->set.ttl_ms;
+    e->progress = -1;
+    ask_queue(&f->ask, q, lease_read);
+}
+
+static void job_read(struct ask *a, struct bp_op *op, const struct bp_err *err)
+{
+    struct finish *f = (struct finish *)a;
+    if (err->rc == BP_NOTFOUND) {
+        look_for_lease(f);
+        return;
+    }
+    if (did_fail(f, err))
+        return;
     const struct bp_job_row *job = op->u.get.job;
-    const struct workflow *w = host_workflow(a->d->host, job->workflow);
-    f->tenant = copy(job->tenant);
-    f->workflow = copy(job->workflow);
-    f->output_key = copy(job->output_key);
-    f->produces = w && json_str(w->manifest, "produces", NULL) != NULL;
+    note_job(f, job->tenant, job->workflow, job->output_key);
     /* only the holder learns whether an object is there */
     f->live = job->status == BP_JOB_LEASED && job->lease_token && strcmp(job->lease_token, f->token) == 0 &&
               job->worker && strcmp(job->worker, f->worker) == 0;

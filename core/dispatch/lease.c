@@ -18,16 +18,66 @@
 struct lease_trip {
     struct dispatch *d;
     struct bus *bus;
-    lease_reply fn;
+    lease_reply fn; /* NULL: it was told early */
     void *arg;
 };
+
+/* Counts and publishes a granted lease. */
+static void announce(struct dispatch *d, const struct bp_job_row *job)
+{
+    int64_t due = job->not_before_ms > job->created_ms ? job->not_before_ms : job->created_ms;
+    int64_t wait = job->leased_ms > due ? job->leased_ms - due : 0;
+    d->counters.leased++;
+    sweeper_expect(d->sweeper, job->lease_expires_ms);
+    bus_publish(d->bus, EVENT_JOB_LEASED, job->id, job->tenant, job->workflow, job->worker, (int64_t)job->attempts,
+                wait);
+}
+
+static void hold_all(struct dispatch *d, const struct bp_op_lease *l)
+{
+    for (uint32_t i = 0; !d->dead && i < l->count; i++)
+        held_put(d, &l->jobs[i]);
+}
+
+/* The worker has it already, and starts, while the store commits the jobs with their lease. It is known, so that what
+ * the worker says next is not asked for twice, but no one else is told before the job itself was accepted. */
+static void granted_early(struct bp_op *op, const struct bp_err *err, void *arg)
+{
+    struct lease_trip *t = arg;
+    lease_reply fn = t->fn;
+    t->fn = NULL;
+    hold_all(t->d, &op->u.lease);
+    fn(&op->u.lease, err, t->arg);
+}
+
+/* What a worker was told of was not committed: there are no such jobs, and it will hear that when it speaks of them.
+ * Nor need the queues be as empty as the lease had it. */
+static void lost(struct dispatch *d, const struct bp_op *op, const struct bp_err *err)
+{
+    for (uint32_t i = 0; op && i < op->u.lease.count; i++) {
+        const struct bp_job_row *job = &op->u.lease.jobs[i];
+        log_info(LOG_DISPATCH, "job %lld was lost before it was accepted; worker %s began it: %s", (long long)job->id,
+                 job->worker, err->text);
+        if (held_match(d, job->id, job->lease_token, job->worker))
+            held_drop(d, job->id);
+    }
+    polls_look_again(d);
+}
 
 static void replied(struct bp_op *op, const struct bp_err *err, void *arg)
 {
     struct lease_trip *t = arg;
     struct dispatch *d = t->d;
+    int good = err->rc == BP_OK && op;
     t->d = NULL;
-    t->fn(err->rc == BP_OK && op ? &op->u.lease : NULL, err, t->arg);
+    if (good && t->fn)
+        hold_all(d, &op->u.lease);
+    for (uint32_t i = 0; good && !d->dead && i < op->u.lease.count; i++)
+        announce(d, &op->u.lease.jobs[i]);
+    if (t->fn)
+        t->fn(good ? &op->u.lease : NULL, err, t->arg);
+    else if (!good && !d->dead)
+        lost(d, op, err);
     dispatch_unref(d);
 }
 
@@ -56,7 +106,7 @@ static void granted_late(struct bp_op *op, const struct bp_err *err, void *arg)
 {
     struct lease_trip *t = arg;
     const struct bp_op_lease *l = &op->u.lease;
-    for (uint32_t i = 0; err->rc == BP_OK && i < l->count; i++) {
+    for (uint32_t i = 0; err->rc == BP_OK && t->fn && i < l->count; i++) {
         struct bp_err lost = {0};
         struct queue_call *q = give_back_call(op->now_ms, l->jobs[i].id, l->jobs[i].lease_token, l->worker_id,
                                               "granted after the request's deadline");
@@ -145,6 +195,7 @@ int lease_send(struct dispatch *d, const struct lease_ask *ask, struct bp_err *e
     fill_worker(d, q, l, ask);
     fill_tokens(q, l, output_extension(d, ask->worker));
     queue_call_on_late(q, granted_late);
+    queue_call_on_early(q, granted_early);
     struct lease_trip *t = queue_call_mem(q, sizeof *t);
     *t = (struct lease_trip){d, d->bus, ask->fn, ask->arg};
     dispatch_ref(d);
@@ -197,17 +248,6 @@ void lease_give_back(struct dispatch *d, int64_t id, const char *token, const ch
         return;
     say_lost(id, &err);
     dispatch_unref(d);
-}
-
-void lease_announce(struct dispatch *d, const struct bp_job_row *job)
-{
-    int64_t due = job->not_before_ms > job->created_ms ? job->not_before_ms : job->created_ms;
-    int64_t wait = job->leased_ms > due ? job->leased_ms - due : 0;
-    d->counters.leased++;
-    held_put(d, job);
-    sweeper_expect(d->sweeper, job->lease_expires_ms);
-    bus_publish(d->bus, EVENT_JOB_LEASED, job->id, job->tenant, job->workflow, job->worker, (int64_t)job->attempts,
-                wait);
 }
 
 double lease_heartbeat_s(const struct dispatch *d)

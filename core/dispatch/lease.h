@@ -2,8 +2,10 @@
 /*
  * lease.h - taking leases for a worker, telling it about them, and giving back those that reach nobody.
  *
- * A lease dies exactly once: by finishing, by expiry, or with its job. A lease granted to a caller who is gone is given
- * back as an interruption at once: its attempt does not count. All [loop].
+ * A lease dies exactly once: by finishing, by expiry, or with its job. A lease of jobs that the same transaction
+ * submits reaches its worker before the commit; everybody else hears of it, and of the jobs before it, when that is
+ * done. A lease granted to a caller who is gone is given back as an interruption at once: its attempt does not count.
+ * All [loop].
  */
 #ifndef DISPATCH_LEASE_H
 #define DISPATCH_LEASE_H
@@ -12,7 +14,8 @@
 #include "dispatch/urls.h"
 
 /* lease is NULL unless err->rc is BP_OK; borrowed for the call. Also called when the engine is dead by then: the callee
- * then only frees. Called exactly once, never before lease_send() returned, unless lease_send() failed. */
+ * then only frees. Called exactly once, perhaps before the commit, never before lease_send() returned, unless
+ * lease_send() failed. */
 typedef void (*lease_reply)(const struct bp_op_lease *lease, const struct bp_err *err, void *arg);
 
 /* Asks the store for up to max (1..64) jobs of the worker's workflows. */
@@ -32,8 +35,6 @@ int lease_may_find(struct dispatch *d, const struct lease_ask *ask);
 int lease_send(struct dispatch *d, const struct lease_ask *ask, struct bp_err *err);
 /* Gives one lease back. */
 void lease_give_back(struct dispatch *d, int64_t id, const char *token, const char *worker_id, const char *reason);
-/* Counts and publishes a granted lease. */
-void lease_announce(struct dispatch *d, const struct bp_job_row *job);
 /* The job as the worker gets it; the URLs it needs are added to urls and arrive with its signing. The caller's. */
 struct json_object *lease_payload(struct dispatch *d, const struct bp_job_row *job, const char *provider,
                                   struct url_set *urls);

@@ -214,7 +214,6 @@ static struct url_set *build_answer(struct poll *p, const struct bp_op_lease *l)
     p->grants = calloc(l->count, sizeof *p->grants);
     assert(p->grants);
     for (uint32_t i = 0; i < l->count; i++) {
-        lease_announce(d, &l->jobs[i]);
         p->grants[i].id = l->jobs[i].id;
         snprintf(p->grants[i].token, sizeof p->grants[i].token, "%s", l->jobs[i].lease_token);
         p->n_grants++;
@@ -448,6 +447,11 @@ static void look_again(struct lane *lane, void *arg)
     probe(lane, arg);
 }
 
+void polls_look_again(struct dispatch *d)
+{
+    lanes_each(d, look_again, d);
+}
+
 /* What came up, or was released, may have jobs that no lease asked for until now. */
 static void on_plugin(const struct event_msg *e, void *arg)
 {
@@ -459,7 +463,7 @@ static void on_plugin(const struct event_msg *e, void *arg)
         all->released_ms = dispatch_now(all->d);
         end_waiting(all, has_exceptions, NULL, "No jobs available"); /* it is told of the release by that */
     }
-    lanes_each(all->d, look_again, all->d);
+    polls_look_again(all->d);
 }
 
 struct polls *polls_new(struct dispatch *d)

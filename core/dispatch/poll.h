@@ -35,6 +35,8 @@ void polls_free(struct polls *p);
 uint32_t poll_arrived(struct dispatch *d, struct lane *lane, uint32_t jobs);
 /* One waiting poll of each lane looks: for stores that cannot be watched. */
 void polls_probe(struct dispatch *d);
+/* The same, and no lane is taken for empty any more. */
+void polls_look_again(struct dispatch *d);
 /* Polls of workers at capacity ask again where jobs are queued: a lease may have ended at another controller. */
 void polls_retry_capped(struct dispatch *d);
 /* A lease of this worker ended: its poll that waits for capacity asks again. */

@@ -57,26 +57,32 @@ static const char *results_wrong(const struct bp_op *op)
     }
 }
 
-/* An op that claims success has given its memory away, whatever it wrote in it. */
-static void results_drop(struct bp_op *op)
-{
-    void **memory = bp_op_memory(op);
-    if (memory)
-        free(*memory);
-}
-
 static void tell(const struct queue_watch *w, const char *what)
 {
     if (w && w->fault)
         w->fault(w->arg, what);
 }
 
+int32_t queue_op_early(struct bp_self *self, struct bp_op *op)
+{
+    (void)self;
+    struct queue_call *q = queue_call_of(op);
+    struct request *r = q->request;
+    if (!r || op->err.rc != BP_OK || results_wrong(op))
+        return BP_UNSUPPORTED;
+    q->request = NULL;
+    q->was_early = 1;
+    request_early(r);
+    return BP_OK;
+}
+
 /* Looks at an op's outcome, which may be nonsense. */
 static void op_check(struct bp_op *op, const struct queue_watch *w)
 {
+    void **memory = bp_op_memory(op);
     const char *wrong = rc_known(op->err.rc) ? NULL : "answered an operation with an unknown code";
-    if (!wrong && op->err.rc == BP_OK && (wrong = results_wrong(op)))
-        results_drop(op);
+    if (!wrong && op->err.rc == BP_OK && (wrong = results_wrong(op)) && memory)
+        free(*memory); /* one that claims success has given it away, whatever it wrote in it */
     op->err.text[sizeof(op->err.text) - 1] = '\0';
     if (wrong) {
         tell(w, wrong);
@@ -88,12 +94,13 @@ static void op_check(struct bp_op *op, const struct queue_watch *w)
 static void batch_done(struct request **batch, uint32_t n, const struct queue_watch *w)
 {
     for (uint32_t i = 0; i < n; i++) {
-        for (struct queue_call *q = request_args(batch[i]); q; q = queue_call_next(q)) {
-            queue_call_take(q);
-            op_check(queue_call_op(q), w);
-        }
-        const struct bp_err *err = &queue_call_op(request_args(batch[i]))->err;
-        request_done(batch[i], err->rc, err->rc ? err : NULL);
+        struct queue_call *first = request_args(batch[i]), *q = first;
+        do {
+            q->taken = 1;
+            if (!q->was_early) /* it was looked at then */
+                op_check(&q->op, w);
+        } while ((q = q->then));
+        request_done(batch[i], first->op.err.rc, &first->op.err);
     }
 }
 
@@ -101,8 +108,8 @@ static void batch_done(struct request **batch, uint32_t n, const struct queue_wa
 static void batch_failed(struct request **batch, uint32_t n, const struct bp_err *err)
 {
     for (uint32_t i = 0; i < n; i++) {
-        for (struct queue_call *q = request_args(batch[i]); q; q = queue_call_next(q))
-            queue_call_op(q)->err = *err;
+        for (struct queue_call *q = request_args(batch[i]); q; q = q->then)
+            q->op.err = *err;
         request_done(batch[i], err->rc, err);
     }
 }
@@ -113,9 +120,12 @@ static void apply(struct request **batch, uint32_t n, const struct queue_watch *
     struct bp_err err = {0};
     const struct bp_queue *queue = request_table(batch[0]);
     uint32_t n_ops = 0;
-    for (uint32_t i = 0; i < n; i++)
-        for (struct queue_call *q = request_args(batch[i]); q; q = queue_call_next(q))
-            ops[n_ops++] = queue_call_op(q);
+    for (uint32_t i = 0; i < n; i++) {
+        struct queue_call *first = request_args(batch[i]);
+        first->request = first->early && !first->then ? batch[i] : NULL;
+        for (struct queue_call *q = first; q; q = q->then)
+            ops[n_ops++] = &q->op;
+    }
     int32_t rc = queue->apply(request_inst(batch[0]), ops, n_ops, &err);
     if (rc == BP_OK) {
         batch_done(batch, n, w);

@@ -13,9 +13,28 @@ struct queue_watch {
     void *arg;
 };
 
-/* The batch of this call took effect. */
-void queue_call_take(struct queue_call *q);
-/* What goes behind it in the same batch, or NULL. */
-struct queue_call *queue_call_next(struct queue_call *q);
+#define CALL_MAGIC   0x71c4a11dU
+#define INLINE_BYTES 384
+
+/* One allocation for the common call: the op, its reply and the first of its strings. The loop's, but for what a batch
+ * does with it until it is done. */
+struct queue_call {
+    uint32_t magic;
+    int taken, was_early;
+    struct request *request;   /* while it runs and could be handed over early */
+    uint32_t room, chunk_room; /* bytes left of `here` and of the newest chunk */
+    struct bp_op op;
+    queue_reply reply, late, early;
+    void *arg;
+    struct chunk *chunks;
+    char *chunk_at;
+    struct queue_call *then;
+    _Alignas(max_align_t) char here[INLINE_BYTES];
+};
+
+/* The call of an op. */
+struct queue_call *queue_call_of(const struct bp_op *op);
+/* bp_host.op_early. */
+int32_t queue_op_early(struct bp_self *self, struct bp_op *op);
 
 #endif

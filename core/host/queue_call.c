@@ -6,64 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CALL_MAGIC   0x71c4a11dU
-#define INLINE_BYTES 384
-#define CHUNK_BYTES  2048
+#define CHUNK_BYTES 2048
 
 struct chunk {
     struct chunk *next;
     max_align_t bytes[];
 };
 
-/* One allocation for the common call: the op, its reply and the first of its strings. */
-struct queue_call {
-    uint32_t magic;
-    int taken;
-    uint32_t room, chunk_room; /* bytes left of `here` and of the newest chunk */
-    struct bp_op op;
-    queue_reply reply, late;
-    void *arg;
-    struct chunk *chunks;
-    char *chunk_at;
-    struct queue_call *then;
-    _Alignas(max_align_t) char here[INLINE_BYTES];
-};
-
 static const char *const names[] = {
-    "queue",
-    "queue.submit",
-    "queue.lease",
-    "queue.extend",
-    "queue.complete",
-    "queue.fail",
-    "queue.requeue",
-    "queue.cancel",
-    "queue.retry",
-    "queue.get",
-    "queue.list",
-    "queue.sweep",
-    "queue.worker_put",
-    "queue.worker_auth",
-    "queue.worker_set",
-    "queue.worker_del",
-    "queue.worker_list",
-    "queue.events",
-    "queue.prune",
-    "queue.stats",
-    "queue.lead",
-    "queue.watch",
-    "queue.tenant_put",
-    "queue.tenant_list",
-    "queue.token_put",
-    "queue.token_del",
-    "queue.token_list",
-    "queue.token_auth",
-    "queue.webhook_take",
-    "queue.webhook_done",
-    "queue.place",
-    "queue.memo_put",
-    "queue.memo_list",
-};
+    "queue.other",      "queue.submit",      "queue.lease",      "queue.extend",       "queue.complete",
+    "queue.fail",       "queue.requeue",     "queue.cancel",     "queue.retry",        "queue.get",
+    "queue.list",       "queue.sweep",       "queue.worker_put", "queue.worker_auth",  "queue.worker_set",
+    "queue.worker_del", "queue.worker_list", "queue.events",     "queue.prune",        "queue.stats",
+    "queue.lead",       "queue.watch",       "queue.tenant_put", "queue.tenant_list",  "queue.token_put",
+    "queue.token_del",  "queue.token_list",  "queue.token_auth", "queue.webhook_take", "queue.webhook_done",
+    "queue.place",      "queue.memo_put",    "queue.memo_list"};
 #define NAMES ((int32_t)(sizeof(names) / sizeof(names[0])))
 
 struct queue_call *queue_call_new(int32_t kind, int64_t now_ms)
@@ -78,18 +35,16 @@ struct queue_call *queue_call_new(int32_t kind, int64_t now_ms)
     return q;
 }
 
-int queue_op_taken(const struct bp_op *op)
+struct queue_call *queue_call_of(const struct bp_op *op)
 {
-    if (!op)
-        return 0;
-    const struct queue_call *q = (const void *)((const char *)op - offsetof(struct queue_call, op));
+    struct queue_call *q = (struct queue_call *)((uintptr_t)op - offsetof(struct queue_call, op));
     assert(q->magic == CALL_MAGIC);
-    return q->taken;
+    return q;
 }
 
-void queue_call_take(struct queue_call *q)
+int queue_op_taken(const struct bp_op *op)
 {
-    q->taken = 1;
+    return op && queue_call_of(op)->taken;
 }
 
 struct bp_op *queue_call_op(struct queue_call *q)
@@ -141,6 +96,12 @@ void queue_call_on_late(struct queue_call *q, queue_reply late)
     q->late = late;
 }
 
+void queue_call_on_early(struct queue_call *q, queue_reply early)
+{
+    assert(q->magic == CALL_MAGIC);
+    q->early = early;
+}
+
 void queue_call_free(struct queue_call *q)
 {
     assert(q->magic == CALL_MAGIC);
@@ -161,19 +122,15 @@ void queue_call_then(struct queue_call *q, struct queue_call *then, queue_reply 
     q->then = then;
 }
 
-struct queue_call *queue_call_next(struct queue_call *q)
-{
-    return q->then;
-}
-
-/* An op that failed owns nothing; what a successful one returned was allocated by bp_host.alloc, that is, calloc. */
+/* An op that failed owns nothing, unless it was handed over early; what a successful one returned was allocated by
+ * bp_host.alloc, that is, calloc. */
 static void args_free(void *args)
 {
     struct queue_call *q = args;
     if (q->then)
         args_free(q->then);
     void **memory = bp_op_memory(&q->op);
-    if (memory && q->op.err.rc == BP_OK)
+    if (memory && (q->op.err.rc == BP_OK || q->was_early))
         free(*memory);
     queue_call_free(q);
 }
@@ -191,6 +148,13 @@ static void replied(void *args, const struct bp_err *err, void *arg)
         then->reply(NULL, err, then->arg);
     else
         then->reply(&then->op, then->taken ? &then->op.err : err, then->arg);
+}
+
+static void foretold(void *args, const struct bp_err *err, void *arg)
+{
+    struct queue_call *q = arg;
+    (void)args;
+    q->early(&q->op, err, q->arg);
 }
 
 static void ended_late(void *args, const struct bp_err *err, void *arg)
@@ -217,6 +181,7 @@ int queue_call_send(struct bus *b, struct queue_call *q, int64_t timeout_ms, que
         .args_free = args_free,
         .reply = replied,
         .late = ended_late,
+        .early = foretold,
         .arg = q,
         .timeout_ms = timeout_ms,
     };

@@ -20,6 +20,9 @@ void *queue_call_mem(struct queue_call *q, size_t bytes);        /* zeroed memor
 int queue_op_taken(const struct bp_op *op);
 /* Called on the loop when the op ended after the deadline, e.g. to give a lease back. */
 void queue_call_on_late(struct queue_call *q, queue_reply late);
+/* Called on the loop before the reply when the store said that the op's results are as they will be unless its batch is
+ * lost: they may be looked at as in the reply, which still comes and tells. Of a call without `then`. */
+void queue_call_on_early(struct queue_call *q, queue_reply early);
 /* `then` goes with q: in the same batch, right behind it. fn is called after q's own reply, and also when q could not
  * be sent (op NULL). then is consumed. */
 void queue_call_then(struct queue_call *q, struct queue_call *then, queue_reply fn, void *arg);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/self.h"
+#include "host/queue_batch.h"
 #include "log/err.h"
 #include "log/log.h"
 #include <assert.h>
@@ -72,11 +73,6 @@ static void *plugin_alloc(size_t bytes)
     return calloc(1, bytes ? bytes : 1);
 }
 
-static void plugin_free(void *memory)
-{
-    free(memory);
-}
-
 const struct bp_host host_table = {
     .size = sizeof(struct bp_host),
     .abi = BP_ABI_VERSION,
@@ -86,7 +82,8 @@ const struct bp_host host_table = {
     .state_dir = plugin_state_dir,
     .emit = plugin_emit,
     .alloc = plugin_alloc,
-    .free = plugin_free,
+    .free = free,
+    .op_early = queue_op_early,
 };
 
 struct bp_self *self_new(struct bus *b, const char *name, const char *settings, const char *state_dir)

@@ -78,6 +78,7 @@ struct bp_err {
 
 /* The host's handle of one running plugin; opaque, valid from start() until stop() returned. */
 struct bp_self;
+struct bp_op; /* bp/queue.h */
 
 /* What the host offers. Every call is safe from any thread of the plugin. Borrowed until stop() returned. */
 struct bp_host {
@@ -97,6 +98,12 @@ struct bp_host {
     /* The one allocator for memory that crosses to the host. alloc returns zeroed memory or NULL. */
     void *(*alloc)(size_t bytes);
     void (*free)(void *memory);
+    /* Newer than 1.0: ask with BP_HAS. Of a queue plugin, from inside apply(): this operation of the batch has been
+     * answered as it will be if the batch takes effect, so whoever waits for it may hear of it before the commit; which
+     * operations that may be, and what follows, is said in bp/queue.h. BP_OK: its results and its memory are the
+     * host's, and the plugin touches the operation no more, whatever becomes of the batch. Otherwise (BP_UNSUPPORTED:
+     * nobody wants to hear of it early) nothing happened. */
+    int32_t (*op_early)(struct bp_self *self, struct bp_op *op);
 };
 
 /* The plugin's side, exported as `const struct bp_plugin bp_plugin_v1`. */

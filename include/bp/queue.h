@@ -8,6 +8,12 @@
  * share one commit. An operation that fails (its rc is not BP_OK) changes nothing and does not disturb
  * the others.
  *
+ * A batch is durable when apply() returns, and nobody hears of it before, with one exception. A lease without `after`
+ * all of whose jobs this batch submitted may be handed over by bp_host.op_early() when all is written but the commit:
+ * should that fail, jobs and lease are lost together, nobody else knew of them, and the worker's next word is answered
+ * BP_STALE. Such a batch is not tried again inside the plugin, even if it surely did not happen. What the worker says
+ * may be in a batch that runs while this one commits, on another thread or host: it waits for that, as for any lock.
+ *
  * A state change of a leased row is one guarded statement: it matches id, lease token and worker, or it
  * does nothing and answers BP_STALE. Each state change appends its line to the job's timeline in the
  * same transaction.

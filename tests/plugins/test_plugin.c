@@ -133,6 +133,23 @@ static void lease(struct plugin *p, struct bp_op *op)
     l->jobs[0].id = 41;
 }
 
+/* Workers of these names are told early; the batch of the second is lost. BP_OK: go on. */
+static int32_t lease_early(struct plugin *p, struct bp_op *op, struct bp_err *err)
+{
+    const char *how = op->u.lease.worker_id;
+    if (strncmp(how, "early", 5) != 0)
+        return BP_OK;
+    void *memory = op->u.lease.memory;
+    int32_t rc = p->host->op_early(p->self, op);
+    p->host->log(p->self, BP_LOG_INFO, "early: %d, again: %d", rc, p->host->op_early(p->self, op));
+    if (strcmp(how, "early-lost") != 0)
+        return BP_OK;
+    if (rc != BP_OK)
+        p->host->free(memory);
+    snprintf(err->text, sizeof(err->text), "the disk is full");
+    return BP_NOSPACE;
+}
+
 static int32_t apply(void *inst, struct bp_op *const *ops, uint32_t n, struct bp_err *err)
 {
     for (uint32_t i = 0; i < n; i++) {
@@ -151,7 +168,10 @@ static int32_t apply(void *inst, struct bp_op *const *ops, uint32_t n, struct bp
         else
             ops[i]->err.rc = BP_UNSUPPORTED;
     }
-    return BP_OK;
+    int32_t rc = BP_OK;
+    for (uint32_t i = 0; !rc && i < n; i++)
+        rc = ops[i]->kind == BP_OP_LEASE ? lease_early(inst, ops[i], err) : BP_OK;
+    return rc;
 }
 
 static const struct bp_queue queue = {.size = sizeof(queue), .migrate = migrate, .apply = apply};

@@ -79,6 +79,14 @@ static void host_free(void *memory)
     free(memory);
 }
 
+static int32_t (*on_early)(struct bp_op *op);
+
+static int32_t host_op_early(struct bp_self *self, struct bp_op *op)
+{
+    (void)self;
+    return on_early ? on_early(op) : BP_UNSUPPORTED;
+}
+
 static const struct bp_host HOST = {
     .size = sizeof HOST,
     .abi = BP_ABI_VERSION,
@@ -89,6 +97,7 @@ static const struct bp_host HOST = {
     .emit = host_emit,
     .alloc = host_alloc,
     .free = host_free,
+    .op_early = host_op_early,
 };
 
 static struct fake_host *refuse(struct fake_host *h, struct bp_err *err, int32_t rc, const char *why)
@@ -183,6 +192,11 @@ void fake_host_free(void *memory)
 void fake_host_fail_alloc(long n)
 {
     fail_in = n;
+}
+
+void fake_host_on_early(int32_t (*fn)(struct bp_op *op))
+{
+    on_early = fn;
 }
 
 void fake_host_verbose(int on)

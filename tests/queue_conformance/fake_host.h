@@ -30,6 +30,8 @@ long fake_host_blocks(void);
 void fake_host_free(void *memory);
 /* The n-th allocation from now returns NULL (1: the next); 0 turns it off. */
 void fake_host_fail_alloc(long n);
+/* What bp_host.op_early() does; NULL: nobody wants to hear of anything. */
+void fake_host_on_early(int32_t (*fn)(struct bp_op *op));
 /* Prints what the plugin logs. */
 void fake_host_verbose(int on);
 

@@ -201,6 +201,9 @@ int32_t batch_pend(struct store *s, struct bp_op *op, struct job *jobs, uint32_t
     if (!p)
         return store_nomem(s);
     *p = (struct pending){.op = op, .jobs = jobs, .n = n};
+    p->early = s->early.may && op->kind == BP_OP_LEASE && !op->u.lease.after;
+    for (uint32_t i = 0; p->early && i < n; i++)
+        p->early = jobs[i].fresh;
     *s->batch.last = p;
     s->batch.last = &p->next;
     return BP_OK;
@@ -255,7 +258,7 @@ void batch_reset(struct store *s)
     b->n_plans = 0;
     b->plans = NULL;
     b->keys_known = NULL;
-    b->first = NULL;
+    b->first = b->packed = NULL;
     b->last = &b->first;
     mem_reset(&s->mem);
 }

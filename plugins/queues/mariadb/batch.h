@@ -98,6 +98,7 @@ struct pending {
     struct bp_op *op;
     struct job *jobs;
     uint32_t n;
+    bool early; /* a lease of nothing but jobs that this batch submitted */
     struct pending *next;
 };
 
@@ -147,10 +148,10 @@ struct batch {
     struct unique_known *uniques;
     struct unique_new *uniques_new;
     struct link *uniques_touched;
-    struct link *rare;          /* jobs with something in the rare columns to write */
-    struct sql withdrawn, made; /* made: tenants */
-    struct pending *first, **last;
-    struct submit_plan *plans; /* by operation of the segment */
+    struct link *rare;                      /* jobs with something in the rare columns to write */
+    struct sql withdrawn, made;             /* made: tenants */
+    struct pending *first, **last, *packed; /* packed: handed over, but for the commit */
+    struct submit_plan *plans;              /* by operation of the segment */
     uint32_t n_plans;
     struct key_known *keys_known;
     /* Rows to insert, commas between. jobs and outputs: of tenants in no pool. */
@@ -215,7 +216,11 @@ int32_t front_more(struct store *s, struct front *f);
 int32_t batch_flush(struct store *s, bool last);
 /* Writes the rows collected so far when they became many. */
 int32_t batch_spill(struct store *s);
-/* Hands over what the pending operations return, which then are no more. (hand.c) */
+/* Gives the pending operations what they return; they are `packed` then. (hand.c) */
 int32_t batch_pack(struct store *s);
+/* Is there one that need not wait for the commit? */
+bool batch_is_early(const struct store *s);
+/* Hands those over; with the commit alone to come. */
+void batch_hand_early(struct store *s);
 
 #endif

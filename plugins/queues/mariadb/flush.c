@@ -415,8 +415,9 @@ int32_t batch_flush(struct store *s, bool last)
     tables_write(s, windows);
     contents_want_text(s, &w, &s->q);
     /* What other servers are to hold must be there before the commit, and so must be handed over what is returned: a
-     * job submitted to a worker that waits needs nothing more for that, and saves a round trip. */
-    bool may = last && s->batch.begun && !contents_far_pending(s);
+     * job submitted to a worker that waits needs nothing more for that, and saves a round trip; unless the worker can
+     * have it before the commit. */
+    bool may = last && s->batch.begun && !contents_far_pending(s) && !batch_is_early(s);
     rc = may && w.n == 0 && told_from_memory(s) ? batch_pack(s) : BP_OK;
     rc = rc ? rc : flush_send(s, &w, may && !s->batch.first);
     rc = rc ? rc : contents_far(s, &w);

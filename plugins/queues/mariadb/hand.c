@@ -42,7 +42,24 @@ int32_t batch_pack(struct store *s)
                                            : get_pack(s, p->op, p->jobs);
     if (rc)
         return rc;
+    *s->batch.last = s->batch.packed;
+    s->batch.packed = s->batch.first;
     s->batch.first = NULL;
     s->batch.last = &s->batch.first;
     return BP_OK;
+}
+
+bool batch_is_early(const struct store *s)
+{
+    const struct pending *p = s->batch.first;
+    while (p && !p->early)
+        p = p->next;
+    return p != NULL;
+}
+
+void batch_hand_early(struct store *s)
+{
+    for (const struct pending *p = s->batch.packed; p; p = p->next)
+        if (p->early)
+            early_hand(&s->early, s->self, s->host, p->op);
 }

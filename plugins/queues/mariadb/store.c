@@ -244,6 +244,7 @@ static int32_t attempt(struct store *s, struct bp_op *const *ops, uint32_t n)
     rc = rc ? rc : pools_commit(s);
     if (rc || !s->batch.begun)
         return rc;
+    batch_hand_early(s);
     s->committing = s->batch.wrote;
     rc = query_text(s, batch_end_text(s));
     s->committing = rc != BP_OK && s->committing && s->fault == FAULT_LOST;
@@ -256,6 +257,8 @@ static void discard(struct store *s, struct bp_op *const *ops, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
         void **memory = bp_op_memory(ops[i]);
+        if (early_has(&s->early, ops[i]))
+            continue;
         if (memory && *memory) {
             s->host->free(*memory);
             *memory = NULL;
@@ -348,11 +351,12 @@ int32_t store_apply(struct store *s, struct bp_op *const *ops, uint32_t n, struc
     assert(s->magic == STORE_MAGIC);
     int64_t until = store_clock_ms() + (int64_t)s->settings.query_timeout_s * 1000;
     int32_t rc = n ? BP_LATER : BP_OK;
+    early_begin(&s->early, s->host, n);
     for (int i = 0; rc && i < ATTEMPTS_MAX && (i == 0 || store_clock_ms() < until); i++) {
         rc = apply_once(s, ops, n);
         if (lost_fail(s) != BP_OK) /* s->fault says whether it is worth another try */
             discard(s, ops, n);
-        if (s->fault != FAULT_RETRY && s->fault != FAULT_LOST)
+        if (s->early.n || (s->fault != FAULT_RETRY && s->fault != FAULT_LOST))
             break;
     }
     batch_reset(s);

@@ -20,6 +20,7 @@
 #include "batch.h"
 #include "binary.h"
 #include "conn.h"
+#include "early.h"
 #include "mem.h"
 #include "names.h"
 #include "pool.h"
@@ -81,6 +82,7 @@ struct store {
     int64_t next_try_ms;              /* monotonic; no new connection before */
     int32_t backoff_ms;
     struct bp_err unreachable; /* why the last try to connect failed */
+    struct early early;        /* of the running batch */
     bool committing;           /* the attempt ended in its commit, with an unknown outcome */
     bool sick;                 /* the last batch failed; logged once */
     bool patient;              /* the connection is for migrating: no timeout ends a statement */

@@ -177,6 +177,24 @@ static void op_discard(struct store *s, struct bp_op *op)
     op->err = s->failure;
 }
 
+/* Is it a lease of nothing but jobs that this batch submitted? */
+static bool is_lease_of_new(const struct store *s, const struct bp_op *op)
+{
+    const struct bp_op_lease *l = &op->u.lease;
+    bool some = op->kind == BP_OP_LEASE && op->err.rc == BP_OK && l->count > 0 && !l->after;
+    for (uint32_t i = 0; some && i < l->count; i++)
+        some = l->jobs[i].id >= s->first_new;
+    return some;
+}
+
+/* All is said but whether the disk takes it. */
+static void hand_over_early(struct store *s, struct bp_op *const *ops, uint32_t n)
+{
+    for (uint32_t i = 0; s->early.may && i < n; i++)
+        if (is_lease_of_new(s, ops[i]))
+            early_hand(&s->early, s->self, s->host, ops[i]);
+}
+
 static void batch_undo(struct store *s, struct bp_op *const *ops, uint32_t ran)
 {
     struct bp_err why = s->failure;
@@ -187,7 +205,8 @@ static void batch_undo(struct store *s, struct bp_op *const *ops, uint32_t ran)
     s->failure = why;
     forget(s);
     for (uint32_t i = 0; i < ran; i++)
-        op_discard(s, ops[i]);
+        if (!early_has(&s->early, ops[i]))
+            op_discard(s, ops[i]);
     if (!s->sick)
         s->host->log(s->self, BP_LOG_ERROR, "%s", why.text);
     s->sick = true;
@@ -209,7 +228,9 @@ static int32_t batch_begin(struct store *s)
     names_trim(&s->effects);
     tenants_trim(s);
     int32_t rc = statement_run(s, ST_BEGIN, "");
-    return rc ? rc : store_refresh(s);
+    rc = rc ? rc : store_refresh(s);
+    s->first_new = s->next_id;
+    return rc;
 }
 
 int32_t store_apply(struct store *s, struct bp_op *const *ops, uint32_t n, struct bp_err *err)
@@ -217,11 +238,14 @@ int32_t store_apply(struct store *s, struct bp_op *const *ops, uint32_t n, struc
     assert(s->magic == STORE_MAGIC);
     uint32_t ran = 0;
     s->failure = (struct bp_err){0};
+    early_begin(&s->early, s->host, n);
     int32_t rc = batch_begin(s);
     while (!rc && ran < n)
         rc = op_run(s, ops[ran++]);
     rc = rc ? rc : counters_flush(s);
     rc = rc ? rc : tenants_flush(s);
+    if (!rc)
+        hand_over_early(s, ops, n);
     rc = rc ? rc : statement_run(s, ST_COMMIT, "");
     mem_reset(&s->mem);
     if (rc) {

@@ -16,6 +16,7 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 
+#include "early.h"
 #include "mem.h"
 #include "names.h"
 #include "statements.h"
@@ -62,6 +63,8 @@ struct store {
     bool sick;             /* the last batch failed; logged once */
     int64_t data_version;
     int64_t next_id, next_seq;
+    int64_t first_new; /* jobs from this id on were submitted by the running batch */
+    struct early early;
     size_t clean_next; /* the workflow whose old seconds and samples are removed next */
     struct names tenants, effects, workers, workflow_names;
     struct workflow *workflow;

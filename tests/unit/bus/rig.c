@@ -99,6 +99,8 @@ void rig_batch(struct request **batch, uint32_t n, void *arg)
     for (uint32_t i = 0; i < n; i++) {
         struct call *c = request_args(batch[i]);
         struct bp_err err = {0};
+        if (c->says_early)
+            request_early(batch[i]);
         int rc = call_run(request_table(batch[i]), request_inst(batch[i]), c, &err);
         if (!c->mute)
             request_done(batch[i], rc, &err);
@@ -128,6 +130,19 @@ static void on_late(void *args, const struct bp_err *err, void *arg)
     c->rig->late++;
 }
 
+static void on_early(void *args, const struct bp_err *err, void *arg)
+{
+    struct call *c = arg;
+    assert_ptr_equal(args, c);
+    assert_true(loop_is_mine(c->rig->loop));
+    assert_int_equal(err->rc, BP_OK);
+    assert_int_equal(c->replies + c->freed, 0);
+    c->earlies++;
+    c->replied_before = c->rig->replied;
+    if (c->rig->stop_early)
+        loop_stop(c->rig->loop);
+}
+
 static void on_free(void *args)
 {
     struct call *c = args;
@@ -144,6 +159,7 @@ struct request_spec rig_spec(struct call *c, int64_t timeout_ms)
                                  .args_free = on_free,
                                  .reply = on_reply,
                                  .late = on_late,
+                                 .early = on_early,
                                  .arg = c,
                                  .timeout_ms = timeout_ms};
 }

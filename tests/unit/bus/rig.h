@@ -19,7 +19,8 @@ struct rig {
     pthread_cond_t changed;
     int shut, inside;
     int freed, replied, late, drained;
-    int stop_at; /* stops the loop at so many replies */
+    int stop_at;    /* stops the loop at so many replies */
+    int stop_early; /* and when a call is told early */
     uint32_t batch_sizes[64];
     int n_batches;
 };
@@ -30,8 +31,10 @@ struct call {
     int rc; /* what it answers */
     int sleep_us;
     int mute; /* in a batch: not marked done */
+    int says_early;
     atomic_int ran;
-    int replies, lates, freed;
+    int replies, lates, earlies, freed;
+    int replied_before; /* by all calls, when it was told early */
     struct bp_err err;
     pthread_t ran_on;
 };

@@ -411,6 +411,113 @@ static void many_batched_requests_from_replies_all_come_back(void **state)
     assert_int_equal(r->freed, 40 * 256);
 }
 
+/* Runs the loop until one is told early. */
+static void run_until_early(struct rig *r)
+{
+    r->stop_early = 1;
+    loop_run(r->loop);
+    r->stop_early = 0;
+}
+
+static void who_is_told_early_gets_the_reply_when_the_batch_is_done(void **state)
+{
+    struct rig *r = *state;
+    struct call c[3] = {{.rig = r, .rc = BP_STALE, .says_early = 1}, {.rig = r}, {.rig = r}};
+    struct bp_err err;
+    rig_shut(r);
+    rig_actor(r, 1, 8, 8, rig_batch);
+    bus_cork(r->bus);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(rig_send(&c[i], LONG_MS, &err), 0);
+    bus_uncork(r->bus);
+    run_until_early(r);
+    assert_int_equal(c[0].earlies, 1);
+    assert_int_equal(r->replied, 0);
+    rig_open(r);
+    rig_run_until(r, 3);
+    assert_int_equal(c[0].earlies, 1);
+    assert_int_equal(c[0].err.rc, BP_STALE);
+    assert_int_equal(c[1].earlies + c[2].earlies, 0);
+}
+
+/* Both come to the loop in one turn. */
+static void who_is_told_early_is_so_before_its_own_reply_and_behind_those_before(void **state)
+{
+    struct rig *r = *state;
+    struct call first = {.rig = r}, second = {.rig = r, .says_early = 1};
+    struct bp_err err;
+    rig_actor(r, 1, 8, 8, rig_batch);
+    assert_int_equal(rig_send(&first, LONG_MS, &err), 0);
+    while (!atomic_load(&first.ran))
+        usleep(200);
+    assert_int_equal(rig_send(&second, LONG_MS, &err), 0);
+    while (!atomic_load(&second.ran))
+        usleep(200);
+    rig_run_until(r, 2);
+    assert_int_equal(second.earlies, 1);
+    assert_int_equal(second.replied_before, 1);
+}
+
+static void nobody_is_told_early_behind_a_timeout(void **state)
+{
+    struct rig *r = *state;
+    struct call opener = {.rig = r}, c = {.rig = r, .says_early = 1};
+    struct bp_err err;
+    rig_shut(r);
+    rig_actor(r, 1, 8, 8, rig_batch);
+    bus_cork(r->bus);
+    assert_int_equal(rig_send(&opener, LONG_MS, &err), 0);
+    assert_int_equal(rig_send(&c, 20, &err), 0);
+    bus_uncork(r->bus);
+    rig_wait_inside(r, 1);
+    rig_run_until(r, 1); /* its turn in the batch comes after that */
+    assert_int_equal(c.err.rc, BP_TIMEOUT);
+    rig_open(r);
+    while (!c.freed)
+        rig_run_ms(r, 2);
+    assert_int_equal(c.earlies, 0);
+    assert_int_equal(c.replies, 1);
+    assert_int_equal(c.lates, 1);
+}
+
+static void who_was_told_early_may_still_time_out(void **state)
+{
+    struct rig *r = *state;
+    struct call c = {.rig = r, .says_early = 1};
+    struct bp_err err;
+    rig_shut(r);
+    rig_actor(r, 1, 8, 8, rig_batch);
+    assert_int_equal(rig_send(&c, 200, &err), 0);
+    run_until_early(r);
+    rig_run_until(r, 1);
+    assert_int_equal(c.err.rc, BP_TIMEOUT);
+    rig_open(r);
+    while (!c.freed)
+        rig_run_ms(r, 2);
+    assert_int_equal(c.earlies, 1);
+    assert_int_equal(c.replies, 1);
+    assert_int_equal(c.lates, 1);
+}
+
+static void told_early_and_then_the_bus_goes(void **state)
+{
+    struct rig *r = *state;
+    struct call c = {.rig = r, .says_early = 1};
+    struct bp_err err;
+    rig_actor(r, 1, 8, 8, rig_batch);
+    assert_int_equal(rig_send(&c, LONG_MS, &err), 0);
+    struct actor_stats s = {.batches = 0};
+    while (!s.batches || s.running) {
+        usleep(200);
+        actor_stats(r->actor, &s);
+    }
+    bus_free(r->bus); /* what came was not looked at */
+    r->bus = NULL;
+    rig_run_ms(r, 5);
+    assert_int_equal(c.earlies + c.replies, 0);
+    assert_int_equal(c.freed, 1);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
 int main(void)
@@ -435,6 +542,11 @@ int main(void)
         T(the_answer_of_a_done_call_does_not_wait_for_the_slow_one_behind_it),
         T(every_request_gets_one_reply_however_deadline_and_answer_race),
         T(many_batched_requests_from_replies_all_come_back),
+        T(who_is_told_early_gets_the_reply_when_the_batch_is_done),
+        T(who_is_told_early_is_so_before_its_own_reply_and_behind_those_before),
+        T(nobody_is_told_early_behind_a_timeout),
+        T(who_was_told_early_may_still_time_out),
+        T(told_early_and_then_the_bus_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

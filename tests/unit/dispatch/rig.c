@@ -56,6 +56,17 @@ static void *host_alloc(size_t bytes)
     return calloc(1, bytes ? bytes : 1);
 }
 
+static struct rig *the_rig; /* of this process */
+
+static int32_t host_op_early(struct bp_self *self, struct bp_op *op)
+{
+    int32_t rc = queue_op_early(self, op);
+    atomic_fetch_add(&the_rig->early, rc == BP_OK);
+    while (atomic_load(&the_rig->commit_closed))
+        usleep(1000);
+    return rc;
+}
+
 static const struct bp_host plugin_host = {.size = sizeof plugin_host,
                                            .abi = BP_ABI_VERSION,
                                            .log = host_log,
@@ -64,7 +75,8 @@ static const struct bp_host plugin_host = {.size = sizeof plugin_host,
                                            .state_dir = host_state_dir,
                                            .emit = host_emit,
                                            .alloc = host_alloc,
-                                           .free = free};
+                                           .free = free,
+                                           .op_early = host_op_early};
 
 static int tell_lead(struct rig *r, struct bp_op_lead *lead)
 {
@@ -128,7 +140,7 @@ static void count_kinds(struct rig *r, struct request **batch, uint32_t n)
 {
     unsigned of[32] = {0};
     for (uint32_t i = 0; i < n; i++)
-        for (struct queue_call *q = request_args(batch[i]); q; q = queue_call_next(q))
+        for (struct queue_call *q = request_args(batch[i]); q; q = q->then)
             of[queue_call_op(q)->kind & 31]++;
     for (int k = 0; k < 32; k++) {
         atomic_fetch_add(&r->asked[k], of[k]);
@@ -145,7 +157,7 @@ static void look_at(struct rig *r, struct request **batch, uint32_t n)
     for (uint32_t i = 0; i < n; i++) {
         int32_t kind = queue_call_op(request_args(batch[i]))->kind;
         ops += kind != BP_OP_LEAD && kind != BP_OP_WATCH && kind != BP_OP_TENANT_LIST; /* the engine's own */
-        ops += queue_call_next(request_args(batch[i])) != NULL;
+        ops += ((struct queue_call *)request_args(batch[i]))->then != NULL;
     }
     atomic_fetch_add(&r->batches, ops > 0);
     atomic_fetch_add(&r->ops, ops);
@@ -218,8 +230,18 @@ void rig_release_queue(struct rig *r)
     atomic_store(&r->queue_closed, 0);
 }
 
+/* To whoever asked, a batch that is lost was never committed; what was handed over early stays the host's. */
+static int32_t apply(void *inst, struct bp_op *const *ops, uint32_t n, struct bp_err *err)
+{
+    unsigned before = atomic_load(&the_rig->early);
+    int32_t rc = the_rig->table->apply(inst, ops, n, err);
+    int lost = atomic_load(&the_rig->early) != before && atomic_exchange(&the_rig->commit_fail, 0);
+    return lost ? err_set(err, BP_NOSPACE, "the test lost it") : rc;
+}
+
 static void queue_open(struct rig *r)
 {
+    static struct bp_queue own;
     char path[512];
     struct bp_err err = {0};
     snprintf(state_dir, sizeof state_dir, "%s", "./queue-XXXXXX");
@@ -241,7 +263,11 @@ static void queue_open(struct rig *r)
         .name = "queue", .threads = 1, .batch_max = BATCH_MAX, .capacity = 64, .batch = batch, .arg = r};
     r->queue = actor_new(r->bus, &spec, &err);
     assert_non_null(r->queue);
-    bus_route(r->bus, "queue", r->queue, table, r->queue_inst);
+    the_rig = r;
+    r->table = table;
+    own = *table;
+    own.apply = apply;
+    bus_route(r->bus, "queue", r->queue, &own, r->queue_inst);
 }
 
 /* ---- the object store's double ---- */

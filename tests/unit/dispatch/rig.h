@@ -30,6 +30,10 @@ struct rig {
     struct actor *queue, *objects;
     const struct bp_plugin *plugin;
     void *queue_inst;
+    const struct bp_queue *table;        /* the plugin's own */
+    atomic_uint early;                   /* leases handed over before their commit */
+    atomic_int commit_closed;            /* 1: the commit behind such a lease waits until it is 0 */
+    atomic_int commit_fail;              /* 1: the next batch with such a lease is lost in its commit */
     atomic_int queue_fail;               /* a bp_rc: whole batches fail with it */
     atomic_int queue_closed;             /* 1: batches wait until it is 0 */
     atomic_int queue_inside;             /* 1: a batch is being served or waits for that */

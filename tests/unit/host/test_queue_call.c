@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 struct answer {
-    int called, late, rc, op_seen, taken;
+    int called, late, early, rc, op_seen, taken;
     int64_t id;
     uint32_t count;
     char text[252];
@@ -30,6 +30,16 @@ static void on_late(struct bp_op *op, const struct bp_err *err, void *arg)
 {
     (void)op, (void)err;
     ((struct answer *)arg)->late++;
+}
+
+static void on_early(struct bp_op *op, const struct bp_err *err, void *arg)
+{
+    struct answer *a = arg;
+    assert_int_equal(err->rc, BP_OK);
+    assert_int_equal(a->called, 0);
+    assert_int_equal(op->u.lease.count, 1);
+    a->id = op->u.lease.jobs[0].id;
+    a->early++;
 }
 
 static int is_answered(struct rig *r, const void *arg)
@@ -69,6 +79,7 @@ static void lease(struct rig *r, const char *worker, struct answer *a)
     memset(a, 0, sizeof(*a));
     queue_call_op(q)->u.lease.worker_id = queue_call_str(q, worker);
     queue_call_op(q)->u.lease.max = 1;
+    queue_call_on_early(q, on_early);
     assert_int_equal(queue_call_send(r->bus, q, 20000, on_answer, a, &err), 0);
     rig_until(r, is_answered, a);
 }
@@ -92,6 +103,8 @@ static int send_two(struct rig *r, const char *tenant, const char *worker, int64
     queue_call_op(then)->u.lease.max = 1;
     queue_call_on_late(q, on_late);
     queue_call_on_late(then, on_late);
+    queue_call_on_early(q, on_early);
+    queue_call_on_early(then, on_early);
     queue_call_then(q, then, on_answer, &a[1]);
     return queue_call_send(r->bus, q, timeout_ms, on_answer, &a[0], &err);
 }
@@ -203,6 +216,40 @@ static void a_lease_of_more_than_asked_is_a_fault(void **state)
     rig_free(r);
 }
 
+static void a_lease_may_be_told_early_and_still_be_lost(void **state)
+{
+    struct answer a;
+    (void)state;
+    struct rig *r = rig_with_queue();
+    lease(r, "early", &a);
+    assert_int_equal(a.early, 1);
+    assert_int_equal(a.rc, BP_OK);
+    assert_int_equal(a.id, 41);
+    rig_until_log(r, "store: early: 0, again: -8");
+    lease(r, "early-lost", &a);
+    assert_int_equal(a.early, 1);
+    assert_int_equal(a.id, 41);
+    assert_int_equal(a.rc, BP_NOSPACE);
+    assert_false(a.taken);
+    lease(r, "w", &a);
+    assert_int_equal(a.early, 0);
+    rig_free(r);
+}
+
+/* What goes with another operation is answered with that. */
+static void the_second_of_two_is_never_told_early(void **state)
+{
+    struct answer a[2];
+    (void)state;
+    struct rig *r = rig_with_queue();
+    assert_int_equal(send_two(r, "acme", "early-lost", 20000, a), 0);
+    rig_until(r, is_answered, &a[1]);
+    assert_int_equal(a[1].early, 0);
+    assert_int_equal(a[1].rc, BP_NOSPACE);
+    rig_until_log(r, "store: early: -8, again: -8");
+    rig_free(r);
+}
+
 static void a_late_end_is_told_once_after_the_timeout(void **state)
 {
     struct answer a;
@@ -292,6 +339,8 @@ int main(void)
         cmocka_unit_test(a_failed_batch_fails_each_request_and_is_no_fault),
         cmocka_unit_test(unknown_codes_and_missing_rows_are_faults),
         cmocka_unit_test(a_lease_of_more_than_asked_is_a_fault),
+        cmocka_unit_test(a_lease_may_be_told_early_and_still_be_lost),
+        cmocka_unit_test(the_second_of_two_is_never_told_early),
         cmocka_unit_test(a_late_end_is_told_once_after_the_timeout),
         cmocka_unit_test(operations_in_flight_end_on_the_store_they_began_on),
         cmocka_unit_test(without_a_store_nothing_is_sent),
