@@ -50,6 +50,8 @@ class Checker:
         self.leases = {}  # token -> the record of its poll
         self.by_token = collections.defaultdict(list)
         self._index()
+        self.heard = collections.Counter((o["id"], o["worker"]) for o in self.leases.values())
+        self.lost = {token for token, lease in self.leases.items() if self._never_accepted(token, lease)}
 
     def _index(self):
         for r in self.records:
@@ -59,7 +61,7 @@ class Checker:
                 token = lease["lease_token"]
                 if token in self.leases:
                     self.blame(lease["dispatch_id"], f"the lease {token} was given twice")
-                self.leases[token] = {**poll, "id": lease["dispatch_id"], "attempt": lease["attempt"]}
+                self.leases[token] = {**poll, "id": lease["dispatch_id"], "attempt": lease["attempt"], "nonce": lease.get("nonce")}
                 self.about[lease["dispatch_id"]].append(poll)
             if "id" in r:
                 self.about[r["id"]].append(r)
@@ -67,6 +69,22 @@ class Checker:
                 self.about[r["answer"]["id"]].append(r)
             if "token" in r:
                 self.by_token[r["token"]].append(r)
+
+    def _never_accepted(self, token, lease):
+        """A worker that waits may hear of a job before its submit is committed. Should that be lost, so is the lease: the store
+        never knew it, nothing said about it was accepted, and whoever was told that the job is accepted asked for it later, when
+        its number was given anew."""
+        id, worker = lease["id"], "worker:" + lease["worker"]
+        known = sum(e["what"] == "leased" and e["who"] == worker for e in self.events.get(id, []))
+        accepted = any(r["status"] == 200 for r in self.by_token.get(token, []))
+        if self.heard[id, lease["worker"]] <= known or lease["attempt"] > 1 or accepted:
+            return False
+        asked = [r for r in self.records if r["op"] == "submit" and lease["nonce"] in (None, r["nonce"])]
+        told = [r for r in asked if r["status"] in (200, 201) and r["answer"]["id"] == id]
+        new = [r for r in told if r["status"] == 201]
+        # When all of them repeat one whose answer was lost, it may have been any of those.
+        first = new or [r for r in asked if r["status"] is None and r["nonce"] in {t["nonce"] for t in told}]
+        return not told or any(r["t0"] >= lease["t1"] for r in first)
 
     def blame(self, id, text):
         job = self.jobs.get(id)
@@ -202,7 +220,7 @@ class Checker:
     def overlaps(self):
         """No two leases of one job at once; after its completion was accepted nobody gets the job again."""
         of_job = collections.defaultdict(list)
-        for token, lease in self.leases.items():
+        for token, lease in ((t, o) for t, o in self.leases.items() if t not in self.lost):
             of_job[lease["id"]].append((*self.live(token, lease), token, lease["t0"]))
         for id, spans in of_job.items():
             spans.sort()
@@ -220,7 +238,7 @@ class Checker:
 
     def refusals(self):
         """A lease that can not have run out, and that nobody ended, is not refused."""
-        for token, lease in self.leases.items():
+        for token, lease in ((t, o) for t, o in self.leases.items() if t not in self.lost):
             records = sorted(self.by_token[token], key=lambda r: r["t0"])
             known = lease["t0"]
             for r in records:
@@ -371,7 +389,8 @@ def summary(directory, backend):
     real = sum(1 for j in c.jobs.values() if j["worker"] and not j["worker"].startswith("field-"))
     lost = sum(r["status"] is None for r in c.records)
     return (f"{len(c.jobs)} jobs ({', '.join(f'{n} {s}' for s, n in sorted(how.items()))}; {real} by fleet workers), "
-            f"{len(c.records)} requests, {lost} without an answer, {len(c.leases)} leases")
+            f"{len(c.records)} requests, {lost} without an answer, {len(c.leases)} leases"
+            + (f", {len(c.lost)} of jobs that were lost before they were accepted" if c.lost else ""))
 
 
 if __name__ == "__main__":

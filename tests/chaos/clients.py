@@ -95,7 +95,7 @@ class Producer(Client):
             self.inputs = self.inputs or self.upload()
             if self.inputs:
                 body = {"workflow": "test-copy", "inputs": self.inputs,
-                        "params": {"steps": self.rng.randrange(1, 5), "step_ms": self.rng.choice([0, 20, 100])}}
+                        "params": {"nonce": nonce, "steps": self.rng.randrange(1, 5), "step_ms": self.rng.choice([0, 20, 100])}}
         if self.rng.random() < 0.1:
             body["not_before"] = int((time.time() + self.rng.uniform(0.1, 1.5)) * 1000)
         if self.rng.random() < 0.3:

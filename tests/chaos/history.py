@@ -64,7 +64,8 @@ class Caller:
         if not isinstance(data, dict):
             return None
         jobs = jobs_of(data if op == "poll" else (data.get("poll") or {}).get("data"))
-        kept = {"jobs": [{k: j[k] for k in ("dispatch_id", "lease_token", "attempt", "workflow")} for j in jobs]} if jobs else {}
+        kept = {"jobs": [{k: j[k] for k in ("dispatch_id", "lease_token", "attempt", "workflow")} |
+                         {"nonce": j["input_payload"]["params"].get("nonce")} for j in jobs]} if jobs else {}
         return kept | {k: data[k] for k in ("id", "status", "replayed", "duplicate", "job_id", "dispatch_id", "cancel", "worker_id", "output", "attempts")
                 if k in data}
 

@@ -308,6 +308,40 @@ def test_a_lease_that_ran_out_before_it_was_answered_is_no_lie():
         assert ("were alive at once" in said) == bool(words), said
 
 
+def begun(x, id, t, nonce, **more):
+    """A worker that waited was given a job, finished it and was told that there is no such lease."""
+    leased_to(x, id, t - 0.002, t - 0.001)
+    x.by_client["w99"][0]["answer"]["jobs"][0].update(nonce=nonce, **more)
+    x.by_client["w99"].append({"client": "w99", "op": "complete", "t0": t + 0.1, "t1": t + 0.101, "status": 404, "answer": None,
+                               "worker": "field-w99", "id": id, "token": "second"})
+
+
+def test_a_lease_of_a_job_that_was_never_accepted_is_no_lie():
+    for seed in SEEDS:
+        x = Ideal(seed)
+        begun(x, 7777, x.t, "lost")
+        assert found(x) == "", f"seed {seed}"
+        x.by_client["w99"][1]["status"] = 200
+        assert "but the job is not completed" in found(x), "nothing about it may be accepted"
+
+
+def test_nor_is_that_of_one_whose_number_was_given_anew():
+    """To a request sent later: by whoever repeats what was lost, or by somebody else."""
+    for nonce in ("same", "other"):
+        x = Ideal(2)
+        submit = next(r for r in records(x, "submit", 201) if not r["key"])
+        id = submit["answer"]["id"]
+        nonce = submit["nonce"] if nonce == "same" else "lost"
+        begun(x, id, submit["t0"], nonce)
+        assert found(x) == ""
+        begun(x, id, submit["t0"], nonce, attempt=2)
+        assert "leases were given, the timeline knows" in found(x)
+    begun(x, id, submit["t1"] + 0.01, submit["nonce"])
+    assert "leases were given, the timeline knows" in found(x), "the job it is of was accepted before"
+    begun(x, id, submit["t1"] + 0.01, "lost")
+    assert found(x) == "", "this one is of another job"
+
+
 def test_a_lease_that_a_wrong_clock_may_have_ended_is_no_lie():
     x = Ideal(1)
     a_living_lease_is_refused(x)

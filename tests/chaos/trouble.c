@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * trouble.so - loaded into a program with LD_PRELOAD: shifts its wall clock and, where nobody may mount a small file
- * system, refuses to let files of a directory grow, as a full disk does.
+ * trouble.so - loaded into a program with LD_PRELOAD: shifts its wall clock, makes what it writes at a place in a file
+ * of a directory wait, as a disk that hangs does, and, where nobody may mount a small file system, refuses to let files
+ * of that directory grow, as a full disk does.
  *
- * BP_TROUBLE names a file of two 64-bit numbers, read at every call: milliseconds to add to the wall clock, and whether
- * the disk is full. BP_TROUBLE_DISK is the directory. System calls are made directly, so that nothing here depends on
- * the order in which libraries and sanitizers start.
+ * BP_TROUBLE names a file of three 64-bit numbers, read at every call: milliseconds to add to the wall clock, whether
+ * the disk is full, and whether it hangs. BP_TROUBLE_DISK is the directory. System calls are made directly, so that
+ * nothing here depends on the order in which libraries and sanitizers start.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +29,7 @@ __attribute__((constructor)) static void start(void)
 {
     const char *path = getenv("BP_TROUBLE");
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    void *map = fd < 0 ? MAP_FAILED : mmap(NULL, 2 * sizeof *control, PROT_READ, MAP_SHARED, fd, 0);
+    void *map = fd < 0 ? MAP_FAILED : mmap(NULL, 3 * sizeof *control, PROT_READ, MAP_SHARED, fd, 0);
     if (map != MAP_FAILED)
         control = map;
     disk = getenv("BP_TROUBLE_DISK");
@@ -70,17 +71,20 @@ time_t time(time_t *out)
 
 /* ---- the disk ---- */
 
-/* May the file not grow to `end`? */
-static int is_full(int fd, off_t end)
+static int is_on_disk(int fd)
 {
     char link[64], path[PATH_MAX];
-    struct stat st;
-    if (!control || !control[1] || !disk || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || end <= st.st_size)
-        return 0;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t n = readlink(link, path, sizeof path - 1);
     path[n > 0 ? n : 0] = 0;
-    if (strncmp(path, disk, strlen(disk)) != 0)
+    return disk && strncmp(path, disk, strlen(disk)) == 0;
+}
+
+/* May the file not grow to `end`? */
+static int is_full(int fd, off_t end)
+{
+    struct stat st;
+    if (!control || !control[1] || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || end <= st.st_size || !is_on_disk(fd))
         return 0;
     errno = ENOSPC;
     return 1;
@@ -97,6 +101,8 @@ ssize_t write(int fd, const void *bytes, size_t n)
 
 ssize_t pwrite64(int fd, const void *bytes, size_t n, off_t at)
 {
+    while (control && control[2] && is_on_disk(fd))
+        usleep(1000);
     return is_full(fd, at + (off_t)n) ? -1 : syscall(SYS_pwrite64, fd, bytes, n, at);
 }
 

@@ -10,9 +10,9 @@ class Trouble:
     def __init__(self, build, path, disk):
         self.library, self.path, self.disk = pathlib.Path(build) / "tests" / "chaos" / "trouble.so", path, disk.dir
         disk.troubles.append(self)
-        path.write_bytes(bytes(16))
+        path.write_bytes(bytes(24))
         with open(path, "r+b") as f:
-            self.map = mmap.mmap(f.fileno(), 16)
+            self.map = mmap.mmap(f.fileno(), 24)
 
     def environment(self):
         """What a program is started with; a sanitizer need not be the first library."""
@@ -25,3 +25,6 @@ class Trouble:
 
     def disk_full(self, full):
         self.map[8:16] = struct.pack("=q", int(full))
+
+    def disk_hangs(self, hangs):
+        self.map[16:24] = struct.pack("=q", int(hangs))

@@ -40,8 +40,8 @@ def on_mariadb(daemon, mariadb, request):
                            capture_output=True, text=True, check=True)
         return [line.split("\t") for line in a.stdout.splitlines()]
 
-    def make(settings=None, **kw):
-        plugin = {"mariadb": {"socket": mariadb, "user": "root", "database": name, "createDatabase": True, "autoMigrate": True}, **json.loads(local())}
+    def make(settings=None, socket=mariadb, **kw):
+        plugin = {"mariadb": {"socket": str(socket), "user": "root", "database": name, "createDatabase": True, "autoMigrate": True}, **json.loads(local())}
         return daemon(plugins=("mariadb", "local"), settings={"services.queue": "mariadb", "plugin": json.dumps(plugin), **SHORT,
                                                               **(settings or {})}, **kw)
 

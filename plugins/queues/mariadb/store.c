@@ -309,8 +309,11 @@ static int32_t learn_outcome(struct store *s)
                           "is unknown, repeating it is safe",
                           s->settings.where);
     }
+    if (committed)
+        return BP_OK;
     s->fault = FAULT_RETRY;
-    return committed ? BP_OK : s->failure.rc;
+    return store_fail(s, BP_LATER, "the connection to %.120s broke before a batch was committed, which did not happen",
+                      s->settings.where);
 }
 
 static int32_t apply_once(struct store *s, struct bp_op *const *ops, uint32_t n)
