@@ -23,9 +23,11 @@
 static int work_of(const char *kernel, struct bp_grid grid, const void *args, struct work *out)
 {
     double items = (double)grid.nx * grid.ny;
-    if (strcmp(kernel, "shrink_columns") == 0) {
+    if (strcmp(kernel, "linearize") == 0) {
+        *out = (struct work){items * (4 + 8), items * 4};
+    } else if (strcmp(kernel, "shrink_columns") == 0) {
         const struct shrink_columns_args *a = args;
-        *out = (struct work){(double)a->in_width * grid.ny * 4 + items * 8, items * a->filter.taps * 8};
+        *out = (struct work){(double)a->in_width * grid.ny * 8 + items * 8, items * a->filter.taps * 8};
     } else if (strcmp(kernel, "shrink_rows") == 0) {
         const struct shrink_rows_args *a = args;
         *out = (struct work){items * 8 * 2, items * a->filter.taps * 8};

@@ -8,6 +8,7 @@
 #include <bp/pipeline.h>
 #include <bp/video_checkpoint.h>
 #include <bp/workflow.h>
+#include <pthread.h>
 
 #define QUALITY     19
 #define KEY_SECONDS 2
@@ -29,18 +30,45 @@ static int32_t make_tag(struct work *w, struct bp_err *err)
     return bp_video_tag_add_file(tag, w->job->inputs[0].path, err);
 }
 
-static int32_t open_video(struct work *w, struct bp_err *err)
+/* The video is opened on a thread of its own while the photo is read: the two need nothing of each other. */
+struct opening {
+    struct bp_video_spec spec;
+    struct bp_video *video;
+    pthread_t thread;
+    int threaded;
+    int32_t rc;
+    struct bp_err err;
+};
+
+static void *open_video(void *arg)
 {
-    const struct request *r = &w->request;
+    struct opening *o = arg;
+    o->rc = bp_video_open(&o->spec, &o->video, &o->err);
+    return NULL;
+}
+
+static void opening_begin(struct opening *o, const struct request *r, const struct bp_device *dev)
+{
     char wish[16];
-    struct bp_video_spec spec = {.width = r->width,
-                                 .height = r->height,
-                                 .fps = r->fps,
-                                 .quality = QUALITY,
-                                 .key_interval = r->fps * KEY_SECONDS,
-                                 .engine =
-                                     bp_engine_for(w->scene.kernels->dev, bp_config_s("engine", wish, sizeof wish))};
-    return bp_video_open(&spec, &w->video, err);
+    *o = (struct opening){.spec = {.width = r->width,
+                                   .height = r->height,
+                                   .fps = r->fps,
+                                   .quality = QUALITY,
+                                   .key_interval = r->fps * KEY_SECONDS,
+                                   .engine = bp_engine_for(dev, bp_config_s("engine", wish, sizeof wish))}};
+    o->threaded = pthread_create(&o->thread, NULL, open_video, o) == 0;
+}
+
+static int32_t opening_end(struct opening *o, struct bp_video **video, struct bp_err *err)
+{
+    if (o->threaded)
+        pthread_join(o->thread, NULL);
+    else
+        open_video(o);
+    *video = o->video;
+    if (o->rc != BP_OK)
+        *err = o->err;
+    return o->rc;
 }
 
 static int32_t stop(struct work *w, struct bp_err *err)
@@ -98,7 +126,7 @@ static int32_t draw_all(struct work *w, struct bp_err *err)
     return rc;
 }
 
-static int32_t prepare(struct work *w, const struct kernels *kernels, struct bp_err *err)
+static int32_t read_photo(struct work *w, const struct kernels *kernels, struct bp_err *err)
 {
     struct bp_image image;
     int32_t rc = bp_image_read(w->job->inputs[0].path, &image, err);
@@ -106,8 +134,20 @@ static int32_t prepare(struct work *w, const struct kernels *kernels, struct bp_
         return rc;
     rc = scene_init(&w->scene, kernels, &w->request, &image, err);
     bp_image_free(&image);
-    if (rc == BP_OK)
-        rc = open_video(w, err);
+    return rc;
+}
+
+static int32_t prepare(struct work *w, const struct kernels *kernels, struct bp_err *err)
+{
+    struct opening opening;
+    struct bp_err why = {0};
+    opening_begin(&opening, &w->request, kernels->dev);
+    int32_t rc = read_photo(w, kernels, err);
+    int32_t opened = opening_end(&opening, &w->video, &why);
+    if (rc == BP_OK && opened != BP_OK) {
+        *err = why;
+        rc = opened;
+    }
     if (rc == BP_OK)
         rc = make_tag(w, err);
     if (rc != BP_OK)

@@ -25,22 +25,70 @@ BP_FN uint16_t to_u16(float v)
     return (uint16_t)(bp_clampf(v, 0.0f, 65535.0f) + 0.5f);
 }
 
+#if !BP_TARGET_CUDA
+typedef float lanes4 __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int32_t int_lanes4 __attribute__((vector_size(16)));
+typedef uint16_t half_lanes8 __attribute__((vector_size(16)));
+typedef uint64_t word_lanes2 __attribute__((vector_size(16)));
+typedef uint64_t loose_word __attribute__((aligned(2), may_alias));
+
+/* A pixel's four values. Zeros are woven in: gcc 12 takes a conversion of four apart. */
+BP_FN lanes4 load_pixel(const uint16_t *p)
+{
+    half_lanes8 v = (half_lanes8)(word_lanes2){*(const loose_word *)p, 0}, zero = {0};
+#if defined(__clang__)
+    v = __builtin_shufflevector(v, zero, 0, 8, 1, 9, 2, 10, 3, 11);
+#else
+    v = __builtin_shuffle(v, zero, (half_lanes8){0, 8, 1, 9, 2, 10, 3, 11});
+#endif
+    return __builtin_convertvector((int_lanes4)v, lanes4);
+}
+#endif
+
+/* On its own, for a pixel is looked at by as many as six of each direction's outputs. What is transparent is black. */
+BP_KERNEL_PIXEL(linearize, struct linearize_args, a, x, y)
+{
+    const uint8_t *in = a->rgba + ((int64_t)y * a->width + x) * 4;
+    uint64_t red = a->to_linear[in[0]], green = a->to_linear[in[1]], blue = a->to_linear[in[2]];
+    if (in[3] != 255) {
+        red = (red * in[3] + 127) / 255;
+        green = (green * in[3] + 127) / 255;
+        blue = (blue * in[3] + 127) / 255;
+    }
+    a->out[(int64_t)y * a->width + x] = red | green << 16 | blue << 32;
+}
+
+/* Taps are summed up four apart, as (0 + 2) + (1 + 3): one sum would have to wait for itself each time. */
+BP_FN void add_taps(const uint16_t *in, const float *weights, int32_t taps, float *out)
+{
+#if BP_TARGET_CUDA
+    float sum[4][4] = {{0}};
+    for (int32_t k = 0; k < taps; k++)
+        for (int32_t c = 0; c < 4; c++)
+            sum[k & 3][c] += weights[k] * (float)in[k * 4 + c];
+    for (int32_t c = 0; c < 4; c++)
+        out[c] = (sum[0][c] + sum[2][c]) + (sum[1][c] + sum[3][c]);
+#else
+    lanes4 sum[4] = {{0}, {0}, {0}, {0}};
+    int32_t k = 0;
+    for (; k + 4 <= taps; k += 4)
+        for (int32_t i = 0; i < 4; i++)
+            sum[i] += weights[k + i] * load_pixel(in + (k + i) * 4);
+    for (; k < taps; k++)
+        sum[k & 3] += weights[k] * load_pixel(in + k * 4);
+    *(lanes4 *)out = (sum[0] + sum[2]) + (sum[1] + sum[3]);
+#endif
+}
+
 BP_KERNEL_PIXEL(shrink_columns, struct shrink_columns_args, a, x, y)
 {
     const float *weights = a->filter.weights + (int64_t)x * a->filter.taps;
-    const uint8_t *in = a->rgba + ((int64_t)y * a->in_width + a->filter.starts[x]) * 4;
-    float r = 0, g = 0, b = 0;
-    for (int32_t k = 0; k < a->filter.taps; k++, in += 4) {
-        float w = weights[k] * ((float)in[3] * (1.0f / 255.0f)); /* what is transparent is black */
-        r += w * a->to_linear[in[0]];
-        g += w * a->to_linear[in[1]];
-        b += w * a->to_linear[in[2]];
-    }
+    const uint16_t *in = a->in + ((int64_t)y * a->in_width + a->filter.starts[x]) * 4;
+    float sum[4];
+    add_taps(in, weights, a->filter.taps, sum);
     uint16_t *out = a->out + ((int64_t)y * a->out_width + x) * 4;
-    out[0] = to_u16(r);
-    out[1] = to_u16(g);
-    out[2] = to_u16(b);
-    out[3] = 0;
+    for (int32_t c = 0; c < 4; c++)
+        out[c] = to_u16(sum[c]);
 }
 
 /* Over the photo with its border: x, y count from the border's first pixel. */
@@ -227,7 +275,6 @@ BP_FN void sample_along_x(const struct strip *s, int32_t taps, const float *stri
 /* Photo rows that four output rows look at: their first taps are up to 3 * MAX_SCALE + 1 apart. */
 #define STRIP_ROWS (MAX_TAPS + 3 * MAX_SCALE + 1)
 
-typedef float lanes4 __attribute__((vector_size(16), aligned(4), may_alias));
 typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t int_lanes __attribute__((vector_size(4 * LANES)));
 typedef uint16_t half_lanes __attribute__((vector_size(2 * LANES), aligned(2), may_alias));

@@ -32,10 +32,16 @@ struct resample {
     int32_t taps;
 };
 
+struct linearize_args {
+    const uint8_t *rgba;       /* sRGB */
+    const uint16_t *to_linear; /* 256 values */
+    uint64_t *out;             /* a pixel: R in its lowest 16 bits, then G and B */
+    int32_t width;             /* pixels of a row of both */
+};
+
 struct shrink_columns_args {
-    const uint8_t *rgba;    /* sRGB, in_width pixels a row */
-    const float *to_linear; /* 256 values, 0..65535 */
-    uint16_t *out;          /* out_width pixels a row */
+    const uint16_t *in; /* in_width pixels a row */
+    uint16_t *out;      /* out_width pixels a row */
     struct resample filter;
     int32_t in_width, out_width;
 };

@@ -90,26 +90,38 @@ static struct resample table_view(const struct table *t)
 }
 
 /* sRGB (IEC 61966-2-1) to linear, scaled to 16 bits. */
-static void fill_to_linear(float table[256])
+static void fill_to_linear(uint16_t table[256])
 {
     for (int i = 0; i < 256; i++) {
         double v = i / 255.0;
-        table[i] = (float)(65535 * (v <= 0.04045 ? v / 12.92 : pow((v + 0.055) / 1.055, 2.4)));
+        table[i] = (uint16_t)lround(65535 * (v <= 0.04045 ? v / 12.92 : pow((v + 0.055) / 1.055, 2.4)));
     }
 }
 
 /* All that lives only while the photo is made. */
 struct making {
     struct table columns, rows;
-    struct bp_buffer rgba, to_linear, narrow;
+    struct bp_buffer rgba, to_linear, linear, narrow; /* rgba and linear: a band of rows */
 };
 
 static int32_t upload_to_linear(const struct bp_device *dev, struct making *m, struct bp_err *err)
 {
-    float to_linear[256];
+    uint16_t to_linear[256];
     fill_to_linear(to_linear);
     int32_t rc = dev->alloc(dev, sizeof to_linear, &m->to_linear, err);
     return rc == BP_OK ? dev->upload(dev, &m->to_linear, 0, to_linear, sizeof to_linear, err) : rc;
+}
+
+/* The band in m->rgba into rows y and on of m->narrow. A photo that keeps its width is only made linear. */
+static int32_t shrink_band(const struct kernels *k, struct making *m, const struct photo *p, int32_t in_width,
+                           int32_t y, int32_t rows, struct bp_err *err)
+{
+    uint16_t *narrow = (uint16_t *)m->narrow.at + (size_t)y * (size_t)p->width * 4;
+    int keeps = p->width == in_width;
+    struct linearize_args linear = {m->rgba.at, m->to_linear.at, keeps ? (void *)narrow : m->linear.at, in_width};
+    struct shrink_columns_args columns = {m->linear.at, narrow, table_view(&m->columns), in_width, p->width};
+    int32_t rc = bp_launch2d(k->dev, k->linearize, in_width, rows, &linear, err);
+    return rc < 0 || keeps ? rc : bp_launch2d(k->dev, k->shrink_columns, p->width, rows, &columns, err);
 }
 
 /* Fills m->narrow. Row bands, so that the device never holds the photo as it came: that may be 400 MB. */
@@ -120,17 +132,13 @@ static int32_t shrink_columns(const struct kernels *k, const struct bp_image *im
     uint64_t row_bytes = (uint64_t)image->width * 4;
     int32_t band = image->height < BAND_ROWS ? image->height : BAND_ROWS;
     int32_t rc = dev->alloc(dev, row_bytes * (uint64_t)band, &m->rgba, err);
+    if (rc == BP_OK && p->width != image->width)
+        rc = dev->alloc(dev, 2 * row_bytes * (uint64_t)band, &m->linear, err);
     for (int32_t y = 0; y < image->height && rc == BP_OK; y += band) {
         int32_t rows = image->height - y < band ? image->height - y : band;
-        struct shrink_columns_args columns = {.rgba = m->rgba.at,
-                                              .to_linear = m->to_linear.at,
-                                              .out = (uint16_t *)m->narrow.at + (size_t)y * (size_t)p->width * 4,
-                                              .filter = table_view(&m->columns),
-                                              .in_width = image->width,
-                                              .out_width = p->width};
         rc = dev->upload(dev, &m->rgba, 0, image->pixels + (uint64_t)y * row_bytes, (uint64_t)rows * row_bytes, err);
         if (rc == BP_OK)
-            rc = bp_launch2d(dev, k->shrink_columns, p->width, rows, &columns, err);
+            rc = shrink_band(k, m, p, image->width, y, rows, err);
     }
     return rc;
 }
@@ -186,6 +194,7 @@ int32_t photo_make(const struct kernels *k, const struct bp_image *image, double
     table_free(k->dev, &m.rows);
     k->dev->free(k->dev, &m.rgba);
     k->dev->free(k->dev, &m.to_linear);
+    k->dev->free(k->dev, &m.linear);
     k->dev->free(k->dev, &m.narrow);
     if (rc != BP_OK)
         photo_free(k, out);

@@ -12,7 +12,7 @@
 struct kernels {
     const struct bp_device *dev;
     struct bp_module *module;
-    struct bp_kernel *shrink_columns, *shrink_rows, *straight[3], *bent; /* straight: 4, 6 and 8 taps */
+    struct bp_kernel *linearize, *shrink_columns, *shrink_rows, *straight[3], *bent; /* straight: 4, 6 and 8 taps */
 };
 
 struct device_photo {

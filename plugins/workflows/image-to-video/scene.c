@@ -15,9 +15,13 @@ int32_t kernels_load(const struct bp_device *dev, struct kernels *out, struct bp
     const struct {
         const char *name;
         struct bp_kernel **at;
-    } wanted[] = {{"shrink_columns", &out->shrink_columns}, {"shrink_rows", &out->shrink_rows},
-                  {"frame_straight_4", &out->straight[0]},  {"frame_straight_6", &out->straight[1]},
-                  {"frame_straight_8", &out->straight[2]},  {"frame_bent", &out->bent}};
+    } wanted[] = {{"linearize", &out->linearize},
+                  {"shrink_columns", &out->shrink_columns},
+                  {"shrink_rows", &out->shrink_rows},
+                  {"frame_straight_4", &out->straight[0]},
+                  {"frame_straight_6", &out->straight[1]},
+                  {"frame_straight_8", &out->straight[2]},
+                  {"frame_bent", &out->bent}};
     int32_t rc = dev->module_load(dev, &image_to_video_kernels, &out->module, err);
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0] && rc == BP_OK; i++)
         rc = dev->kernel_get(dev, out->module, wanted[i].name, wanted[i].at, err);

@@ -6,11 +6,19 @@
 #include <bp/workflow.h>
 #include <errno.h>
 #include <libavcodec/avcodec.h>
+#include <libavutil/cpu.h>
 #include <libavutil/imgutils.h>
+#include <libavutil/opt.h>
 #include <libswscale/swscale.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+
+#define HUGE_PAGE           (2UL << 20)
+#define VECTOR_PIXELS       16
+#define SHARED_PIXELS       (256 * 1024) /* fewer are not worth a thread */
+#define CONVERT_THREADS_MAX 8
 
 static const char *const format_names[] = {[PICTURE_JPEG] = "JPEG", [PICTURE_PNG] = "PNG", [PICTURE_WEBP] = "WebP"};
 static const enum AVCodecID format_codecs[] = {
@@ -116,10 +124,22 @@ static int32_t decode(const struct picture *p, const uint8_t *bytes, size_t n, A
     return BP_OK;
 }
 
+/* What is larger than a huge page comes in such ones: a fault for each of 512 small ones takes longer than all else. */
+static void *pixels_alloc(size_t bytes)
+{
+    if (bytes < HUGE_PAGE)
+        return malloc(bytes);
+    size_t room = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    void *at = aligned_alloc(HUGE_PAGE, room);
+    if (at)
+        madvise(at, room, MADV_HUGEPAGE);
+    return at;
+}
+
 static int32_t image_alloc(struct bp_image *image, int32_t width, int32_t height, struct bp_err *err)
 {
     /* swscale's vector code may write a little past the last row */
-    *image = (struct bp_image){width, height, malloc((size_t)width * (size_t)height * 4 + 64)};
+    *image = (struct bp_image){width, height, pixels_alloc((size_t)width * (size_t)height * 4 + 64)};
     if (image->pixels)
         return BP_OK;
     *image = (struct bp_image){0};
@@ -133,29 +153,79 @@ static int is_full_range(const AVFrame *f)
            f->format == AV_PIX_FMT_YUVJ444P || f->format == AV_PIX_FMT_YUVJ440P || f->format == AV_PIX_FMT_YUVJ411P;
 }
 
-/* Pixels as RGBA, not yet turned. JPEG and WebP are BT.601 by their standards. */
+/*
+ * How many threads convert it: each takes some rows. Vectors may write past a row's end, into the next one's beginning,
+ * which may be another thread's; not where a row is of whole vectors.
+ */
+static int convert_threads(const AVFrame *f)
+{
+    int cores = av_cpu_count();
+    if (f->width % VECTOR_PIXELS != 0 || (int64_t)f->width * f->height < SHARED_PIXELS)
+        return 1;
+    return cores < CONVERT_THREADS_MAX ? cores : CONVERT_THREADS_MAX;
+}
+
+/* JPEG and WebP are BT.601 by their standards. */
+static struct SwsContext *open_converter(const AVFrame *f)
+{
+    struct SwsContext *sws = sws_alloc_context();
+    if (!sws)
+        return NULL;
+    av_opt_set_int(sws, "srcw", f->width, 0);
+    av_opt_set_int(sws, "srch", f->height, 0);
+    av_opt_set_int(sws, "src_format", f->format, 0);
+    av_opt_set_int(sws, "dstw", f->width, 0);
+    av_opt_set_int(sws, "dsth", f->height, 0);
+    av_opt_set_int(sws, "dst_format", AV_PIX_FMT_RGBA, 0);
+    av_opt_set_int(sws, "sws_flags", SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP, 0);
+    av_opt_set_int(sws, "threads", convert_threads(f), 0);
+    if (sws_init_context(sws, NULL, NULL) < 0) {
+        sws_freeContext(sws);
+        return NULL;
+    }
+    const int *bt601 = sws_getCoefficients(SWS_CS_ITU601);
+    sws_setColorspaceDetails(sws, bt601, is_full_range(f), bt601, 1, 0, 1 << 16, 1 << 16);
+    return sws;
+}
+
+static void keep(void *opaque, uint8_t *data)
+{
+    (void)opaque, (void)data; /* the image's memory */
+}
+
+static int convert_into(struct SwsContext *sws, const AVFrame *f, struct bp_image *out)
+{
+    AVFrame *to = av_frame_alloc();
+    if (!to)
+        return AVERROR(ENOMEM);
+    to->format = AV_PIX_FMT_RGBA;
+    to->width = f->width;
+    to->height = f->height;
+    to->data[0] = out->pixels;
+    to->linesize[0] = f->width * 4;
+    to->buf[0] = av_buffer_create(out->pixels, (size_t)f->width * (size_t)f->height * 4, keep, NULL, 0);
+    int r = to->buf[0] ? sws_scale_frame(sws, to, f) : AVERROR(ENOMEM);
+    av_frame_free(&to);
+    return r;
+}
+
+/* Pixels as RGBA, not yet turned. */
 static int32_t convert(const AVFrame *f, struct bp_image *out, struct bp_err *err)
 {
     int32_t rc = image_alloc(out, f->width, f->height, err);
     if (rc != BP_OK)
         return rc;
-    struct SwsContext *sws =
-        sws_getContext(f->width, f->height, (enum AVPixelFormat)f->format, f->width, f->height, AV_PIX_FMT_RGBA,
-                       SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP, NULL, NULL, NULL);
+    struct SwsContext *sws = open_converter(f);
     if (!sws) {
         bp_image_free(out);
         return bp_error(err, BP_BADINPUT, "the picture's pixel format (number %d) is not supported", f->format);
     }
-    const int *bt601 = sws_getCoefficients(SWS_CS_ITU601);
-    sws_setColorspaceDetails(sws, bt601, is_full_range(f), bt601, 1, 0, 1 << 16, 1 << 16);
-    uint8_t *rows[4] = {out->pixels};
-    int strides[4] = {f->width * 4};
-    int done = sws_scale(sws, (const uint8_t *const *)f->data, f->linesize, 0, f->height, rows, strides);
+    int r = convert_into(sws, f, out);
     sws_freeContext(sws);
-    if (done == f->height)
+    if (r >= 0)
         return BP_OK;
     bp_image_free(out);
-    return bp_error(err, BP_FAIL, "converting the picture's colours failed");
+    return av_fail(err, BP_FAIL, "converting the picture's colours", r);
 }
 
 /* Where the stored pixel (x, y) of a picture w by h goes, for EXIF orientations 2..8. */

@@ -318,6 +318,30 @@ static void shrinking_neither_aliases_nor_darkens(void **state)
     bp_image_free(&board);
 }
 
+/* Half transparent white is half the light, as much in a photo that is shrunk as in one that is not. */
+static void what_is_transparent_is_dark(void **state)
+{
+    struct fixture *f = *state;
+    static const int32_t widths[] = {300, 1900};
+    for (int k = 0; k < 2; k++) {
+        struct bp_image image = {widths[k], 1000, malloc((size_t)widths[k] * 1000 * 4)};
+        for (int32_t i = 0; i < widths[k] * 1000; i++)
+            memcpy(image.pixels + (size_t)i * 4, (uint8_t[]){255, 255, 255, 128}, 4);
+        struct request r = small_request(MOVE_PUSH);
+        struct scene scene;
+        struct bp_err err;
+        r.vignette = 0;
+        assert_int_equal(scene_init(&scene, &f->kernels, &r, &image, &err), BP_OK);
+        uint8_t *nv12 = malloc(scene_bytes(&r));
+        assert_int_equal(draw(&scene, 12, nv12, &err), BP_OK);
+        for (int i = 0; i < r.width * r.height; i++)
+            assert_in_range(nv12[i], 16 + 188 * 219 / 255 - 1, 16 + 188 * 219 / 255 + 1);
+        free(nv12);
+        scene_free(&scene);
+        bp_image_free(&image);
+    }
+}
+
 /* Tiny, thin and odd pictures are drawn without reading outside them (AddressSanitizer watches). */
 static void photos_of_any_shape_are_drawn(void **state)
 {
@@ -347,6 +371,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(motion_blur_is_the_mean_over_the_shutter, setup, teardown),
         cmocka_unit_test_setup_teardown(all_cpu_levels_draw_the_same_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(shrinking_neither_aliases_nor_darkens, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_transparent_is_dark, setup, teardown),
         cmocka_unit_test_setup_teardown(photos_of_any_shape_are_drawn, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include "picture.h"
 #include "pictures.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -219,6 +220,42 @@ static void a_picture_is_turned_upright(void **state)
     }
 }
 
+static struct bp_image read_on_one_core(const char *path)
+{
+    cpu_set_t all, one;
+    struct bp_image image;
+    struct bp_err err;
+    assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+    CPU_ZERO(&one);
+    for (size_t i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++)
+        if (CPU_ISSET(i, &all))
+            CPU_SET(i, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    assert_int_equal(bp_image_read(path, &image, &err), BP_OK);
+    assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
+    return image;
+}
+
+/* Large enough to be converted by several threads; 592 is of whole vectors, 601 is not. */
+static void a_picture_is_the_same_on_any_number_of_cores(void **state)
+{
+    (void)state;
+    static const char *const encoders[] = {"png", "mjpeg"};
+    static const int32_t widths[] = {592, 601};
+    for (int i = 0; i < 4; i++) {
+        struct bp_image image = picture_make(widths[i / 2], 481), all;
+        struct bp_err err;
+        assert_true(picture_write(&image, encoders[i % 2], "large"));
+        struct bp_image one = read_on_one_core("large");
+        assert_int_equal(bp_image_read("large", &all, &err), BP_OK);
+        assert_true(difference(&one, &all) == 0);
+        assert_true(difference(&image, &all) < 8);
+        bp_image_free(&image);
+        bp_image_free(&one);
+        bp_image_free(&all);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +268,7 @@ int main(void)
         cmocka_unit_test(an_animation_is_refused),
         cmocka_unit_test(exif_is_read_in_both_byte_orders_and_never_past_its_end),
         cmocka_unit_test(a_picture_is_turned_upright),
+        cmocka_unit_test(a_picture_is_the_same_on_any_number_of_cores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
