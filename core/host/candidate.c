@@ -75,6 +75,8 @@ static void tried_free(struct host *h, struct tried *t)
         at = &(*at)->next;
     if (*at)
         *at = t->next;
+    if (t->copy)
+        tidy_later(h, t->copy);
     manifest_free(t->manifest);
     free(t->copy);
     free(t->sha);
@@ -151,6 +153,7 @@ void host_candidate_drop(struct host *h, const char *plugin)
     struct tried *t = find(h, plugin);
     if (t)
         tried_free(h, t);
+    tidy(h);
     shown_path(h, plugin, path, sizeof(path));
     unlink(path);
     kept_path(h, plugin, path, sizeof(path));
@@ -286,10 +289,15 @@ static void vetted(void *args, const struct bp_err *said, void *arg)
 {
     struct waiter *w = arg;
     struct bp_err err = *said;
+    const struct trying *t = err.rc == BP_TIMEOUT ? NULL : args; /* which are still the actor's then */
+    w->host->n_trying--;
     if (w->host->stopping)
         err_set(&err, BP_STOPPED, "bpd is stopping");
-    else if (err.rc != BP_TIMEOUT) /* else its arguments are still the actor's */
+    else if (t)
         take(w->host, args, &err);
+    if (t && t->out.copy.path[0] && !t->out.copy.fresh)
+        tidy_later(w->host, t->out.copy.path); /* unless a candidate or a generation has it now */
+    tidy(w->host);
     outcome_end(w->host, &w->outcome, &err);
     free(w);
 }
@@ -332,8 +340,10 @@ static void submit(struct trying *t, host_done done, void *arg)
                                 .reply = vetted,
                                 .arg = w,
                                 .timeout_ms = t->limit_ms * 3};
-    if (bus_request(h->bus, &spec, &err) == 0)
+    if (bus_request(h->bus, &spec, &err) == 0) {
+        h->n_trying++;
         return;
+    }
     outcome_end_soon(h, &w->outcome, &err);
     free(w);
 }
@@ -389,6 +399,7 @@ void candidates_scanned(struct host *h, const struct scan *scan)
             log_info(LOG_HOST, "%s: version %s is tried no more", t->view.plugin, t->view.version);
         tried_free(h, t);
     }
+    tidy(h);
     for (uint32_t i = 0; i < scan->n && h->role == HOST_WORKER; i++) {
         const struct found *f = &scan->files[i];
         if (!candidate_is_name(f->path) || is_known(h, f))

@@ -129,6 +129,7 @@ struct host {
     struct plugin *plugins;
     struct generation *generations;
     struct tried *tried;              /* candidate.h */
+    uint32_t n_trying;                /* that are being vetted */
     struct generation *route[FACETS]; /* provider of each facet's service */
     int route_told[FACETS];           /* the doubt about its provider was logged */
     struct generation **workflows;    /* serving ones, in slug order */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tidy.c - removes the private copies of files whose generations are gone, so that a file that is replaced all day does
- * not fill the disk. Not while a file is vetted: that may just have found such a copy, and use it again.
+ * tidy.c - removes the private copies of files whose generations or candidates are gone, so that a file that is
+ * replaced all day does not fill the disk. Not while a file is vetted: that may just have found such a copy, and use it again.
  */
 #include "host/candidate.h"
 #include <stdlib.h>
@@ -28,6 +28,8 @@ static int is_used(const struct host *h, const char *copy)
 
 void tidy(struct host *h)
 {
+    if (h->n_trying > 0)
+        return;
     for (const struct source *s = h->sources; s; s = s->next) {
         if (s->busy)
             return;

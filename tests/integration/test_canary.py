@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A new version of a workflow on a share of real jobs: promoted when it does well, rolled back when it does not, and no
 tenant ever notices."""
+import hashlib
 import json
 import shutil
 import subprocess
@@ -181,6 +182,19 @@ def test_an_operator_aborts_or_promotes(started, build):
     assert d.ctl("plugin", "canaries")[0]["workflow"] == "test-copy"
     words = d.ctl("plugin", "canary", "test-copy", json_form=False).stdout
     assert "promoted by operator" in words
+
+
+def test_a_candidate_that_ended_leaves_no_copy_behind(started, build):
+    """Its private copy stayed until the next start's sweep: in the controller, and in workers that tried it."""
+    d = started("crashing")
+    until(d, "rolled-back")
+    copies = lambda: [p for home in d.state.rglob("plugins") for p in home.glob("test-copy-*.so")]
+    digest = hashlib.sha256(version(build, "crashing").read_bytes()).hexdigest()
+    wait_until("the copies of it are gone", lambda: not [p for p in copies() if p.stem.split("-")[-1] in digest])
+    assert copies(), "those of what serves are there"
+    r = d.ctl("plugin", "canary", "test-copy", "10%", "--file", str(build / "tests" / "workflows" / "test-copy.so"), json_form=False)
+    assert "very file that serves" in r.stderr and copies()
+    work(d, 1)
 
 
 def test_a_file_beside_the_plugin_is_the_candidate(daemon, test_copy, build):
