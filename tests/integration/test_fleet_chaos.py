@@ -69,7 +69,7 @@ def test_on_notice_one_replacement_is_launched_before_the_loss_and_none_after(da
     assert activities(d, "interruption", hit)[0] < launches[2]
     for id in ids:
         assert ran_once(done(d, id))
-    decided = [(e["from"], e["to"]) for e in reversed(d.ctl("events", "scale.decided", "--last", "50"))]
+    decided = [(e["from"], e["to"]) for e in d.ctl("events", "scale.decided", "--last", "50")]
     grown = [to for was, to in decided if to > was]
     assert grown[-1] == 2 and decided.count((1, 2)) <= 2, decided
     assert len(activities(d, "launch")) == 3, "its end brought another launch"
