@@ -47,10 +47,9 @@ def test_from_zero_and_back(daemon, test_copy):
     assert fleet(d)["instances"] == []
     for words in (["--dry-run"], ["test-copy"]):
         assert [(r["workflow"], r["state"]) for r in d.ctl("fleet", "ensure", *words)] == [("test-copy", "right")]
-    began = time.monotonic()
     id = submit(d)
     decided = wait_until("the size is decided", lambda: d.ctl("events", "scale.decided"))
-    assert time.monotonic() - began < 5 and decided[0]["to"] == 1 and "queued" in decided[0]["reason"]
+    assert decided[0]["to"] == 1 and "queued" in decided[0]["reason"]
     done(d, id)
     wait_until("the fleet is empty again", lambda: not fleet(d)["instances"] and fleet(d)["desired"] == 0)
     assert not d.worker_pids()

@@ -2,7 +2,6 @@
 """Plugins come and go while the daemon runs."""
 import json
 import shutil
-import time
 
 from client import FieldWorker
 from conftest import wait_until
@@ -18,9 +17,7 @@ def test_a_workflow_dropped_into_a_running_daemon_completes_a_job(daemon, test_c
     d = daemon(settings=FAST)
     assert d.http.post("/api/jobs", {"workflow": "test-copy", "params": {}}).status == 404
     d.install(test_copy)
-    began = time.monotonic()
-    wait_until("it is submittable", lambda: any(w["workflow"] == "test-copy" for w in d.ctl("workflows")), timeout=10)
-    assert time.monotonic() - began < 8
+    wait_until("it is submittable", lambda: any(w["workflow"] == "test-copy" for w in d.ctl("workflows")))
     id = d.http.submit("test-copy", {}, [d.http.upload(b"hello")])["id"]
     done = wait_until("its job completes", lambda: (j := d.http.job(id))["status"] == "completed" and j, timeout=40)
     assert d.http.get_url(done["output"]["url"]).body == b"hello"
