@@ -22,6 +22,13 @@ void database_fresh(void)
     snprintf(name, sizeof name, "test_%d_%d", (int)getpid(), ++counter);
 }
 
+int database_setup(void **state)
+{
+    (void)state;
+    database_fresh();
+    return 0;
+}
+
 void database_use(const char *the_name)
 {
     snprintf(name, sizeof name, "%s", the_name);
@@ -180,11 +187,28 @@ struct fake_host *queue_load(const char *extra, struct bp_err *err)
     return fake_host_load(MARIADB_PLUGIN, ".", settings_of(NULL, extra), err);
 }
 
+struct fake_host *queue_up(void)
+{
+    struct bp_err err;
+    struct fake_host *h = queue_start(NULL, "", &err);
+    if (!h)
+        fail_msg("start: %s", err.text);
+    return h;
+}
+
 int32_t queue_run(struct fake_host *h, struct bp_op *op, struct bp_err *err)
 {
     op->size = sizeof *op;
     op->now_ms = op->now_ms ? op->now_ms : 1700000000000;
     return fake_host_queue(h)->apply(fake_host_instance(h), &op, 1, err);
+}
+
+int32_t queue_do(struct fake_host *h, struct bp_op *op)
+{
+    struct bp_err err = {0};
+    if (queue_run(h, op, &err) != BP_OK)
+        fail_msg("operation %d: %s", op->kind, err.text);
+    return op->err.rc;
 }
 
 int32_t queue_submit(struct fake_host *h, const char *key, int64_t *id, struct bp_err *err)

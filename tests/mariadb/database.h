@@ -10,6 +10,8 @@
 
 /* Makes a new empty name for the database; the plugin creates it. */
 void database_fresh(void);
+/* The same, as a test's setup. */
+int database_setup(void **state);
 /* Uses one that another process of the test made. */
 void database_use(const char *the_name);
 /* Runs a statement as root in no database; "DB" in it stands for the test's. */
@@ -35,10 +37,14 @@ const char *far_socket(void);
 /* Starts a queue. extra: more settings as JSON members ("" or ",\"user\":..."); socket NULL: the server's. NULL on
  * failure. */
 struct fake_host *queue_start(const char *socket, const char *extra, struct bp_err *err);
+/* A queue on the server; the test fails where it does not come up. */
+struct fake_host *queue_up(void);
 /* The same without migrate(): nothing is connected yet. */
 struct fake_host *queue_load(const char *extra, struct bp_err *err);
 /* One operation in one transaction; the batch's rc. */
 int32_t queue_run(struct fake_host *h, struct bp_op *op, struct bp_err *err);
+/* One that must not end its batch; its own rc. */
+int32_t queue_do(struct fake_host *h, struct bp_op *op);
 /* Submits a job of workflow "a"; the batch's rc. */
 int32_t queue_submit(struct fake_host *h, const char *key, int64_t *id, struct bp_err *err);
 /* Registers worker `id` for workflow "a". */

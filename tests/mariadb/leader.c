@@ -12,36 +12,12 @@
 
 #define TTL_MS 300
 
-static int fresh(void **state)
-{
-    (void)state;
-    database_fresh();
-    return 0;
-}
-
-static struct fake_host *start(void)
-{
-    struct bp_err err;
-    struct fake_host *h = queue_start(NULL, "", &err);
-    if (!h)
-        fail_msg("start: %s", err.text);
-    return h;
-}
-
-static int32_t run(struct fake_host *h, struct bp_op *op)
-{
-    struct bp_err err = {0};
-    if (queue_run(h, op, &err) != BP_OK)
-        fail_msg("operation %d: %s", op->kind, err.text);
-    return op->err.rc;
-}
-
 /* Asks to lead; the epoch, negative: it is another's. */
 static int64_t lead(struct fake_host *h, const char *id, int64_t ttl_ms)
 {
     struct bp_op op = {.kind = BP_OP_LEAD};
     op.u.lead = (struct bp_op_lead){.id = id, .name = id, .url = "http://x", .version = "1", .ttl_ms = ttl_ms};
-    assert_int_equal(run(h, &op), BP_OK);
+    assert_int_equal(queue_do(h, &op), BP_OK);
     fake_host_free(op.u.lead.memory);
     return op.u.lead.leader ? op.u.lead.epoch : -op.u.lead.epoch;
 }
@@ -62,7 +38,7 @@ static int32_t sweep(struct fake_host *h, int64_t epoch, uint32_t *count)
     struct bp_op op = {.kind = BP_OP_SWEEP, .now_ms = 1800000000000};
     op.u.sweep.limit = 10;
     op.u.sweep.epoch = epoch;
-    int32_t rc = run(h, &op);
+    int32_t rc = queue_do(h, &op);
     *count = op.u.sweep.count;
     fake_host_free(op.u.sweep.memory);
     return rc;
@@ -81,11 +57,11 @@ static void leadership_passes_on_when_its_holder_is_killed(void **state)
     (void)state;
     int told[2];
     int64_t old = 0;
-    fake_host_stop(start());
+    fake_host_stop(queue_up());
     assert_int_equal(pipe(told), 0);
     pid_t pid = fork();
     if (pid == 0) {
-        struct fake_host *h = start();
+        struct fake_host *h = queue_up();
         int64_t epoch = lead(h, "killed", TTL_MS);
         if (write(told[1], &epoch, sizeof epoch) != (ssize_t)sizeof epoch)
             _exit(1);
@@ -94,7 +70,7 @@ static void leadership_passes_on_when_its_holder_is_killed(void **state)
     }
     assert_int_equal(read(told[0], &old, sizeof old), sizeof old);
     assert_true(old >= 1);
-    struct fake_host *h = start();
+    struct fake_host *h = queue_up();
     assert_int_equal(lead(h, "heir", TTL_MS), -old);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
@@ -107,7 +83,7 @@ static void a_sweep_of_an_old_leader_changes_nothing(void **state)
 {
     (void)state;
     uint32_t count;
-    struct fake_host *one = start(), *two = start();
+    struct fake_host *one = queue_up(), *two = queue_up();
     leased_job(one);
     int64_t old = lead(one, "one", 1);
     int64_t now = lead_at_last(two, "two");
@@ -126,7 +102,7 @@ static void a_sweep_of_an_old_leader_changes_nothing(void **state)
 static void a_clock_set_back_does_not_keep_the_seat_taken(void **state)
 {
     (void)state;
-    struct fake_host *h = start();
+    struct fake_host *h = queue_up();
     int64_t old = lead(h, "one", 60000);
     database_run("UPDATE DB.leadership SET expires_ms = expires_ms + 3600000");
     assert_true(lead(h, "two", 60000) > old);
@@ -146,13 +122,13 @@ static void a_leader_stopped_in_its_sweep_does_not_keep_the_seat(void **state)
     uint32_t count;
     int told[2], go[2];
     char byte;
-    struct fake_host *h = start();
+    struct fake_host *h = queue_up();
     leased_job(h);
     assert_int_equal(pipe(told), 0);
     assert_int_equal(pipe(go), 0);
     pid_t pid = fork();
     if (pid == 0) {
-        struct fake_host *one = start();
+        struct fake_host *one = queue_up();
         int64_t epoch = lead(one, "stopped", TTL_MS);
         if (write(told[1], "l", 1) == 1 && read(go[0], &byte, 1) == 1)
             sweep(one, epoch, &count);
@@ -177,10 +153,10 @@ static void a_leader_stopped_in_its_sweep_does_not_keep_the_seat(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(leadership_passes_on_when_its_holder_is_killed, fresh),
-        cmocka_unit_test_setup(a_sweep_of_an_old_leader_changes_nothing, fresh),
-        cmocka_unit_test_setup(a_clock_set_back_does_not_keep_the_seat_taken, fresh),
-        cmocka_unit_test_setup(a_leader_stopped_in_its_sweep_does_not_keep_the_seat, fresh),
+        cmocka_unit_test_setup(leadership_passes_on_when_its_holder_is_killed, database_setup),
+        cmocka_unit_test_setup(a_sweep_of_an_old_leader_changes_nothing, database_setup),
+        cmocka_unit_test_setup(a_clock_set_back_does_not_keep_the_seat_taken, database_setup),
+        cmocka_unit_test_setup(a_leader_stopped_in_its_sweep_does_not_keep_the_seat, database_setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

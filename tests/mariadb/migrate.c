@@ -14,13 +14,6 @@
 #define RUNNING    ",\"autoMigrate\":false"
 #define MIGRATIONS "SELECT COUNT(*) FROM DB.schema_migrations"
 
-static int fresh(void **state)
-{
-    (void)state;
-    database_fresh();
-    return 0;
-}
-
 /* Asks a queue of its own for a migration; the report, or NULL with err. fake_host_free() it. */
 static char *migrate(const char *extra, int32_t mode, const char *target, struct bp_err *err)
 {
@@ -260,16 +253,16 @@ static void a_newer_or_edited_schema_is_not_touched(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(looking_changes_nothing, fresh),
-        cmocka_unit_test_setup(what_was_applied_is_reported_once_as_now, fresh),
-        cmocka_unit_test_setup(pools_and_unknown_targets_are_answered, fresh),
-        cmocka_unit_test_setup(four_hosts_at_once_apply_each_step_once, fresh),
-        cmocka_unit_test_setup(a_host_that_waits_for_another_finds_its_work_done, fresh),
-        cmocka_unit_test_setup(a_step_cut_in_the_middle_is_taken_up_again, fresh),
-        cmocka_unit_test_setup(every_statement_of_the_steps_may_be_repeated, fresh),
-        cmocka_unit_test_setup(a_host_killed_while_it_migrates_leaves_nothing_behind, fresh),
-        cmocka_unit_test_setup(an_old_schema_names_the_command_and_a_migration_mends_it, fresh),
-        cmocka_unit_test_setup(a_newer_or_edited_schema_is_not_touched, fresh),
+        cmocka_unit_test_setup(looking_changes_nothing, database_setup),
+        cmocka_unit_test_setup(what_was_applied_is_reported_once_as_now, database_setup),
+        cmocka_unit_test_setup(pools_and_unknown_targets_are_answered, database_setup),
+        cmocka_unit_test_setup(four_hosts_at_once_apply_each_step_once, database_setup),
+        cmocka_unit_test_setup(a_host_that_waits_for_another_finds_its_work_done, database_setup),
+        cmocka_unit_test_setup(a_step_cut_in_the_middle_is_taken_up_again, database_setup),
+        cmocka_unit_test_setup(every_statement_of_the_steps_may_be_repeated, database_setup),
+        cmocka_unit_test_setup(a_host_killed_while_it_migrates_leaves_nothing_behind, database_setup),
+        cmocka_unit_test_setup(an_old_schema_names_the_command_and_a_migration_mends_it, database_setup),
+        cmocka_unit_test_setup(a_newer_or_edited_schema_is_not_touched, database_setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,13 +19,6 @@
 #define QUEUE 1 /* which commit is cut */
 #define POOL  2
 
-static int fresh(void **state)
-{
-    (void)state;
-    database_fresh();
-    return 0;
-}
-
 /* This program again, as the process that dies: DATABASE QUEUE-SOCKET FAR-SOCKET JOB. A new image, since the proxy's
  * threads are not in a forked one. */
 static int work(char **argv)
@@ -277,15 +270,15 @@ int main(int argc, char **argv)
     if (argc == 5)
         return work(argv + 1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(submit_killed_before_the_pool_commits, fresh),
-        cmocka_unit_test_setup(submit_killed_after_the_pool_committed, fresh),
-        cmocka_unit_test_setup(submit_killed_before_the_queue_commits, fresh),
-        cmocka_unit_test_setup(submit_killed_after_the_queue_committed, fresh),
-        cmocka_unit_test_setup(complete_killed_before_the_pool_commits, fresh),
-        cmocka_unit_test_setup(complete_killed_after_the_pool_committed, fresh),
-        cmocka_unit_test_setup(complete_killed_before_the_queue_commits, fresh),
-        cmocka_unit_test_setup(complete_killed_after_the_queue_committed, fresh),
-        cmocka_unit_test_setup(cuts_at_either_commit_are_made_good, fresh),
+        cmocka_unit_test_setup(submit_killed_before_the_pool_commits, database_setup),
+        cmocka_unit_test_setup(submit_killed_after_the_pool_committed, database_setup),
+        cmocka_unit_test_setup(submit_killed_before_the_queue_commits, database_setup),
+        cmocka_unit_test_setup(submit_killed_after_the_queue_committed, database_setup),
+        cmocka_unit_test_setup(complete_killed_before_the_pool_commits, database_setup),
+        cmocka_unit_test_setup(complete_killed_after_the_pool_committed, database_setup),
+        cmocka_unit_test_setup(complete_killed_before_the_queue_commits, database_setup),
+        cmocka_unit_test_setup(complete_killed_after_the_queue_committed, database_setup),
+        cmocka_unit_test_setup(cuts_at_either_commit_are_made_good, database_setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

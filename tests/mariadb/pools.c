@@ -12,13 +12,6 @@
 static const char *const TENANTS[] = {"home", "near1", "near2", "far"};
 #define N_TENANTS 4
 
-static int fresh(void **state)
-{
-    (void)state;
-    database_fresh();
-    return 0;
-}
-
 static int64_t count(const char *where)
 {
     char sql[256];
@@ -570,26 +563,26 @@ static void without_pools_there_is_nothing_to_migrate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(content_is_in_its_pool_and_nowhere_else, fresh),
-        cmocka_unit_test_setup(the_pools_row_follows_the_job, fresh),
-        cmocka_unit_test_setup(pruning_takes_the_pools_rows_too, fresh),
-        cmocka_unit_test_setup(one_batch_may_touch_every_pool, fresh),
-        cmocka_unit_test_setup(new_tenants_go_where_the_fewest_are, fresh),
-        cmocka_unit_test_setup(a_tenant_stays_where_it_is, fresh),
-        cmocka_unit_test_setup(a_producer_that_knows_no_pools_is_served, fresh),
-        cmocka_unit_test_setup(a_pool_nobody_configured_is_named, fresh),
-        cmocka_unit_test_setup(pools_that_cannot_be_right_are_refused, fresh),
-        cmocka_unit_test_setup(W19_a_pool_that_is_down_burns_no_attempt_and_holds_nobody_else_up, fresh),
-        cmocka_unit_test_setup(W19_nor_does_one_that_hangs, fresh),
-        cmocka_unit_test_setup(a_lost_connection_is_made_again_unnoticed, fresh),
-        cmocka_unit_test_setup(an_unreachable_pool_is_no_reason_not_to_start, fresh),
-        cmocka_unit_test_setup(a_job_whose_content_was_deleted_ran_on_empty_params, fresh),
-        cmocka_unit_test_setup(a_job_that_never_had_content_runs_all_the_same, fresh),
-        cmocka_unit_test_setup(what_may_still_come_is_not_removed, fresh),
-        cmocka_unit_test_setup(another_queues_row_is_not_overwritten, fresh),
-        cmocka_unit_test_setup(an_orphan_makes_room_for_its_id, fresh),
-        cmocka_unit_test_setup(an_old_pool_is_refused_with_the_command_that_mends_it, fresh),
-        cmocka_unit_test_setup(without_pools_there_is_nothing_to_migrate, fresh),
+        cmocka_unit_test_setup(content_is_in_its_pool_and_nowhere_else, database_setup),
+        cmocka_unit_test_setup(the_pools_row_follows_the_job, database_setup),
+        cmocka_unit_test_setup(pruning_takes_the_pools_rows_too, database_setup),
+        cmocka_unit_test_setup(one_batch_may_touch_every_pool, database_setup),
+        cmocka_unit_test_setup(new_tenants_go_where_the_fewest_are, database_setup),
+        cmocka_unit_test_setup(a_tenant_stays_where_it_is, database_setup),
+        cmocka_unit_test_setup(a_producer_that_knows_no_pools_is_served, database_setup),
+        cmocka_unit_test_setup(a_pool_nobody_configured_is_named, database_setup),
+        cmocka_unit_test_setup(pools_that_cannot_be_right_are_refused, database_setup),
+        cmocka_unit_test_setup(W19_a_pool_that_is_down_burns_no_attempt_and_holds_nobody_else_up, database_setup),
+        cmocka_unit_test_setup(W19_nor_does_one_that_hangs, database_setup),
+        cmocka_unit_test_setup(a_lost_connection_is_made_again_unnoticed, database_setup),
+        cmocka_unit_test_setup(an_unreachable_pool_is_no_reason_not_to_start, database_setup),
+        cmocka_unit_test_setup(a_job_whose_content_was_deleted_ran_on_empty_params, database_setup),
+        cmocka_unit_test_setup(a_job_that_never_had_content_runs_all_the_same, database_setup),
+        cmocka_unit_test_setup(what_may_still_come_is_not_removed, database_setup),
+        cmocka_unit_test_setup(another_queues_row_is_not_overwritten, database_setup),
+        cmocka_unit_test_setup(an_orphan_makes_room_for_its_id, database_setup),
+        cmocka_unit_test_setup(an_old_pool_is_refused_with_the_command_that_mends_it, database_setup),
+        cmocka_unit_test_setup(without_pools_there_is_nothing_to_migrate, database_setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,31 +15,6 @@
 #define CONTROLLERS 3
 #define ROUNDS      40
 
-static int fresh(void **state)
-{
-    (void)state;
-    database_fresh();
-    return 0;
-}
-
-static struct fake_host *start(void)
-{
-    struct bp_err err;
-    struct fake_host *h = queue_start(NULL, "", &err);
-    if (!h)
-        fail_msg("start: %s", err.text);
-    return h;
-}
-
-/* One operation that must not end its batch; its own rc. */
-static int32_t run(struct fake_host *h, struct bp_op *op)
-{
-    struct bp_err err = {0};
-    if (queue_run(h, op, &err) != BP_OK)
-        fail_msg("operation %d: %s", op->kind, err.text);
-    return op->err.rc;
-}
-
 static struct bp_op submit_of(const char *tenant)
 {
     struct bp_op op = {.kind = BP_OP_SUBMIT};
@@ -63,13 +38,13 @@ static void together(int n, void (*fn)(struct fake_host *h, int number))
     char byte;
     assert_int_equal(pipe(gate), 0);
     assert_int_equal(pipe(ready), 0);
-    fake_host_stop(start());
+    fake_host_stop(queue_up());
     for (int i = 0; i < n; i++) {
         pid_t pid = fork();
         assert_true(pid >= 0);
         if (pid > 0)
             continue;
-        struct fake_host *h = start();
+        struct fake_host *h = queue_up();
         close(gate[1]);
         if (write(ready[1], "r", 1) != 1 || read(gate[0], &byte, 1) != 0)
             _exit(1);
@@ -113,14 +88,14 @@ static void prune_names(struct fake_host *h, int64_t before_ms)
     struct bp_op op = {.kind = BP_OP_PRUNE};
     op.u.prune.before_ms = before_ms;
     op.u.prune.limit = 10;
-    assert_int_equal(run(h, &op), BP_OK);
+    assert_int_equal(queue_do(h, &op), BP_OK);
 }
 
 /* One that comes again, and at a controller that remembers the number it had, is a worker like any other. */
 static void the_name_of_a_worker_goes_when_no_job_can_have_it(void **state)
 {
     (void)state;
-    struct fake_host *a = start(), *b = start();
+    struct fake_host *a = queue_up(), *b = queue_up();
     struct bp_err err;
     int64_t id, now = INT64_C(1700000000000); /* of queue_run() */
     queue_worker(a, "old");
@@ -128,7 +103,7 @@ static void the_name_of_a_worker_goes_when_no_job_can_have_it(void **state)
     assert_int_equal(queue_lease(b, "old", "t1"), 0); /* now it knows its number */
     struct bp_op del = {.kind = BP_OP_WORKER_DEL};
     del.u.worker_del = (struct bp_op_worker_del){.worker_id = "old", .who = "test"};
-    assert_int_equal(run(a, &del), BP_OK);
+    assert_int_equal(queue_do(a, &del), BP_OK);
     prune_names(a, now - 60000);
     assert_int_equal(names_of("old"), 1);
     prune_names(a, now + 60000);
@@ -154,7 +129,7 @@ static void submits_unique(struct fake_host *h, int number)
         struct bp_op op = submit_of("acme");
         snprintf(key, sizeof key, "key-%d", i);
         op.u.submit.unique_key = key;
-        MUST(run(h, &op) == BP_OK && op.u.submit.id > 0);
+        MUST(queue_do(h, &op) == BP_OK && op.u.submit.id > 0);
         MUST(op.u.submit.outcome == BP_SUBMIT_NEW || op.u.submit.outcome == BP_SUBMIT_PENDING);
     }
 }
@@ -176,9 +151,9 @@ static void submits_and_cancels(struct fake_host *h, int number)
     for (int i = 0; i < ROUNDS; i++) {
         struct bp_op op = submit_of("acme"), cancel = {.kind = BP_OP_CANCEL};
         op.u.submit.unique_key = "k";
-        MUST(run(h, &op) == BP_OK);
+        MUST(queue_do(h, &op) == BP_OK);
         cancel.u.cancel.id = op.u.submit.id;
-        int32_t rc = run(h, &cancel);
+        int32_t rc = queue_do(h, &cancel);
         MUST(rc == BP_OK || rc == BP_CONFLICT);
     }
 }
@@ -189,10 +164,10 @@ static void a_unique_key_is_never_held_twice_nor_lost(void **state)
     together(CONTROLLERS, submits_and_cancels);
     assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches WHERE status <> 'cancelled'"), 0);
     assert_int_equal(database_int("SELECT COUNT(*) FROM DB.unique_keys WHERE pending=1"), 0);
-    struct fake_host *h = start();
+    struct fake_host *h = queue_up();
     struct bp_op op = submit_of("acme");
     op.u.submit.unique_key = "k";
-    assert_int_equal(run(h, &op), BP_OK);
+    assert_int_equal(queue_do(h, &op), BP_OK);
     assert_int_equal(op.u.submit.outcome, BP_SUBMIT_NEW);
     fake_host_stop(h);
 }
@@ -205,7 +180,7 @@ static void submits_keyed(struct fake_host *h, int number)
         snprintf(key, sizeof key, "key-%d", i);
         op.u.submit.idempotency_key = key;
         op.u.submit.request_hash = number ? "h" : "other";
-        int32_t rc = run(h, &op);
+        int32_t rc = queue_do(h, &op);
         MUST(rc == BP_OK || (rc == BP_CONFLICT && op.u.submit.outcome == BP_SUBMIT_KEY));
         MUST(op.u.submit.id > 0);
     }
@@ -226,11 +201,11 @@ static void an_idempotency_key_submitted_at_several_makes_one_job(void **state)
 
 static void limit(int32_t max_pending, int32_t max_running)
 {
-    struct fake_host *h = start();
+    struct fake_host *h = queue_up();
     struct bp_op op = tenant_of("acme");
     op.u.tenant_put.max_pending = max_pending;
     op.u.tenant_put.max_running = max_running;
-    assert_int_equal(run(h, &op), BP_OK);
+    assert_int_equal(queue_do(h, &op), BP_OK);
     fake_host_stop(h);
 }
 
@@ -239,7 +214,7 @@ static void submits_many(struct fake_host *h, int number)
     (void)number;
     for (int i = 0; i < ROUNDS; i++) {
         struct bp_op op = submit_of("acme");
-        int32_t rc = run(h, &op);
+        int32_t rc = queue_do(h, &op);
         MUST(rc == BP_OK || (rc == BP_LATER && op.u.submit.outcome == BP_SUBMIT_LIMIT));
     }
 }
@@ -273,14 +248,14 @@ static void leases_and_completes(struct fake_host *h, int number)
         op.u.lease.tokens = tokens;
         op.u.lease.output_keys = keys;
         op.u.lease.ttl_ms = 60000;
-        MUST(run(h, &op) == BP_OK);
+        MUST(queue_do(h, &op) == BP_OK);
         MUST(database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches d JOIN DB.tenants t ON t.id = d.tenant_id WHERE "
                           "d.status='leased' AND t.name='acme'") <= MAX_RUNNING);
         for (uint32_t k = 0; k < op.u.lease.count; k++) {
             struct bp_op end = {.kind = BP_OP_COMPLETE};
             end.u.complete = (struct bp_op_complete){
                 .id = op.u.lease.jobs[k].id, .token = op.u.lease.jobs[k].lease_token, .worker_id = worker};
-            MUST(run(h, &end) == BP_OK);
+            MUST(queue_do(h, &end) == BP_OK);
         }
         fake_host_free(op.u.lease.memory);
     }
@@ -299,10 +274,10 @@ static void leases_only(struct fake_host *h, int number)
 
 static void fill(const char *tenant, int n)
 {
-    struct fake_host *h = start();
+    struct fake_host *h = queue_up();
     for (int i = 0; i < n; i++) {
         struct bp_op op = submit_of(tenant);
-        assert_int_equal(run(h, &op), BP_OK);
+        assert_int_equal(queue_do(h, &op), BP_OK);
     }
     fake_host_stop(h);
 }
@@ -334,22 +309,22 @@ static void max_running_is_reached_and_the_others_are_not_held_up(void **state)
 static void a_tenant_changed_at_one_is_changed_at_the_other_with_the_next_batch(void **state)
 {
     (void)state;
-    struct fake_host *one = start(), *two = start();
+    struct fake_host *one = queue_up(), *two = queue_up();
     struct bp_op op = submit_of("acme"), put = tenant_of("acme");
-    assert_int_equal(run(two, &op), BP_OK);
+    assert_int_equal(queue_do(two, &op), BP_OK);
     put.u.tenant_put.disabled = 1;
-    assert_int_equal(run(one, &put), BP_OK);
+    assert_int_equal(queue_do(one, &put), BP_OK);
     op = submit_of("acme");
-    assert_int_equal(run(two, &op), BP_DENIED);
+    assert_int_equal(queue_do(two, &op), BP_DENIED);
     assert_int_equal(op.u.submit.outcome, BP_SUBMIT_DISABLED);
     put = tenant_of("acme");
     put.u.tenant_put.disabled = 0;
     put.u.tenant_put.max_pending = 2;
-    assert_int_equal(run(two, &put), BP_OK);
+    assert_int_equal(queue_do(two, &put), BP_OK);
     op = submit_of("acme");
-    assert_int_equal(run(one, &op), BP_OK);
+    assert_int_equal(queue_do(one, &op), BP_OK);
     op = submit_of("acme");
-    assert_int_equal(run(one, &op), BP_LATER);
+    assert_int_equal(queue_do(one, &op), BP_LATER);
     fake_host_stop(one);
     fake_host_stop(two);
 }
@@ -362,7 +337,7 @@ static void submits_fair(struct fake_host *h, int number)
     for (int i = 0; i < ROUNDS; i++) {
         struct bp_op op = submit_of(i % 2 ? "zenith" : "acme");
         op.u.submit.fair = 1;
-        MUST(run(h, &op) == BP_OK);
+        MUST(queue_do(h, &op) == BP_OK);
     }
 }
 
@@ -391,7 +366,7 @@ static void completes_all(struct fake_host *h)
         end.u.complete = (struct bp_op_complete){.id = queue_lease(h, "w", token), .token = token, .worker_id = "w"};
         if (!end.u.complete.id)
             continue;
-        MUST(run(h, &end) == BP_OK);
+        MUST(queue_do(h, &end) == BP_OK);
         done++;
     }
 }
@@ -406,7 +381,7 @@ static void completes_or_submits_behind(struct fake_host *h, int number)
         op.u.submit.workflow = "b";
         op.u.submit.after = &parent;
         op.u.submit.n_after = 1;
-        MUST(run(h, &op) == BP_OK);
+        MUST(queue_do(h, &op) == BP_OK);
     }
 }
 
@@ -416,10 +391,10 @@ static void no_job_waits_for_one_that_completed_meanwhile(void **state)
     fill("acme", ROUNDS);
     first_id = database_int("SELECT MIN(id) FROM DB.ai_job_dispatches");
     together(CONTROLLERS, completes_or_submits_behind);
-    struct fake_host *h = start();
+    struct fake_host *h = queue_up();
     struct bp_op op = {.kind = BP_OP_SWEEP};
     op.u.sweep.limit = 1000;
-    assert_int_equal(run(h, &op), BP_OK);
+    assert_int_equal(queue_do(h, &op), BP_OK);
     assert_int_equal(op.u.sweep.next_due_ms, 0);
     fake_host_free(op.u.sweep.memory);
     fake_host_stop(h);
@@ -437,7 +412,7 @@ static void delivers(struct fake_host *h, int number)
         struct bp_op op = {.kind = BP_OP_WEBHOOK_TAKE};
         op.u.webhook_take.limit = 3;
         op.u.webhook_take.hold_ms = 60000;
-        MUST(run(h, &op) == BP_OK);
+        MUST(queue_do(h, &op) == BP_OK);
         n = op.u.webhook_take.count;
         for (uint32_t i = 0; i < n; i++) {
             struct bp_op done = {.kind = BP_OP_WEBHOOK_DONE};
@@ -445,7 +420,7 @@ static void delivers(struct fake_host *h, int number)
                                                               .finished_ms = op.u.webhook_take.rows[i].finished_ms,
                                                               .delivered = 1,
                                                               .detail = "200"};
-            MUST(run(h, &done) == BP_OK);
+            MUST(queue_do(h, &done) == BP_OK);
         }
         fake_host_free(op.u.webhook_take.memory);
     }
@@ -454,15 +429,15 @@ static void delivers(struct fake_host *h, int number)
 static void a_delivery_is_given_to_one(void **state)
 {
     (void)state;
-    struct fake_host *h = start();
+    struct fake_host *h = queue_up();
     struct bp_op put = tenant_of("acme");
     put.u.tenant_put.webhook_url = "https://acme.example/hook";
-    assert_int_equal(run(h, &put), BP_OK);
+    assert_int_equal(queue_do(h, &put), BP_OK);
     for (int i = 0; i < ROUNDS; i++) {
         struct bp_op op = submit_of("acme"), cancel = {.kind = BP_OP_CANCEL};
-        assert_int_equal(run(h, &op), BP_OK);
+        assert_int_equal(queue_do(h, &op), BP_OK);
         cancel.u.cancel.id = op.u.submit.id;
-        assert_int_equal(run(h, &cancel), BP_OK);
+        assert_int_equal(queue_do(h, &cancel), BP_OK);
     }
     fake_host_stop(h);
     together(CONTROLLERS, delivers);
@@ -491,12 +466,12 @@ static void works_in_turns(struct fake_host *h, int number)
         snprintf(token, sizeof token, "turn-%d-%d", number, i);
         if (i % 4 == 0)
             pause_of(number, i);
-        MUST(run(h, &sub) == BP_OK && sub.u.submit.id > 0);
+        MUST(queue_do(h, &sub) == BP_OK && sub.u.submit.id > 0);
         op.u.lease = (struct bp_op_lease){.worker_id = "shared", .workflows = &workflow, .n_workflows = 1, .max = 1};
         op.u.lease.tokens = &tokens;
         op.u.lease.output_keys = &key;
         op.u.lease.ttl_ms = 60000;
-        MUST(run(h, &op) == BP_OK);
+        MUST(queue_do(h, &op) == BP_OK);
         MUST(op.u.lease.live_leases <= ROOM);
         if (!op.u.lease.count)
             continue;
@@ -504,7 +479,7 @@ static void works_in_turns(struct fake_host *h, int number)
         struct bp_op end = {.kind = BP_OP_COMPLETE};
         end.u.complete =
             (struct bp_op_complete){.id = op.u.lease.jobs[0].id, .token = token, .worker_id = "shared", .output = "{}"};
-        MUST(run(h, &end) == BP_OK && !end.u.complete.replay);
+        MUST(queue_do(h, &end) == BP_OK && !end.u.complete.replay);
         fake_host_free(op.u.lease.memory);
     }
 }
@@ -512,12 +487,12 @@ static void works_in_turns(struct fake_host *h, int number)
 static void controllers_that_work_in_turns_lose_and_double_nothing(void **state)
 {
     (void)state;
-    struct fake_host *h = start();
+    struct fake_host *h = queue_up();
     struct bp_op room = {.kind = BP_OP_WORKER_SET};
     queue_worker(h, "shared");
     room.u.worker_set =
         (struct bp_op_worker_set){.worker_id = "shared", .approved = -1, .draining = -1, .max_concurrency = ROOM};
-    assert_int_equal(run(h, &room), BP_OK);
+    assert_int_equal(queue_do(h, &room), BP_OK);
     together(CONTROLLERS, works_in_turns);
     fake_host_stop(h);
     assert_int_equal(database_int("SELECT COUNT(*) FROM DB.ai_job_dispatches"), CONTROLLERS * ROUNDS);
@@ -542,18 +517,18 @@ static void controllers_that_work_in_turns_lose_and_double_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(the_name_of_a_worker_goes_when_no_job_can_have_it, fresh),
-        cmocka_unit_test_setup(a_unique_key_submitted_at_several_makes_one_job, fresh),
-        cmocka_unit_test_setup(a_unique_key_is_never_held_twice_nor_lost, fresh),
-        cmocka_unit_test_setup(an_idempotency_key_submitted_at_several_makes_one_job, fresh),
-        cmocka_unit_test_setup(max_pending_holds_exactly_at_several, fresh),
-        cmocka_unit_test_setup(max_running_holds_at_every_moment_at_several, fresh),
-        cmocka_unit_test_setup(max_running_is_reached_and_the_others_are_not_held_up, fresh),
-        cmocka_unit_test_setup(a_tenant_changed_at_one_is_changed_at_the_other_with_the_next_batch, fresh),
-        cmocka_unit_test_setup(share_tags_given_at_several_follow_each_other, fresh),
-        cmocka_unit_test_setup(no_job_waits_for_one_that_completed_meanwhile, fresh),
-        cmocka_unit_test_setup(a_delivery_is_given_to_one, fresh),
-        cmocka_unit_test_setup(controllers_that_work_in_turns_lose_and_double_nothing, fresh),
+        cmocka_unit_test_setup(the_name_of_a_worker_goes_when_no_job_can_have_it, database_setup),
+        cmocka_unit_test_setup(a_unique_key_submitted_at_several_makes_one_job, database_setup),
+        cmocka_unit_test_setup(a_unique_key_is_never_held_twice_nor_lost, database_setup),
+        cmocka_unit_test_setup(an_idempotency_key_submitted_at_several_makes_one_job, database_setup),
+        cmocka_unit_test_setup(max_pending_holds_exactly_at_several, database_setup),
+        cmocka_unit_test_setup(max_running_holds_at_every_moment_at_several, database_setup),
+        cmocka_unit_test_setup(max_running_is_reached_and_the_others_are_not_held_up, database_setup),
+        cmocka_unit_test_setup(a_tenant_changed_at_one_is_changed_at_the_other_with_the_next_batch, database_setup),
+        cmocka_unit_test_setup(share_tags_given_at_several_follow_each_other, database_setup),
+        cmocka_unit_test_setup(no_job_waits_for_one_that_completed_meanwhile, database_setup),
+        cmocka_unit_test_setup(a_delivery_is_given_to_one, database_setup),
+        cmocka_unit_test_setup(controllers_that_work_in_turns_lose_and_double_nothing, database_setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

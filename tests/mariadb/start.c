@@ -9,13 +9,6 @@
 #include "database.h"
 #include "proxy.h"
 
-static int fresh(void **state)
-{
-    (void)state;
-    database_fresh();
-    return 0;
-}
-
 static void made(void)
 {
     struct bp_err err;
@@ -218,16 +211,16 @@ static void one_bad_text_fails_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(a_wrong_password_names_user_and_server, fresh),
-        cmocka_unit_test_setup(a_missing_database_says_how_to_make_it, fresh),
-        cmocka_unit_test_setup(a_read_only_server_is_refused, fresh),
-        cmocka_unit_test_setup(a_small_packet_is_refused, fresh),
-        cmocka_unit_test_setup(the_isolation_sessions_get_by_default_is_not_ours, fresh),
-        cmocka_unit_test_setup(another_isolation_than_asked_for_is_refused, fresh),
-        cmocka_unit_test_setup(missing_privileges_are_named, fresh),
-        cmocka_unit_test_setup(every_table_is_looked_at_for_its_privileges, fresh),
-        cmocka_unit_test_setup(an_unreachable_server_is_said_and_found_when_it_comes, fresh),
-        cmocka_unit_test_setup(one_bad_text_fails_alone, fresh),
+        cmocka_unit_test_setup(a_wrong_password_names_user_and_server, database_setup),
+        cmocka_unit_test_setup(a_missing_database_says_how_to_make_it, database_setup),
+        cmocka_unit_test_setup(a_read_only_server_is_refused, database_setup),
+        cmocka_unit_test_setup(a_small_packet_is_refused, database_setup),
+        cmocka_unit_test_setup(the_isolation_sessions_get_by_default_is_not_ours, database_setup),
+        cmocka_unit_test_setup(another_isolation_than_asked_for_is_refused, database_setup),
+        cmocka_unit_test_setup(missing_privileges_are_named, database_setup),
+        cmocka_unit_test_setup(every_table_is_looked_at_for_its_privileges, database_setup),
+        cmocka_unit_test_setup(an_unreachable_server_is_said_and_found_when_it_comes, database_setup),
+        cmocka_unit_test_setup(one_bad_text_fails_alone, database_setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
