@@ -128,14 +128,6 @@ double timed_print(void)
     return lowest;
 }
 
-double timed_seconds(const char *kernel)
-{
-    for (int i = 0; i < n_rows; i++)
-        if (rows[i].launches > 0 && strcmp(rows[i].name, kernel) == 0)
-            return rows[i].seconds / rows[i].launches;
-    return 0;
-}
-
 void print_rates(const struct bp_device *dev, const struct rates *r)
 {
     printf(

@@ -22,8 +22,6 @@ const struct bp_device *timed_device(const struct bp_device *real, const struct 
                                      int quick);
 /* Prints a row for each kernel: its time, its floor and what part of its time that is. Returns the lowest part. */
 double timed_print(void);
-/* Seconds of one launch of that kernel on the average, 0: never launched. */
-double timed_seconds(const char *kernel);
 
 /* "what   value" rows of the table. */
 void print_rates(const struct bp_device *dev, const struct rates *r);
