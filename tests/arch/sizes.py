@@ -10,7 +10,7 @@ import sys
 KERNEL = ("bus", "host", "config", "log", "loop")
 # The design's aim, and where the tree stands now: a limit is raised only with the reason in docs/architecture.md.
 KERNEL_AIM, CORE_AIM = 4000, 14000
-KERNEL_MAX, CORE_MAX, FILE_MAX = 10000, 42000, 600
+KERNEL_MAX, CORE_MAX, FILE_MAX = 9500, 41000, 600
 
 
 def count(path):
