@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "configured.h"
 
-#include "explain/price.h"
 #include "host/host.h"
 #include "http/http.h"
 #include "http/tenants.h"
 #include "log/log.h"
+#include "words/price.h"
 #include <string.h>
 #include <unistd.h>
 

@@ -41,7 +41,7 @@ void put_time(struct json_object *o, const char *key, int64_t ms)
 {
     char text[TIME_SIZE];
     if (ms > 0)
-        time_iso_ms(ms, text);
+        moment_text(ms, text);
     put_text(o, key, ms > 0 ? text : NULL);
 }
 

@@ -99,41 +99,10 @@ void text_repair(char *s)
     utf8_repair(s);
 }
 
-/* Most of the times asked for are of now: the text of the last second is kept. */
-static size_t second_write(time_t s, char out[TIME_SIZE])
-{
-    static _Thread_local struct {
-        time_t s;
-        size_t n; /* 0: none yet */
-        char text[TIME_SIZE];
-    } last;
-    if (last.n == 0 || last.s != s) {
-        struct tm t;
-        gmtime_r(&s, &t);
-        last.n = strftime(last.text, sizeof last.text, "%Y-%m-%dT%H:%M:%S", &t);
-        last.s = s;
-    }
-    memcpy(out, last.text, last.n + 1);
-    return last.n;
-}
-
-static void time_write(int64_t ms, char out[TIME_SIZE], int with_ms)
-{
-    size_t n = second_write((time_t)(ms / 1000), out);
-    if (with_ms)
-        snprintf(out + n, TIME_SIZE - n, ".%03dZ", (int)(ms % 1000));
-    else
-        snprintf(out + n, TIME_SIZE - n, "+00:00");
-}
-
 void time_iso(int64_t ms, char out[TIME_SIZE])
 {
-    time_write(ms, out, 0);
-}
-
-void time_iso_ms(int64_t ms, char out[TIME_SIZE])
-{
-    time_write(ms, out, 1);
+    size_t n = moment_second(ms, out);
+    snprintf(out + n, TIME_SIZE - n, "+00:00");
 }
 
 /* Milliseconds of ".123" (any number of digits); *p moves behind them. */

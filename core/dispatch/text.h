@@ -3,13 +3,14 @@
 #ifndef DISPATCH_TEXT_H
 #define DISPATCH_TEXT_H
 
+#include "log/moment.h"
 #include <stddef.h>
 #include <stdint.h>
 
 #define UUID_SIZE   37 /* with the NUL */
 #define DIGEST_SIZE 65
 #define TOKEN_SIZE  65
-#define TIME_SIZE   40
+#define TIME_SIZE   MOMENT_SIZE
 
 /* A random UUID, version 4 (RFC 9562), lower case. */
 void uuid_make(char out[UUID_SIZE]);
@@ -27,9 +28,7 @@ void text_repair(char *s);
 
 /* "2026-01-31T12:00:00+00:00", the form field workers know. ms since the Unix epoch. */
 void time_iso(int64_t ms, char out[TIME_SIZE]);
-/* "2026-01-31T12:00:00.123Z". */
-void time_iso_ms(int64_t ms, char out[TIME_SIZE]);
-/* Reads both forms, and "2026-01-31 12:00:00" as UTC. Returns 1 and the ms, or 0. */
+/* Reads that, the form of log/moment.h, and "2026-01-31 12:00:00" as UTC. Returns 1 and the ms, or 0. */
 int time_parse(const char *text, int64_t *ms);
 
 #endif

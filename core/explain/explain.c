@@ -2,9 +2,9 @@
 /* explain.c - gathers the facts from the engines. */
 #include "explain/explain.h"
 
-#include "explain/facts.h"
-#include "explain/price.h"
 #include "log/json.h"
+#include "words/facts.h"
+#include "words/price.h"
 #include <math.h>
 #include <string.h>
 

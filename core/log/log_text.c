@@ -2,10 +2,10 @@
 #include "log/log_text.h"
 
 #include "log/json.h"
+#include "log/moment.h"
 #include "log/utf8.h"
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define TAIL_BYTES 8 /* kept free for "...", quotes and the newline */
 
@@ -74,12 +74,8 @@ static void put_escaped(struct buf *b, const char *s, int json)
 
 static void put_time(struct buf *b, int64_t at_ms)
 {
-    char text[40];
-    struct tm tm;
-    time_t at_s = (time_t)(at_ms / 1000);
-    gmtime_r(&at_s, &tm);
-    size_t n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(text + n, sizeof text - n, ".%03dZ", (int)(at_ms % 1000));
+    char text[MOMENT_SIZE];
+    moment_text(at_ms, text);
     put_str(b, text);
 }
 

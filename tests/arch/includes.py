@@ -10,7 +10,7 @@ import re
 import sys
 import tempfile
 
-LIBS = {"policy", "schema", "pluginfile", "vetting", "assets", "spawn", "simulate", "wire"}  # folders of lib/; the others are core's
+LIBS = {"policy", "schema", "pluginfile", "vetting", "assets", "spawn", "words", "simulate", "wire"}  # folders of lib/; the others are core's
 BASE = {"log", "loop", "client", "config", "bus", "schema", "pluginfile", "vetting", "host"}
 ENGINES = {"dispatch", "scale", "fleet"}
 
@@ -27,12 +27,13 @@ MAY = {
     "vetting": {"log", "config", "schema", "pluginfile"},
     "assets": {"log", "pluginfile", "vetting"},
     "spawn": {"log"},
+    "words": {"log", "policy"},
     "host": BASE - {"client"} | {"policy"},
     "policy": {"log"},
     "simulate": {"log", "policy"},
     "wire": {"log"},
     **{e: BASE | {"policy"} for e in ENGINES},
-    "explain": BASE | ENGINES | {"policy"},  # reads every engine, changes none
+    "explain": BASE | ENGINES | {"policy", "words"},  # reads every engine, changes none
     "admin": BASE | ENGINES | {"policy", "explain"},
     "worker": BASE | {"policy", "assets", "spawn"},
     "http": BASE | ENGINES | {"policy", "explain", "wire"},

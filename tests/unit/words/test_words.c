@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an explanation says, rule by rule, and what a tenant is not told. */
 #include "cm.h"
-#include "explain/facts.h"
 #include "log/json.h"
+#include "words/facts.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "explain/price.h"
+#include "words/price.h"
 
 #include "log/err.h"
 #include "log/json.h"

@@ -3,8 +3,8 @@
  * facts.h - what an explanation is made from, and the words made of it. Pure: no engine, no clock but now_ms. Texts are
  * borrowed; times are ms since 1970, 0: none.
  */
-#ifndef EXPLAIN_FACTS_H
-#define EXPLAIN_FACTS_H
+#ifndef WORDS_FACTS_H
+#define WORDS_FACTS_H
 
 #include "policy/eta.h"
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an instance-hour costs, and what is refused as a price. */
 #include "cm.h"
-#include "explain/price.h"
 #include "log/json.h"
+#include "words/price.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rule_words.c - what narrows or replaces a fleet's policy: an operator's rules, open windows, an adoption, a shadow.
  */
-#include "explain/facts.h"
+#include "words/facts.h"
 
 #include "log/json.h"
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fleet_words.c - why a fleet is as it is: what the policy wants, what was asked for, what came of it. */
-#include "explain/facts.h"
+#include "words/facts.h"
 
 #include "log/json.h"
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* job_words.c - why a job is where it is, and what happens next. */
-#include "explain/facts.h"
+#include "words/facts.h"
 
 #include "log/json.h"
 #include <math.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "explain/facts.h"
+#include "words/facts.h"
 
-#include "dispatch/text.h"
 #include "log/json.h"
+#include "log/moment.h"
+#include "log/utf8.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,9 +13,9 @@
 
 static void put_moment(struct json_object *o, int64_t at_ms)
 {
-    char text[TIME_SIZE];
+    char text[MOMENT_SIZE];
     if (at_ms > 0)
-        time_iso_ms(at_ms, text);
+        moment_text(at_ms, text);
     json_object_object_add(o, "at_ms", at_ms > 0 ? json_object_new_int64(at_ms) : NULL);
     json_put_str(o, "at", at_ms > 0 ? text : NULL);
 }
@@ -26,7 +27,7 @@ void explain_line(struct json_object *o, int64_t at_ms, const char *what, const 
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    text_repair(text);
+    utf8_repair(text);
     struct json_object *line = json_object_new_object();
     put_moment(line, at_ms);
     json_put_str(line, "what", what);
@@ -41,7 +42,7 @@ void explain_next(struct json_object *o, int64_t at_ms, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    text_repair(text);
+    utf8_repair(text);
     struct json_object *next = json_object_new_object();
     put_moment(next, at_ms);
     json_put_str(next, "text", text);
@@ -66,9 +67,9 @@ const char *explain_time(double s, char out[32])
 
 const char *explain_moment(int64_t at_ms, int64_t now_ms, char out[80])
 {
-    char iso[TIME_SIZE], span[32];
+    char iso[MOMENT_SIZE], span[32];
     int64_t apart = at_ms > now_ms ? at_ms - now_ms : now_ms - at_ms;
-    time_iso_ms(at_ms, iso);
+    moment_text(at_ms, iso);
     explain_time((double)apart / 1000, span);
     snprintf(out, 80, at_ms > now_ms ? "%.19sZ (in %s)" : "%.19sZ (%s ago)", iso, span);
     return out;

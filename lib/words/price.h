@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* price.h - what an hour of a fleet's instances costs now: by the cloud's own Spot prices, else by the table in the
  * settings. Pure. */
-#ifndef EXPLAIN_PRICE_H
-#define EXPLAIN_PRICE_H
+#ifndef WORDS_PRICE_H
+#define WORDS_PRICE_H
 
-#include "explain/facts.h"
+#include "words/facts.h"
 
 /* table: the setting `prices`; fleet: a row of fleets_describe(); types: the workflow's instanceTypes; each may be
  * NULL. The mean of the instances that are there, or would be asked for first. */

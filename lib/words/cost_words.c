@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cost_words.c - what work costs, and what it would cost to have it done sooner. */
-#include "explain/facts.h"
+#include "words/facts.h"
 
 #include "log/json.h"
 #include <math.h>
