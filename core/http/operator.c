@@ -91,7 +91,10 @@ static void put_daemon(struct gather *g, const struct app *app)
     json_put_int(o, "waiting_polls", dispatch_waiting_polls(app->dispatch));
     json_put_int(o, "connections", g->call->http->n_conns);
     json_put_num(o, "loop_lag_ms", (double)loop_lag_us(app->loop) / 1000);
-    json_object_object_foreach(o, name, value) put_member(g, name, json_object_get(value));
+    json_object_object_foreach(o, name, value)
+    {
+        put_member(g, name, json_object_get(value));
+    }
     json_object_put(o);
 }
 
