@@ -155,5 +155,6 @@ def test_mariadb_cut_off_between_hand_out_and_commit(on_mariadb, mariadb, noop, 
         proxy.armed = None
         wait_until("the queue works again", lambda: d.http.get("/readyz").status == 200)
         s.check_lost(job)
+        d.stop()  # so that the proxy has nothing open when it ends
     finally:
         proxy.stop()
