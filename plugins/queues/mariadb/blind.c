@@ -265,7 +265,19 @@ void blind_wait_text(struct store *s)
     s->hasty = false;
 }
 
-static void insert_row(struct sql *q, const struct job *j, bool first)
+/* Most rows are queued as they are inserted, and have the defaults in all other columns. */
+static void insert_queued(struct sql *q, const struct job *j, bool first)
+{
+    const struct bp_job_row *r = &j->row;
+    sql_add(q, first ? "INSERT INTO ai_job_dispatches (id, tenant_id, workflow_id, effect_id, priority, max_attempts, "
+                       "created_ms, queued_ms, due_ms, updated_ms) VALUES "
+                     : ",");
+    sql_add(q, "(%l,%l,%l,%l,%i,%i,%l,created_ms,created_ms,created_ms)", r->id, j->tenant_id, j->workflow_id,
+            j->effect_id, r->priority, r->max_attempts, r->created_ms);
+}
+
+/* One that is scheduled, or leased already. */
+static void insert_other(struct sql *q, const struct job *j, bool first)
 {
     const struct bp_job_row *r = &j->row;
     sql_add(q, first ? "INSERT INTO ai_job_dispatches (id, tenant_id, workflow_id, effect_id, priority, max_attempts, "
@@ -277,20 +289,18 @@ static void insert_row(struct sql *q, const struct job *j, bool first)
     if (r->status == BP_JOB_LEASED)
         sql_add(q, "created_ms,0,3,%l,1,%l,%s,%s,%l,leased_ms,%l,leased_ms)", r->lease_expires_ms, j->worker_no,
                 r->lease_token, j->suffix, r->leased_ms, j->wait_ms);
-    else if (r->status == BP_JOB_QUEUED)
-        sql_add(q, "created_ms,0,2,created_ms,0,0,NULL,NULL,0,0,0,created_ms)");
     else
         sql_add(q, "%l,%l,1,%l,0,0,NULL,NULL,0,0,0,created_ms)", j->queued_ms, r->not_before_ms, job_due_ms(j));
 }
 
-static void inserts(struct store *s)
+static void inserts_of(struct store *s, bool queued, void (*insert)(struct sql *q, const struct job *j, bool first))
 {
     bool first = true;
     for (uint32_t i = 0; i < s->batch.n_plans; i++) {
         const struct job *j = s->batch.plans[i].job;
-        if (!j || !j->visible)
+        if (!j || !j->visible || (j->row.status == BP_JOB_QUEUED) != queued)
             continue;
-        insert_row(&s->q, j, first);
+        insert(&s->q, j, first);
         first = false;
     }
     if (!first)
@@ -351,7 +361,8 @@ void blind_begin_text(struct store *s, bool windows)
         begin(s);
     else
         others(s);
-    inserts(s);
+    inserts_of(s, true, insert_queued);
+    inserts_of(s, false, insert_other);
 }
 
 void blind_count_text(struct store *s, size_t rows)
