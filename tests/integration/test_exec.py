@@ -185,6 +185,43 @@ def test_what_a_command_leaves_behind_ends_with_the_job_and_with_its_runner(benc
     wait_until("nothing is left", lambda: not any(processes("sleep", n) for n in naps))
 
 
+BREED = """
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+int main(int argc, char **argv)
+{
+    time_t end = time(NULL) + atoi(argv[1]);
+    if (fork() == 0) {
+        for (unsigned i = 0; time(NULL) < end; i++) {
+            setsid();
+            if (fork() > 0 && i % 8 == 0)
+                _exit(0);
+        }
+        _exit(0);
+    }
+    sleep(1);
+    FILE *f = fopen(getenv("BP_OUTPUT"), "w");
+    fputs("bred", f);
+    return fclose(f);
+}
+"""
+
+
+def test_a_fork_bomb_that_a_command_leaves_behind_ends_with_its_job(bench):
+    """Each of its processes starts the next, in a session of its own, and ends: faster than the keeper that rested between rounds."""
+    b = bench(**{"plugin.local": json.dumps({"bootDelaySeconds": 0, "workerArgs": ["worker.runnerProcesses=250"]})})
+    life = f"{120 + random.randrange(1000)}.{os.getpid()}"
+    subprocess.run(["cc", "-x", "c", "-o", b.dir / "breed", "-"], input=BREED, text=True, check=True)
+    b.define("breed", ["./breed", life], maxAttempts=1, **ANY)
+    b.d.start()
+    assert b.output(b.submit("breed")) == b"bred"
+    assert not processes("./breed", life), "it goes on after its job"
+    assert b.output(b.submit("breed")) == b"bred"
+
+
 def test_an_interrupted_command_goes_on_from_what_it_saved(bench):
     b = bench(**{"plugin.local": json.dumps({"bootDelaySeconds": 0, "noticeSeconds": 10, "workerArgs": ["worker.noticeSeconds=0.1"]})})
     b.script("steps.sh", """

@@ -14,7 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ROUNDS_MAX 400 /* of killing what is left, 5 ms each */
+#define RUSH_NS 2000000000
+#define END_NS  5000000000 /* what the kernel holds in a call may take that long */
 
 /* ---- in the command's process, before it becomes the command ---- */
 
@@ -81,7 +82,8 @@ static void report(const struct keeper *k, enum child_end end, int value)
     (void)n;
 }
 
-/* Kills the children there are, of which those are too whose own parent has ended. */
+/* Kills the children there are, of which those are too whose own parent has ended. No number is another process's: who
+ * has died keeps it until this one takes note. */
 static void kill_children(void)
 {
     char text[4096];
@@ -91,31 +93,38 @@ static void kill_children(void)
     if (fd >= 0)
         close(fd);
     text[n > 0 ? n : 0] = '\0';
-    for (char *p = text; *p;) {
-        long pid = strtol(p, &p, 10);
-        if (pid > 1 && (*p == ' ' || *p == '\0'))
-            kill((pid_t)pid, SIGKILL);
-        while (*p && *p != ' ')
-            p++;
-        while (*p == ' ')
-            p++;
+    for (char *p = text, *end; *p; p = end + strspn(end, " ")) {
+        long pid = strtol(p, &end, 10);
+        if (end == p || *end != ' ') /* the list was cut there */
+            break;
+        kill((pid_t)pid, SIGKILL);
     }
 }
 
-/* Until there is no process below this one. */
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Until there is no process below this one. At first without any rest: what goes on forking, each in a session of its
+ * own, is faster than anybody who sleeps. */
 static void end_all(pid_t group)
 {
     const struct timespec rest = {0, 5000000};
+    int64_t began = now_ns(), took = 0;
     kill(-group, SIGKILL);
-    for (int i = 0; i < ROUNDS_MAX; i++) {
-        kill_children();
+    for (; took < END_NS; took = now_ns() - began) {
         pid_t gone;
+        kill_children();
         do
             gone = waitpid(-1, NULL, WNOHANG);
         while (gone > 0);
         if (gone < 0 && errno == ECHILD)
             return;
-        nanosleep(&rest, NULL);
+        if (took > RUSH_NS)
+            nanosleep(&rest, NULL);
     }
 }
 
