@@ -13,11 +13,11 @@ tmp=$(mktemp -d "${TMPDIR:-/tmp}/bp-bench.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 photo=${2:-$tmp/photo.jpg}
 rounds=${3:-1}
-[ -f "$photo" ] || ffmpeg -v error -f lavfi -i mandelbrot=s=4000x2250:r=1 -frames:v 1 -q:v 2 "$photo"
+[ -f "$photo" ] || ffmpeg -v error -f lavfi -i mandelbrot=s=4000x2250:r=1 -frames:v 1 -pix_fmt yuvj420p -q:v 2 "$photo"
 size=${SIZE:-1920x1080} frames=${FRAMES:-150} fps=30
 width=${size%x*} height=${size#*x}
 encoder="-c:v libx264 -preset veryfast -crf 19 -g 60 -threads 2"
-smooth="-x264-params open-gop=0:scenecut=0:b-adapt=0:bframes=5:subme=1" # what plugins/workflows/media/video.c sets
+smooth="-x264-params open-gop=0:scenecut=0:b-adapt=0:bframes=5:subme=1:me=dia:partitions=none:weightp=0" # what plugins/workflows/media/codec.c sets
 push="zoompan=z='pow(1.3,on/$((frames - 1)))':x='iw/2-iw/zoom/2':y='ih/2-ih/zoom/2':d=$frames:s=$size:fps=$fps"
 
 measure() { # "what" command...: on two cores; CPU time says more where other things run
