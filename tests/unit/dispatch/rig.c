@@ -453,6 +453,15 @@ void rig_wait(struct rig *r, struct answer *a)
     }
 }
 
+void rig_waits(struct rig *r, uint32_t n)
+{
+    for (int i = 0; dispatch_waiting_polls(r->d) != n; i++) {
+        if (i >= 20000)
+            fail_msg("%u polls wait after 20 s, not %u", dispatch_waiting_polls(r->d), n);
+        rig_turn(r, 1);
+    }
+}
+
 void rig_sleep(struct rig *r, int64_t ms)
 {
     r->clock_ahead_ms += ms;

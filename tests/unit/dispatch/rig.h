@@ -83,6 +83,8 @@ void answer_reset(struct answer *a);
 void rig_wait(struct rig *r, struct answer *a);
 /* Runs the loop until *flag is at least n; fails the test after 20 s. */
 void rig_until(struct rig *r, const unsigned *flag, unsigned n);
+/* Runs the loop until n polls wait; fails the test after 20 s. */
+void rig_waits(struct rig *r, uint32_t n);
 /* Runs the loop for so long. */
 void rig_turn(struct rig *r, int64_t ms);
 /* Moves the wall clock of the engine on. */

@@ -299,7 +299,7 @@ static void a_lease_that_ended_elsewhere_frees_its_worker_for_a_waiting_poll(voi
     char body[2048];
     snprintf(body, sizeof body, "%s", lease_body(json_member(a.data, "job"), ""));
     begin_worker(r, dispatch_worker_poll, w, "{'worker_id':'w','max_concurrency':1,'wait_seconds':30}", &b);
-    rig_turn(r, 20);
+    rig_waits(r, 1);
     assert_int_equal(b.done, 0); /* at capacity */
     atomic_store(&r->queued, 1);
     r->d = other;

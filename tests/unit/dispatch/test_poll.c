@@ -91,9 +91,8 @@ static void waiting_poll_is_answered_by_the_submit_in_one_transaction(void **sta
     struct answer a = {0};
     struct worker_auth *w = worker_in(r, "w", "noop");
     begin_worker(r, dispatch_worker_poll, w, WAIT, &a);
-    rig_turn(r, 30);
+    rig_waits(r, 1);
     assert_int_equal(a.done, 0);
-    assert_int_equal(dispatch_waiting_polls(r->d), 1);
     struct answer s = {0};
     struct json_object *body = js("{'workflow':'noop'}");
     dispatch_submit(r->d, "acme", "tenant:acme", body, answer_keep, &s);
@@ -120,7 +119,7 @@ static void oldest_waiting_poll_is_served_first_and_only_one_asks(void **state)
     for (int i = 0; i < 4; i++) {
         w[i] = worker_in(r, names[i], "noop");
         begin_worker(r, dispatch_worker_poll, w[i], WAIT, &a[i]);
-        rig_turn(r, 20);
+        rig_waits(r, (uint32_t)i + 1);
     }
     unsigned before = atomic_load(&r->ops);
     for (int i = 0; i < 4; i++) {
@@ -146,13 +145,13 @@ static void poll_behind_the_last_job_waits_without_asking(void **state)
     struct answer a = {0}, b = {0};
     struct worker_auth *w = worker_in(r, "w", "noop");
     begin_worker(r, dispatch_worker_poll, w, WAIT, &a);
-    rig_turn(r, 20);
+    rig_waits(r, 1);
     submit_ok(r, "{'workflow':'noop'}");
     rig_wait(r, &a);
     rig_turn(r, 20);
     unsigned before = atomic_load(&r->asked[BP_OP_LEASE]);
     begin_worker(r, dispatch_worker_poll, w, WAIT, &b);
-    rig_turn(r, 50);
+    rig_waits(r, 1);
     assert_int_equal(b.done, 0);
     assert_int_equal(atomic_load(&r->asked[BP_OP_LEASE]), before);
     submit_ok(r, "{'workflow':'noop'}");
@@ -192,13 +191,12 @@ static void idle_waiting_polls_cost_the_store_nothing(void **state)
     struct answer a[50] = {0};
     struct worker_auth *w = worker_in(r, "w", "noop");
     begin_worker(r, dispatch_worker_poll, w, WAIT, &a[0]);
-    rig_turn(r, 20);
+    rig_waits(r, 1);
     unsigned before = atomic_load(&r->ops);
     for (int i = 1; i < 50; i++)
         begin_worker(r, dispatch_worker_poll, w, WAIT, &a[i]);
-    rig_turn(r, 20);
+    rig_waits(r, 50);
     assert_int_equal(atomic_load(&r->ops), before);
-    assert_int_equal(dispatch_waiting_polls(r->d), 50);
     dispatch_drain(r->d);
     for (int i = 0; i < 50; i++) {
         rig_wait(r, &a[i]);
@@ -230,7 +228,7 @@ static void poll_of_a_gone_client_is_forgotten(void **state)
     struct answer a = {0};
     struct worker_auth *w = worker_in(r, "w", "noop");
     begin_worker(r, dispatch_worker_poll, w, WAIT, &a);
-    rig_turn(r, 20);
+    rig_waits(r, 1);
     dispatch_poll_abandon(r->d, &a);
     assert_int_equal(dispatch_waiting_polls(r->d), 0);
     int64_t id = submit_ok(r, "{'workflow':'noop'}");
@@ -343,7 +341,7 @@ static void capacity_is_what_the_store_counts(void **state)
     assert_string_equal(b.message, "Worker at capacity");
     /* one that waits gets its job when the first lease ends */
     begin_worker(r, dispatch_worker_poll, w, "{'worker_id':'w','max_concurrency':1,'wait_seconds':30}", &b);
-    rig_turn(r, 30);
+    rig_waits(r, 1);
     assert_int_equal(b.done, 0);
     struct answer c = {0};
     do_worker(r, dispatch_worker_complete, w, lease_body(json_member(a.data, "job"), ""), &c);
@@ -369,7 +367,7 @@ static void full_worker_leaves_the_job_to_the_next_one(void **state)
     do_worker(r, dispatch_worker_poll, full, "{'worker_id':'w','max_concurrency':1}", &a);
     begin_worker(r, dispatch_worker_poll, full, "{'worker_id':'w','max_concurrency':1,'wait_seconds':30}", &b);
     begin_worker(r, dispatch_worker_poll, idle, WAIT, &c);
-    rig_turn(r, 30);
+    rig_waits(r, 2);
     int64_t id = submit_ok(r, "{'workflow':'noop'}");
     rig_wait(r, &c);
     assert_int_equal(json_int(json_member(c.data, "job"), "dispatch_id", 0), id);
@@ -413,7 +411,7 @@ static void burst_wakes_as_many_polls_as_there_are_jobs(void **state)
         w[i] = worker_in(r, id, "noop");
         begin_worker(r, dispatch_worker_poll, w[i], WAIT, &poll[i]);
     }
-    rig_turn(r, 30);
+    rig_waits(r, N);
     struct json_object *body = js("{'workflow':'noop'}");
     for (int i = 0; i < N; i++)
         dispatch_submit(r->d, "acme", "tenant:acme", body, answer_keep, &sub[i]);
@@ -463,7 +461,7 @@ static void job_put_into_the_store_past_us_is_found(void **state)
     struct answer a = {0};
     struct worker_auth *w = worker_in(r, "w", "noop");
     begin_worker(r, dispatch_worker_poll, w, WAIT, &a);
-    rig_turn(r, 30);
+    rig_waits(r, 1);
     struct queue_call *q = queue_call_new(BP_OP_SUBMIT, loop_now_ms(r->loop));
     struct bp_op_submit *s = &queue_call_op(q)->u.submit;
     s->tenant = "acme";
@@ -490,7 +488,7 @@ static void a_job_meant_for_a_worker_that_drains_goes_to_the_next_at_once(void *
     struct worker_auth *w[2] = {worker_in(r, "w1", "noop"), worker_in(r, "w2", "noop")};
     for (int i = 0; i < 2; i++) {
         begin_worker(r, dispatch_worker_poll, w[i], WAIT, &a[i]);
-        rig_turn(r, 20);
+        rig_waits(r, (uint32_t)i + 1);
     }
     struct bp_err err = {0};
     struct queue_call *q = queue_call_new(BP_OP_WORKER_SET, loop_now_ms(r->loop)); /* as a fleet does it */

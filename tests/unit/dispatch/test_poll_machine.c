@@ -66,7 +66,7 @@ static void a_job_goes_to_the_machine_that_lives_longest(void **state)
     for (int i = 0; i < 3; i++) {
         w[i] = worker_in(r, names[i], "noop");
         begin_worker(r, dispatch_worker_poll, w[i], WAIT, &a[i]);
-        rig_turn(r, 20);
+        rig_waits(r, (uint32_t)i + 1);
     }
     for (int i = 2; i >= 0; i--) {
         submit_ok(r, "{'workflow':'noop'}");

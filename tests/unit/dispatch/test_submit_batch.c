@@ -150,7 +150,7 @@ static void waiting_workers_lease_in_the_transaction_of_the_batch(void **state)
         w[i] = worker_in(r, id, "noop");
         begin_worker(r, dispatch_worker_poll, w[i], "{'worker_id':'w','wait_seconds':30}", &p[i]);
     }
-    rig_turn(r, 20); /* they found nothing and wait */
+    rig_waits(r, 3);
     do_batch(r, "{'jobs':[{'workflow':'noop'},{'workflow':'noop'}]}", &a);
     assert_int_equal(json_int(a.data, "accepted", 0), 2);
     rig_wait(r, &p[0]);

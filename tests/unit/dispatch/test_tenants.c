@@ -370,7 +370,7 @@ static void waiting_worker_gets_the_next_job_of_a_tenant_at_its_limit(void **sta
     int64_t second = submit_ok(r, "{'workflow':'noop'}");
     struct json_object *job = poll_job(r, one, &a);
     begin_worker(r, dispatch_worker_poll, two, "{'worker_id':'two','wait_seconds':30}", &b);
-    rig_turn(r, 20);
+    rig_waits(r, 1);
     assert_int_equal(b.done, 0);
     do_worker(r, dispatch_worker_complete, one, lease_body(job, ""), &c);
     rig_wait(r, &b);

@@ -136,7 +136,7 @@ static void revoking_takes_effect_at_once(void **state)
     snprintf(token, sizeof token, "%s", json_str(a.data, "token", ""));
     struct worker_auth *w = worker_with_token(r, token);
     begin_worker(r, dispatch_worker_poll, w, "{'worker_id':'w','wait_seconds':30}", &waiting);
-    rig_turn(r, 20);
+    rig_waits(r, 1);
     answer_reset(&a);
     dispatch_worker_change(r->d, "w", "revoke", "operator:0", answer_keep, &a);
     rig_wait(r, &a);

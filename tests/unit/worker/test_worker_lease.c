@@ -35,6 +35,11 @@ static void it_registers_with_the_secret_and_polls_with_the_token(void **state)
     rig_free(r);
 }
 
+static int has_tried(struct rig *r)
+{
+    return fake_tried(r->fake, "register") > 0;
+}
+
 static int has_registered(struct rig *r)
 {
     return fake_count(r->fake, "register") > 0;
@@ -46,8 +51,7 @@ static void a_controller_that_is_not_there_yet_is_tried_again(void **state)
     struct rig *r = rig_new(NULL);
     r->fake->down = 1;
     worker_start(r->worker);
-    rig_run_ms(r, 400);
-    assert_true(fake_tried(r->fake, "register") >= 1);
+    rig_until(r, has_tried);
     r->fake->down = 0;
     rig_until(r, has_registered);
     rig_free(r);
@@ -72,15 +76,19 @@ static void an_unknown_token_is_replaced_by_registering_again(void **state)
     rig_free(r);
 }
 
+static int has_polled_twice(struct rig *r)
+{
+    return fake_tried(r->fake, "poll") >= 2;
+}
+
 static void a_revoked_worker_waits_and_does_not_register_again(void **state)
 {
     (void)state;
     struct rig *r = rig_new(NULL);
     r->fake->revoked = 1;
     worker_start(r->worker);
-    rig_run_ms(r, 1500);
+    rig_until(r, has_polled_twice);
     assert_int_equal(fake_tried(r->fake, "register"), 1);
-    assert_true(fake_tried(r->fake, "poll") >= 2);
     r->fake->revoked = 0;
     rig_until(r, rig_polls);
     rig_free(r);
