@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Seconds until a test is given up.
-set(BP_TEST_TIMEOUT_S 120)
+set(BP_TEST_TIMEOUT_S 300)
 if(BP_SANITIZE)
-  set(BP_TEST_TIMEOUT_S 480)
+  set(BP_TEST_TIMEOUT_S 900)
 endif()
 
 # bp_add_unit_test(name SOURCES ... [LIBS ...]): one cmocka program, one process, its own temp dir, run in parallel by ctest.
