@@ -176,9 +176,17 @@ static double trusted_by_days(const struct forecast *f)
     return by_days(f, FORECAST_AHEAD_S) * fmax(0, 1 - hypot(today, then));
 }
 
+/* Arrivals of the bin that the watch began with. Where it began since they came, they say nothing of a rate. */
+static double opening(const struct forecast *f)
+{
+    uint32_t end = f->bin == f->first_bin ? f->total : f->begun[(f->first_bin + 1) % FORECAST_BINS];
+    return end - f->begun[f->first_bin % FORECAST_BINS];
+}
+
 double forecast_trusted(const struct forecast *f)
 {
     double window_s = forecast_window_s(f), n = forecast_count(f, window_s);
+    n -= watched_s(f) < fmin(NEW_S, window_s) ? opening(f) : 0;
     double least_s = watched_s(f) < NEW_S ? NEW_LEAST_S : SHORTEST_S;
     double off = deviation(f, n);
     if (forecast_is_daily(f))

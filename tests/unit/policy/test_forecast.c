@@ -73,6 +73,16 @@ static void a_new_workflow_is_taken_for_what_it_has_shown(void **state)
     assert_true(forecast_trusted(&f) < 0.4 * forecast_count(&f, 60) / 60); /* by now it could be a gust */
 }
 
+/* Eight jobs in the first moment may be all that ever come; eight more say how often they do. */
+static void those_that_the_watch_began_with_are_no_rate(void **state)
+{
+    fresh(state);
+    forecast_arrived(&f, T0, 8);
+    assert_true(forecast_trusted(&f) == 0);
+    forecast_arrived(&f, T0 + 30 * SECOND, 16);
+    assert_true(forecast_trusted(&f) > 8 / 60.0 && forecast_trusted(&f) < 16 / 60.0);
+}
+
 static void what_a_large_count_is_unsure_of_is_a_small_part_of_it(void **state)
 {
     fresh(state);
@@ -168,6 +178,7 @@ int main(void)
         cmocka_unit_test(arrivals_are_counted_over_a_window),
         cmocka_unit_test(a_steady_load_is_trusted_nearly_as_a_whole),
         cmocka_unit_test(a_new_workflow_is_taken_for_what_it_has_shown),
+        cmocka_unit_test(those_that_the_watch_began_with_are_no_rate),
         cmocka_unit_test(what_a_large_count_is_unsure_of_is_a_small_part_of_it),
         cmocka_unit_test(days_that_resemble_each_other_foretell_better_than_the_last_hour),
         cmocka_unit_test(days_that_do_not_are_not_gone_by),
