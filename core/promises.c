@@ -26,9 +26,9 @@ static void judge(struct promises *p, const struct promise *m, struct json_objec
                             .leases = json_int(job, "attempts", 0) + json_int(job, "requeues", 0),
                             .leased_ms = json_int(data, "leased_ms", 0),
                             .finished_ms = json_int(data, "finished_ms", 0)};
-    int kept = promise_outcome(m, &j);
-    if (kept >= 0)
-        promise_judge(p, m, kept);
+    int64_t came_ms = promise_outcome(m, &j);
+    if (came_ms >= 0)
+        promise_judge(p, m, came_ms);
 }
 
 /* One of "at once" says nothing: how late it may be is not drawn. */
@@ -37,11 +37,12 @@ static void make(struct promises *p, const struct promise_watch *w, struct json_
     const struct app *app = w->app;
     struct explain_engines engines = app_engines(app);
     struct eta e = explain_eta(&engines, data);
-    double p95_s[PROMISE_KINDS] = {e.start.p95_s, e.finish.p95_s};
+    struct eta_span told[PROMISE_KINDS] = {e.start, e.finish};
     struct promise m = w->m;
     for (m.kind = PROMISE_START; m.kind < PROMISE_KINDS; m.kind++) {
-        m.by_ms = loop_now_ms(app->loop) + (int64_t)(1000 * fmin(p95_s[m.kind], 1e9));
-        if (p95_s[m.kind] > 0 && isfinite(p95_s[m.kind]))
+        m.by_ms = loop_now_ms(app->loop) + (int64_t)(1000 * fmin(told[m.kind].p95_s, 1e9));
+        m.half_ms = loop_now_ms(app->loop) + (int64_t)(1000 * fmin(told[m.kind].p50_s, 1e9));
+        if (told[m.kind].p95_s > 0 && isfinite(told[m.kind].p95_s))
             promise_make(p, m);
     }
 }

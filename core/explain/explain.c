@@ -17,6 +17,7 @@ struct fleet_view {
     struct json_object *scale, *fleet; /* listings of one row, or none */
     const struct history *history;     /* NULL: nothing yet, and so the promises */
     const struct promises *promises;
+    struct growth growth;
 };
 
 static struct json_object *first(struct json_object *list)
@@ -117,6 +118,7 @@ static void view_fill(struct fleet_view *v, const struct explain_engines *e, con
     f->max_size = w ? w->max_size : 0;
     v->history = scale_history(e->scale, slug);
     v->promises = scale_promises(e->scale, slug);
+    scale_foresee(e->scale, slug, &v->growth);
     f->boot_s = v->history ? history_boot_s(v->history, w ? w->warmup_s : 0) : w ? w->warmup_s : 0;
     f->tick_s = (double)config_int(e->config, CONFIG_SCALE_TICK_MS) / 1000;
     read_scale(f, first(v->scale));
@@ -200,6 +202,7 @@ static struct eta expected(const struct fleet_view *v, int64_t ahead, int32_t mo
                           .fleet = &v->detail,
                           .ahead = ahead,
                           .launches = launches(f) + more,
+                          .growth = &v->growth,
                           .boot_s = f->boot_s,
                           .steps = steps,
                           .promises = v->promises};

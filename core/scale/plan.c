@@ -122,6 +122,26 @@ void plan_make(struct scale *s, const struct workflow *w, struct scale_item *ite
     shadow_decide(item, &rules, &now);
 }
 
+void scale_foresee(struct scale *s, const char *slug, struct growth *out)
+{
+    static struct policy_fleet fleet; /* [loop], of this call alone */
+    const struct workflow *w = host_workflow(s->host, slug);
+    struct scale_item *item = w ? scale_item_find(s, slug) : NULL;
+    const struct policy *policy = item ? policy_find(item->policy) : NULL;
+    struct bp_view v;
+    out->n = 0;
+    if (!policy || !s->fleet.detail || view_build(s, w, item, &v) < 0 || v.stale || v.launch_failures > 0)
+        return;
+    struct schedule_now scheduled = rules_schedule(item, w, v.now_ms);
+    struct decide_rules rules = rules_of(item, &scheduled);
+    struct policy_now now = {.view = &v, .fleet = &fleet, .history = item->history};
+    if (rules.hold >= 0 || rules.pause_out)
+        return;
+    v.max_size = rules.max >= 0 && rules.max < v.max_size ? rules.max : v.max_size;
+    s->fleet.detail(s->fleet.fleets, slug, &fleet);
+    growth_foresee(policy, item->memory, &now, item->history->run_mean_s, out);
+}
+
 static const struct scale_decision *remember(struct scale_item *item, int64_t now_ms, int32_t from,
                                              const struct bp_plan *p)
 {

@@ -14,7 +14,7 @@
 #include "bus/leads.h"
 #include "config/config.h"
 #include "host/host.h"
-#include "policy/policy.h"
+#include "policy/growth.h"
 #include "policy/promise.h"
 #include <bp/cloud.h>
 #include <bp/scaling.h>
@@ -63,6 +63,9 @@ const struct history *scale_history(struct scale *s, const char *slug);
 /* What was promised of its jobs, and what is learned from it, which the engine keeps over a restart; NULL: nothing yet.
  * Borrowed likewise. */
 struct promises *scale_promises(struct scale *s, const char *slug);
+/* Launches that its policy is going to ask for, as it is now; none where somebody holds the fleet, or what there is of
+ * it is not known. */
+void scale_foresee(struct scale *s, const char *slug, struct growth *out);
 /* Of the last round of decisions over all workflows, the time on the loop. */
 double scale_round_s(const struct scale *s);
 /* Operator's hold: desired is kept at `size` (< 0: released) until expires_ms (0: for ever). BP_NOTFOUND unknown

@@ -10,7 +10,6 @@
 #define DRAWS_LEAST 50     /* with a long queue */
 #define STEPS_MOST  500000 /* all draws together */
 #define JOBS_MOST   2000   /* played one by one; more of them are played in groups */
-#define BLOCK       16     /* runs that follow each other */
 #define PRIOR       4.0    /* runs that weigh as much as what is thought of a workflow before any ended */
 #define SOONEST_S   5.0    /* a boot that takes longer than every one before may be ready so soon */
 
@@ -75,19 +74,20 @@ static double draw_normal(uint64_t *state)
 /* What so few runs say of their scale is not to be trusted: by what factor the true runs may all differ from them. The
  * logarithm of a workflow's runs is taken to spread by 1 before any ended, which weighs like PRIOR runs; the bootstrap
  * has the part of the variance that the measured runs show, this is the rest. */
-static double scale_unknown(uint32_t n, uint64_t *state)
+static double scale_unknown(const struct history *h, uint32_t n, uint64_t *state)
 {
-    return exp(draw_normal(state) * sqrt(PRIOR / (n * (n + PRIOR))));
+    double drift = fmax((double)h->run_drift, 0);
+    return exp(draw_normal(state) * sqrt(PRIOR / (n * (n + PRIOR)) + drift));
 }
 
 static void runs_draw(struct runs *r, const struct history *h, double run_s, uint64_t *state)
 {
     uint32_t n = history_kept_runs(h);
-    float scale = n ? (float)scale_unknown(n, state) : 1;
+    float scale = n ? (float)scale_unknown(h, n, state) : 1;
     uint32_t at = 0;
     r->left = 0;
     for (r->n = 0; r->n < n; r->n++) {
-        at = r->n % BLOCK == 0 ? (uint32_t)(draw(state) * n) : (at + 1) % n;
+        at = r->n % HISTORY_ALIKE == 0 ? (uint32_t)(draw(state) * n) : (at + 1) % n;
         r->s[r->n] = scale * h->run_s[at];
     }
     if (n == 0 && run_s > 0)
@@ -110,7 +110,7 @@ static double run_next(struct runs *r, uint64_t *state)
         return r->s[r->kept + (uint32_t)(draw(state) * (r->n - r->kept))];
     if (r->left == 0) {
         r->at = (uint32_t)(draw(state) * r->kept);
-        r->left = BLOCK;
+        r->left = HISTORY_ALIKE;
     }
     r->left--;
     r->at = r->at + 1 < r->kept ? r->at + 1 : 0;
@@ -157,7 +157,7 @@ static double boot_left(const struct eta_ask *ask, double age_s, uint64_t *state
 /* ---- the heap of times at which instances are free, the first on top ---- */
 
 struct heap {
-    double at[4 * POLICY_INSTANCES];
+    double at[4 * POLICY_INSTANCES + GROWTH_MOST];
     int32_t n;
 };
 
@@ -190,6 +190,8 @@ static double fill(struct heap *h, struct runs *r, const struct eta_ask *ask, ui
         h->at[h->n++] = boot_left(ask, f->booting_s[i], state);
     for (int32_t i = 0; i < ask->launches && i < POLICY_INSTANCES; i++)
         h->at[h->n++] = boot_left(ask, 0, state);
+    for (int32_t i = 0; ask->growth && i < ask->growth->n; i++)
+        h->at[h->n++] = (double)ask->growth->at_s[i] + boot_left(ask, 0, state);
     double last_s = 0;
     for (int32_t i = 0; i < f->n_busy; i++) {
         last_s = fmax(last_s, h->at[f->n_idle + i]);
@@ -222,15 +224,17 @@ static int by_size(const void *a, const void *b)
 static struct eta_span span_of(double *s, uint32_t n, const struct promises *p, enum promise_kind kind)
 {
     qsort(s, n, sizeof *s, by_size);
-    return (struct eta_span){s[n / 2], promise_p95(p, kind, s, n)};
+    return promise_told(p, kind, s, n);
 }
 
-/* What instances stand there for until each is free for good. */
-static double heap_sum(const struct heap *h)
+/* What instances stand there for until each is free for good, those of later from their launch on. */
+static double heap_sum(const struct heap *h, const struct growth *later)
 {
     double sum_s = 0;
     for (int32_t i = 0; i < h->n; i++)
         sum_s += h->at[i];
+    for (int32_t i = 0; later && i < later->n; i++)
+        sum_s -= (double)later->at_s[i];
     return sum_s;
 }
 
@@ -258,7 +262,7 @@ struct eta eta_queued(const struct eta_ask *ask)
         }
         start_s[k] = h.at[0];
         finish_s[k] = h.at[0] + run_next(&runs, &state);
-        instance_s += heap_sum(&h) / draws;
+        instance_s += heap_sum(&h, ask->growth) / draws;
         if (ask->ahead >= 0) {
             all_s[k] = fmax(all_s[k], finish_s[k]);
             instance_s += (finish_s[k] - start_s[k]) / draws;
@@ -267,7 +271,8 @@ struct eta eta_queued(const struct eta_ask *ask)
     struct eta e = {span_of(start_s, draws, ask->promises, PROMISE_START),
                     span_of(finish_s, draws, ask->promises, PROMISE_END), span_of(all_s, draws, NULL, PROMISE_END),
                     instance_s};
-    e.finish.p95_s = fmax(e.finish.p95_s, e.start.p95_s); /* each has learned on its own */
+    e.finish.p50_s = fmax(e.finish.p50_s, e.start.p50_s); /* each has learned on its own */
+    e.finish.p95_s = fmax(e.finish.p95_s, e.start.p95_s);
     return e;
 }
 

@@ -9,7 +9,7 @@
 #ifndef POLICY_ETA_H
 #define POLICY_ETA_H
 
-#include "policy/policy.h"
+#include "policy/growth.h"
 #include "policy/promise.h"
 
 /* What is asked; pointers borrowed for the call. */
@@ -18,15 +18,11 @@ struct eta_ask {
     const struct policy_fleet *fleet;
     int64_t ahead;    /* queued jobs that are leased before it; -1: there is no such job, only `all` is asked for */
     int32_t launches; /* instances that are asked for and not there yet, beside those of fleet that boot; >= 0 */
-    double boot_s;    /* of a launch, until boots were measured */
-    double run_s;     /* of a job, until runs were measured; <= 0: not known */
-    uint32_t steps;   /* bound of the work; 0: 500,000, some 20 ms */
-    const struct promises *promises; /* what was learned of the p95 of start and finish; NULL: it is as drawn */
-};
-
-/* p50: as likely earlier as later; p95: one in twenty is later (promise.h). p95 is never below p50. */
-struct eta_span {
-    double p50_s, p95_s;
+    const struct growth *growth;     /* launches that will be asked for; NULL: none */
+    double boot_s;                   /* of a launch, until boots were measured */
+    double run_s;                    /* of a job, until runs were measured; <= 0: not known */
+    uint32_t steps;                  /* bound of the work; 0: 500,000, some 20 ms */
+    const struct promises *promises; /* what was learned of start and finish; NULL: they are as drawn */
 };
 
 struct eta {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define RUNS_MEAN   200
+#define DRIFT_MEAN  16
 #define STAGES_MEAN 20
 #define RATE_MOST_S 3600.0
 
@@ -34,6 +35,33 @@ void history_arrived(struct history *h, int64_t now_ms, uint32_t n)
     forecast_arrived(&h->forecast, h->now_ms, n);
 }
 
+/* Mean of n kept runs from the one with this number on, and the squared deviation of that mean, of itself. */
+static double mean_run(const struct history *h, uint64_t from, uint32_t n, double *chance)
+{
+    double sum_s = 0, square_s2 = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        double run_s = (double)h->run_s[(from + i) % HISTORY_RUNS];
+        sum_s += run_s;
+        square_s2 += run_s * run_s;
+    }
+    *chance += sum_s > 0 ? (square_s2 * n / (sum_s * sum_s) - 1) / n : 0;
+    return sum_s / n;
+}
+
+/* Each HISTORY_ALIKE runs: how far they are from what those before them said. */
+static void learn_drift(struct history *h)
+{
+    uint32_t before = history_kept_runs(h) - HISTORY_ALIKE;
+    uint64_t at = h->runs - HISTORY_ALIKE, times = h->runs / HISTORY_ALIKE - 1;
+    double chance = 0, mean_s = mean_run(h, at, HISTORY_ALIKE, &chance);
+    double before_s = mean_run(h, at - before, before, &chance);
+    if (mean_s <= 0 || before_s <= 0)
+        return;
+    double off = log(mean_s / before_s);
+    h->run_drift +=
+        (float)(off * off - chance - (double)h->run_drift) / (float)(times < DRIFT_MEAN ? times : DRIFT_MEAN);
+}
+
 void history_finished(struct history *h, int64_t now_ms, double service_s)
 {
     if (!(service_s >= 0))
@@ -43,6 +71,8 @@ void history_finished(struct history *h, int64_t now_ms, double service_s)
     double weight = 1.0 / (double)(h->runs < RUNS_MEAN ? h->runs : RUNS_MEAN);
     h->run_mean_s += (service_s - h->run_mean_s) * weight;
     h->run_square_s2 += (service_s * service_s - h->run_square_s2) * weight;
+    if (h->runs % HISTORY_ALIKE == 0 && h->runs > HISTORY_ALIKE)
+        learn_drift(h);
 }
 
 void history_launched(struct history *h, int64_t now_ms, uint32_t n)

@@ -16,6 +16,7 @@
 #define HISTORY_LEVELS    64 /* demand levels told apart, 1..64; what is above is not kept */
 #define HISTORY_SPELLS    60 /* of each level */
 #define HISTORY_RUNS      64
+#define HISTORY_ALIKE     16 /* runs in a row that resemble each other, HISTORY_RUNS being some times as many */
 #define HISTORY_BOOTS     32
 #define HISTORY_UNKNOWN_S 1e7f /* the gap before the first spell */
 
@@ -48,6 +49,8 @@ struct history {
     uint64_t runs;                    /* finished jobs, ever */
     float run_s[HISTORY_RUNS];        /* ring of their service times */
     double run_mean_s, run_square_s2; /* moving means of the last 200 of t and t * t; 0: none finished */
+    float run_drift; /* of HISTORY_ALIKE runs in a row: squared logarithm of their mean by that of those before, beyond
+                        what chance makes of it; a moving mean of the last 16 times */
 
     uint64_t boots;
     float boot_s[HISTORY_BOOTS];   /* ring: launch to when it could serve */

@@ -47,6 +47,7 @@ struct policy {
     policy_plan plan;
     size_t memory_bytes; /* zeroed at first, kept between calls for one workflow, aligned for any type */
     const struct policy_number *learned; /* the last one's name is NULL; NULL: nothing of it is worth keeping */
+    int grows; /* it adds a few at a time, and more without another job; of the fleet it looks at the view alone */
 };
 
 /* NULL when there is none of that name, or name is NULL. */

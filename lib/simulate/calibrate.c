@@ -88,7 +88,7 @@ static void judge(struct run *r)
     while (promise_due(&c->promises, r->now_ms, &m)) {
         int64_t wait_ms = r->wait_ms[m.job], began_ms = r->trace->arrival_ms[m.job] + wait_ms;
         int64_t came_ms = m.kind == PROMISE_END ? c->ended_ms[m.job] : wait_ms < 0 ? -1 : began_ms;
-        promise_judge(&c->promises, &m, came_ms >= 0 && came_ms <= m.by_ms);
+        promise_judge(&c->promises, &m, came_ms >= 0 ? came_ms : INT64_MAX);
     }
 }
 
@@ -101,22 +101,32 @@ static void promise(struct run *r, struct eta_ask *ask)
         return;
     struct said said = say(r, ask, (uint32_t)job);
     if (isfinite(said.start_p95))
-        promise_make(p, (struct promise){job, (int64_t)said.start_p95, PROMISE_START, weight});
+        promise_make(p, (struct promise){job, (int64_t)said.start_p95, (int64_t)said.start_p50, PROMISE_START, weight});
     if (isfinite(said.end_p95))
-        promise_make(p, (struct promise){job, (int64_t)said.end_p95, PROMISE_END, weight});
+        promise_make(p, (struct promise){job, (int64_t)said.end_p95, (int64_t)said.end_p50, PROMISE_END, weight});
+}
+
+static void foresee(struct run *r, const struct policy_fleet *fleet, struct growth *out)
+{
+    struct bp_view v = run_view(r);
+    struct policy_now now = {&v, fleet, r->history, r->model->target, r->model->price};
+    growth_foresee(r->deciding, r->memory, &now, r->history->run_mean_s, out);
 }
 
 void calibration_ask(struct run *r)
 {
     struct calibration *c = r->calibration;
     struct policy_fleet fleet;
+    struct growth growth;
     if (!c)
         return;
     judge(r);
     if (c->next == r->arrived)
         return;
     run_fleet(r, &fleet);
-    struct eta_ask ask = {.history = r->history, .fleet = &fleet, .boot_s = r->model->boot, .promises = &c->promises};
+    foresee(r, &fleet, &growth);
+    struct eta_ask ask = {
+        .history = r->history, .fleet = &fleet, .growth = &growth, .boot_s = r->model->boot, .promises = &c->promises};
     int32_t missing = r->desired - live_machines(r);
     ask.launches = missing > 0 ? missing : 0;
     for (; c->next < r->arrived; c->next++) {

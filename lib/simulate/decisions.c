@@ -37,7 +37,7 @@ static double run_p50(struct run *r)
     return r->p50_s = sorted[n / 2];
 }
 
-static struct bp_view view_of(struct run *r)
+struct bp_view run_view(struct run *r)
 {
     const struct model *m = r->model;
     struct bp_view v = {.size = sizeof v,
@@ -152,7 +152,7 @@ void decision_make(struct run *r)
     else if (!r->empty_ms)
         r->empty_ms = run_clock_ms(r);
     history_demand(r->history, run_clock_ms(r), (int64_t)queued_jobs(r) + r->busy);
-    struct bp_view v = view_of(r);
+    struct bp_view v = run_view(r);
     run_fleet(r, &fleet);
     struct policy_now now = {&v, &fleet, r->history, r->model->target, r->model->price};
     struct decide_rules rules = DECIDE_NO_RULES;

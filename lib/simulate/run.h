@@ -108,7 +108,8 @@ void machines_lease(struct run *r);
 struct machine *machine_first_to_go(struct run *r);
 
 /* decisions.c */
-/* The instances as a policy sees them. */
+/* The workflow, and its instances, as a policy sees them. */
+struct bp_view run_view(struct run *r);
 void run_fleet(const struct run *r, struct policy_fleet *f);
 void decision_make(struct run *r);
 /* Launches and ends instances until there are so many; busy ones stay. */

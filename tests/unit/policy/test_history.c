@@ -3,6 +3,7 @@
 #include "cm.h"
 
 #include "policy/history.h"
+#include <math.h>
 #include <string.h>
 
 #define T0 1700000100000LL /* begin of a bin */
@@ -99,6 +100,22 @@ static void run_times_have_a_mean_and_the_last_ones(void **state)
     assert_true(h->run_square_s2 > 499 && h->run_square_s2 < 501);
 }
 
+/* Runs of 10 to 40 s in no order, then 64 of 10 s by turns with 64 of 40 s: what is to come is not what has ended. */
+static void how_far_runs_drift_from_those_before_is_measured(void **state)
+{
+    (void)state;
+    struct history *h = fresh();
+    uint32_t dice = 1;
+    for (int i = 0; i < 1600; i++) {
+        dice = dice * 1664525u + 1013904223u;
+        history_finished(h, T0 + i, 10 + 30.0 * (dice >> 8) / (1 << 24));
+    }
+    assert_true(fabsf(h->run_drift) < 0.01f);
+    for (int i = 0; i < 1600; i++)
+        history_finished(h, T0 + 1600 + i, i / 64 % 2 ? 10 : 40);
+    assert_true(h->run_drift > 0.2f);
+}
+
 static void boots_are_their_median(void **state)
 {
     (void)state;
@@ -163,6 +180,7 @@ int main(void)
         cmocka_unit_test(only_the_last_sixty_spells_are_kept),
         cmocka_unit_test(demand_above_the_highest_level_disturbs_nothing),
         cmocka_unit_test(run_times_have_a_mean_and_the_last_ones),
+        cmocka_unit_test(how_far_runs_drift_from_those_before_is_measured),
         cmocka_unit_test(boots_are_their_median),
         cmocka_unit_test(interruptions_are_counted_beside_the_hours_they_came_from),
         cmocka_unit_test(a_clock_set_back_changes_no_past),

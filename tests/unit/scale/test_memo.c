@@ -289,11 +289,11 @@ static void what_was_learned_of_promises_survives_a_restart(void **state)
     struct promises *p = scale_promises(s, "photo");
     assert_null(scale_promises(s, "nobody"));
     for (int k = 0; k < 40; k++) {
-        promise_judge(p, &(struct promise){k, 1, PROMISE_START, 1}, k % 2);
-        promise_judge(p, &(struct promise){k, 1, PROMISE_END, 1}, 1);
+        promise_judge(p, &(struct promise){k, 1, 1, PROMISE_START, 1}, k % 2 ? 1 : INT64_MAX);
+        promise_judge(p, &(struct promise){k, 1, 1, PROMISE_END, 1}, 1);
     }
-    double start = p->of[PROMISE_START].shift, end = p->of[PROMISE_END].shift;
-    assert_true(start > 1 && end < -0.5);
+    double start = p->of[PROMISE_START].shift, end = p->of[PROMISE_END].shift, middle = p->of[PROMISE_END].middle;
+    assert_true(start > 1 && end < -0.5 && middle < -1);
     scale_stop(s);
     rig_until(r, is_written, NULL);
     killed(r, s);
@@ -301,6 +301,7 @@ static void what_was_learned_of_promises_survives_a_restart(void **state)
     s = begun(r);
     p = scale_promises(s, "photo");
     assert_true(fabs(p->of[PROMISE_START].shift - start) < 0.001 && fabs(p->of[PROMISE_END].shift - end) < 0.001);
+    assert_true(fabs(p->of[PROMISE_END].middle - middle) < 0.001);
     assert_true(p->of[PROMISE_START].judged == 40 && p->of[PROMISE_END].kept == 1);
     quit(r, s);
 }
