@@ -212,6 +212,53 @@ static void an_operators_hold_acts_at_once_and_says_who(void **state)
     end(&f);
 }
 
+/* One instance runs one of many jobs. */
+static void one_of_many(void *fleets, const char *slug, struct policy_fleet *out)
+{
+    (void)fleets;
+    (void)slug;
+    memset(out, 0, sizeof *out);
+    out->n_busy = 1;
+}
+
+static int32_t foreseen(struct fixture *f, const char *slug)
+{
+    struct growth growth;
+    scale_foresee(f->scale, slug, &growth);
+    return growth.n;
+}
+
+static void what_its_policy_is_going_to_launch_is_foreseen_unless_somebody_holds_it(void **state)
+{
+    struct fixture f;
+    struct bp_err err = {0};
+    (void)state;
+    begin(&f, SETS(SLOW, "scale.policy=step"));
+    f.scale->fleet.detail = one_of_many;
+    rig_depth(f.rig, 40, 1);
+    rig_submitted(f.rig);
+    rig_until(f.rig, has_resized, &f.fleet);
+    f.fleet.desired = f.fleet.running = f.fleet.busy = 1;
+    assert_int_equal(foreseen(&f, "photo"), 0); /* how long a run takes is not known */
+    history_finished(scale_item_find(f.scale, "photo")->history, loop_now_ms(f.rig->loop), 600);
+    int32_t all = f.rig->workflows[0].max_size - 1;
+    assert_true(all > 1);
+    assert_int_equal(foreseen(&f, "photo"), all);
+    assert_int_equal(foreseen(&f, "nobody"), 0);
+    f.fleet.unknown = 1;
+    assert_int_equal(foreseen(&f, "photo"), 0);
+    f.fleet.unknown = 0;
+    f.fleet.age_ms = 3600000;
+    assert_int_equal(foreseen(&f, "photo"), 0);
+    f.fleet.age_ms = 0;
+    const struct scale_wish most = {SCALE_MAX, 2, 0, "ada"}, rest = {SCALE_PAUSE_OUT, 1, 0, "ada"};
+    assert_int_equal(scale_rule(f.scale, "photo", &most, &err), 0);
+    assert_int_equal(foreseen(&f, "photo"), 1);
+    assert_int_equal(scale_rule(f.scale, "photo", &rest, &err), 0);
+    assert_int_equal(foreseen(&f, "photo"), 0);
+    end(&f);
+}
+
 static void a_stopped_engine_decides_no_more(void **state)
 {
     struct fixture f;
@@ -378,6 +425,7 @@ int main(void)
         cmocka_unit_test(a_dry_run_tells_once_and_changes_nothing),
         cmocka_unit_test(a_resize_that_must_wait_is_no_decision_yet),
         cmocka_unit_test(an_operators_hold_acts_at_once_and_says_who),
+        cmocka_unit_test(what_its_policy_is_going_to_launch_is_foreseen_unless_somebody_holds_it),
         cmocka_unit_test(a_stopped_engine_decides_no_more),
         cmocka_unit_test(a_workflow_that_went_away_is_forgotten),
     };
