@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tidy.c - removes the private copies of files whose generations or candidates are gone, so that a file that is
- * replaced all day does not fill the disk. Not while a file is vetted: that may just have found such a copy, and use it again.
+ * replaced all day does not fill the disk. Not while a file is vetted: that may just have found such a copy, and use it
+ * again.
  */
 #include "host/candidate.h"
 #include <stdlib.h>
