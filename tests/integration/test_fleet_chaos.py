@@ -136,7 +136,7 @@ def test_slow_boots_bring_no_more_instances_than_jobs(daemon, test_copy):
 
 def test_all_instances_die_at_once_and_every_job_completes(daemon, test_copy):
     d = chaotic(daemon, test_copy, max_size=2, **{"dispatch.leaseTtlSeconds": "1.5"})
-    ids = [submit(d, steps=20, step_ms=100) for _ in range(2)]
+    ids = [submit(d, steps=60, step_ms=100) for _ in range(2)]  # so long that none ends before all are dead
     wait_until("all run", lambda: all((d.http.job(id)["progress"] or 0) > 0 for id in ids))
     dead = come(d, 2)
     for instance in dead:

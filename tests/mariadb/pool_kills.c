@@ -237,7 +237,7 @@ static void complete_killed_after_the_queue_committed(void **state)
 static void cut_and_repeated(int server, int how)
 {
     const char *proxy = proxy_start(server == QUEUE ? database_socket() : far_socket());
-    struct fake_host *h = rig_start_at(server == QUEUE ? proxy : NULL, server == POOL ? proxy : NULL);
+    struct fake_host *h = rig_start_at(server == QUEUE ? proxy : NULL, server == POOL ? proxy : NULL, 60);
     int before = proxy_cuts();
     queue_worker(h, "w");
     proxy_cut(how);

@@ -7,23 +7,28 @@
 
 int64_t rig_now = 1700000000000;
 
-const char *rig_pools(const char *far, const char *extra)
+static const char *pools(const char *far, int timeout_s, const char *extra)
 {
     static char text[1500];
     const char *name = database_name();
     snprintf(text, sizeof text,
              ",\"pools\":{\"near1\":{\"database\":\"%s.1\"},\"near2\":{\"database\":\"%s.2\"},\"far\":{\"socket\":"
              "\"%s\",\"database\":\"%s\"}},\"tenantPool\":{\"near1\":\"near1\",\"near2\":\"near2\",\"far\":\"far\","
-             "\"home\":\"\"},\"poolTimeoutSeconds\":2%s",
-             name, name, far ? far : far_socket(), name, extra);
+             "\"home\":\"\"},\"poolTimeoutSeconds\":%d%s",
+             name, name, far ? far : far_socket(), name, timeout_s, extra);
     return text;
 }
 
-struct fake_host *rig_start_at(const char *socket, const char *far)
+const char *rig_pools(const char *far, const char *extra)
+{
+    return pools(far, 2, extra);
+}
+
+struct fake_host *rig_start_at(const char *socket, const char *far, int timeout_s)
 {
     struct bp_err err = {0};
     rig_now = 1700000000000;
-    struct fake_host *h = queue_start(socket, rig_pools(far, ""), &err);
+    struct fake_host *h = queue_start(socket, pools(far, timeout_s, ""), &err);
     if (!h)
         fail_msg("start: %s", err.text);
     return h;
@@ -31,7 +36,7 @@ struct fake_host *rig_start_at(const char *socket, const char *far)
 
 struct fake_host *rig_start(const char *far)
 {
-    return rig_start_at(NULL, far);
+    return rig_start_at(NULL, far, 2);
 }
 
 int32_t rig_op(struct fake_host *h, struct bp_op *op, struct bp_err *err)

@@ -16,8 +16,8 @@ extern int64_t rig_now;
 const char *rig_pools(const char *far, const char *extra);
 /* A queue with them; the test fails when it does not start. */
 struct fake_host *rig_start(const char *far);
-/* The same with the queue's own server behind a socket. */
-struct fake_host *rig_start_at(const char *socket, const char *far);
+/* The same with the queue's own server behind a socket, and so long for an answer of a pool. */
+struct fake_host *rig_start_at(const char *socket, const char *far, int timeout_s);
 
 /* One operation, which the batch must take; its own rc, with its words in *err when err is not NULL. */
 int32_t rig_op(struct fake_host *h, struct bp_op *op, struct bp_err *err);
