@@ -9,9 +9,10 @@
 #define LEVEL_PRIOR   5.0 /* arrivals, as many as past days had */
 #define STEP_S        120.0
 
+/* A slot looked back to may lie before 1970: a simulated clock begins there. */
 static int slot_of_day(int64_t slot)
 {
-    return (int)(slot % DAILY_SLOTS);
+    return (int)((slot % DAILY_SLOTS + DAILY_SLOTS) % DAILY_SLOTS);
 }
 
 void daily_begin(struct daily *d, int64_t now_s, uint32_t total)
