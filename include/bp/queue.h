@@ -2,21 +2,19 @@
 /*
  * bp/queue.h - facet "bp.queue/1": the durable store of jobs, leases, workers and their history.
  *
- * One call of apply() is one transaction: all its operations take effect durably, in the order given,
- * each with its own rc, or none does and apply() returns an error. An operation sees what the ones
- * before it in the same batch did; that is how a submit and the lease of the worker that waits for it
- * share one commit. An operation that fails (its rc is not BP_OK) changes nothing and does not disturb
- * the others.
+ * One call of apply() is one transaction: all its operations take effect durably, in the order given, each with its own
+ * rc, or none does and apply() returns an error. An operation sees what the ones before it in the same batch did; that
+ * is how a submit and the lease of the worker that waits for it share one commit. An operation that fails (its rc is
+ * not BP_OK) changes nothing and does not disturb the others.
  *
- * A batch is durable when apply() returns, and nobody hears of it before, with one exception. A lease without `after`
- * all of whose jobs this batch submitted may be handed over by bp_host.op_early() when all is written but the commit:
- * should that fail, jobs and lease are lost together, nobody else knew of them, and the worker's next word is answered
- * BP_STALE. Such a batch is not tried again inside the plugin, even if it surely did not happen. What the worker says
- * may be in a batch that runs while this one commits, on another thread or host: it waits for that, as for any lock.
+ * Nobody hears of a batch before it is durable, with one exception. A lease without `after` all of whose jobs this
+ * batch submitted may be handed over by bp_host.op_early() when all is written but the commit: should that fail, jobs
+ * and lease are lost together, nobody else knew of them, and the worker's next word is answered BP_STALE. Such a batch
+ * is not tried again inside the plugin, even if it surely did not happen. What the worker says may be in a batch that
+ * runs while this one commits, on another thread or host: it waits for that, as for any lock.
  *
- * A state change of a leased row is one guarded statement: it matches id, lease token and worker, or it
- * does nothing and answers BP_STALE. Each state change appends its line to the job's timeline in the
- * same transaction.
+ * A state change of a leased row is one guarded statement: it matches id, lease token and worker, or it does nothing and
+ * answers BP_STALE. Each state change appends its line to the job's timeline in the same transaction.
  *
  * Strings are UTF-8 and NUL-terminated; NULL means absent. Times are milliseconds since the Unix epoch
  * and come from the caller (now_ms), never from the store's clock, with one exception: who leads (BP_OP_LEAD), which
