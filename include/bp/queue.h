@@ -13,8 +13,8 @@
  * is not tried again inside the plugin, even if it surely did not happen. What the worker says may be in a batch that
  * runs while this one commits, on another thread or host: it waits for that, as for any lock.
  *
- * A state change of a leased row is one guarded statement: it matches id, lease token and worker, or it does nothing and
- * answers BP_STALE. Each state change appends its line to the job's timeline in the same transaction.
+ * A state change of a leased row is one guarded statement: it matches id, lease token and worker, or it does nothing
+ * and answers BP_STALE. Each state change appends its line to the job's timeline in the same transaction.
  *
  * Strings are UTF-8 and NUL-terminated; NULL means absent. Times are milliseconds since the Unix epoch
  * and come from the caller (now_ms), never from the store's clock, with one exception: who leads (BP_OP_LEAD), which
