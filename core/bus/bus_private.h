@@ -41,6 +41,7 @@ struct event_queue {
 };
 
 TAILQ_HEAD(request_list, request);
+STAILQ_HEAD(early_list, request);
 
 struct bus {
     uint32_t magic;
@@ -115,7 +116,7 @@ struct actor {
     pthread_mutex_t lock;
     pthread_cond_t has_work;
     struct request_list mailbox, finished;
-    STAILQ_HEAD(, request) early;
+    struct early_list early;
     uint64_t n_done; /* handed back */
     atomic_uint waiting;
     uint32_t running, sleeping, woken, n_rooms_taken;

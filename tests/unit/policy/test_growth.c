@@ -53,8 +53,10 @@ static void step_adds_until_the_most_with_a_rest_between(void **state)
 {
     (void)state;
     assert_int_equal(foresee("step"), 9);
-    for (int i = 0; i < growth.n; i++)
-        assert_true(fabsf(growth.at_s[i] - 180.0f * (float)(i / 2 + 1)) <= 10);
+    for (int i = 0; i < growth.n; i++) {
+        int rests = i / 2 + 1;
+        assert_true(fabsf(growth.at_s[i] - 180.0f * (float)rests) <= 10);
+    }
     assert_int_equal(view.desired, 1);
 }
 
