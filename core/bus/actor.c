@@ -44,6 +44,7 @@ struct actor *actor_new(struct bus *b, const struct actor_spec *spec, struct bp_
     TAILQ_INIT(&a->replying);
     TAILQ_INIT(&a->corked);
     STAILQ_INIT(&a->early);
+    STAILQ_INIT(&a->telling);
     a->name = strdup(spec->name);
     a->threads = calloc(spec->threads, sizeof *a->threads);
     a->batch_room = calloc((size_t)spec->threads * spec->batch_max, sizeof(struct request *));
@@ -133,13 +134,11 @@ static void orphan_post_ran(struct actor *a)
 /* The next to be told early: behind all replies that were there before. */
 static struct request *pop_early(struct actor *a)
 {
-    pthread_mutex_lock(&a->lock);
-    struct request *r = STAILQ_FIRST(&a->early);
+    struct request *r = STAILQ_FIRST(&a->telling);
     if (r && r->early_after > a->n_replied)
         r = NULL;
     if (r)
-        STAILQ_REMOVE_HEAD(&a->early, in_early);
-    pthread_mutex_unlock(&a->lock);
+        STAILQ_REMOVE_HEAD(&a->telling, in_early);
     return r;
 }
 
@@ -173,12 +172,10 @@ void actor_post_replies(struct actor *a)
     }
 }
 
-/* What this turn had no time for. */
 static void repost(struct actor *a)
 {
     pthread_mutex_lock(&a->lock);
-    if (!TAILQ_EMPTY(&a->replying) || !STAILQ_EMPTY(&a->early))
-        actor_post_replies(a);
+    actor_post_replies(a);
     pthread_mutex_unlock(&a->lock);
 }
 
@@ -188,6 +185,7 @@ void actor_replies(void *arg)
     pthread_mutex_lock(&a->lock);
     a->reply_posted = 0;
     TAILQ_CONCAT(&a->replying, &a->finished, in_list);
+    STAILQ_CONCAT(&a->telling, &a->early); /* with all replies that come before them, and never behind their own */
     pthread_mutex_unlock(&a->lock);
     if (a->orphan) {
         orphan_post_ran(a);
@@ -196,7 +194,8 @@ void actor_replies(void *arg)
     a->in_replies = 1;
     deliver(a);
     a->in_replies = 0;
-    repost(a);
+    if (!TAILQ_EMPTY(&a->replying) || !STAILQ_EMPTY(&a->telling))
+        repost(a);
     actor_free_if_asked(a);
 }
 

@@ -85,8 +85,8 @@ struct request {
     atomic_uchar answered; /* set on the loop; the actor may look, to spare itself work nobody waits for */
     uint32_t group;        /* of the first of a group or a cork: so many stand in one batch */
     TAILQ_ENTRY(request) in_list;
-    STAILQ_ENTRY(request) in_early; /* guarded by the actor's lock, as the next */
-    uint64_t early_after;           /* replies that come before */
+    STAILQ_ENTRY(request) in_early;
+    uint64_t early_after; /* replies that come before */
     struct deadline deadline;
     int64_t timeout_ms;
     struct actor *actor;
@@ -125,6 +125,7 @@ struct actor {
     int64_t busy_us;
     /* The loop's. */
     struct request_list replying, corked;
+    struct early_list telling;
     uint64_t n_replied; /* of n_done */
     uint32_t n_corked;
     uint32_t group;       /* the size of the group that begins with the next request */
